@@ -1,0 +1,59 @@
+use std::{path::PathBuf, sync::Arc};
+
+use async_trait::async_trait;
+use core_model::{Observation, event::ToolDefinition};
+use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
+
+use crate::ToolError;
+
+/// Something an agent can do. One value lives as long as its conversation is in memory and may keep
+/// state between calls: a shell, an undo history.
+#[async_trait]
+pub trait Tool: Send + Sync {
+    /// The name the model calls it by.
+    fn name(&self) -> &str;
+
+    /// What clients are told of it.
+    fn definition(&self) -> ToolDefinition;
+
+    /// JSON Schema of the arguments, as a model is shown it: an object, optional fields without
+    /// null, every field described.
+    fn parameters(&self) -> Value;
+
+    /// Checks a model's arguments and turns them into the action that is logged: the tool's fields
+    /// with defaults filled in, absent options left out, and the action's `kind` last.
+    ///
+    /// # Errors
+    /// [`ToolError::Arguments`], in words that help the model to call again.
+    fn action(&self, arguments: Map<String, Value>) -> Result<Map<String, Value>, ToolError>;
+
+    /// Does it. A failure the model should see and handle is an observation with `is_error`.
+    ///
+    /// # Errors
+    /// Only when the tool itself broke.
+    ///
+    /// # Cancel safety
+    /// When `cancel` fires the tool stops what it started (the whole process group), and returns
+    /// soon; what it then returns is dropped.
+    async fn run(
+        &self,
+        action: &Map<String, Value>,
+        cancel: &CancellationToken,
+    ) -> Result<Observation, ToolError>;
+
+    /// Ends what the tool still runs. The tool is not used afterwards.
+    async fn close(&self) {}
+}
+
+/// Where a conversation's tools work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolEnvironment {
+    /// The agent's workspace; exists, absolute.
+    pub working_dir: PathBuf,
+    /// The conversation's folder, for what a tool keeps: full outputs, the task list.
+    pub folder: PathBuf,
+}
+
+/// The tools of one conversation, in the order the agent names them.
+pub type Tools = Vec<Arc<dyn Tool>>;

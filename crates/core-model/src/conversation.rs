@@ -1,0 +1,162 @@
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{ConversationId, ConversationState, EventId, Seq, UtcTime, event::SecurityRisk};
+
+/// Where a conversation stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ExecutionStatus {
+    #[default]
+    Idle,
+    Running,
+    Paused,
+    WaitingForConfirmation,
+    Finished,
+    Error,
+    Stuck,
+    Deleting,
+}
+
+impl ExecutionStatus {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::WaitingForConfirmation => "waiting_for_confirmation",
+            Self::Finished => "finished",
+            Self::Error => "error",
+            Self::Stuck => "stuck",
+            Self::Deleting => "deleting",
+        }
+    }
+}
+
+/// The folder an agent works in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Workspace {
+    /// Absolute, or relative to the server's own working directory.
+    pub working_dir: String,
+    #[serde(default)]
+    pub kind: WorkspaceKind,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum WorkspaceKind {
+    #[default]
+    LocalWorkspace,
+}
+
+/// Which actions wait for a person's consent.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind")]
+pub enum ConfirmationPolicy {
+    AlwaysConfirm {},
+    NeverConfirm {},
+    ConfirmRisky {
+        #[serde(default = "high")]
+        threshold: SecurityRisk,
+        #[serde(default = "yes")]
+        confirm_unknown: bool,
+    },
+}
+
+fn high() -> SecurityRisk {
+    SecurityRisk::High
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Default for ConfirmationPolicy {
+    fn default() -> Self {
+        Self::NeverConfirm {}
+    }
+}
+
+impl ConfirmationPolicy {
+    /// Whether an action of this risk waits.
+    #[must_use]
+    pub fn asks(&self, risk: SecurityRisk) -> bool {
+        match *self {
+            Self::AlwaysConfirm {} => true,
+            Self::NeverConfirm {} => false,
+            Self::ConfirmRisky {
+                confirm_unknown, ..
+            } if risk == SecurityRisk::Unknown => confirm_unknown,
+            Self::ConfirmRisky { threshold, .. } => risk >= threshold,
+        }
+    }
+}
+
+/// What `metadata.json` holds: all that the log does not, and a copy of the fold that can always
+/// be rebuilt. Secrets inside `agent` and `secrets` are sealed with the server's key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Metadata {
+    /// The version of this file's format.
+    pub format: u32,
+    pub id: ConversationId,
+    pub created_at: UtcTime,
+    pub title: Option<String>,
+    /// An agent as [`crate::Agent`] describes it, or of a kind this build does not know.
+    pub agent: Value,
+    pub workspace: Workspace,
+    pub max_iterations: u32,
+    pub stuck_detection: bool,
+    /// As created; later changes are events.
+    pub confirmation_policy: ConfirmationPolicy,
+    pub security_analyzer: Option<Value>,
+    pub hook_config: Option<Value>,
+    pub tags: BTreeMap<String, String>,
+    /// By name, each `{kind, description, value, …}`.
+    pub secrets: Map<String, Value>,
+    pub client_tools: Vec<Value>,
+    pub tool_module_qualnames: BTreeMap<String, String>,
+    pub user_id: Option<String>,
+    pub autotitle: bool,
+    pub parent_conversation_id: Option<ConversationId>,
+    pub forked_from_conversation_id: Option<ConversationId>,
+    pub forked_from_event_id: Option<EventId>,
+    /// Written at the end of a turn.
+    pub snapshot: Option<Snapshot>,
+}
+
+impl Metadata {
+    pub const FORMAT: u32 = 1;
+}
+
+/// The fold of a log's first `as_of` events, which take up `bytes` bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    pub as_of: Seq,
+    pub bytes: u64,
+    pub state: ConversationState,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_asks_as_it_says() {
+        let risky: ConfirmationPolicy =
+            serde_json::from_str(r#"{"kind":"ConfirmRisky","threshold":"MEDIUM"}"#).unwrap();
+        let asks: Vec<bool> = [
+            SecurityRisk::Unknown,
+            SecurityRisk::Low,
+            SecurityRisk::Medium,
+            SecurityRisk::High,
+        ]
+        .map(|risk| risky.asks(risk))
+        .into();
+        assert_eq!(asks, [true, false, true, true]);
+        assert!(ConfirmationPolicy::AlwaysConfirm {}.asks(SecurityRisk::Low));
+        assert!(!ConfirmationPolicy::default().asks(SecurityRisk::High));
+    }
+}

@@ -1,0 +1,38 @@
+//! What an agent server talks about, free of any I/O: ids, events, messages, settings, the fold
+//! from events to state, and the ports that a store implements.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`event`] | the facts of a conversation and their wire form |
+//! | [`message`] | what is said to and by a model |
+//! | [`agent`] | model and agent settings |
+//! | [`conversation`] | status, workspace, policy, metadata |
+//! | [`state`] | the fold |
+//! | [`info`] | what a client is told about a conversation |
+//! | [`usage`] | tokens and money |
+//! | [`secrets`] | where settings keep secrets, and how to hide them |
+//! | [`port`] | `EventLog`, `Catalog` |
+
+pub mod agent;
+pub mod conversation;
+pub mod event;
+mod id;
+pub mod info;
+pub mod message;
+pub mod port;
+pub mod secrets;
+pub mod state;
+pub mod time;
+pub mod usage;
+
+pub use agent::{Agent, LlmSettings, ToolChoice};
+pub use conversation::{
+    ConfirmationPolicy, ExecutionStatus, Metadata, Snapshot, Workspace, WorkspaceKind,
+};
+pub use event::{Draft, Event, EventBody, Observation, Source};
+pub use id::{ConversationId, EventId, Seq};
+pub use info::ConversationInfo;
+pub use message::{Content, Message, MessageToolCall, Role, TextContent};
+pub use port::{Catalog, EventLog, Head, NewRecord, Record, StoreError};
+pub use state::{ConversationState, PendingAction};
+pub use time::{EventTime, UtcTime};

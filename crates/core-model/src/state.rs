@@ -1,0 +1,134 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{
+    ConfirmationPolicy, Event, EventBody, EventId, EventTime, ExecutionStatus, Metadata,
+    event::ConversationStateUpdateEvent,
+    usage::{ConversationStats, StatsSnapshot},
+};
+
+/// What a conversation's log says when read from its start: the fold over its events.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConversationState {
+    pub execution_status: ExecutionStatus,
+    pub confirmation_policy: ConfirmationPolicy,
+    pub security_analyzer: Option<Value>,
+    pub tags: BTreeMap<String, String>,
+    pub agent_state: Map<String, Value>,
+    pub last_user_message_id: Option<EventId>,
+    /// HEAD: the event that the next one follows.
+    pub leaf_event_id: Option<EventId>,
+    pub stats: ConversationStats,
+    /// Tool calls of the active branch that nothing has answered yet, in call order.
+    pub pending: Vec<PendingAction>,
+    /// Whether the agent has been given its system prompt.
+    pub initialised: bool,
+    pub last_timestamp: Option<EventTime>,
+    /// Time of the last event that is not a state update.
+    pub updated_at: Option<EventTime>,
+}
+
+/// A tool call without an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingAction {
+    pub action_id: EventId,
+    pub tool_name: String,
+    pub tool_call_id: String,
+}
+
+impl ConversationState {
+    /// The state of a conversation whose log is empty.
+    #[must_use]
+    pub fn new(metadata: &Metadata) -> Self {
+        Self {
+            execution_status: ExecutionStatus::Idle,
+            confirmation_policy: metadata.confirmation_policy,
+            security_analyzer: metadata.security_analyzer.clone(),
+            tags: metadata.tags.clone(),
+            agent_state: Map::new(),
+            last_user_message_id: None,
+            leaf_event_id: None,
+            stats: ConversationStats::default(),
+            pending: Vec::new(),
+            initialised: false,
+            last_timestamp: None,
+            updated_at: None,
+        }
+    }
+
+    /// Takes the log's next event into account. Pure; an unknown kind only moves HEAD.
+    pub fn apply(&mut self, event: &Event) {
+        self.last_timestamp = Some(event.timestamp);
+        if let EventBody::ConversationStateUpdateEvent(update) = &event.body {
+            self.update(update, event.timestamp);
+            return;
+        }
+        self.updated_at = Some(event.timestamp);
+        self.leaf_event_id = Some(event.id.clone());
+        match &event.body {
+            EventBody::SystemPromptEvent(_) => self.initialised = true,
+            EventBody::ActionEvent(action) => self.pending.push(PendingAction {
+                action_id: event.id.clone(),
+                tool_name: action.tool_name.clone(),
+                tool_call_id: action.tool_call_id.clone(),
+            }),
+            EventBody::ObservationEvent(seen) => self.answer(&seen.action_id),
+            EventBody::UserRejectObservation(reject) => self.answer(&reject.action_id),
+            EventBody::AgentErrorEvent(error) => {
+                // By call id alone: errors name no action. The oldest unanswered one is meant.
+                let open = |p: &PendingAction| p.tool_call_id == error.tool_call_id;
+                if let Some(found) = self.pending.iter().position(open) {
+                    self.pending.remove(found);
+                }
+            }
+            EventBody::MessageEvent(_)
+            | EventBody::ConversationErrorEvent(_)
+            | EventBody::ServerErrorEvent(_)
+            | EventBody::ConversationStateUpdateEvent(_)
+            | EventBody::PauseEvent(_)
+            | EventBody::InterruptEvent(_)
+            | EventBody::CondensationRequest(_)
+            | EventBody::Condensation(_)
+            | EventBody::SecurityAnalysisEvent(_)
+            | EventBody::StreamingDeltaEvent(_)
+            | EventBody::Unknown(_) => {}
+        }
+    }
+
+    fn answer(&mut self, action_id: &EventId) {
+        self.pending
+            .retain(|pending| pending.action_id != *action_id);
+    }
+
+    fn update(&mut self, update: &ConversationStateUpdateEvent, at: EventTime) {
+        match update.key.as_str() {
+            "execution_status" => take(&update.value, &mut self.execution_status),
+            "last_user_message_id" => take(&update.value, &mut self.last_user_message_id),
+            "leaf_event_id" => take(&update.value, &mut self.leaf_event_id),
+            "confirmation_policy" => take(&update.value, &mut self.confirmation_policy),
+            "security_analyzer" => take(&update.value, &mut self.security_analyzer),
+            "tags" => take(&update.value, &mut self.tags),
+            "agent_state" => take(&update.value, &mut self.agent_state),
+            "stats" => {
+                let mut totals = StatsSnapshot::default();
+                take(&update.value, &mut totals);
+                for (usage_id, total) in totals.usage_to_metrics {
+                    let metrics = self.stats.usage_to_metrics.entry(usage_id).or_default();
+                    if metrics.total != total {
+                        metrics.advance(total, at.epoch_seconds());
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Replaces `slot` if `value` fits it: a key of a future version must not break the fold.
+fn take<T: serde::de::DeserializeOwned>(value: &Value, slot: &mut T) {
+    if let Ok(new) = T::deserialize(value) {
+        *slot = new;
+    }
+}

@@ -1,0 +1,171 @@
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Tokens counted, by one call or added up. `prompt_tokens` includes the cached ones.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct TokenUsage {
+    pub model: String,
+    pub prompt_tokens: u64,
+    pub completion_tokens: u64,
+    pub cache_read_tokens: u64,
+    pub cache_write_tokens: u64,
+    pub reasoning_tokens: u64,
+    /// The model's context window in tokens, 0 when unknown.
+    pub context_window: u64,
+    /// Prompt and completion of the last call.
+    pub per_turn_token: u64,
+    pub response_id: String,
+}
+
+/// What a conversation has spent so far on one use of a model.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct MetricsSnapshot {
+    pub model_name: String,
+    /// US dollars; 0 when the price is unknown.
+    pub accumulated_cost: f64,
+    pub max_budget_per_task: Option<f64>,
+    pub accumulated_token_usage: Option<TokenUsage>,
+}
+
+/// One model call's price.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Cost {
+    pub model: String,
+    /// US dollars.
+    pub cost: f64,
+    /// Seconds since the epoch.
+    pub timestamp: f64,
+}
+
+/// How long one model call took.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ResponseLatency {
+    pub model: String,
+    /// Seconds.
+    pub latency: f64,
+    pub response_id: String,
+}
+
+/// A snapshot with the list of calls behind it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Metrics {
+    #[serde(flatten)]
+    pub total: MetricsSnapshot,
+    pub costs: Vec<Cost>,
+    pub response_latencies: Vec<ResponseLatency>,
+    pub token_usages: Vec<TokenUsage>,
+}
+
+/// Metrics by usage id (`agent`, `condenser`, …).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct ConversationStats {
+    pub usage_to_metrics: BTreeMap<String, Metrics>,
+}
+
+/// The value of a `stats` event: totals only.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct StatsSnapshot {
+    pub usage_to_metrics: BTreeMap<String, MetricsSnapshot>,
+}
+
+impl MetricsSnapshot {
+    /// The totals after one more call.
+    #[must_use]
+    pub fn plus(mut self, call: &TokenUsage, cost: f64) -> Self {
+        let total = self.accumulated_token_usage.get_or_insert_default();
+        total.model.clone_from(&call.model);
+        total.prompt_tokens += call.prompt_tokens;
+        total.completion_tokens += call.completion_tokens;
+        total.cache_read_tokens += call.cache_read_tokens;
+        total.cache_write_tokens += call.cache_write_tokens;
+        total.reasoning_tokens += call.reasoning_tokens;
+        total.context_window = call.context_window;
+        total.per_turn_token = call.prompt_tokens + call.completion_tokens;
+        self.accumulated_cost += cost;
+        self
+    }
+}
+
+impl Metrics {
+    /// Takes new totals; the difference to the old ones is the call they paid for.
+    pub fn advance(&mut self, total: MetricsSnapshot, at_epoch_seconds: f64) {
+        let cost = total.accumulated_cost - self.total.accumulated_cost;
+        let before = self
+            .total
+            .accumulated_token_usage
+            .clone()
+            .unwrap_or_default();
+        let after = total.accumulated_token_usage.clone().unwrap_or_default();
+        let prompt_tokens = after.prompt_tokens.saturating_sub(before.prompt_tokens);
+        let completion_tokens = after
+            .completion_tokens
+            .saturating_sub(before.completion_tokens);
+        if cost > 0.0 {
+            let model = total.model_name.clone();
+            self.costs.push(Cost {
+                model,
+                cost,
+                timestamp: at_epoch_seconds,
+            });
+        }
+        if prompt_tokens + completion_tokens > 0 {
+            self.token_usages.push(TokenUsage {
+                model: total.model_name.clone(),
+                prompt_tokens,
+                completion_tokens,
+                cache_read_tokens: after
+                    .cache_read_tokens
+                    .saturating_sub(before.cache_read_tokens),
+                cache_write_tokens: after
+                    .cache_write_tokens
+                    .saturating_sub(before.cache_write_tokens),
+                reasoning_tokens: after
+                    .reasoning_tokens
+                    .saturating_sub(before.reasoning_tokens),
+                context_window: after.context_window,
+                per_turn_token: prompt_tokens + completion_tokens,
+                response_id: String::new(),
+            });
+        }
+        self.total = total;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_difference_of_two_totals_is_the_call_between_them() {
+        let call = TokenUsage {
+            prompt_tokens: 10,
+            completion_tokens: 3,
+            ..TokenUsage::default()
+        };
+        let first = MetricsSnapshot {
+            model_name: "m".into(),
+            ..Default::default()
+        }
+        .plus(&call, 0.5);
+        let second = first.clone().plus(&call, 0.25);
+        let mut metrics = Metrics::default();
+        metrics.advance(first, 1.0);
+        metrics.advance(second.clone(), 2.0);
+        assert_eq!(metrics.total, second);
+        let costs: Vec<f64> = metrics.costs.iter().map(|c| c.cost).collect();
+        assert_eq!(costs, [0.5, 0.25]);
+        let prompts: Vec<u64> = metrics
+            .token_usages
+            .iter()
+            .map(|u| u.prompt_tokens)
+            .collect();
+        assert_eq!(prompts, [10, 10]);
+    }
+}

@@ -1,0 +1,66 @@
+use async_trait::async_trait;
+use core_model::{Message, MessageToolCall, usage::TokenUsage};
+use serde_json::Value;
+
+use crate::ModelError;
+
+/// What a model is asked: the whole conversation so far and the tools it may call.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ModelRequest {
+    /// System message first; every assistant tool call is answered by a tool message before the
+    /// next user or assistant message.
+    pub messages: Vec<Message>,
+    pub tools: Vec<ToolSpec>,
+    /// Requests with the same key share a prompt prefix that the provider may cache.
+    pub cache_key: Option<String>,
+}
+
+/// A tool as a model sees it: a name, what it does, and a JSON Schema of its arguments.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToolSpec {
+    pub name: String,
+    pub description: String,
+    pub parameters: Value,
+}
+
+/// What a model answered.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ModelReply {
+    /// The provider's response id, or one we minted when it sent none.
+    pub id: String,
+    pub text: String,
+    pub reasoning: Option<String>,
+    /// In the order the model made them.
+    pub tool_calls: Vec<MessageToolCall>,
+    pub usage: TokenUsage,
+    /// US dollars, when the price is known.
+    pub cost: Option<f64>,
+}
+
+/// A piece of a reply that is still being written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delta {
+    Text(String),
+    Reasoning(String),
+}
+
+/// Something that answers. One value serves one conversation's settings; calls may overlap.
+#[async_trait]
+pub trait Model: Send + Sync {
+    /// The model's name as the settings give it, provider prefix included.
+    fn name(&self) -> &str;
+
+    /// Asks once, retrying what is worth retrying. `on_delta` hears the pieces of a streamed reply,
+    /// in order; a retried call may repeat pieces.
+    ///
+    /// # Errors
+    /// A [`ModelError`] that says whose fault it was and whether trying later can help.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the connection; the provider may still charge for the call.
+    async fn reply(
+        &self,
+        request: &ModelRequest,
+        on_delta: &(dyn Fn(Delta) + Send + Sync),
+    ) -> Result<ModelReply, ModelError>;
+}
