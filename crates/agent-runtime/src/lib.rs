@@ -1,1 +1,47 @@
-//! skeleton
+//! Runs agents: one actor a conversation, turns as its children, followers beside it.
+//!
+//! | module | does |
+//! |---|---|
+//! | `runtime` | starts, creates, finds, lists, deletes, shuts down |
+//! | `handle` | what a client can do with one conversation |
+//! | `command` | what a conversation can be asked |
+//! | `actor` | decides, one batch of commands at a time; the only writer |
+//! | `commit` | makes a batch durable, then visible |
+//! | `turn` | a run of the agent as a child task: start, pause, stop, outcome |
+//! | `step` | one model call and the tool calls it asks for |
+//! | `view` | events into model messages |
+//! | `prompt` | instructions and tools |
+//! | `stuck` | notices an agent that goes in circles |
+//! | `follow` | reads a conversation from a cursor and keeps up |
+//! | `restart` | folds a log, mends what a stop left |
+//! | `shelf`, `list`, `shared` | conversations in memory, and all by name |
+//! | `vault` | secrets at rest |
+
+mod actor;
+mod command;
+mod commit;
+mod create;
+mod error;
+mod follow;
+mod handle;
+mod list;
+mod prompt;
+mod query;
+mod restart;
+mod runtime;
+mod shared;
+mod shelf;
+mod step;
+mod stuck;
+mod turn;
+mod vault;
+mod view;
+
+pub use command::{Created, NewConversation};
+pub use error::RuntimeError;
+pub use follow::{End, Follower, Frame, Start};
+pub use handle::Conversation;
+pub use query::{
+    ConversationOrder, ConversationPage, ConversationQuery, EventFilter, EventPage, EventQuery,
+};
+pub use runtime::{Connect, Runtime, RuntimeConfig};

@@ -1,1 +1,19 @@
-//! skeleton
+//! What an agent can do: the [`Tool`] port and the built-in tools behind it.
+
+mod arguments;
+mod atomic_file;
+mod call;
+mod error;
+mod file_editor;
+mod finish;
+mod registry;
+mod task_tracker;
+mod terminal;
+mod think;
+mod tool;
+
+pub use call::{Call, model_schema, parse_call};
+pub use error::ToolError;
+pub use registry::{UnknownTool, not_found, open, registered_names, resolve};
+pub use terminal::model_text;
+pub use tool::{Tool, ToolEnvironment, Tools};

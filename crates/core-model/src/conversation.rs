@@ -123,6 +123,9 @@ pub struct Metadata {
     pub parent_conversation_id: Option<ConversationId>,
     pub forked_from_conversation_id: Option<ConversationId>,
     pub forked_from_event_id: Option<EventId>,
+    /// Whether the server's stop paused a run that its next start may resume.
+    #[serde(default)]
+    pub resume: bool,
     /// Written at the end of a turn.
     pub snapshot: Option<Snapshot>,
 }

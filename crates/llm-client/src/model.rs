@@ -44,6 +44,16 @@ pub enum Delta {
     Reasoning(String),
 }
 
+impl Delta {
+    /// Whether it adds nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Text(piece) | Self::Reasoning(piece) => piece.is_empty(),
+        }
+    }
+}
+
 /// Something that answers. One value serves one conversation's settings; calls may overlap.
 #[async_trait]
 pub trait Model: Send + Sync {

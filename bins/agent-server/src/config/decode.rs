@@ -1,0 +1,150 @@
+use serde_json::Value;
+use url::Url;
+
+use super::{ConfigError, Settings, layers::Merged, schema::is_secret};
+
+/// Values into their types. A variable's text becomes a number, a boolean or whatever its key
+/// wants when text will not do.
+pub(super) fn decode(merged: &mut Merged) -> Result<Settings, ConfigError> {
+    loop {
+        let error = match serde_path_to_error::deserialize(merged.values.clone()) {
+            Ok(settings) => return checked(settings, merged),
+            Err(error) => error,
+        };
+        let key = error.path().to_string();
+        if !reread_text(merged, &key) {
+            return Err(explain(merged, &key, &error.into_inner().to_string()));
+        }
+    }
+}
+
+/// What no single key's type can say.
+fn checked(settings: Settings, merged: &Merged) -> Result<Settings, ConfigError> {
+    let addresses = [
+        ("llm.base_url", &settings.llm.base_url),
+        ("llm.ollama_base_url", &settings.llm.ollama_base_url),
+    ];
+    for (key, address) in addresses {
+        let wrong = address.as_deref().filter(|text| {
+            !Url::parse(text).is_ok_and(|url| url.has_host() && url.scheme().starts_with("http"))
+        });
+        if let Some(text) = wrong {
+            return Err(ConfigError::Wrong {
+                origin: merged.origin(key).to_owned(),
+                key: key.to_owned(),
+                expected: "an http:// or https:// URL".to_owned(),
+                found: shown(&text.into(), false),
+            });
+        }
+    }
+    Ok(settings)
+}
+
+impl Merged {
+    /// Where a key's value came from: its own origin or that of what it is part of.
+    pub(super) fn origin(&self, key: &str) -> &str {
+        let mut key = key;
+        loop {
+            if let Some(origin) = self.origins.get(key) {
+                return origin;
+            }
+            match key.rfind(['.', '[']) {
+                Some(end) => key = &key[..end],
+                None => return "default",
+            }
+        }
+    }
+
+    fn at(&self, key: &str) -> Option<&Value> {
+        self.values.pointer(&pointer(key))
+    }
+}
+
+/// Takes a variable's text at `key` for JSON; false when there is nothing to take anew.
+fn reread_text(merged: &mut Merged, key: &str) -> bool {
+    if !merged.origin(key).starts_with("environment ") {
+        return false;
+    }
+    let Some(value) = merged.values.pointer_mut(&pointer(key)) else {
+        return false;
+    };
+    let parsed = value.as_str().and_then(|text| {
+        let parsed = serde_json::from_str(text.trim()).ok();
+        parsed.filter(|value: &Value| !value.is_string())
+    });
+    parsed.is_some_and(|parsed| {
+        *value = parsed;
+        true
+    })
+}
+
+/// Turns `webhooks[0].method` into `/webhooks/0/method`.
+fn pointer(key: &str) -> String {
+    let plain = key.replace('[', ".").replace(']', "");
+    plain.split('.').fold(String::new(), |pointer, part| {
+        pointer + "/" + &part.replace('~', "~0").replace('/', "~1")
+    })
+}
+
+fn explain(merged: &Merged, key: &str, message: &str) -> ConfigError {
+    let origin = merged.origin(key).to_owned();
+    let key = key.to_owned();
+    let found = merged.at(&key);
+    match (message.rsplit_once(", expected "), found) {
+        (Some((_, expected)), Some(found)) => ConfigError::Wrong {
+            expected: in_words(expected),
+            found: shown(found, is_secret(&key)),
+            origin,
+            key,
+        },
+        (Some(_), None) | (None, _) => ConfigError::Unusable {
+            origin,
+            key,
+            reason: message.to_owned(),
+        },
+    }
+}
+
+/// Rust's type names mean little to who writes a configuration.
+fn in_words(expected: &str) -> String {
+    match expected {
+        "u16" => "a whole number from 0 to 65535".to_owned(),
+        "u32" | "u64" | "usize" => "a whole number, zero or more".to_owned(),
+        "a nonzero u32" | "a nonzero u64" | "a nonzero usize" => {
+            "a whole number, one or more".to_owned()
+        }
+        "i64" => "a whole number".to_owned(),
+        "f64" => "a number".to_owned(),
+        "a sequence" => "a list".to_owned(),
+        "path string" => "a path".to_owned(),
+        other if other == "a map" || other.starts_with("struct ") => "an object".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+/// A value for an error message; of a secret only its kind.
+fn shown(value: &Value, secret: bool) -> String {
+    const LONGEST: usize = 80;
+    let kind = kind_of(value);
+    match value {
+        Value::Null | Value::Array(_) | Value::Object(_) => kind.to_owned(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) if secret => kind.to_owned(),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::String(text) => {
+            let cut: String = text.chars().take(LONGEST).collect();
+            let more = if cut.len() < text.len() { "…" } else { "" };
+            format!("\"{}{more}\"", cut.escape_debug())
+        }
+    }
+}
+
+pub(super) fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}

@@ -1,0 +1,143 @@
+use serde_json::Value;
+
+use super::{
+    ConfigError, Notice,
+    layers::Layer,
+    schema::{WITHOUT_EFFECT, fields, nearest},
+};
+
+/// The variables that set something, in the order of their rank, and remarks on the rest of those
+/// that start with `OH_`. Empty variables count as unset.
+pub(super) fn layers(
+    variables: &[(String, String)],
+    known: &Value,
+) -> Result<(Vec<Layer>, Vec<Notice>), ConfigError> {
+    let mut ranked = Vec::new();
+    let mut notices = Vec::new();
+    for (variable, text) in variables {
+        if text.trim().is_empty() {
+            continue;
+        }
+        let (rank, found) = if let Some(name) = variable.strip_prefix("OH_") {
+            let found = resolve(known, name, "");
+            if found.is_none() {
+                notices.push(remark(variable, name, known));
+            }
+            (2, found)
+        } else if let Some(name) = variable.strip_prefix("LLM_") {
+            let found = resolve(&known["llm"], name, "llm");
+            (1, found.filter(|target| target.key != "llm"))
+        } else if variable == "SESSION_API_KEY" {
+            (1, resolve(known, variable, ""))
+        } else {
+            (0, None)
+        };
+        if let Some(target) = found {
+            let value = target.value(variable, text)?;
+            let origin = format!("environment {variable}");
+            ranked.push((rank, target.depth, Layer::one(target.key, value, origin)));
+        }
+    }
+    // `OH_LLM` before `OH_LLM_MODEL`, so that the finer one wins.
+    ranked.sort_by_key(|(rank, depth, _)| (*rank, *depth));
+    Ok((ranked.into_iter().map(|(.., layer)| layer).collect(), notices))
+}
+
+/// A key that a variable names.
+struct Target<'a> {
+    key: String,
+    depth: usize,
+    sample: &'a Value,
+}
+
+impl Target<'_> {
+    /// Objects are JSON; lists are JSON or separated by commas; what else there is stays text
+    /// until the key's type is known.
+    fn value(&self, variable: &str, text: &str) -> Result<Value, ConfigError> {
+        let json = serde_json::from_str::<Value>(text).ok();
+        if self.sample.is_object() {
+            return json
+                .filter(Value::is_object)
+                .ok_or_else(|| ConfigError::Wrong {
+                    origin: format!("environment {variable}"),
+                    key: self.key.clone(),
+                    expected: "a JSON object".to_owned(),
+                    found: "other text".to_owned(),
+                });
+        }
+        if self.sample.is_array() {
+            let parts = || text.split(',').map(str::trim).filter(|part| !part.is_empty());
+            return Ok(json
+                .filter(Value::is_array)
+                .unwrap_or_else(|| parts().map(Value::from).collect()));
+        }
+        Ok(text.into())
+    }
+}
+
+/// Follows a variable's name down the known keys: `WEBHOOKS_0_WEBHOOK_URL` is
+/// `webhooks[0].webhook_url`.
+fn resolve<'a>(sample: &'a Value, rest: &str, at: &str) -> Option<Target<'a>> {
+    if rest.is_empty() {
+        return Some(Target {
+            key: at.to_owned(),
+            depth: at.split(['.', '[']).count(),
+            sample,
+        });
+    }
+    if let Some(fields) = fields(sample) {
+        return fields.iter().find_map(|(name, field)| {
+            let key = if at.is_empty() {
+                name.clone()
+            } else {
+                format!("{at}.{name}")
+            };
+            resolve(field, after(rest, &name.to_uppercase())?, &key)
+        });
+    }
+    match sample {
+        Value::Object(_) => {
+            let name = rest.to_lowercase();
+            // A header's name has dashes where a variable's name cannot.
+            let name = if at.ends_with("headers") {
+                name.replace('_', "-")
+            } else {
+                name
+            };
+            resolve(&Value::Null, "", &format!("{at}.{name}"))
+        }
+        Value::Array(items) => {
+            let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+            let (index, rest) = rest.split_at(digits);
+            let index: u16 = index.parse().ok()?;
+            let item = items.first().unwrap_or(&Value::Null);
+            resolve(item, after(rest, "")?, &format!("{at}[{index}]"))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    }
+}
+
+/// What follows a name and the underscore behind it; nothing when the name is all.
+fn after<'a>(rest: &'a str, name: &str) -> Option<&'a str> {
+    let rest = rest.strip_prefix(name)?;
+    if rest.is_empty() {
+        return Some(rest);
+    }
+    rest.strip_prefix('_').filter(|rest| !rest.is_empty())
+}
+
+fn remark(variable: &str, name: &str, known: &Value) -> Notice {
+    let key = name.to_lowercase();
+    let origin = format!("environment {variable}");
+    if WITHOUT_EFFECT.iter().any(|ignored| key.starts_with(ignored)) {
+        return Notice::NoEffect { origin, key };
+    }
+    let nearest = fields(known)
+        .and_then(|fields| nearest(&key, fields.keys()))
+        .map(|name| format!("OH_{}", name.to_uppercase()));
+    Notice::UnknownKey {
+        origin,
+        key,
+        nearest,
+    }
+}

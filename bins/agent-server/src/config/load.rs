@@ -1,0 +1,143 @@
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+
+use super::{
+    ConfigError, LogFormat, Notice, Settings,
+    decode::{decode, kind_of},
+    env,
+    layers::{Layer, Merged, merge},
+    schema::known_keys,
+    unknown,
+};
+
+/// Names the configuration file.
+pub const CONFIG_PATH_VARIABLE: &str = "OPENHANDS_AGENT_SERVER_CONFIG_PATH";
+
+/// Read when it exists and no other file is named.
+pub const DEFAULT_CONFIG_PATH: &str = "workspace/openhands_agent_server_config.json";
+
+/// What the command line sets.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    pub config: Option<PathBuf>,
+    pub host: Option<String>,
+    pub port: Option<u16>,
+    pub log_format: Option<LogFormat>,
+}
+
+/// A configuration that can be used, and how it came about.
+pub struct Loaded {
+    pub settings: Settings,
+    /// What to tell the user once there is a log.
+    pub notices: Vec<Notice>,
+    /// The file that was named or that is looked for, whether it exists or not.
+    pub file: PathBuf,
+    pub(super) merged: Merged,
+}
+
+/// Reads all layers: defaults, then the file, then `variables` (the environment), then flags.
+/// Relative paths start at the current folder.
+///
+/// # Errors
+/// A [`ConfigError`] that names the place, the key, what was expected and what was found.
+pub fn load(flags: &Overrides, variables: &[(String, String)]) -> Result<Loaded, ConfigError> {
+    let known = known_keys();
+    let defaults = serde_json::to_value(Settings::default()).unwrap_or_default();
+    let mut layers = vec![Layer::object(&defaults, &known, "default".to_owned())];
+
+    let (file, named_by) = choose_file(flags, variables);
+    let mut notices = Vec::new();
+    if let Some(content) = read_file(&file, named_by)? {
+        let origin = format!("file {}", file.display());
+        notices.extend(unknown::find(&content, &known, &origin));
+        layers.push(Layer::object(&content, &known, origin));
+    }
+    let (environment, remarks) = env::layers(variables, &known)?;
+    layers.extend(environment);
+    notices.extend(remarks);
+    layers.extend(flag_layers(flags));
+
+    let mut merged = merge(layers).map_err(|error| ConfigError::Unusable {
+        origin: "configuration".to_owned(),
+        key: String::new(),
+        reason: error.to_string(),
+    })?;
+    let mut settings = decode(&mut merged)?;
+    for path in [
+        &mut settings.conversations_path,
+        &mut settings.workspace_path,
+        &mut settings.bash_events_dir,
+    ] {
+        *path = std::path::absolute(&path).map_err(ConfigError::NoCurrentFolder)?;
+    }
+    Ok(Loaded {
+        settings,
+        notices,
+        file,
+        merged,
+    })
+}
+
+/// The file, and who named it.
+fn choose_file(flags: &Overrides, variables: &[(String, String)]) -> (PathBuf, Option<String>) {
+    if let Some(path) = &flags.config {
+        return (path.clone(), Some("--config".to_owned()));
+    }
+    let variable = variables
+        .iter()
+        .find(|(name, path)| name == CONFIG_PATH_VARIABLE && !path.trim().is_empty());
+    match variable {
+        Some((name, path)) => (path.into(), Some(name.clone())),
+        None => (DEFAULT_CONFIG_PATH.into(), None),
+    }
+}
+
+fn read_file(path: &Path, named_by: Option<String>) -> Result<Option<Value>, ConfigError> {
+    let path = path.to_owned();
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return match named_by {
+                Some(named_by) => Err(ConfigError::Missing { path, named_by }),
+                None => Ok(None),
+            };
+        }
+        Err(source) => return Err(ConfigError::Unreadable { path, source }),
+    };
+    let value: Value = serde_json::from_slice(&bytes).map_err(|error| ConfigError::Syntax {
+        line: error.line(),
+        column: error.column(),
+        reason: without_position(&error.to_string()),
+        path: path.clone(),
+    })?;
+    if !value.is_object() {
+        let found = kind_of(&value).to_owned();
+        return Err(ConfigError::NotAnObject { path, found });
+    }
+    Ok(Some(value))
+}
+
+fn without_position(message: &str) -> String {
+    message
+        .split_once(" at line ")
+        .map_or(message, |(reason, _)| reason)
+        .to_owned()
+}
+
+fn flag_layers(flags: &Overrides) -> Vec<Layer> {
+    let set = [
+        ("host", flags.host.clone().map(Value::from)),
+        ("port", flags.port.map(Value::from)),
+        ("log_format", flags.log_format.map(|format| format.as_str().into())),
+    ];
+    set.into_iter()
+        .filter_map(|(key, value)| {
+            let origin = format!("flag --{}", key.replace('_', "-"));
+            Some(Layer::one(key.to_owned(), value?, origin))
+        })
+        .collect()
+}

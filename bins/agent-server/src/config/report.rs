@@ -1,0 +1,139 @@
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use core_model::secrets::MASK;
+use serde_json::{Map, Value, json};
+use url::Url;
+
+use super::{Loaded, schema::is_secret};
+
+impl Loaded {
+    /// The effective configuration as a table: key, value, source; secrets masked.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let rows = self.rows();
+        let key_width = rows.iter().map(|row| row.key.len()).max().unwrap_or(0);
+        let value_width = rows.iter().map(|row| row.text().chars().count()).max();
+        let value_width = value_width.unwrap_or(0).min(60);
+        rows.iter().fold(String::new(), |mut table, row| {
+            let (key, text, origin) = (&row.key, row.text(), row.origin);
+            writeln!(table, "{key:key_width$}  {text:value_width$}  {origin}").ok();
+            table
+        })
+    }
+
+    /// The same as one JSON object: `{key: {"value": …, "source": …}}`.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let rows = self.rows().into_iter();
+        rows.map(|row| (row.key, json!({"value": row.value, "source": row.origin})))
+            .collect::<Map<_, _>>()
+            .into()
+    }
+
+    /// What was set, by where, for the log: each place but the defaults with its keys.
+    #[must_use]
+    pub fn sources(&self) -> BTreeMap<&str, Vec<String>> {
+        let mut sources = BTreeMap::<&str, Vec<String>>::new();
+        for row in self.rows() {
+            if row.origin != "default" {
+                sources.entry(row.origin).or_default().push(row.key);
+            }
+        }
+        sources
+    }
+
+    fn rows(&self) -> Vec<Row<'_>> {
+        let mut rows = Vec::new();
+        let settings = serde_json::to_value(&self.settings).unwrap_or_default();
+        self.collect(settings, String::new(), &mut rows);
+        rows
+    }
+
+    fn collect<'a>(&'a self, value: Value, key: String, rows: &mut Vec<Row<'a>>) {
+        match value {
+            Value::Null => {}
+            Value::Object(fields) if !fields.is_empty() => {
+                for (name, field) in fields {
+                    let key = if key.is_empty() {
+                        name
+                    } else {
+                        format!("{key}.{name}")
+                    };
+                    self.collect(field, key, rows);
+                }
+            }
+            Value::Array(items) if !items.is_empty() => {
+                for (index, item) in items.into_iter().enumerate() {
+                    self.collect(item, format!("{key}[{index}]"), rows);
+                }
+            }
+            Value::Object(_)
+            | Value::Array(_)
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_) => rows.push(Row {
+                value: masked(&key, value),
+                origin: self.source_of(&key),
+                key,
+            }),
+        }
+    }
+
+    /// A default inside an entry that a file gave is still a default.
+    fn source_of(&self, key: &str) -> &str {
+        let origin = self.merged.origins.get(key);
+        origin.map_or("default", String::as_str)
+    }
+}
+
+struct Row<'a> {
+    key: String,
+    value: Value,
+    origin: &'a str,
+}
+
+impl Row<'_> {
+    fn text(&self) -> String {
+        match &self.value {
+            Value::String(text) => text.clone(),
+            other @ (Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::Array(_)
+            | Value::Object(_)) => other.to_string(),
+        }
+    }
+}
+
+fn masked(key: &str, value: Value) -> Value {
+    let empty = |value: &Value| value.as_array().is_some_and(Vec::is_empty) || *value == json!({});
+    if is_secret(key) && !empty(&value) {
+        return MASK.into();
+    }
+    match value {
+        Value::String(text) => hide_credentials(text).into(),
+        other @ (Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::Array(_)
+        | Value::Object(_)) => other,
+    }
+}
+
+/// An address may carry a password or a token in its query.
+fn hide_credentials(text: String) -> String {
+    let Ok(mut url) = Url::parse(&text) else {
+        return text;
+    };
+    let has_password = url.password().is_some();
+    if !url.has_host() || (!has_password && url.query().is_none()) {
+        return text;
+    }
+    if has_password {
+        url.set_password(Some(MASK)).ok();
+    }
+    if url.query().is_some() {
+        url.set_query(Some(MASK));
+    }
+    url.to_string()
+}

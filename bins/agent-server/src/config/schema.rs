@@ -1,0 +1,71 @@
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+use url::Url;
+use webhooks::WebhookConfig;
+
+use super::Settings;
+
+/// Keys that the public server has and that mean nothing here.
+pub(super) const WITHOUT_EFFECT: [&str; 12] = [
+    "enable_vscode",
+    "vscode_port",
+    "vscode_base_path",
+    "enable_vnc",
+    "preload_tools",
+    "static_files_path",
+    "web_url",
+    "lease_ttl",
+    "lease_ttl_seconds",
+    "conversation_idle_ttl",
+    "conversation_idle_ttl_seconds",
+    "cors_origins",
+];
+
+/// The known keys, as a sample configuration: an object with fields has just those, an empty one
+/// takes any; a list's element stands for all of them.
+pub(super) fn known_keys() -> Value {
+    let mut sample = Settings::default();
+    sample.llm.extra_headers = Some(BTreeMap::new());
+    sample.webhooks = Url::parse("http://localhost/")
+        .map(WebhookConfig::new)
+        .into_iter()
+        .collect();
+    serde_json::to_value(sample).unwrap_or_default()
+}
+
+/// Whether the value at a key must not be shown.
+pub(super) fn is_secret(key: &str) -> bool {
+    const SECRETS: [&str; 10] = [
+        "session_api_key",
+        "session_api_keys",
+        "secret_key",
+        "api_key",
+        "aws_access_key_id",
+        "aws_secret_access_key",
+        "aws_session_token",
+        "headers",
+        "extra_headers",
+        "litellm_extra_body",
+    ];
+    key.split(['.', '[', ']'])
+        .any(|part| SECRETS.contains(&part))
+}
+
+/// The known name that a mistyped one may have meant.
+pub(super) fn nearest<'a>(
+    name: &str,
+    known: impl IntoIterator<Item = &'a String>,
+) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|candidate| (strsim::normalized_damerau_levenshtein(name, candidate), candidate))
+        .filter(|(likeness, _)| *likeness >= 0.6)
+        .max_by(|(one, _), (other, _)| one.total_cmp(other))
+        .map(|(_, candidate)| candidate.as_str())
+}
+
+/// A sample's fields, when it has a fixed set of them.
+pub(super) fn fields(sample: &Value) -> Option<&Map<String, Value>> {
+    sample.as_object().filter(|fields| !fields.is_empty())
+}

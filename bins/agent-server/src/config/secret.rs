@@ -1,0 +1,31 @@
+use std::fmt;
+
+use core_model::secrets::MASK;
+use serde::{Deserialize, Serialize};
+
+/// A value that is written back to no log, table or message. Serialising shows it, for the layers
+/// below need it; the report masks by key.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text, without white space around it; `None` when nothing is left, for an empty key
+    /// counts as unset.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        Some(self.0.trim()).filter(|text| !text.is_empty())
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(MASK)
+    }
+}

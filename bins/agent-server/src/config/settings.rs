@@ -1,0 +1,179 @@
+use std::{
+    num::{NonZeroU64, NonZeroUsize},
+    path::PathBuf,
+};
+
+use core_model::LlmSettings;
+use regex::Regex;
+use serde::{Deserialize, Deserializer, Serialize, de};
+use url::Url;
+use webhooks::WebhookConfig;
+
+use super::Secret;
+
+/// The model that answers when none is configured.
+const BUILT_IN_MODEL: &str = "scripted";
+
+/// Everything that can be configured: a field here is a key of the JSON file, and in capitals
+/// after `OH_` an environment variable.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// Name or address to listen on.
+    pub host: String,
+    /// Zero picks a free one.
+    pub port: u16,
+    /// A key that clients must send; see [`Settings::keys`].
+    pub session_api_key: Option<Secret>,
+    /// More keys, for rotation.
+    pub session_api_keys: Vec<Secret>,
+    /// Seals secrets at rest; any text.
+    pub secret_key: Option<Secret>,
+    /// Origins of web pages that may call the server, beside those on this machine.
+    #[serde(deserialize_with = "origins")]
+    pub allow_cors_origins: Vec<String>,
+    #[serde(deserialize_with = "regular_expression")]
+    pub allow_cors_origin_regex: Option<String>,
+    /// Logs and settings of conversations. Its parent folder holds what the server itself keeps.
+    pub conversations_path: PathBuf,
+    /// Workspace of conversations that name none.
+    pub workspace_path: PathBuf,
+    pub bash_events_dir: PathBuf,
+    pub webhooks: Vec<WebhookConfig>,
+    /// For conversations that name no agent.
+    pub llm: LlmSettings,
+    /// Runs at a time, in all conversations together.
+    pub max_concurrent_runs: NonZeroUsize,
+    /// Commands that may wait in one conversation.
+    pub mailbox_size: NonZeroUsize,
+    /// How long an unused conversation stays in memory.
+    pub idle_ttl_seconds: NonZeroU64,
+    pub durability: Durability,
+    pub log_format: LogFormat,
+    /// A level, or a filter as `RUST_LOG` takes it, which outranks this.
+    pub log_level: String,
+    /// Threads that serve HTTP.
+    pub workers: NonZeroUsize,
+    /// Largest request body.
+    pub max_body_bytes: NonZeroUsize,
+    /// Largest WebSocket frame from a client.
+    pub max_frame_bytes: NonZeroUsize,
+    pub max_sockets_per_conversation: NonZeroUsize,
+}
+
+/// When an acknowledged event survives a loss of power.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// Always: it is on disk before it is acknowledged.
+    #[default]
+    Always,
+    /// A moment later.
+    Interval,
+    /// When the operating system writes it.
+    Os,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+impl LogFormat {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
+const fn count(n: usize) -> NonZeroUsize {
+    NonZeroUsize::MIN.saturating_add(n - 1)
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            host: "0.0.0.0".to_owned(),
+            port: 8000,
+            session_api_key: None,
+            session_api_keys: Vec::new(),
+            secret_key: None,
+            allow_cors_origins: Vec::new(),
+            allow_cors_origin_regex: None,
+            conversations_path: "workspace/conversations".into(),
+            workspace_path: "workspace/project".into(),
+            bash_events_dir: "workspace/bash_events".into(),
+            webhooks: Vec::new(),
+            llm: LlmSettings {
+                model: BUILT_IN_MODEL.to_owned(),
+                ..LlmSettings::default()
+            },
+            max_concurrent_runs: count(10),
+            mailbox_size: count(256),
+            idle_ttl_seconds: NonZeroU64::MIN.saturating_add(20 * 60 - 1),
+            durability: Durability::default(),
+            log_format: LogFormat::default(),
+            log_level: "info".to_owned(),
+            workers: count(2),
+            max_body_bytes: count(32 << 20),
+            max_frame_bytes: count(8 << 20),
+            max_sockets_per_conversation: count(1000),
+        }
+    }
+}
+
+impl Settings {
+    /// Every key that a client may send, none of them empty. No keys: the server is open.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.session_api_key
+            .iter()
+            .chain(&self.session_api_keys)
+            .filter_map(Secret::text)
+    }
+
+    /// Where the server keeps what belongs to no conversation: its key, settings, cursors.
+    #[must_use]
+    pub fn workspace_root(&self) -> PathBuf {
+        let parent = self.conversations_path.parent();
+        parent.map_or_else(|| PathBuf::from("."), PathBuf::from)
+    }
+}
+
+/// `scheme://host[:port]`, as a browser sends it; a slash at the end is dropped.
+fn origins<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let mut given = Vec::<String>::deserialize(deserializer)?;
+    for origin in &mut given {
+        let trimmed = origin.trim_end_matches('/');
+        let url = Url::parse(trimmed).ok().filter(|url| {
+            url.has_host() && matches!(url.path(), "" | "/") && url.query().is_none()
+        });
+        if trimmed != "*" && url.is_none() {
+            return Err(de::Error::invalid_value(
+                de::Unexpected::Str(origin),
+                &"an origin such as https://app.example.com",
+            ));
+        }
+        *origin = trimmed.to_owned();
+    }
+    Ok(given)
+}
+
+fn regular_expression<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?.filter(|text| !text.is_empty());
+    match text.as_deref().map(Regex::new) {
+        Some(Err(_)) => Err(de::Error::invalid_value(
+            de::Unexpected::Str(text.as_deref().unwrap_or_default()),
+            &"a regular expression",
+        )),
+        Some(Ok(_)) | None => Ok(text),
+    }
+}

@@ -1,0 +1,82 @@
+use std::fmt;
+
+use serde_json::Value;
+
+use super::schema::{WITHOUT_EFFECT, fields, nearest};
+
+/// Something in the configuration that is not wrong enough to stop the start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    UnknownKey {
+        /// The file or the variable.
+        origin: String,
+        key: String,
+        nearest: Option<String>,
+    },
+    /// A key of the public server.
+    NoEffect { origin: String, key: String },
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownKey {
+                origin,
+                key,
+                nearest,
+            } => {
+                write!(f, "{origin}: unknown key `{key}` is ignored")?;
+                nearest
+                    .iter()
+                    .try_for_each(|name| write!(f, "; did you mean `{name}`?"))
+            }
+            Self::NoEffect { origin, key } => write!(
+                f,
+                "{origin}: `{key}` is known to the reference server and has no effect here"
+            ),
+        }
+    }
+}
+
+/// What of `given` is not among the known keys, at any depth.
+pub(super) fn find(given: &Value, known: &Value, origin: &str) -> Vec<Notice> {
+    let mut notices = Vec::new();
+    walk(given, known, "", &mut |key, nearest| {
+        let (origin, key) = (origin.to_owned(), key.to_owned());
+        notices.push(if WITHOUT_EFFECT.contains(&key.as_str()) {
+            Notice::NoEffect { origin, key }
+        } else {
+            Notice::UnknownKey {
+                origin,
+                key,
+                nearest,
+            }
+        });
+    });
+    notices
+}
+
+fn walk(
+    given: &Value,
+    known: &Value,
+    at: &str,
+    report: &mut impl FnMut(&str, Option<String>),
+) {
+    if let (Some(given), Some(known)) = (given.as_object(), fields(known)) {
+        for (name, value) in given {
+            let key = if at.is_empty() {
+                name.clone()
+            } else {
+                format!("{at}.{name}")
+            };
+            match known.get(name) {
+                Some(known) => walk(value, known, &key, report),
+                None => report(&key, nearest(name, known.keys()).map(str::to_owned)),
+            }
+        }
+    } else if let (Some(given), Some([known])) = (given.as_array(), known.as_array().map(Vec::as_slice)) {
+        for (index, value) in given.iter().enumerate() {
+            walk(value, known, &format!("{at}[{index}]"), report);
+        }
+    }
+}

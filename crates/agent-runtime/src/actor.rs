@@ -1,0 +1,513 @@
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::Duration,
+};
+
+use agent_tools::{ToolEnvironment, Tools};
+use core_model::{
+    Agent, Content, ConversationState, Draft, EventBody, ExecutionStatus, Message, Role, Seq,
+    Snapshot, Source,
+    event::{MessageEvent, Nothing, RejectionSource, UserRejectObservation},
+};
+use serde::Deserialize;
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc},
+    time::{Instant, sleep_until},
+};
+
+use crate::{
+    RuntimeError,
+    command::{Answer, Command, Farewell},
+    commit::Batch,
+    prompt, restart,
+    shared::{Mailbox, Shared},
+    turn::{self, Outcome, Proposal, Stop, Turn, TurnContext},
+};
+
+/// Commands decided on and made durable together.
+const BATCH: usize = 64;
+/// How long an interrupted turn may take to end by itself.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// A client may take its run's end for old news when it hears of it before its answer; so the end of
+/// a run this short is told again, this long after it (`QUIRKS.md` 48).
+const SHORT_RUN: Duration = Duration::from_secs(2);
+const ECHOES: [Duration; 3] =
+    [Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(3)];
+
+const SUPERSEDED: &str = "Superseded by a new user message";
+const INTERRUPTED: &str = "Tool call interrupted before completion. The conversation was paused.";
+
+/// Brings up the one task that writes a conversation.
+pub(crate) fn spawn(shared: Arc<Shared>, mailbox: mpsc::Receiver<Command>) {
+    let core = Arc::clone(&shared.core);
+    core.actors.spawn_on(Actor::new(shared, mailbox).live(), &core.tokio);
+}
+
+/// One conversation's writer: takes commands and a turn's proposals, one batch at a time.
+pub(crate) struct Actor {
+    pub(crate) shared: Arc<Shared>,
+    mailbox: mpsc::Receiver<Command>,
+    proposals: mpsc::Receiver<Proposal>,
+    proposer: mpsc::Sender<Proposal>,
+    pub(crate) state: Arc<ConversationState>,
+    pub(crate) len: Seq,
+    tools: Option<Tools>,
+    turn: Option<Turn>,
+    /// Commands that wait for the end of an interrupted turn.
+    deferred: VecDeque<Command>,
+    /// When the last `Run` was answered.
+    run_answered: Option<Instant>,
+    /// When to tell the end of a run again.
+    echoes: VecDeque<Instant>,
+    stopped: bool,
+}
+
+impl Actor {
+    fn new(shared: Arc<Shared>, mailbox: mpsc::Receiver<Command>) -> Self {
+        let (proposer, proposals) = mpsc::channel(1);
+        let now = shared.now();
+        Self {
+            shared,
+            mailbox,
+            proposals,
+            proposer,
+            state: now.state,
+            len: now.len,
+            tools: None,
+            turn: None,
+            deferred: VecDeque::new(),
+            run_answered: None,
+            echoes: VecDeque::new(),
+            stopped: false,
+        }
+    }
+
+    async fn live(mut self) {
+        let idle_ttl = self.shared.core.config.idle_ttl;
+        let mut last_active = Instant::now();
+        while !self.stopped {
+            let echo = self.echoes.front().copied();
+            let idle = self.turn.is_none().then(|| last_active + idle_ttl);
+            tokio::select! {
+                biased;
+                outcome = turn::end(&mut self.turn) => self.end_turn(outcome).await,
+                Some(proposal) = self.proposals.recv() => self.work(Work::Proposal(proposal)).await,
+                command = self.mailbox.recv() => match command {
+                    Some(command) => self.work(Work::Command(command)).await,
+                    None => break,
+                },
+                () = at(echo) => {
+                    self.echoes.pop_front();
+                    self.commit(Batch { announce: true, ..self.batch() }).await;
+                    continue;
+                }
+                () = at(idle) => {
+                    if self.rest() {
+                        self.store_snapshot(false).await;
+                        break;
+                    }
+                }
+            }
+            last_active = Instant::now();
+        }
+        self.close_tools().await;
+    }
+
+    /// Decides on one piece of work and on whatever else waits by now, and commits it all at once.
+    async fn work(&mut self, first: Work) {
+        let mut batch = self.batch();
+        let mut next = Some(first);
+        while let Some(work) = next.take() {
+            match work {
+                Work::Proposal(proposal) => batch.take(proposal),
+                Work::Command(command) => self.decide(command, &mut batch),
+            }
+            if batch.answers.len() < BATCH && !self.stopped && batch.settle.is_none() {
+                next = self.waiting();
+            }
+        }
+        let settle = batch.settle.take();
+        self.commit(batch).await;
+        match settle {
+            Some(Settle::Mended(answer)) => {
+                self.store_snapshot(false).await;
+                answer.send(Ok(())).ok();
+            }
+            Some(Settle::Stop(farewell, answer)) => self.stop(farewell, answer).await,
+            None => {}
+        }
+    }
+
+    fn waiting(&mut self) -> Option<Work> {
+        if let Ok(proposal) = self.proposals.try_recv() {
+            return Some(Work::Proposal(proposal));
+        }
+        self.mailbox.try_recv().ok().map(Work::Command)
+    }
+
+    fn batch(&self) -> Batch {
+        Batch::new(Arc::clone(&self.state))
+    }
+
+    fn decide(&mut self, command: Command, batch: &mut Batch) {
+        self.echoes.clear();
+        match command {
+            Command::Run { .. } | Command::SendMessage { run: true, .. } if self.is_stopping() => {
+                self.deferred.push_back(command);
+            }
+            Command::SendMessage { content, run, answer } => {
+                let result = self.message(content, run, batch);
+                batch.answers.push((answer, result));
+            }
+            Command::Run { answer } => {
+                let result = self.run(batch);
+                batch.answers.push((answer, result));
+            }
+            Command::Pause { answer } => {
+                match &self.turn {
+                    Some(turn) => turn.pause(),
+                    None => pause_at_rest(batch),
+                }
+                batch.answers.push((answer, Ok(())));
+            }
+            Command::Interrupt { answer } => match &mut self.turn {
+                Some(turn) => turn.stop(Stop::Interrupt, PATIENCE, answer),
+                None => {
+                    pause_at_rest(batch);
+                    batch.answers.push((answer, Ok(())));
+                }
+            },
+            Command::Respond { accept, reason, answer } => {
+                let waiting =
+                    batch.state().execution_status == ExecutionStatus::WaitingForConfirmation;
+                let result = match (waiting, accept) {
+                    (false, _) => Ok(()),
+                    (true, true) => self.run(batch),
+                    (true, false) => {
+                        batch.set_status(ExecutionStatus::Idle);
+                        reject_pending(batch, &reason);
+                        Ok(())
+                    }
+                };
+                batch.answers.push((answer, result));
+            }
+            Command::Mend { answer } => {
+                for draft in restart::mend(batch.state()) {
+                    batch.push(draft);
+                }
+                batch.settle = Some(Settle::Mended(answer));
+            }
+            Command::Stop { farewell, answer } => match &mut self.turn {
+                Some(turn) => turn.stop(Stop::Farewell(farewell), PATIENCE, answer),
+                None => batch.settle = Some(Settle::Stop(farewell, answer)),
+            },
+        }
+    }
+
+    fn message(
+        &mut self,
+        content: Vec<Content>,
+        run: bool,
+        batch: &mut Batch,
+    ) -> Result<(), RuntimeError> {
+        match batch.state().execution_status {
+            // Whoever writes instead of consenting has not consented (`QUIRKS.md` 2).
+            ExecutionStatus::WaitingForConfirmation if run => reject_pending(batch, SUPERSEDED),
+            ExecutionStatus::Finished | ExecutionStatus::Stuck => {
+                batch.set_status(ExecutionStatus::Idle);
+            }
+            ExecutionStatus::WaitingForConfirmation
+            | ExecutionStatus::Idle
+            | ExecutionStatus::Running
+            | ExecutionStatus::Paused
+            | ExecutionStatus::Error
+            | ExecutionStatus::Deleting => {}
+        }
+        self.initialise(batch);
+        let message = MessageEvent::new(Message::new(Role::User, content));
+        let draft = Draft::new(Source::User, EventBody::MessageEvent(message));
+        let id = draft.id.clone();
+        batch.push(draft);
+        batch.push(Draft::state("last_user_message_id", id.0));
+        if !run {
+            return Ok(());
+        }
+        match self.start_run(batch) {
+            Err(RuntimeError::RunLimit { limit, .. }) => {
+                Err(RuntimeError::RunLimit { limit, message_saved: true })
+            }
+            Ok(()) | Err(RuntimeError::AlreadyRunning) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn run(&mut self, batch: &mut Batch) -> Result<(), RuntimeError> {
+        let started = match batch.state().execution_status {
+            // Nothing to do; the client still waits to hear how its run ended.
+            ExecutionStatus::Finished if self.turn.is_none() && batch.start.is_none() => {
+                batch.announce = true;
+                self.plan_echoes();
+                Ok(())
+            }
+            ExecutionStatus::Finished
+            | ExecutionStatus::Idle
+            | ExecutionStatus::Running
+            | ExecutionStatus::Paused
+            | ExecutionStatus::WaitingForConfirmation
+            | ExecutionStatus::Error
+            | ExecutionStatus::Stuck
+            | ExecutionStatus::Deleting => self.start_run(batch),
+        };
+        self.run_answered = Some(Instant::now());
+        started
+    }
+
+    /// Takes a slot and marks the conversation running; the turn starts once that is durable.
+    fn start_run(&mut self, batch: &mut Batch) -> Result<(), RuntimeError> {
+        if let Some(turn) = &self.turn {
+            // A run that was about to pause goes on.
+            return if turn.unpause() { Ok(()) } else { Err(RuntimeError::AlreadyRunning) };
+        }
+        if batch.start.is_some() {
+            return Err(RuntimeError::AlreadyRunning);
+        }
+        let core = &self.shared.core;
+        let permit = Arc::clone(&core.slots).try_acquire_owned().map_err(|_none_left| {
+            let limit = core.config.max_concurrent_runs;
+            RuntimeError::RunLimit { limit, message_saved: false }
+        })?;
+        batch.set_status(ExecutionStatus::Running);
+        batch.start = Some(permit);
+        Ok(())
+    }
+
+    /// Gives the agent its system prompt, if its tools can be made. If not, the run will say why.
+    fn initialise(&mut self, batch: &mut Batch) {
+        if batch.state().initialised {
+            return;
+        }
+        let prepared = self.agent().and_then(|agent| {
+            let tools = self.tools(&agent)?;
+            Ok(prompt::system(&agent, &self.shared.now().metadata.workspace, &tools))
+        });
+        match prepared {
+            Ok(system) => {
+                batch.push(Draft::new(Source::Agent, EventBody::SystemPromptEvent(system)));
+            }
+            Err(why) => tracing::warn!(
+                conversation.id = %self.shared.id, reason = %why.1, "the agent cannot be set up"
+            ),
+        }
+    }
+
+    fn agent(&self) -> Result<Agent, Failure> {
+        let metadata = self.shared.now().metadata;
+        let mut settings = metadata.agent.clone();
+        self.shared.core.vault.open_all(&mut settings);
+        Agent::deserialize(settings).map_err(|error| {
+            Failure("ValueError", format!("this server cannot run such an agent: {error}"))
+        })
+    }
+
+    fn tools(&mut self, agent: &Agent) -> Result<Tools, Failure> {
+        if let Some(tools) = &self.tools {
+            return Ok(tools.clone());
+        }
+        let environment = ToolEnvironment {
+            working_dir: self.shared.now().metadata.workspace.working_dir.clone().into(),
+            folder: self.shared.folder.clone(),
+        };
+        let tools = agent_tools::open(&agent.tools, &agent.include_default_tools, &environment)
+            .map_err(|unknown| Failure("KeyError", unknown.to_string()))?;
+        self.tools = Some(tools.clone());
+        Ok(tools)
+    }
+
+    /// Makes a batch of events true: durable, then visible, then heard.
+    async fn commit(&mut self, batch: Batch) -> bool {
+        let Batch { events, state, answers, announce, start, .. } = batch;
+        if let Err(error) = self.append(&events, state).await {
+            for (answer, _) in answers {
+                answer.send(Err(error.again())).ok();
+            }
+            return false;
+        }
+        if announce || !events.is_empty() {
+            self.shared.published.send_modify(|now| {
+                *now = now.advanced(self.len, Arc::clone(&self.state), announce);
+            });
+            self.shared.core.listing.put(&self.shared.now().metadata, &self.state);
+        }
+        for (answer, result) in answers {
+            answer.send(result).ok();
+        }
+        if let Some(permit) = start {
+            self.start_turn(permit);
+        }
+        true
+    }
+
+    fn start_turn(&mut self, permit: OwnedSemaphorePermit) {
+        let context = self.agent().and_then(|agent| {
+            let tools = self.tools(&agent)?;
+            let model = (self.shared.core.config.connect)(&agent.llm)
+                .map_err(|error| Failure(error.code(), error.to_string()))?;
+            Ok(TurnContext {
+                shared: Arc::clone(&self.shared),
+                model,
+                tools,
+                llm: agent.llm,
+                proposer: self.proposer.clone(),
+            })
+        });
+        self.turn = Some(Turn::start(context, permit, &self.shared.core.tokio));
+    }
+
+    /// Records how a turn ended.
+    async fn end_turn(&mut self, outcome: Outcome) {
+        let Some(turn) = self.turn.take() else { return };
+        let (stop, answers, permit) = turn.into_parts();
+        let mut batch = self.batch();
+        batch.announce = true;
+        match stop {
+            Some(Stop::Interrupt) => {
+                for draft in restart::orphans(&batch.state().pending, INTERRUPTED) {
+                    batch.push(draft);
+                }
+                batch.set_status(ExecutionStatus::Paused);
+                batch.push(Draft::new(Source::User, EventBody::InterruptEvent(Nothing {})));
+            }
+            Some(Stop::Farewell(Farewell::ServerStopping)) => {
+                for draft in restart::mend(batch.state()) {
+                    batch.push(draft);
+                }
+            }
+            Some(Stop::Farewell(Farewell::Deleted)) => {}
+            None => outcome.record(&mut batch, permit),
+        }
+        let goes_on = batch.start.is_some();
+        self.commit(batch).await;
+        if !goes_on {
+            if self.run_answered.is_some_and(|answered| answered.elapsed() < SHORT_RUN) {
+                self.plan_echoes();
+            }
+            self.store_snapshot(stop == Some(Stop::Farewell(Farewell::ServerStopping))).await;
+        }
+        for (farewell, answer) in answers {
+            match farewell {
+                Some(farewell) => self.stop(farewell, answer).await,
+                None => {
+                    answer.send(Ok(())).ok();
+                }
+            }
+        }
+        while let Some(command) = self.deferred.pop_front() {
+            // Dropped commands are answered "stopping".
+            if !self.stopped {
+                self.work(Work::Command(command)).await;
+            }
+        }
+    }
+
+    /// Ends this actor; its turn, if it had one, has ended.
+    async fn stop(&mut self, farewell: Farewell, answer: Answer<()>) {
+        if farewell == Farewell::ServerStopping && self.turn.is_none() {
+            let resume = self.shared.now().metadata.resume;
+            self.store_snapshot(resume).await;
+        }
+        self.close_tools().await;
+        self.stopped = true;
+        answer.send(Ok(())).ok();
+    }
+
+    /// Stores the fold with the metadata, so that the next reader folds only the tail.
+    async fn store_snapshot(&mut self, resume: bool) {
+        let mut metadata = (*self.shared.now().metadata).clone();
+        metadata.resume = resume;
+        self.shared.published.send_modify(|now| *now = now.described(metadata.clone()));
+        let bytes = self.shared.log.size();
+        let state = (*self.state).clone();
+        metadata.snapshot = Some(Snapshot { as_of: self.len, bytes, state });
+        if let Err(error) = self.shared.core.catalog.set_metadata(&metadata).await {
+            tracing::warn!(
+                conversation.id = %self.shared.id, %error,
+                "the state was not stored; it is folded from the log when next needed"
+            );
+        }
+    }
+
+    fn plan_echoes(&mut self) {
+        let now = Instant::now();
+        self.echoes = ECHOES.into_iter().map(|delay| now + delay).collect();
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.turn.as_ref().is_some_and(Turn::is_stopping)
+    }
+
+    /// Leaves memory, unless a command came in at the last moment.
+    fn rest(&mut self) -> bool {
+        let mut mailbox = self.shared.lock_mailbox();
+        let rests = self.mailbox.is_empty() && matches!(*mailbox, Mailbox::Open(_));
+        if rests {
+            *mailbox = Mailbox::Resting;
+        }
+        rests
+    }
+
+    async fn close_tools(&mut self) {
+        for tool in self.tools.take().unwrap_or_default() {
+            tool.close().await;
+        }
+    }
+}
+
+/// What can be done next.
+enum Work {
+    Proposal(Proposal),
+    Command(Command),
+}
+
+/// What has to follow a commit, after all that was decided before it.
+pub(crate) enum Settle {
+    Mended(Answer<()>),
+    Stop(Farewell, Answer<()>),
+}
+
+/// A code that clients know, and a text for people.
+pub(crate) struct Failure(pub(crate) &'static str, pub(crate) String);
+
+fn pause_at_rest(batch: &mut Batch) {
+    if matches!(
+        batch.state().execution_status,
+        ExecutionStatus::Idle | ExecutionStatus::Running
+    ) {
+        batch.set_status(ExecutionStatus::Paused);
+        batch.push(Draft::new(Source::User, EventBody::PauseEvent(Nothing {})));
+    }
+    batch.announce = true;
+}
+
+pub(crate) fn reject_pending(batch: &mut Batch, reason: &str) {
+    for action in batch.state().pending.clone() {
+        batch.push(Draft::new(
+            Source::Environment,
+            EventBody::UserRejectObservation(UserRejectObservation {
+                tool_name: action.tool_name,
+                tool_call_id: action.tool_call_id,
+                rejection_reason: reason.to_owned(),
+                rejection_source: RejectionSource::User,
+                action_id: action.action_id,
+            }),
+        ));
+    }
+}
+
+/// Ends at that time; never when there is none.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}

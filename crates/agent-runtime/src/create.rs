@@ -1,0 +1,152 @@
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use core_model::{
+    Agent, ConversationId, ConversationState, Metadata, Snapshot, StoreError, UtcTime, Workspace,
+    WorkspaceKind, Seq,
+};
+use serde_json::Value;
+
+use crate::{
+    Conversation, Created, NewConversation, RuntimeError, runtime::Runtime, shared::Shared,
+};
+
+/// Longer than any healthy `git init`.
+const GIT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Makes a conversation: its workspace, its stored form, its first message.
+pub(crate) async fn create(
+    runtime: &Runtime,
+    new: NewConversation,
+) -> Result<Created, RuntimeError> {
+    let id = new.id.unwrap_or_else(ConversationId::random);
+    if new.id.is_some() {
+        match runtime.info(id).await {
+            Ok(info) => return Ok(Created { info, existed: true }),
+            Err(RuntimeError::NotFound(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let core = runtime.core();
+    if new.initial_message.is_some() && core.slots.available_permits() == 0 {
+        let limit = core.config.max_concurrent_runs;
+        return Err(RuntimeError::RunLimit { limit, message_saved: false });
+    }
+    let initial_message = new.initial_message.clone();
+    let metadata = metadata(runtime, id, new).await?;
+    match core.catalog.create(&metadata).await {
+        Ok(()) => {}
+        Err(StoreError::Exists(_)) => {
+            return Ok(Created { info: runtime.info(id).await?, existed: true });
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let state = ConversationState::new(&metadata);
+    core.listing.put(&metadata, &state);
+    let log = core.catalog.open(id).await?;
+    let shared = core.shelf.put(Shared::new(Arc::clone(core), log, metadata, state));
+    let conversation = Conversation(shared);
+    if let Some(content) = initial_message {
+        conversation.send_message(content, true).await?;
+    }
+    Ok(Created { info: conversation.info(), existed: false })
+}
+
+async fn metadata(
+    runtime: &Runtime,
+    id: ConversationId,
+    new: NewConversation,
+) -> Result<Metadata, RuntimeError> {
+    let core = runtime.core();
+    let working_dir = match &new.workspace {
+        Some(workspace) => PathBuf::from(&workspace.working_dir),
+        None => core.config.default_workspace.clone(),
+    };
+    let working_dir = std::path::absolute(&working_dir)
+        .map_err(|error| RuntimeError::Invalid(format!("workspace.working_dir: {error}")))?;
+    tokio::fs::create_dir_all(&working_dir).await.map_err(|error| {
+        let path = working_dir.display();
+        RuntimeError::Invalid(format!("workspace.working_dir: cannot make `{path}`: {error}"))
+    })?;
+    init_repository(&working_dir).await;
+
+    let agent =
+        new.agent.unwrap_or_else(|| Agent::with_usual_tools(core.config.default_llm.clone()));
+    let mut tool_module_qualnames = new.tool_module_qualnames;
+    for tool in &agent.tools {
+        if let Some(module) = public_module(&tool.name) {
+            tool_module_qualnames.entry(tool.name.clone()).or_insert_with(|| module.to_owned());
+        }
+    }
+    let mut agent = serde_json::to_value(agent)
+        .map_err(|error| RuntimeError::Internal(format!("agent settings: {error}")))?;
+    core.vault.seal_all(&mut agent);
+    let mut secrets = Value::Object(new.secrets);
+    core.vault.seal_all(&mut secrets);
+    let mut metadata = Metadata {
+        format: Metadata::FORMAT,
+        id,
+        created_at: UtcTime::now(),
+        title: None,
+        agent,
+        workspace: Workspace {
+            working_dir: working_dir.display().to_string(),
+            kind: WorkspaceKind::LocalWorkspace,
+        },
+        max_iterations: new.max_iterations,
+        stuck_detection: new.stuck_detection,
+        confirmation_policy: new.confirmation_policy,
+        security_analyzer: new.security_analyzer,
+        hook_config: new.hook_config,
+        tags: new.tags,
+        secrets: match secrets {
+            Value::Object(secrets) => secrets,
+            _ => serde_json::Map::new(),
+        },
+        client_tools: new.client_tools,
+        tool_module_qualnames,
+        user_id: new.user_id,
+        autotitle: new.autotitle,
+        parent_conversation_id: new.parent_conversation_id,
+        forked_from_conversation_id: None,
+        forked_from_event_id: None,
+        resume: false,
+        snapshot: None,
+    };
+    let state = ConversationState::new(&metadata);
+    metadata.snapshot = Some(Snapshot { as_of: Seq(0), bytes: 0, state });
+    Ok(metadata)
+}
+
+/// The Python module by which the public SDK knows a tool; it imports these when it attaches.
+fn public_module(tool: &str) -> Option<&'static str> {
+    match tool {
+        "terminal" => Some("openhands.tools.terminal.definition"),
+        "file_editor" => Some("openhands.tools.file_editor.definition"),
+        "task_tracker" => Some("openhands.tools.task_tracker.definition"),
+        _ => None,
+    }
+}
+
+/// A workspace is a git repository, so that what the agent changes can be seen: makes one unless the
+/// folder lies in one already. Without git the conversation goes on without.
+async fn init_repository(working_dir: &Path) {
+    if working_dir.ancestors().any(|folder| folder.join(".git").exists()) {
+        return;
+    }
+    let mut git = tokio::process::Command::new("git");
+    git.args(["init", "--quiet"]).current_dir(working_dir).kill_on_drop(true);
+    git.stdin(std::process::Stdio::null());
+    match tokio::time::timeout(GIT_PATIENCE, git.output()).await {
+        Ok(Ok(output)) if output.status.success() => {}
+        Ok(Ok(output)) => {
+            let reason = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            tracing::warn!(%reason, "git init failed in the workspace");
+        }
+        Ok(Err(error)) => tracing::debug!(%error, "git is not available"),
+        Err(_late) => tracing::warn!("git init took too long in the workspace"),
+    }
+}

@@ -1,0 +1,158 @@
+use std::{collections::VecDeque, sync::Arc};
+
+use bytes::Bytes;
+use core_model::{EventId, EventTime, Seq};
+use tokio::sync::{broadcast, watch};
+
+use crate::{
+    RuntimeError,
+    shared::{Published, Shared},
+};
+
+/// Records a follower holds at a time.
+const PAGE: usize = 64;
+
+/// Where a follower begins. In each case the first frame is a snapshot of the state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// With what happens from now on.
+    #[default]
+    Live,
+    /// With the log's first event.
+    Beginning,
+    /// With the first event at or after this time (inclusive, as the reference has it).
+    Since(EventTime),
+    /// With the event after this one: neither loses nor repeats.
+    After(EventId),
+}
+
+/// What a follower is told, as the JSON text of one event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Frame {
+    /// A logged event.
+    Event(Bytes),
+    /// A `full_state`. But for the first, it is true of exactly the events sent so far.
+    Snapshot(Bytes),
+    /// A piece of a reply that is still being written.
+    Delta(Bytes),
+}
+
+/// Why there are no more frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Deleted,
+    ServerStopping,
+    /// The log cannot be read.
+    Failed,
+}
+
+/// Reads a conversation from a cursor and then keeps up. Costs a cursor, not a queue: a slow reader
+/// holds one page, and token deltas that it cannot keep up with are skipped.
+pub struct Follower {
+    shared: Arc<Shared>,
+    watch: watch::Receiver<Published>,
+    deltas: broadcast::Receiver<Bytes>,
+    /// The next seq to send.
+    cursor: Seq,
+    /// The snapshot epoch sent last.
+    epoch: Option<u64>,
+    /// The moment being caught up with.
+    goal: Option<Published>,
+    page: VecDeque<Frame>,
+}
+
+impl Follower {
+    pub(crate) fn new(shared: Arc<Shared>, start: &Start) -> Result<Self, RuntimeError> {
+        let deltas = shared.deltas.subscribe();
+        let mut watch = shared.published.subscribe();
+        let goal = watch.borrow_and_update().clone();
+        let cursor = first_seq(&shared, goal.len, start)?;
+        let (page, epoch) = (VecDeque::new(), None);
+        Ok(Self { shared, watch, deltas, cursor, epoch, goal: Some(goal), page })
+    }
+
+    /// The next frame, as soon as there is one.
+    ///
+    /// # Errors
+    /// The reason why no more will come.
+    ///
+    /// # Cancel safety
+    /// A dropped call loses nothing but, at most, one delta.
+    pub async fn next(&mut self) -> Result<Frame, End> {
+        loop {
+            if let Some(frame) = self.page.pop_front() {
+                return Ok(frame);
+            }
+            let Some(goal) = self.goal.clone() else {
+                if let Some(delta) = self.news().await? {
+                    return Ok(Frame::Delta(delta));
+                }
+                continue;
+            };
+            if self.epoch.is_none() {
+                self.epoch = Some(goal.epoch);
+                return Ok(Frame::Snapshot(self.shared.snapshot_frame(&goal)));
+            }
+            if self.cursor < goal.len {
+                self.turn_page(goal.len).await?;
+            } else if self.epoch != Some(goal.epoch) {
+                self.epoch = Some(goal.epoch);
+                return Ok(Frame::Snapshot(self.shared.snapshot_frame(&goal)));
+            } else if let Some(end) = goal.end {
+                return Err(end);
+            } else {
+                self.goal = None;
+            }
+        }
+    }
+
+    /// Waits until the log grew (then there is a new goal) or a delta came.
+    async fn news(&mut self) -> Result<Option<Bytes>, End> {
+        loop {
+            tokio::select! {
+                biased;
+                delta = self.deltas.recv() => match delta {
+                    Ok(delta) => return Ok(Some(delta)),
+                    Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(broadcast::error::RecvError::Closed) => return Err(End::Failed),
+                },
+                changed = self.watch.changed() => {
+                    changed.map_err(|_closed| End::Failed)?;
+                    self.goal = Some(self.watch.borrow_and_update().clone());
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    async fn turn_page(&mut self, until: Seq) -> Result<(), End> {
+        let wanted = (until.0 - self.cursor.0).min(PAGE as u64) as usize;
+        let records = self.shared.log.read(self.cursor, wanted).await.map_err(|error| {
+            tracing::error!(conversation.id = %self.shared.id, %error, "a follower cannot read the log");
+            End::Failed
+        })?;
+        // The log skips damaged lines, so what comes may start later than asked and go further.
+        self.cursor = records.last().map_or(until, |record| record.seq.after(1)).min(until);
+        let due = records.into_iter().filter(|record| record.seq < until);
+        self.page.extend(due.map(|record| Frame::Event(record.bytes)));
+        Ok(())
+    }
+}
+
+fn first_seq(shared: &Shared, len: Seq, start: &Start) -> Result<Seq, RuntimeError> {
+    Ok(match start {
+        Start::Live => len,
+        Start::Beginning => Seq(0),
+        Start::Since(time) => {
+            // Times increase strictly within a log, so the first match can be searched for.
+            let heads = shared.log.heads(Seq(0), len.index());
+            Seq(heads.partition_point(|head| head.timestamp < *time) as u64)
+        }
+        Start::After(id) => shared
+            .log
+            .find(id)
+            .filter(|seq| *seq < len)
+            .ok_or_else(|| RuntimeError::UnknownEvent(id.clone()))?
+            .after(1),
+    })
+}

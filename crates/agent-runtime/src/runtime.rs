@@ -1,0 +1,346 @@
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use core_model::{
+    Catalog, ConversationId, ConversationInfo, ExecutionStatus, LlmSettings, Metadata, Snapshot,
+    info::RuntimeInfo,
+};
+use llm_client::{Model, ModelError};
+use secrecy::SecretBox;
+use tokio::{
+    sync::{Semaphore, oneshot},
+    time::timeout,
+};
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    Conversation, ConversationPage, ConversationQuery, Created, End, NewConversation, RuntimeError,
+    command::{Command, Farewell},
+    create,
+    list::Listing,
+    restart,
+    shared::{Mailbox, Shared},
+    shelf::Shelf,
+    vault::Vault,
+};
+
+/// Makes the model that settings describe.
+pub type Connect = Arc<dyn Fn(&LlmSettings) -> Result<Arc<dyn Model>, ModelError> + Send + Sync>;
+
+/// What a runtime needs to know.
+#[derive(Clone)]
+pub struct RuntimeConfig {
+    /// Runs at a time, in all conversations together.
+    pub max_concurrent_runs: usize,
+    /// Commands that may wait in one conversation.
+    pub mailbox: usize,
+    /// How long an unused conversation stays in memory.
+    pub idle_ttl: Duration,
+    /// For conversations that name no agent.
+    pub default_llm: LlmSettings,
+    /// For conversations that name no workspace.
+    pub default_workspace: PathBuf,
+    /// Seals secrets at rest: 32 bytes.
+    pub secret_key: Arc<SecretBox<[u8; 32]>>,
+    /// Whether runs that the last stop of the server paused start again with it.
+    pub resume_runs: bool,
+    pub connect: Connect,
+}
+
+impl RuntimeConfig {
+    pub const MAX_CONCURRENT_RUNS: usize = 10;
+    pub const MAILBOX: usize = 256;
+    pub const IDLE_TTL: Duration = Duration::from_secs(20 * 60);
+
+    /// The usual limits with a key, a default model and a default workspace.
+    pub fn new(
+        secret_key: [u8; 32],
+        default_llm: LlmSettings,
+        default_workspace: impl Into<PathBuf>,
+    ) -> Self {
+        Self {
+            max_concurrent_runs: Self::MAX_CONCURRENT_RUNS,
+            mailbox: Self::MAILBOX,
+            idle_ttl: Self::IDLE_TTL,
+            default_llm,
+            default_workspace: default_workspace.into(),
+            secret_key: Arc::new(SecretBox::new(Box::new(secret_key))),
+            resume_runs: false,
+            connect: Arc::new(llm_client::connect),
+        }
+    }
+}
+
+/// All conversations of one server. Cheap to clone. Its tasks live on the tokio runtime it was
+/// started on, whichever thread asks.
+#[derive(Clone)]
+pub struct Runtime(Arc<Core>);
+
+/// What every conversation of a runtime shares.
+pub(crate) struct Core {
+    pub(crate) config: RuntimeConfig,
+    pub(crate) catalog: Arc<dyn Catalog>,
+    pub(crate) vault: Vault,
+    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) tokio: tokio::runtime::Handle,
+    /// Actors, so that a stop can wait for them.
+    pub(crate) actors: TaskTracker,
+    pub(crate) listing: Listing,
+    pub(crate) shelf: Shelf,
+    started: Instant,
+    /// Milliseconds after `started` of the last command.
+    last_command: AtomicU64,
+    stopping: std::sync::atomic::AtomicBool,
+}
+
+impl Core {
+    pub(crate) fn touch(&self) {
+        let millis = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last_command.store(millis, Ordering::Relaxed);
+    }
+}
+
+impl Runtime {
+    /// Takes charge of a store's conversations; mends those that a stop left running. Call it on
+    /// the tokio runtime that is to run the agents.
+    ///
+    /// # Errors
+    /// When the store cannot be listed.
+    pub async fn start(
+        config: RuntimeConfig,
+        catalog: Arc<dyn Catalog>,
+    ) -> Result<Self, RuntimeError> {
+        let core = Arc::new(Core {
+            vault: Vault::new(Arc::clone(&config.secret_key)),
+            slots: Arc::new(Semaphore::new(config.max_concurrent_runs)),
+            tokio: tokio::runtime::Handle::current(),
+            actors: TaskTracker::new(),
+            listing: Listing::default(),
+            shelf: Shelf::default(),
+            started: Instant::now(),
+            last_command: AtomicU64::new(0),
+            stopping: false.into(),
+            catalog,
+            config,
+        });
+        let runtime = Self(core);
+        for (metadata, size) in runtime.0.catalog.list().await? {
+            runtime.take_charge(metadata, size).await;
+        }
+        runtime.0.shelf.spawn_reaper(&runtime.0);
+        Ok(runtime)
+    }
+
+    /// Makes a conversation, or finds the one that has the id already.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Invalid`] when the workspace cannot be made, [`RuntimeError::RunLimit`] when
+    /// an initial message finds no run slot (then nothing was made), or a store error.
+    pub async fn create(&self, new: NewConversation) -> Result<Created, RuntimeError> {
+        if self.0.stopping.load(Ordering::Acquire) {
+            return Err(RuntimeError::Stopping);
+        }
+        self.0.touch();
+        create::create(self, new).await
+    }
+
+    /// A conversation to talk to.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NotFound`], or a store error.
+    pub async fn open(&self, id: ConversationId) -> Result<Conversation, RuntimeError> {
+        self.shared(id).await.map(Conversation)
+    }
+
+    /// A conversation's details, without bringing it into memory.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NotFound`], or a store error.
+    pub async fn info(&self, id: ConversationId) -> Result<ConversationInfo, RuntimeError> {
+        let mut info = match self.0.shelf.get(id) {
+            Some(shared) => shared.info(),
+            None => {
+                let metadata = self.0.catalog.metadata(id).await?;
+                match &metadata.snapshot {
+                    Some(snapshot) => {
+                        let folder = self.0.catalog.folder(id);
+                        ConversationInfo::new(&metadata, &snapshot.state, &folder)
+                    }
+                    None => self.shared(id).await?.info(),
+                }
+            }
+        };
+        info.runtime_info = Some(RuntimeInfo::available());
+        Ok(info)
+    }
+
+    /// One page of the list of conversations.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn search(&self, query: &ConversationQuery) -> Result<ConversationPage, RuntimeError> {
+        let (ids, next_page_id) = self.0.listing.page(query);
+        let mut items = Vec::with_capacity(ids.len());
+        for id in ids {
+            match self.info(id).await {
+                Ok(info) => items.push(info),
+                // Deleted since the page was made.
+                Err(RuntimeError::NotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(ConversationPage { items, next_page_id })
+    }
+
+    /// How many conversations there are, of one status or in all.
+    #[must_use]
+    pub fn count(&self, status: Option<ExecutionStatus>) -> u64 {
+        self.0.listing.count(status)
+    }
+
+    /// Ends a conversation's run and its followers, removes its folder, leaves the agent's
+    /// workspace.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NotFound`], or a store error.
+    pub async fn delete(&self, id: ConversationId) -> Result<(), RuntimeError> {
+        self.0.touch();
+        let shared = self.shared(id).await?;
+        dismiss(&shared, Farewell::Deleted).await?;
+        self.0.listing.remove(id);
+        self.0.shelf.remove(id);
+        self.0.catalog.delete(id).await?;
+        Ok(())
+    }
+
+    /// Whether events can be made durable now, or why not.
+    ///
+    /// # Errors
+    /// The reason in words.
+    pub fn ready(&self) -> Result<(), String> {
+        if self.0.stopping.load(Ordering::Acquire) {
+            return Err("the server is stopping".to_owned());
+        }
+        self.0.catalog.ready()
+    }
+
+    /// Seconds since a client last asked for something to be done.
+    #[must_use]
+    pub fn idle_seconds(&self) -> f64 {
+        let last = Duration::from_millis(self.0.last_command.load(Ordering::Relaxed));
+        self.0.started.elapsed().saturating_sub(last).as_secs_f64()
+    }
+
+    /// Pauses every run and ends every follower; what was acknowledged is on disk. Waits for at
+    /// most `deadline`.
+    pub async fn shut_down(&self, deadline: Duration) {
+        self.0.stopping.store(true, Ordering::Release);
+        let farewells = self.0.shelf.all().into_iter().map(|shared| async move {
+            if let Err(error) = dismiss(&shared, Farewell::ServerStopping).await {
+                tracing::warn!(conversation.id = %shared.id, %error, "a conversation did not stop in order");
+            }
+        });
+        let all = async {
+            futures_util::future::join_all(farewells).await;
+            self.0.actors.close();
+            self.0.actors.wait().await;
+        };
+        if timeout(deadline, all).await.is_err() {
+            tracing::warn!("some runs did not end in time; they are mended at the next start");
+        }
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.0
+    }
+
+    pub(crate) async fn shared(&self, id: ConversationId) -> Result<Arc<Shared>, RuntimeError> {
+        if let Some(shared) = self.0.shelf.get(id) {
+            return Ok(shared);
+        }
+        let metadata = self.0.catalog.metadata(id).await?;
+        let log = self.0.catalog.open(id).await?;
+        let state = restart::fold(log.as_ref(), &metadata).await?;
+        let shared = Shared::new(Arc::clone(&self.0), log, metadata, state);
+        Ok(self.0.shelf.put(shared))
+    }
+
+    /// Puts a stored conversation on the list, mended if it needs it.
+    async fn take_charge(&self, metadata: Metadata, size: u64) {
+        let id = metadata.id;
+        let fresh = |snapshot: &&Snapshot| {
+            snapshot.bytes == size
+                && snapshot.state.execution_status != ExecutionStatus::Running
+        };
+        let untouched = metadata.snapshot.is_none() && size == 0;
+        if let Some(snapshot) = metadata.snapshot.as_ref().filter(fresh) {
+            self.0.listing.put(&metadata, &snapshot.state);
+        } else if untouched {
+            self.0.listing.put(&metadata, &core_model::ConversationState::new(&metadata));
+        } else if let Err(error) = self.mend(id).await {
+            tracing::error!(conversation.id = %id, %error, "a conversation cannot be read and is left out");
+            return;
+        }
+        if self.0.config.resume_runs && metadata.resume {
+            self.resume(id).await;
+        }
+    }
+
+    /// Brings the stored state up to its log and answers what a stop left open.
+    async fn mend(&self, id: ConversationId) -> Result<(), RuntimeError> {
+        let shared = self.shared(id).await?;
+        let (answer, answered) = oneshot::channel();
+        shared.send(Command::Mend { answer })?;
+        answered.await.map_err(|_dropped| RuntimeError::Stopping)?
+    }
+
+    async fn resume(&self, id: ConversationId) {
+        let resumed = match self.open(id).await {
+            Ok(conversation) => conversation.run().await,
+            Err(error) => Err(error),
+        };
+        match resumed {
+            Ok(()) => tracing::info!(conversation.id = %id, "resumed the run that the last stop paused"),
+            Err(error) => tracing::warn!(conversation.id = %id, %error, "could not resume a run"),
+        }
+    }
+}
+
+/// Ends a conversation's actor, if it has one, and tells its followers.
+async fn dismiss(shared: &Arc<Shared>, farewell: Farewell) -> Result<(), RuntimeError> {
+    let end = match farewell {
+        Farewell::Deleted => End::Deleted,
+        Farewell::ServerStopping => End::ServerStopping,
+    };
+    let actor = match std::mem::replace(&mut *shared.lock_mailbox(), Mailbox::Closed(end)) {
+        Mailbox::Open(sender) => Some(sender),
+        Mailbox::Resting => None,
+        Mailbox::Closed(End::Deleted) => {
+            return Err(RuntimeError::NotFound(shared.id));
+        }
+        Mailbox::Closed(_) => None,
+    };
+    let result = match actor {
+        Some(actor) => {
+            let (answer, answered) = oneshot::channel();
+            match actor.send(Command::Stop { farewell, answer }).await {
+                Ok(()) => answered.await.unwrap_or(Ok(())),
+                Err(_ended) => Ok(()),
+            }
+        }
+        None => Ok(()),
+    };
+    shared.published.send_modify(|now| now.end = Some(end));
+    result
+}
+
+/// Takes a lock whose holder may have panicked: what these guard is never left half changed.
+pub(crate) fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

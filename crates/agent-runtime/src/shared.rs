@@ -1,0 +1,140 @@
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+};
+
+use bytes::Bytes;
+use core_model::{
+    ConversationId, ConversationInfo, ConversationState, Draft, EventLog, EventTime, Metadata, Seq,
+    info::full_state,
+};
+use tokio::sync::{broadcast, mpsc, watch};
+
+use crate::{End, RuntimeError, command::Command, runtime::Core};
+
+/// Token deltas that a listener may fall behind before it skips some.
+const DELTA_RING: usize = 512;
+
+/// One conversation in memory: what its actor, its followers and its readers have in common.
+pub(crate) struct Shared {
+    pub(crate) id: ConversationId,
+    pub(crate) core: Arc<Core>,
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) folder: PathBuf,
+    /// What is true and durable; followers wait here.
+    pub(crate) published: watch::Sender<Published>,
+    /// Transients for whoever listens now.
+    pub(crate) deltas: broadcast::Sender<Bytes>,
+    mailbox: Mutex<Mailbox>,
+}
+
+/// One consistent moment: the visible length, and what holds at exactly that length.
+#[derive(Clone)]
+pub(crate) struct Published {
+    pub(crate) len: Seq,
+    /// Moves when followers are to be sent a snapshot.
+    pub(crate) epoch: u64,
+    pub(crate) state: Arc<ConversationState>,
+    pub(crate) metadata: Arc<Metadata>,
+    pub(crate) end: Option<End>,
+    frame: Arc<OnceLock<Bytes>>,
+}
+
+/// Who reads a conversation's commands.
+pub(crate) enum Mailbox {
+    /// Nobody yet: the next command brings the actor up.
+    Resting,
+    Open(mpsc::Sender<Command>),
+    Closed(End),
+}
+
+impl Shared {
+    pub(crate) fn new(
+        core: Arc<Core>,
+        log: Arc<dyn EventLog>,
+        metadata: Metadata,
+        state: ConversationState,
+    ) -> Arc<Self> {
+        let id = metadata.id;
+        let published = Published {
+            len: log.len(),
+            epoch: 0,
+            state: Arc::new(state),
+            metadata: Arc::new(metadata),
+            end: None,
+            frame: Arc::default(),
+        };
+        Arc::new(Self {
+            id,
+            folder: core.catalog.folder(id),
+            core,
+            log,
+            published: watch::Sender::new(published),
+            deltas: broadcast::Sender::new(DELTA_RING),
+            mailbox: Mutex::new(Mailbox::Resting),
+        })
+    }
+
+    /// What holds now.
+    pub(crate) fn now(&self) -> Published {
+        self.published.borrow().clone()
+    }
+
+    pub(crate) fn info(&self) -> ConversationInfo {
+        let now = self.now();
+        ConversationInfo::new(&now.metadata, &now.state, &self.folder)
+    }
+
+    /// The snapshot frame for this moment, encoded once for all followers.
+    pub(crate) fn snapshot_frame(&self, moment: &Published) -> Bytes {
+        let encode = || {
+            let value = full_state(&moment.metadata, &moment.state, &self.folder);
+            let event = Draft::state("full_state", value).at(EventTime::now(), None);
+            event.to_vec().unwrap_or_default().into()
+        };
+        moment.frame.get_or_init(encode).clone()
+    }
+
+    /// Hands a command to the actor, bringing it up if need be. Never waits.
+    pub(crate) fn send(self: &Arc<Self>, command: Command) -> Result<(), RuntimeError> {
+        self.core.touch();
+        let mut mailbox = self.lock_mailbox();
+        let sender = match &*mailbox {
+            Mailbox::Open(sender) => sender.clone(),
+            Mailbox::Closed(End::Deleted | End::Failed) => {
+                return Err(RuntimeError::NotFound(self.id));
+            }
+            Mailbox::Closed(End::ServerStopping) => return Err(RuntimeError::Stopping),
+            Mailbox::Resting => {
+                let (sender, receiver) = mpsc::channel(self.core.config.mailbox);
+                *mailbox = Mailbox::Open(sender.clone());
+                crate::actor::spawn(Arc::clone(self), receiver);
+                sender
+            }
+        };
+        sender.try_send(command).map_err(|_full| RuntimeError::Busy)
+    }
+
+    pub(crate) fn lock_mailbox(&self) -> MutexGuard<'_, Mailbox> {
+        self.mailbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Published {
+    /// The moment after a commit.
+    pub(crate) fn advanced(&self, len: Seq, state: Arc<ConversationState>, announce: bool) -> Self {
+        Self {
+            len,
+            epoch: self.epoch + u64::from(announce),
+            state,
+            metadata: Arc::clone(&self.metadata),
+            end: self.end,
+            frame: Arc::default(),
+        }
+    }
+
+    /// The same moment with other metadata.
+    pub(crate) fn described(&self, metadata: Metadata) -> Self {
+        Self { metadata: Arc::new(metadata), frame: Arc::default(), ..self.clone() }
+    }
+}

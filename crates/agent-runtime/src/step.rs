@@ -1,0 +1,382 @@
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+
+use agent_tools::{ToolError, not_found, parse_call, resolve};
+use bytes::Bytes;
+use core_model::{
+    ConversationState, Draft, EventBody, EventId, EventTime, Message, MessageToolCall,
+    PendingAction, Role, Source, TextContent,
+    event::{
+        ActionEvent, AgentErrorEvent, ErrorClassification, FailureKind, MessageEvent,
+        ObservationEvent, SecurityAnalysisEvent, SecurityRisk, StreamingDeltaEvent, UserAction,
+    },
+    usage::StatsSnapshot,
+};
+use llm_client::{Delta, ModelReply, ModelRequest};
+use serde_json::{Map, Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    prompt,
+    stuck::{StuckDetector, Verdict},
+    turn::{Outcome, TurnContext},
+    view::View,
+};
+
+const EMPTY_REPLY_NUDGE: &str = "Your last reply was empty. Go on with the task: call a tool, or \
+     call `finish` with a message if the task is done.";
+
+/// Takes step after step until the agent is done, something stops it, or something fails.
+pub(crate) async fn take_all(
+    context: TurnContext,
+    cancel: CancellationToken,
+    pause: Arc<AtomicBool>,
+) -> Outcome {
+    let mut steps = Steps {
+        view: View::default(),
+        stuck: StuckDetector::default(),
+        cancel,
+        pause,
+        seen: None,
+        context,
+    };
+    match steps.run().await {
+        Ok(never) => match never {},
+        Err(outcome) => outcome,
+    }
+}
+
+struct Steps {
+    context: TurnContext,
+    view: View,
+    stuck: StuckDetector,
+    cancel: CancellationToken,
+    pause: Arc<AtomicBool>,
+    /// The user message that the model was shown last.
+    seen: Option<EventId>,
+}
+
+/// What a model reply asks for.
+struct Batch {
+    drafts: Vec<Draft>,
+    /// The risk of each action that can be executed, by its event's id.
+    risks: Vec<(EventId, SecurityRisk)>,
+    /// Whether it asks for nothing but to think or to finish.
+    harmless: bool,
+}
+
+impl Steps {
+    async fn run(&mut self) -> Result<std::convert::Infallible, Outcome> {
+        let limit = self.context.shared.now().metadata.max_iterations;
+        let mut iterations = 0;
+        loop {
+            let state = self.catch_up().await?;
+            if self.pause.load(Ordering::Acquire) {
+                return Err(Outcome::Paused);
+            }
+            if let Some(action) = state.pending.first() {
+                self.execute(action).await?;
+                continue;
+            }
+            if iterations >= limit {
+                return Err(iterations_spent(limit));
+            }
+            iterations += 1;
+            self.mind_the_loop().await?;
+            self.step(&state).await?;
+        }
+    }
+
+    /// The state that the view is true of, once the view has caught up with it.
+    async fn catch_up(&mut self) -> Result<Arc<ConversationState>, Outcome> {
+        let now = self.context.shared.now();
+        let news = self.view.catch_up(self.context.shared.log.as_ref(), now.len).await;
+        let news = news.map_err(|error| {
+            Outcome::internal(format!("the conversation's log could not be read: {error}"))
+        })?;
+        for event in &news {
+            self.stuck.take(event);
+        }
+        self.seen.clone_from(&now.state.last_user_message_id);
+        Ok(now.state)
+    }
+
+    /// Ends a turn that goes in circles, after one hint.
+    async fn mind_the_loop(&mut self) -> Result<(), Outcome> {
+        if !self.context.shared.now().metadata.stuck_detection {
+            return Ok(());
+        }
+        match self.stuck.verdict() {
+            Verdict::Fine => Ok(()),
+            Verdict::Stuck => Err(Outcome::Stuck),
+            Verdict::Nudge(text) => {
+                self.context.propose(vec![environment_message(&text)]).await?;
+                self.catch_up().await.map(|_state| ())
+            }
+        }
+    }
+
+    /// One model call and what it asks for, up to the point where actions are executed.
+    async fn step(&mut self, state: &ConversationState) -> Result<(), Outcome> {
+        let reply = self.ask().await?;
+        let mut drafts = vec![self.stats(state, &reply)];
+        if reply.tool_calls.is_empty() {
+            drafts.push(agent_message(&reply));
+            if reply.text.trim().is_empty() {
+                drafts.push(environment_message(EMPTY_REPLY_NUDGE));
+                return self.context.propose(drafts).await;
+            }
+            self.context.propose(drafts).await?;
+            return Err(self.finished());
+        }
+        let batch = self.understand(&reply, state.security_analyzer.is_some());
+        let asks = batch.risks.iter().any(|(_, risk)| state.confirmation_policy.asks(*risk));
+        drafts.extend(batch.drafts);
+        if !batch.harmless {
+            drafts.extend(analysis(state, &batch.risks));
+        }
+        self.context.propose(drafts).await?;
+        if asks && !batch.harmless {
+            return Err(Outcome::Waiting { seen: self.seen.clone() });
+        }
+        Ok(())
+    }
+
+    async fn ask(&self) -> Result<ModelReply, Outcome> {
+        let request = ModelRequest {
+            messages: self.view.messages(),
+            tools: prompt::tool_specs(&self.context.tools),
+            cache_key: Some(self.context.shared.id.to_string()),
+        };
+        let deltas = &self.context.shared.deltas;
+        let on_delta = |delta| {
+            // Nobody listening is no error.
+            deltas.send(delta_frame(delta)).ok();
+        };
+        let started = Instant::now();
+        let reply = tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => return Err(Outcome::Cancelled),
+            reply = self.context.model.reply(&request, &on_delta) => reply,
+        };
+        let reply = reply.map_err(|error| {
+            tracing::warn!(
+                conversation.id = %self.context.shared.id, code = error.code(), "a model call failed"
+            );
+            Outcome::model(&error)
+        })?;
+        tracing::debug!(
+            conversation.id = %self.context.shared.id,
+            ms = started.elapsed().as_millis() as u64,
+            tool_calls = reply.tool_calls.len(),
+            "model replied"
+        );
+        Ok(reply)
+    }
+
+    fn stats(&self, state: &ConversationState, reply: &ModelReply) -> Draft {
+        let usage_id = &self.context.llm.usage_id;
+        let mut snapshot = StatsSnapshot::default();
+        for (id, metrics) in &state.stats.usage_to_metrics {
+            snapshot.usage_to_metrics.insert(id.clone(), metrics.total.clone());
+        }
+        let mut total = snapshot.usage_to_metrics.remove(usage_id).unwrap_or_default();
+        total.model_name.clone_from(&self.context.llm.model);
+        let total = total.plus(&reply.usage, reply.cost.unwrap_or(0.0));
+        snapshot.usage_to_metrics.insert(usage_id.clone(), total);
+        Draft::state("stats", json!(snapshot))
+    }
+
+    /// Turns tool calls into action events; a call that cannot be understood is answered at once.
+    /// What follows a `finish` is dropped.
+    fn understand(&self, reply: &ModelReply, analysed: bool) -> Batch {
+        let mut batch = Batch { drafts: Vec::new(), risks: Vec::new(), harmless: true };
+        for (index, call) in reply.tool_calls.iter().enumerate() {
+            let tool = resolve(&self.context.tools, &call.name);
+            let parsed = match tool {
+                Some(tool) => parse_call(tool.as_ref(), &call.arguments),
+                None => Err(ToolError::Arguments(not_found(&self.context.tools, &call.name))),
+            };
+            let name = tool.map_or(call.name.as_str(), |tool| tool.name());
+            let mut event = action_event(reply, call, name, index == 0);
+            let error = match parsed {
+                Ok(parsed) => {
+                    event.security_risk =
+                        if analysed { parsed.security_risk } else { SecurityRisk::Unknown };
+                    event.summary =
+                        Some(parsed.summary.unwrap_or_else(|| format!("{name}: {}", call.arguments)));
+                    event.action = Some(parsed.action);
+                    None
+                }
+                Err(error) => {
+                    if serde_json::from_str::<Map<String, Value>>(&call.arguments).is_err() {
+                        event.tool_call.arguments = malformed(&error);
+                    }
+                    Some(error.to_string())
+                }
+            };
+            let risk = event.security_risk;
+            let action = Draft::new(Source::Agent, EventBody::ActionEvent(event));
+            let action_id = action.id.clone();
+            batch.drafts.push(action);
+            match error {
+                Some(error) => batch.drafts.push(agent_error(
+                    name,
+                    &call.id,
+                    error,
+                    ErrorClassification::agent_mistake(),
+                )),
+                None => {
+                    batch.harmless &= matches!(name, "finish" | "think");
+                    batch.risks.push((action_id, risk));
+                    if name == "finish" {
+                        break;
+                    }
+                }
+            }
+        }
+        batch
+    }
+
+    /// Executes one action and has its answer appended.
+    async fn execute(&mut self, pending: &PendingAction) -> Result<(), Outcome> {
+        let found = self.view.action(&pending.action_id).cloned();
+        let tool = resolve(&self.context.tools, &pending.tool_name);
+        let (Some(action), Some(tool)) = (found, tool) else {
+            let error = not_found(&self.context.tools, &pending.tool_name);
+            let classification = ErrorClassification::agent_mistake();
+            let answer =
+                agent_error(&pending.tool_name, &pending.tool_call_id, error, classification);
+            return self.context.propose(vec![answer]).await;
+        };
+        let result = tool.run(&action, &self.cancel).await;
+        if self.cancel.is_cancelled() {
+            return Err(Outcome::Cancelled);
+        }
+        let answer = match result {
+            Ok(observation) => Draft::new(
+                Source::Environment,
+                EventBody::ObservationEvent(ObservationEvent {
+                    tool_name: pending.tool_name.clone(),
+                    tool_call_id: pending.tool_call_id.clone(),
+                    observation,
+                    action_id: pending.action_id.clone(),
+                    extended_content: Vec::new(),
+                }),
+            ),
+            Err(ToolError::Cancelled) => return Err(Outcome::Cancelled),
+            Err(error @ (ToolError::Arguments(_) | ToolError::Failed(_))) => agent_error(
+                &pending.tool_name,
+                &pending.tool_call_id,
+                format!("Error executing tool '{}': {error}", pending.tool_name),
+                ErrorClassification::new(FailureKind::Internal, false, UserAction::None),
+            ),
+        };
+        let done = pending.tool_name == "finish"
+            && matches!(&answer.body, EventBody::ObservationEvent(seen) if !seen.observation.is_error);
+        self.context.propose(vec![answer]).await?;
+        if done { Err(self.finished()) } else { Ok(()) }
+    }
+
+    fn finished(&self) -> Outcome {
+        Outcome::Finished { seen: self.seen.clone() }
+    }
+}
+
+fn action_event(reply: &ModelReply, call: &MessageToolCall, name: &str, first: bool) -> ActionEvent {
+    let thought = reply.text.trim();
+    ActionEvent {
+        thought: if first && !thought.is_empty() { vec![TextContent::new(thought)] } else { vec![] },
+        reasoning_content: reply.reasoning.clone().filter(|_| first),
+        thinking_blocks: Vec::new(),
+        responses_reasoning_item: None,
+        action: None,
+        tool_name: name.to_owned(),
+        tool_call_id: call.id.clone(),
+        tool_call: call.clone(),
+        llm_response_id: reply.id.clone(),
+        security_risk: SecurityRisk::Unknown,
+        critic_result: None,
+        summary: None,
+    }
+}
+
+/// What stands in for arguments that are no JSON object: providers refuse to be sent those again.
+fn malformed(error: &ToolError) -> String {
+    json!({"_openhands_malformed_tool_call": true, "error": error.to_string()}).to_string()
+}
+
+fn agent_error(
+    tool: &str,
+    call_id: &str,
+    error: String,
+    classification: ErrorClassification,
+) -> Draft {
+    Draft::new(
+        Source::Agent,
+        EventBody::AgentErrorEvent(AgentErrorEvent {
+            tool_name: tool.to_owned(),
+            tool_call_id: call_id.to_owned(),
+            error,
+            classification: Some(classification),
+        }),
+    )
+}
+
+fn agent_message(reply: &ModelReply) -> Draft {
+    let content = if reply.text.is_empty() {
+        Vec::new()
+    } else {
+        vec![core_model::Content::text(&reply.text)]
+    };
+    let mut message = Message::new(Role::Assistant, content);
+    message.reasoning_content.clone_from(&reply.reasoning);
+    let mut event = MessageEvent::new(message);
+    event.llm_response_id = Some(reply.id.clone());
+    Draft::new(Source::Agent, EventBody::MessageEvent(event))
+}
+
+fn environment_message(text: &str) -> Draft {
+    let message = MessageEvent::new(Message::user(text));
+    Draft::new(Source::Environment, EventBody::MessageEvent(message))
+}
+
+fn analysis(state: &ConversationState, risks: &[(EventId, SecurityRisk)]) -> Option<Draft> {
+    let analyzer = state.security_analyzer.as_ref()?.get("kind")?.as_str()?.to_owned();
+    let policy = json!(state.confirmation_policy);
+    let event = SecurityAnalysisEvent {
+        analyzer,
+        policy: policy["kind"].as_str().unwrap_or_default().to_owned(),
+        risks: risks.iter().map(|(id, risk)| (id.0.clone(), *risk)).collect(),
+        details: Map::new(),
+    };
+    Some(Draft::new(Source::Environment, EventBody::SecurityAnalysisEvent(event)))
+}
+
+fn delta_frame(delta: Delta) -> Bytes {
+    let event = match delta {
+        Delta::Text(text) => StreamingDeltaEvent { content: Some(text), reasoning_content: None },
+        Delta::Reasoning(text) => {
+            StreamingDeltaEvent { content: None, reasoning_content: Some(text) }
+        }
+    };
+    let draft = Draft::new(Source::Agent, EventBody::StreamingDeltaEvent(event));
+    draft.at(EventTime::now(), None).to_vec().unwrap_or_default().into()
+}
+
+fn iterations_spent(limit: u32) -> Outcome {
+    Outcome::Failed {
+        code: "MaxIterationsReached".to_owned(),
+        detail: format!("Agent reached maximum iterations limit ({limit})."),
+        classification: ErrorClassification::new(
+            FailureKind::AgentAction,
+            false,
+            UserAction::None,
+        ),
+    }
+}

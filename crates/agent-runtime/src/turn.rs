@@ -1,0 +1,237 @@
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use agent_tools::Tools;
+use core_model::{
+    ConversationState, Draft, EventBody, EventId, ExecutionStatus, LlmSettings, Source,
+    event::{ConversationErrorEvent, ErrorClassification, FailureKind, Nothing, UserAction},
+};
+use llm_client::{Model, ModelError};
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, mpsc, oneshot},
+    task::JoinHandle,
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    RuntimeError,
+    actor::{Failure, reject_pending},
+    command::{Answer, Farewell},
+    commit::Batch,
+    shared::Shared,
+    step,
+};
+
+/// A running turn as its actor holds it.
+pub(crate) struct Turn {
+    task: JoinHandle<Outcome>,
+    cancel: CancellationToken,
+    pause: Arc<AtomicBool>,
+    permit: OwnedSemaphorePermit,
+    stop: Option<Stop>,
+    /// When a turn that was told to stop is aborted.
+    abort_at: Option<Instant>,
+    /// Who waits for its end, and whether they want the actor gone.
+    answers: Vec<(Option<Farewell>, Answer<()>)>,
+}
+
+/// Why a turn is ended from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    Interrupt,
+    Farewell(Farewell),
+}
+
+/// What a turn works with.
+pub(crate) struct TurnContext {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) model: Arc<dyn Model>,
+    pub(crate) tools: Tools,
+    pub(crate) llm: LlmSettings,
+    pub(crate) proposer: mpsc::Sender<Proposal>,
+}
+
+/// Events that a turn asks its actor to append.
+pub(crate) struct Proposal {
+    pub(crate) drafts: Vec<Draft>,
+    pub(crate) answer: Answer<()>,
+}
+
+/// How a turn ended.
+pub(crate) enum Outcome {
+    /// The agent is done with the message it saw last.
+    Finished { seen: Option<EventId> },
+    /// Actions need consent.
+    Waiting { seen: Option<EventId> },
+    Paused,
+    Stuck,
+    Failed { code: String, detail: String, classification: ErrorClassification },
+    /// Somebody else knows why.
+    Cancelled,
+}
+
+impl Turn {
+    /// Starts a turn as a task of its own; one that could not be set up ends at once.
+    pub(crate) fn start(
+        context: Result<TurnContext, Failure>,
+        permit: OwnedSemaphorePermit,
+        tokio: &Handle,
+    ) -> Self {
+        let cancel = CancellationToken::new();
+        let pause = Arc::new(AtomicBool::new(false));
+        let task = match context {
+            Ok(context) => {
+                tokio.spawn(step::take_all(context, cancel.clone(), Arc::clone(&pause)))
+            }
+            Err(Failure(code, detail)) => {
+                let kind = FailureKind::Config;
+                let classification =
+                    ErrorClassification::new(kind, false, UserAction::Settings);
+                let code = code.to_owned();
+                tokio.spawn(async { Outcome::Failed { code, detail, classification } })
+            }
+        };
+        Self { task, cancel, pause, permit, stop: None, abort_at: None, answers: Vec::new() }
+    }
+
+    /// Asks the turn to end at its next step.
+    pub(crate) fn pause(&self) {
+        self.pause.store(true, Ordering::Release);
+    }
+
+    /// Takes a pause back; whether there was one.
+    pub(crate) fn unpause(&self) -> bool {
+        self.pause.swap(false, Ordering::AcqRel)
+    }
+
+    /// Ends the turn now; aborts it if it takes longer than `patience`. A farewell outranks an
+    /// interruption.
+    pub(crate) fn stop(&mut self, stop: Stop, patience: Duration, answer: Answer<()>) {
+        self.cancel.cancel();
+        self.abort_at.get_or_insert_with(|| Instant::now() + patience);
+        let farewell = match stop {
+            Stop::Interrupt => {
+                self.stop.get_or_insert(stop);
+                None
+            }
+            Stop::Farewell(farewell) => {
+                self.stop = Some(stop);
+                Some(farewell)
+            }
+        };
+        self.answers.push((farewell, answer));
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stop.is_some()
+    }
+
+    #[expect(clippy::type_complexity, reason = "taken apart at once by its one caller")]
+    pub(crate) fn into_parts(
+        self,
+    ) -> (Option<Stop>, Vec<(Option<Farewell>, Answer<()>)>, OwnedSemaphorePermit) {
+        (self.stop, self.answers, self.permit)
+    }
+}
+
+/// Waits for a turn's end, if there is a turn.
+///
+/// # Cancel safety
+/// Loses nothing.
+pub(crate) async fn end(turn: &mut Option<Turn>) -> Outcome {
+    let Some(turn) = turn else { return std::future::pending().await };
+    let abort_at = turn.abort_at;
+    let joined = tokio::select! {
+        joined = &mut turn.task => joined,
+        () = async { match abort_at {
+            Some(time) => sleep_until(time).await,
+            None => std::future::pending().await,
+        }} => {
+            turn.task.abort();
+            (&mut turn.task).await
+        }
+    };
+    match joined {
+        Ok(outcome) => outcome,
+        Err(error) if error.is_cancelled() => Outcome::Cancelled,
+        Err(error) => {
+            tracing::error!(%error, "a turn panicked");
+            Outcome::internal("the agent's turn failed inside the server; its log says more")
+        }
+    }
+}
+
+impl Outcome {
+    pub(crate) fn internal(detail: impl Into<String>) -> Self {
+        let classification =
+            ErrorClassification::new(FailureKind::Internal, false, UserAction::None);
+        Self::Failed { code: "InternalError".to_owned(), detail: detail.into(), classification }
+    }
+
+    pub(crate) fn model(error: &ModelError) -> Self {
+        Self::Failed {
+            code: error.code().to_owned(),
+            detail: error.to_string(),
+            classification: error.classification(),
+        }
+    }
+
+    /// Writes down how the turn ended. If a user message came that the turn has not seen, the run
+    /// goes on in the same slot instead.
+    pub(crate) fn record(self, batch: &mut Batch, permit: OwnedSemaphorePermit) {
+        match self {
+            Self::Finished { seen } if is_new(batch.state(), seen.as_ref()) => {
+                batch.announce = false;
+                batch.start = Some(permit);
+            }
+            Self::Waiting { seen } if is_new(batch.state(), seen.as_ref()) => {
+                reject_pending(batch, "Superseded by a new user message");
+                batch.announce = false;
+                batch.start = Some(permit);
+            }
+            Self::Finished { .. } => batch.set_status(ExecutionStatus::Finished),
+            Self::Waiting { .. } => batch.set_status(ExecutionStatus::WaitingForConfirmation),
+            Self::Paused => {
+                batch.set_status(ExecutionStatus::Paused);
+                batch.push(Draft::new(Source::User, EventBody::PauseEvent(Nothing {})));
+            }
+            Self::Stuck => batch.set_status(ExecutionStatus::Stuck),
+            Self::Failed { code, detail, classification } => {
+                batch.set_status(ExecutionStatus::Error);
+                let error =
+                    ConversationErrorEvent { code, detail, classification: Some(classification) };
+                batch.push(Draft::new(
+                    Source::Environment,
+                    EventBody::ConversationErrorEvent(error),
+                ));
+            }
+            Self::Cancelled => batch.set_status(ExecutionStatus::Paused),
+        }
+    }
+}
+
+fn is_new(state: &ConversationState, seen: Option<&EventId>) -> bool {
+    state.last_user_message_id.as_ref() != seen
+}
+
+impl TurnContext {
+    /// Has events appended; they are durable and visible when this returns.
+    pub(crate) async fn propose(&self, drafts: Vec<Draft>) -> Result<(), Outcome> {
+        if drafts.is_empty() {
+            return Ok(());
+        }
+        let (answer, answered) = oneshot::channel();
+        let gone = |_| Outcome::Cancelled;
+        self.proposer.send(Proposal { drafts, answer }).await.map_err(|_closed| Outcome::Cancelled)?;
+        answered.await.map_err(gone)?.map_err(|error: RuntimeError| {
+            Outcome::internal(format!("the conversation's log could not be written: {error}"))
+        })
+    }
+}

@@ -1,0 +1,220 @@
+use core_model::{
+    Content, Event, EventBody, EventId, EventLog, Message, MessageToolCall, Role, Seq, StoreError,
+    event::{ActionEvent, Observation, ObservationEvent},
+};
+use serde_json::{Map, Value};
+
+/// Records taken in at a time.
+const STRIDE: usize = 512;
+/// Longer tool texts are cut for the model.
+const TOOL_TEXT_CHARS: usize = 50_000;
+const ERROR_HEADER: &str = "[An error occurred during execution.]\n";
+
+/// What a model is shown of a log: a follower that keeps up at every step and turns events into
+/// messages. Answers stand right after the calls they answer, in call order, wherever they are in
+/// the log.
+#[derive(Default)]
+pub(crate) struct View {
+    next: Seq,
+    items: Vec<Item>,
+}
+
+enum Item {
+    System(Vec<Content>),
+    Said(Message),
+    Calls(Batch),
+}
+
+/// The tool calls of one model reply.
+struct Batch {
+    response_id: String,
+    thought: Vec<Content>,
+    reasoning: Option<String>,
+    thinking_blocks: Vec<Value>,
+    calls: Vec<Call>,
+}
+
+struct Call {
+    action_id: EventId,
+    call: MessageToolCall,
+    action: Option<Map<String, Value>>,
+    answer: Option<Vec<Content>>,
+}
+
+impl View {
+    /// Takes in what was appended since the last time.
+    pub(crate) async fn catch_up(
+        &mut self,
+        log: &dyn EventLog,
+        until: Seq,
+    ) -> Result<Vec<Event>, StoreError> {
+        let mut news = Vec::new();
+        while self.next < until {
+            let wanted = ((until.0 - self.next.0) as usize).min(STRIDE);
+            let records = log.read(self.next, wanted).await?;
+            self.next = records.last().map_or(until, |record| record.seq.after(1));
+            for record in records {
+                let Ok(event) = record.event() else { continue };
+                self.take(&event);
+                news.push(event);
+            }
+        }
+        Ok(news)
+    }
+
+    /// The action of a call that was understood.
+    pub(crate) fn action(&self, id: &EventId) -> Option<&Map<String, Value>> {
+        self.calls().find(|call| call.action_id == *id).and_then(|call| call.action.as_ref())
+    }
+
+    /// The whole conversation as a model is sent it.
+    pub(crate) fn messages(&self) -> Vec<Message> {
+        let mut messages: Vec<Message> = Vec::new();
+        for item in &self.items {
+            match item {
+                Item::System(content) => {
+                    messages.push(Message::new(Role::System, content.clone()));
+                }
+                Item::Said(message) => match messages.last_mut() {
+                    Some(last) if last.role == Role::User && message.role == Role::User => {
+                        last.content.extend(message.content.iter().cloned());
+                    }
+                    _ => messages.push(message.clone()),
+                },
+                Item::Calls(batch) => batch.render(&mut messages),
+            }
+        }
+        messages
+    }
+
+    fn calls(&self) -> impl Iterator<Item = &Call> {
+        let batches = self.items.iter().rev().filter_map(|item| match item {
+            Item::Calls(batch) => Some(batch),
+            Item::System(_) | Item::Said(_) => None,
+        });
+        batches.flat_map(|batch| batch.calls.iter())
+    }
+
+    fn take(&mut self, event: &Event) {
+        match &event.body {
+            EventBody::SystemPromptEvent(system) => {
+                let parts = [Some(&system.system_prompt), system.dynamic_context.as_ref()];
+                let content = parts.into_iter().flatten().cloned().map(Content::from).collect();
+                self.items.push(Item::System(content));
+            }
+            EventBody::MessageEvent(said) => {
+                let mut message = said.llm_message.clone();
+                message.content.extend(said.extended_content.iter().cloned().map(Content::from));
+                if !message.content.is_empty() {
+                    self.items.push(Item::Said(message));
+                }
+            }
+            EventBody::ActionEvent(action) => self.take_call(event, action),
+            EventBody::ObservationEvent(seen) => self.answer_action(&seen.action_id, || answer(seen)),
+            EventBody::UserRejectObservation(reject) => self.answer_action(&reject.action_id, || {
+                vec![Content::text(format!("Action rejected: {}", reject.rejection_reason))]
+            }),
+            EventBody::AgentErrorEvent(error) => {
+                let content = vec![Content::text(error.error.clone())];
+                let open = |call: &&mut Call| {
+                    call.answer.is_none() && call.call.id == error.tool_call_id
+                };
+                if let Some(call) = self.calls_mut().find(open) {
+                    call.answer = Some(content);
+                }
+            }
+            EventBody::ConversationErrorEvent(_)
+            | EventBody::ServerErrorEvent(_)
+            | EventBody::ConversationStateUpdateEvent(_)
+            | EventBody::PauseEvent(_)
+            | EventBody::InterruptEvent(_)
+            | EventBody::CondensationRequest(_)
+            | EventBody::Condensation(_)
+            | EventBody::SecurityAnalysisEvent(_)
+            | EventBody::StreamingDeltaEvent(_)
+            | EventBody::Unknown(_) => {}
+        }
+    }
+
+    fn take_call(&mut self, event: &Event, action: &ActionEvent) {
+        let call = Call {
+            action_id: event.id.clone(),
+            call: action.tool_call.clone(),
+            action: action.action.clone(),
+            answer: None,
+        };
+        if let Some(Item::Calls(batch)) = self.items.last_mut()
+            && batch.response_id == action.llm_response_id
+        {
+            batch.calls.push(call);
+            return;
+        }
+        self.items.push(Item::Calls(Batch {
+            response_id: action.llm_response_id.clone(),
+            thought: action.thought.iter().cloned().map(Content::from).collect(),
+            reasoning: action.reasoning_content.clone(),
+            thinking_blocks: action.thinking_blocks.clone(),
+            calls: vec![call],
+        }));
+    }
+
+    fn calls_mut(&mut self) -> impl Iterator<Item = &mut Call> {
+        let batches = self.items.iter_mut().rev().filter_map(|item| match item {
+            Item::Calls(batch) => Some(batch),
+            Item::System(_) | Item::Said(_) => None,
+        });
+        batches.flat_map(|batch| batch.calls.iter_mut())
+    }
+
+    fn answer_action(&mut self, id: &EventId, content: impl FnOnce() -> Vec<Content>) {
+        if let Some(call) = self.calls_mut().find(|call| call.action_id == *id) {
+            call.answer = Some(content());
+        }
+    }
+}
+
+impl Batch {
+    /// An assistant message with the calls that have an answer, and the answers. Providers refuse
+    /// calls without one.
+    fn render(&self, messages: &mut Vec<Message>) {
+        let answered: Vec<(&Call, &Vec<Content>)> =
+            self.calls.iter().filter_map(|call| Some((call, call.answer.as_ref()?))).collect();
+        let mut assistant = Message::new(Role::Assistant, self.thought.clone());
+        assistant.content.retain(|part| part.as_text().is_none_or(|text| !text.is_empty()));
+        if answered.is_empty() {
+            if !assistant.content.is_empty() {
+                messages.push(assistant);
+            }
+            return;
+        }
+        assistant.reasoning_content.clone_from(&self.reasoning);
+        assistant.thinking_blocks.clone_from(&self.thinking_blocks);
+        assistant.tool_calls = Some(answered.iter().map(|(call, _)| call.call.clone()).collect());
+        messages.push(assistant);
+        for (call, answer) in answered {
+            messages.push(Message::tool_result(&call.call.id, &call.call.name, answer.clone()));
+        }
+    }
+}
+
+fn answer(seen: &ObservationEvent) -> Vec<Content> {
+    let Observation { content, is_error, .. } = &seen.observation;
+    let text = agent_tools::model_text(&seen.observation);
+    let mut parts = match text {
+        Some(text) => vec![Content::text(text)],
+        None => content.clone(),
+    };
+    parts.extend(seen.extended_content.iter().cloned().map(Content::from));
+    for part in &mut parts {
+        if let Content::Text { text, .. } = part
+            && let Some((cut, _)) = text.char_indices().nth(TOOL_TEXT_CHARS)
+        {
+            text.truncate(cut);
+            text.push_str("\n[cut: the rest was too long]");
+        }
+    }
+    if *is_error {
+        parts.insert(0, Content::text(ERROR_HEADER));
+    }
+    parts
+}

@@ -1,0 +1,202 @@
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, ErrorKind, Write},
+    path::{Path, PathBuf},
+};
+
+use super::{
+    command::{Command, FileEditorArguments},
+    document::{self, Change, check_size},
+    history::History,
+    view,
+};
+use crate::atomic_file;
+
+/// The five commands and what they remember. Every error is a text for the model.
+pub(super) struct Editor {
+    working_dir: PathBuf,
+    history: History,
+}
+
+/// What a command did.
+pub(super) struct Done {
+    /// For the model.
+    pub(super) text: String,
+    /// Whether the file was there before.
+    pub(super) existed: bool,
+    pub(super) old_content: Option<String>,
+    pub(super) new_content: Option<String>,
+}
+
+impl Editor {
+    pub(super) fn new(working_dir: PathBuf) -> Self {
+        Self {
+            working_dir,
+            history: History::default(),
+        }
+    }
+
+    /// Does what `arguments` ask for.
+    pub(super) fn run(&mut self, arguments: FileEditorArguments) -> Result<Done, String> {
+        let path = self.checked(&arguments.path)?;
+        match arguments.command {
+            Command::View => view(&path, arguments.view_range.as_deref()),
+            Command::Create => {
+                let text = required(arguments.file_text, "create", "file_text")?;
+                self.create(&path, text)
+            }
+            Command::StrReplace => {
+                let old = required(arguments.old_str, "str_replace", "old_str")?;
+                let new = arguments.new_str.unwrap_or_default();
+                self.edit(&path, |text| document::replace_once(text, &old, &new))
+            }
+            Command::Insert => {
+                let line = required(arguments.insert_line, "insert", "insert_line")?;
+                let new = required(arguments.new_str, "insert", "new_str")?;
+                self.edit(&path, |text| document::insert_after(text, line, &new))
+            }
+            Command::UndoEdit => self.undo(&path),
+        }
+    }
+
+    fn checked(&self, path: &str) -> Result<PathBuf, String> {
+        if path.contains('\0') {
+            return Err("`path` contains a null character.".to_owned());
+        }
+        if Path::new(path).is_absolute() {
+            return Ok(PathBuf::from(path));
+        }
+        let relative = path.strip_prefix("./").unwrap_or(path);
+        Err(format!(
+            "`path` must be absolute, but is \"{path}\". Did you mean {}?",
+            self.working_dir.join(relative).display()
+        ))
+    }
+
+    fn create(&mut self, path: &Path, text: String) -> Result<Done, String> {
+        let shown = path.display();
+        check_size(&shown.to_string(), text.len() as u64)?;
+        if path.symlink_metadata().is_ok() {
+            return Err(exists(path));
+        }
+        let folder = path.parent().unwrap_or(path);
+        if !folder.is_dir() {
+            return Err(format!(
+                "The folder {} does not exist. Make it first, for instance with `mkdir -p` in the \
+                 terminal.",
+                folder.display()
+            ));
+        }
+        write_new(path, text.as_bytes()).map_err(|error| {
+            if error.kind() == ErrorKind::AlreadyExists {
+                exists(path)
+            } else {
+                format!("{shown} cannot be created: {error}.")
+            }
+        })?;
+        // A file of this name may have been edited and deleted before.
+        self.history.forget(&canonical(path)?);
+        Ok(Done {
+            text: format!("File created: {shown}"),
+            existed: false,
+            old_content: None,
+            new_content: Some(text),
+        })
+    }
+
+    fn edit(
+        &mut self,
+        path: &Path,
+        change: impl FnOnce(String) -> Result<Change, String>,
+    ) -> Result<Done, String> {
+        let Change {
+            before,
+            after,
+            lines,
+        } = change(document::read(path)?)?;
+        check_size(&path.display().to_string(), after.len() as u64)?;
+        let file = canonical(path)?;
+        write(path, &after)?;
+        self.history.push(file, before.clone());
+        Ok(Done {
+            text: view::snippet(path, &after, lines),
+            existed: true,
+            old_content: Some(before),
+            new_content: Some(after),
+        })
+    }
+
+    fn undo(&mut self, path: &Path) -> Result<Done, String> {
+        let current = document::read(path)?;
+        let file = canonical(path)?;
+        let Some(restored) = self.history.last(&file).map(str::to_owned) else {
+            return Err(format!(
+                "There is no edit of {} to undo: only `str_replace` and `insert` of this session \
+                 can be undone, and the last ten of them.",
+                path.display()
+            ));
+        };
+        write(path, &restored)?;
+        self.history.pop(&file);
+        Ok(Done {
+            text: format!(
+                "The last edit is undone. {}",
+                view::file(path, &restored, None)?
+            ),
+            existed: true,
+            old_content: Some(current),
+            new_content: Some(restored),
+        })
+    }
+}
+
+fn view(path: &Path, range: Option<&[i64]>) -> Result<Done, String> {
+    let text = if document::look(path)?.is_dir() {
+        if range.is_some() {
+            return Err(format!(
+                "{} is a folder: leave out `view_range`, which is for files.",
+                path.display()
+            ));
+        }
+        view::folder(path)?
+    } else {
+        view::file(path, &document::read(path)?, range)?
+    };
+    Ok(Done {
+        text,
+        existed: true,
+        old_content: None,
+        new_content: None,
+    })
+}
+
+fn required<T>(value: Option<T>, command: &str, name: &str) -> Result<T, String> {
+    value.ok_or_else(|| format!("`{command}` needs `{name}`."))
+}
+
+fn exists(path: &Path) -> String {
+    format!(
+        "{} exists already, and `create` overwrites nothing. Change it with `str_replace` or \
+         `insert`, or choose another path.",
+        path.display()
+    )
+}
+
+fn canonical(path: &Path) -> Result<PathBuf, String> {
+    fs::canonicalize(path).map_err(|error| format!("{} cannot be read: {error}.", path.display()))
+}
+
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    atomic_file::replace(path, text.as_bytes())
+        .map_err(|error| format!("{} cannot be written: {error}.", path.display()))
+}
+
+/// Writes a file that must not be there, a race with another writer included.
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    let written = file.write_all(bytes);
+    if written.is_err() {
+        fs::remove_file(path).ok();
+    }
+    written
+}

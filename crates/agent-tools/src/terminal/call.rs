@@ -1,0 +1,191 @@
+//! What a model asks of the terminal.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use crate::ToolError;
+
+const FIELDS: &str = "command, is_input, timeout, reset";
+/// Longer waits are cut to this.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+
+/// A checked call.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Call {
+    pub(super) command: String,
+    pub(super) is_input: bool,
+    /// In seconds, at least 0.
+    pub(super) timeout: Option<f64>,
+    pub(super) reset: bool,
+}
+
+impl Call {
+    /// Reads arguments or a logged action.
+    ///
+    /// # Errors
+    /// [`ToolError::Arguments`] names the field and what is wrong with it.
+    pub(super) fn read(fields: &Map<String, Value>) -> Result<Self, ToolError> {
+        let mut call = Self::default();
+        let mut has_command = false;
+        for (name, value) in fields {
+            match (name.as_str(), value) {
+                ("command", Value::String(command)) => {
+                    call.command.clone_from(command);
+                    has_command = true;
+                }
+                ("command", _) => return wrong("command", "a string", value),
+                ("is_input", Value::Bool(flag)) => call.is_input = *flag,
+                ("reset", Value::Bool(flag)) => call.reset = *flag,
+                ("is_input" | "reset", Value::Null) | ("timeout", Value::Null) => {}
+                ("is_input" | "reset", _) => return wrong(name, "true or false", value),
+                ("timeout", _) => match value.as_f64().filter(|seconds| *seconds >= 0.0) {
+                    Some(seconds) => call.timeout = Some(seconds),
+                    None => return wrong("timeout", "a number of seconds, 0 or more", value),
+                },
+                ("kind", Value::String(kind)) if kind == "TerminalAction" => {}
+                _ => {
+                    return Err(ToolError::Arguments(format!(
+                        "{name}: unknown field, expected one of {FIELDS}"
+                    )));
+                }
+            }
+        }
+        if !has_command {
+            return Err(ToolError::Arguments("command: missing".into()));
+        }
+        if call.command.contains('\0') {
+            return Err(ToolError::Arguments(
+                "command: a NUL character cannot be typed".into(),
+            ));
+        }
+        if call.reset && call.is_input {
+            return Err(ToolError::Arguments(
+                "reset: a new shell has no program that could take input; leave out is_input".into(),
+            ));
+        }
+        Ok(call)
+    }
+
+    /// The action as it is logged.
+    pub(super) fn action(&self) -> Map<String, Value> {
+        let mut action = Map::new();
+        action.insert("command".into(), json!(self.command));
+        action.insert("is_input".into(), json!(self.is_input));
+        if let Some(timeout) = self.timeout {
+            action.insert("timeout".into(), json!(timeout));
+        }
+        action.insert("reset".into(), json!(self.reset));
+        action.insert("kind".into(), json!("TerminalAction"));
+        action
+    }
+
+    /// How long the caller waits for the command at most.
+    pub(super) fn time_limit(&self) -> Option<Duration> {
+        self.timeout.map(|seconds| {
+            Duration::try_from_secs_f64(seconds)
+                .unwrap_or(LONGEST_TIMEOUT)
+                .min(LONGEST_TIMEOUT)
+        })
+    }
+
+    /// What is typed into a running program: the control character that `C-c` and its like name,
+    /// or the text as a line.
+    pub(super) fn keys(&self) -> String {
+        match control_key(&self.command) {
+            Some(key) => key.to_string(),
+            None if self.command.ends_with('\n') => self.command.clone(),
+            None => format!("{}\n", self.command),
+        }
+    }
+
+    pub(super) fn is_control_key(&self) -> bool {
+        control_key(&self.command).is_some()
+    }
+}
+
+/// `C-x` is Control held while `x` is struck.
+fn control_key(text: &str) -> Option<char> {
+    let mut letters = text.trim().strip_prefix("C-")?.chars();
+    let letter = letters.next()?.to_ascii_uppercase();
+    if letters.next().is_some() || !('A'..='_').contains(&letter) {
+        return None;
+    }
+    u8::try_from(letter).ok().map(|code| char::from(code & 0x1f))
+}
+
+fn wrong(field: &str, expected: &str, value: &Value) -> Result<Call, ToolError> {
+    Err(ToolError::Arguments(format!(
+        "{field}: expected {expected}, got {value}"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(fields: Value) -> Result<Call, String> {
+        let Value::Object(fields) = fields else {
+            return Err("no object".into());
+        };
+        Call::read(&fields).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_logged_action_has_defaults_and_reads_back() {
+        let call = read(json!({"command": "ls", "timeout": 2})).unwrap();
+        let action = call.action();
+        assert_eq!(
+            Value::Object(action.clone()).to_string(),
+            r#"{"command":"ls","is_input":false,"timeout":2.0,"reset":false,"kind":"TerminalAction"}"#
+        );
+        assert_eq!(Call::read(&action).unwrap(), call);
+        let plain = read(json!({"command": "ls", "timeout": null})).unwrap().action();
+        assert!(!plain.contains_key("timeout"));
+    }
+
+    #[test]
+    fn errors_name_the_field() {
+        for (fields, message) in [
+            (json!({}), "command: missing"),
+            (
+                json!({"command": "ls", "bogus": 1}),
+                "bogus: unknown field, expected one of command, is_input, timeout, reset",
+            ),
+            (json!({"command": 1}), "command: expected a string, got 1"),
+            (
+                json!({"command": "ls", "is_input": "yes"}),
+                "is_input: expected true or false, got \"yes\"",
+            ),
+            (
+                json!({"command": "ls", "timeout": -1}),
+                "timeout: expected a number of seconds, 0 or more, got -1",
+            ),
+        ] {
+            assert_eq!(read(fields), Err(message.to_owned()));
+        }
+    }
+
+    #[test]
+    fn huge_timeouts_are_cut() {
+        let call = read(json!({"command": "ls", "timeout": 1e300})).unwrap();
+        assert_eq!(call.time_limit(), Some(LONGEST_TIMEOUT));
+    }
+
+    #[test]
+    fn control_keys_and_lines() {
+        for (text, keys) in [
+            ("C-c", "\x03"),
+            ("C-D", "\x04"),
+            ("C-z", "\x1a"),
+            ("C-\\", "\x1c"),
+            ("C-code", "C-code\n"),
+            ("C-", "C-\n"),
+            ("yes", "yes\n"),
+            ("\n", "\n"),
+        ] {
+            let call = read(json!({"command": text, "is_input": true})).unwrap();
+            assert_eq!(call.keys(), keys, "{text:?}");
+        }
+    }
+}

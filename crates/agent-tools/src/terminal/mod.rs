@@ -1,0 +1,428 @@
+//! The terminal: one persistent bash per conversation.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`call`] | the arguments |
+//! | [`session`] | bash in a pseudo-terminal, its set-up and its end |
+//! | [`stream`] | its output, read as it comes |
+//! | [`marker`] | where a command's output begins and ends |
+//! | [`clean`], [`capture`] | text instead of escapes; head, tail and file |
+//! | [`environment`], [`processes`] | what the shell inherits and what it leaves |
+//! | [`observation`] | the answer |
+
+mod call;
+mod capture;
+mod clean;
+mod environment;
+mod marker;
+mod observation;
+mod processes;
+mod session;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use std::{path::PathBuf, time::Duration};
+
+use async_trait::async_trait;
+use core_model::{
+    Observation,
+    event::{ToolAnnotations, ToolDefinition},
+};
+use serde_json::{Map, Value, json};
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use self::{
+    call::Call,
+    capture::Limits,
+    observation::{Answer, HOW_TO_GO_ON},
+    session::{Patience, Session, Waited},
+    stream::Status,
+};
+use crate::{Tool, ToolEnvironment, ToolError};
+
+pub use observation::model_text;
+
+const DESCRIPTION: &str = "Runs a command in a bash shell that lasts for the whole conversation: \
+    the working directory, variables, functions and background jobs stay from call to call. A \
+    command may be one line or a script of many. Its output comes back with the exit code; of a \
+    very long output the beginning and the end, and the path of a file with all of it.\n\n\
+    A command that runs on is not lost. Without `timeout` you get an answer when it has written \
+    nothing new for a while; with `timeout`, after so many seconds. It keeps running, and you can \
+    look at it again with an empty command, type into it with `is_input`, or interrupt it with \
+    `is_input` and \"C-c\". Only then can the next command start. Start servers in the background \
+    with their output sent to a file: `server > server.log 2>&1 &`.\n\n\
+    `exit` ends the shell and with it all of its state. `reset` starts a new one when the old one \
+    is stuck.";
+
+/// Limits of the terminal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TerminalSettings {
+    /// A call without `timeout` is answered when nothing new was written for so long.
+    pub soft_timeout: Duration,
+    /// The same for a call that types into a running program, where silence mostly means that
+    /// the program waits for more.
+    pub input_soft_timeout: Duration,
+    /// What an observation shows of an output, in characters.
+    pub output_cap: usize,
+    /// What the file of a longer output takes, in bytes.
+    pub saved_output_cap: u64,
+}
+
+impl Default for TerminalSettings {
+    fn default() -> Self {
+        Self {
+            soft_timeout: Duration::from_secs(30),
+            input_soft_timeout: Duration::from_secs(3),
+            output_cap: 30_000,
+            saved_output_cap: 256 * 1024 * 1024,
+        }
+    }
+}
+
+/// The `terminal` tool.
+#[derive(Debug)]
+pub(crate) struct Terminal {
+    environment: ToolEnvironment,
+    settings: TerminalSettings,
+    state: Mutex<State>,
+}
+
+/// The shell, started at first need.
+#[derive(Debug, Default)]
+struct State {
+    session: Option<Session>,
+    /// The command whose end nobody has seen yet.
+    unfinished: Option<String>,
+}
+
+impl Terminal {
+    pub(crate) fn new(environment: ToolEnvironment, settings: TerminalSettings) -> Self {
+        Self {
+            environment,
+            settings,
+            state: Mutex::default(),
+        }
+    }
+
+    async fn answer(
+        &self,
+        call: Call,
+        state: &mut State,
+        cancel: &CancellationToken,
+    ) -> Result<Answer, ToolError> {
+        if call.reset {
+            return self.reset(call, state, cancel).await;
+        }
+        match state.unfinished.clone() {
+            Some(running) => self.go_on(call, &running, state, cancel).await,
+            None if call.is_input => Ok(Answer::refused(
+                call.command,
+                "No previous running command to interact with.".into(),
+            )),
+            None if call.command.trim().is_empty() => Ok(Answer::refused(
+                call.command,
+                "No previous running command to retrieve logs from.".into(),
+            )),
+            None => self.start(call, state, cancel).await,
+        }
+    }
+
+    async fn reset(
+        &self,
+        call: Call,
+        state: &mut State,
+        cancel: &CancellationToken,
+    ) -> Result<Answer, ToolError> {
+        const DONE: &str = "A new shell was started; variables, functions, the working directory \
+            and running commands of the old one are gone.";
+        state.end().await;
+        if call.command.trim().is_empty() {
+            return Ok(Answer {
+                text: DONE.into(),
+                command: "[RESET]".into(),
+                exit_code: Some(0),
+                ..Answer::default()
+            });
+        }
+        let answer = self.start(call, state, cancel).await?;
+        Ok(Answer {
+            command: format!("[RESET] {}", answer.command),
+            prefix: format!("[{DONE}]\n{}", answer.prefix),
+            ..answer
+        })
+    }
+
+    /// Runs a command in a shell that is free.
+    async fn start(
+        &self,
+        call: Call,
+        state: &mut State,
+        cancel: &CancellationToken,
+    ) -> Result<Answer, ToolError> {
+        if state.session.is_none() {
+            let session = Session::start(&self.environment.working_dir, self.limits())
+                .await
+                .map_err(|error| ToolError::Failed(format!("cannot start bash: {error}")))?;
+            state.session = Some(session);
+        }
+        state.unfinished = Some(call.command.clone());
+        if let Some(session) = &mut state.session
+            && let Err(error) = session.submit(&call.command).await
+        {
+            state.end().await;
+            return Err(ToolError::Failed(format!(
+                "cannot hand the command to bash: {error}; the next one gets a new shell"
+            )));
+        }
+        self.wait(call, self.settings.soft_timeout, state, cancel)
+            .await
+    }
+
+    /// Deals with a call that comes while `running` was not seen to end.
+    async fn go_on(
+        &self,
+        call: Call,
+        running: &str,
+        state: &mut State,
+        cancel: &CancellationToken,
+    ) -> Result<Answer, ToolError> {
+        let Some(session) = &mut state.session else {
+            state.unfinished = None;
+            return self.start(call, state, cancel).await;
+        };
+        let is_input = call.is_input || call.is_control_key();
+        let wants_output = call.command.is_empty();
+        let status = session.status();
+        match status {
+            Status::Busy if wants_output => {
+                let answer = self
+                    .wait(call, self.settings.soft_timeout, state, cancel)
+                    .await?;
+                Ok(continued(answer, running))
+            }
+            Status::Busy if is_input => {
+                if let Err(error) = session.send(&call.keys()).await {
+                    let text = format!("Could not type into `{running}`: {error}. {HOW_TO_GO_ON}");
+                    return Ok(Answer::refused(call.command, text));
+                }
+                let answer = self
+                    .wait(call, self.settings.input_soft_timeout, state, cancel)
+                    .await?;
+                Ok(continued(answer, running))
+            }
+            Status::Busy => {
+                let output = session.take_output();
+                let text = format!(
+                    "This command was not run, for `{running}` still runs. {HOW_TO_GO_ON}\n\
+                     New output of the running command:\n{output}"
+                );
+                Ok(Answer::refused(call.command, text))
+            }
+            Status::Done(_) | Status::Closed if wants_output || is_input => {
+                let answer = self.ended(call.command, status, state).await;
+                let mut answer = continued(answer, running);
+                if !wants_output {
+                    answer.prefix = format!(
+                        "[The command ended before this input, which was not sent.]\n{}",
+                        answer.prefix
+                    );
+                }
+                Ok(answer)
+            }
+            Status::Done(_) | Status::Closed => {
+                let last = self.ended(running.to_owned(), status, state).await;
+                let answer = self.start(call, state, cancel).await?;
+                Ok(Answer {
+                    prefix: format!(
+                        "[Meanwhile `{running}` ended. Its last output:]\n{}{}\n\
+                         [Output of this command:]\n{}",
+                        last.text, last.suffix, answer.prefix
+                    ),
+                    ..answer
+                })
+            }
+        }
+    }
+
+    /// Waits for the command in the shell and says how that went.
+    async fn wait(
+        &self,
+        call: Call,
+        soft_timeout: Duration,
+        state: &mut State,
+        cancel: &CancellationToken,
+    ) -> Result<Answer, ToolError> {
+        let Some(session) = &mut state.session else {
+            return Err(ToolError::Failed("the shell is gone".into()));
+        };
+        let patience = call
+            .time_limit()
+            .map_or(Patience::Quiet(soft_timeout), Patience::Total);
+        match session.wait(patience, cancel).await {
+            Waited::For(status) => Ok(self.ended(call.command, status, state).await),
+            Waited::Enough => {
+                let why = match patience {
+                    Patience::Quiet(limit) => {
+                        format!("Nothing new was written for {} s.", limit.as_secs_f64())
+                    }
+                    Patience::Total(limit) => {
+                        format!("The timeout of {} s is over.", limit.as_secs_f64())
+                    }
+                };
+                Ok(Answer::goes_on(call.command, session.take_output(), &why))
+            }
+            Waited::Cancelled => {
+                if session.interrupt().await {
+                    state.unfinished = None;
+                } else {
+                    state.end().await;
+                }
+                Err(ToolError::Cancelled)
+            }
+        }
+    }
+
+    /// The answer for a command that is done, or took its shell along.
+    async fn ended(&self, command: String, status: Status, state: &mut State) -> Answer {
+        state.unfinished = None;
+        let Some(session) = &mut state.session else {
+            return Answer::refused(command, "The shell is gone.".into());
+        };
+        let output = session.take_output();
+        match status {
+            Status::Done(prompt) => Answer::done(command, output, prompt),
+            Status::Busy | Status::Closed => {
+                let how = match session.exit_status().await {
+                    Some(status) => status.to_string(),
+                    None => "for an unknown reason".into(),
+                };
+                state.end().await;
+                // an interactive bash says so when it exits
+                let output = output.strip_suffix("exit").unwrap_or(&output).trim_end();
+                let gap = if output.is_empty() { "" } else { "\n" };
+                Answer {
+                    exit_code: Some(-1),
+                    ..Answer::refused(
+                        command,
+                        format!(
+                            "{output}{gap}The shell itself ended ({how}), with its variables, \
+                             working directory and background jobs. The next command gets a new \
+                             shell. A top-level `exit` does that: use a subshell, `(exit 3)`, or \
+                             a condition instead."
+                        ),
+                    )
+                }
+            }
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            shown: self.settings.output_cap,
+            saved: self.settings.saved_output_cap,
+            folder: self.outputs(),
+        }
+    }
+
+    /// Where whole outputs are kept.
+    fn outputs(&self) -> PathBuf {
+        self.environment.folder.join("observations")
+    }
+}
+
+#[async_trait]
+impl Tool for Terminal {
+    fn name(&self) -> &str {
+        "terminal"
+    }
+
+    fn definition(&self) -> ToolDefinition {
+        ToolDefinition {
+            description: DESCRIPTION.into(),
+            action_type: "TerminalAction".into(),
+            observation_type: Some("TerminalObservation".into()),
+            annotations: Some(ToolAnnotations {
+                title: Some("terminal".into()),
+                read_only_hint: false,
+                destructive_hint: true,
+                idempotent_hint: false,
+                open_world_hint: true,
+            }),
+            kind: "TerminalTool".into(),
+            title: "terminal".into(),
+        }
+    }
+
+    fn parameters(&self) -> Value {
+        json!({
+            "type": "object",
+            "properties": {
+                "command": {
+                    "type": "string",
+                    "description": "What bash runs, one line or many. Empty: see what the running \
+                        command wrote since. With is_input: what is typed into the running \
+                        command, or a control key such as C-c, C-z, C-d.",
+                },
+                "is_input": {
+                    "type": "boolean",
+                    "description": "The command is input for the program that runs, not a new \
+                        command. Default false.",
+                },
+                "timeout": {
+                    "type": "number",
+                    "minimum": 0,
+                    "description": "Answer after so many seconds at the latest; the command goes \
+                        on. Without it, the answer comes when nothing new is written for a while.",
+                },
+                "reset": {
+                    "type": "boolean",
+                    "description": "Kill the shell and all it runs, then run the command, if any, \
+                        in a new one. Not together with is_input. Default false.",
+                },
+            },
+            "required": ["command"],
+        })
+    }
+
+    fn action(&self, arguments: Map<String, Value>) -> Result<Map<String, Value>, ToolError> {
+        Ok(Call::read(&arguments)?.action())
+    }
+
+    async fn run(
+        &self,
+        action: &Map<String, Value>,
+        cancel: &CancellationToken,
+    ) -> Result<Observation, ToolError> {
+        let call = Call::read(action)?;
+        let mut state = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(ToolError::Cancelled),
+            state = self.state.lock() => state,
+        };
+        let answer = self.answer(call, &mut state, cancel).await?;
+        Ok(answer.observation(&self.outputs()))
+    }
+
+    async fn close(&self) {
+        self.state.lock().await.end().await;
+    }
+}
+
+impl State {
+    /// Ends the shell with all it runs.
+    async fn end(&mut self) {
+        self.unfinished = None;
+        if let Some(session) = self.session.take() {
+            session.end().await;
+        }
+    }
+}
+
+fn continued(answer: Answer, running: &str) -> Answer {
+    Answer {
+        prefix: format!("[New output of `{running}`:]\n"),
+        ..answer
+    }
+}

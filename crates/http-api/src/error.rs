@@ -1,0 +1,316 @@
+use actix_web::{
+    HttpResponse, ResponseError,
+    body::BoxBody,
+    http::{StatusCode, header},
+};
+use agent_runtime::RuntimeError;
+use core_model::{ConversationId, StoreError};
+use paperclip::v2::schema::Apiv2Errors;
+use serde_json::{Value, json};
+use thiserror::Error;
+use uuid::Uuid;
+
+use crate::validation::Problem;
+
+/// The header that carries an error's stable code; bodies are as the public clients know them.
+pub const ERROR_CODE_HEADER: &str = "x-error-code";
+
+/// What keeps the API from being built.
+#[derive(Debug, Error)]
+pub enum ApiError {
+    #[error("allow_cors_origin_regex `{pattern}` is no regular expression: {source}")]
+    OriginRegex { pattern: String, source: Box<regex::Error> },
+    #[error("allow_cors_origins: `{0}` is no origin such as `https://example.com:8443`")]
+    Origin(String),
+    #[error("prefix `{0}` must be empty or start with `/` and not end with it")]
+    Prefix(String),
+    #[error("the OpenAPI document cannot be put together: {0}")]
+    Document(String),
+}
+
+/// Why a request is not granted.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Unauthorized,
+    ForeignOrigin,
+    ForeignPreflight,
+    NotFound,
+    ConversationNotFound(ConversationId),
+    ProfileNotFound(Uuid),
+    MethodNotAllowed { allow: String },
+    /// The route is a WebSocket's and the request is none.
+    UpgradeRequired,
+    Handshake(String),
+    Invalid(Vec<Problem>),
+    /// A request whose parts are well formed and yet cannot be carried out.
+    Unprocessable(String),
+    TooLarge { limit: usize },
+    BodyUnreadable,
+    /// The message is in the log, the run was refused.
+    MessageSaved { run_path: String },
+    Runtime(RuntimeError),
+    Document(ApiError),
+}
+
+impl From<RuntimeError> for Failure {
+    fn from(error: RuntimeError) -> Self {
+        Self::Runtime(error)
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self::Invalid(vec![problem])
+    }
+}
+
+impl From<Vec<Problem>> for Failure {
+    fn from(problems: Vec<Problem>) -> Self {
+        Self::Invalid(problems)
+    }
+}
+
+/// How a failure is answered.
+struct Answer {
+    status: u16,
+    code: &'static str,
+    detail: Value,
+    /// Seconds after which the same request may do better.
+    retry_after: Option<u32>,
+}
+
+impl Failure {
+    /// The one table of errors: status, stable code, what the client reads.
+    fn answer(&self) -> Answer {
+        let answer = |status, code, detail: &str| Answer {
+            status,
+            code,
+            detail: json!(detail),
+            retry_after: None,
+        };
+        let later = |status, code, detail: &str| Answer {
+            retry_after: Some(1),
+            ..answer(status, code, detail)
+        };
+        match self {
+            Self::Unauthorized => answer(401, "unauthorized", "Unauthorized"),
+            Self::ForeignOrigin => answer(403, "foreign_origin", "Origin not allowed"),
+            Self::ForeignPreflight => answer(400, "foreign_origin", "Disallowed CORS origin"),
+            Self::NotFound => answer(404, "not_found", "Not Found"),
+            Self::ConversationNotFound(id) => answer(
+                404,
+                "conversation_not_found",
+                &format!("Conversation not found: {id}"),
+            ),
+            Self::ProfileNotFound(id) => answer(
+                404,
+                "agent_profile_not_found",
+                &format!("Agent profile with id '{id}' not found"),
+            ),
+            Self::MethodNotAllowed { .. } => {
+                answer(405, "method_not_allowed", "Method Not Allowed")
+            }
+            Self::UpgradeRequired => answer(
+                426,
+                "upgrade_required",
+                "This URL speaks WebSocket: connect to it with ws:// or wss://",
+            ),
+            Self::Handshake(why) => answer(400, "bad_handshake", why),
+            Self::Invalid(problems) => Answer {
+                detail: json!(problems),
+                ..answer(422, "invalid_request", "")
+            },
+            Self::Unprocessable(why) => answer(422, "unprocessable", why),
+            Self::TooLarge { limit } => answer(
+                413,
+                "body_too_large",
+                &format!("The request body is larger than {limit} bytes"),
+            ),
+            Self::BodyUnreadable => {
+                answer(400, "body_unreadable", "There was an error parsing the body")
+            }
+            Self::MessageSaved { run_path } => later(
+                429,
+                "run_limit",
+                &format!(
+                    "Message saved, but the conversation run limit was reached. Retry POST \
+                     {run_path} without resending the message."
+                ),
+            ),
+            Self::Runtime(error) => match error {
+                RuntimeError::NotFound(_) => answer(404, "conversation_not_found", "Not Found"),
+                RuntimeError::UnknownEvent(_) => answer(404, "event_not_found", "Not Found"),
+                RuntimeError::AlreadyRunning => answer(
+                    409,
+                    "already_running",
+                    "Conversation already running. Wait for completion or pause first.",
+                ),
+                RuntimeError::RunLimit { .. } => later(
+                    429,
+                    "run_limit",
+                    "Conversation run limit reached. Retry the request later.",
+                ),
+                RuntimeError::Busy => later(
+                    503,
+                    "conversation_busy",
+                    "The conversation has too many requests waiting. Retry the request later.",
+                ),
+                RuntimeError::Stopping => later(503, "stopping", "The server is stopping."),
+                RuntimeError::Invalid(why) => answer(422, "unprocessable", why),
+                RuntimeError::Store(StoreError::Conflict { .. }) => answer(
+                    409,
+                    "owned_elsewhere",
+                    "Conversation is owned by another agent server instance; the write was refused",
+                ),
+                RuntimeError::Store(
+                    StoreError::NotFound(_)
+                    | StoreError::Exists(_)
+                    | StoreError::Poisoned(_)
+                    | StoreError::Io { .. }
+                    | StoreError::Damaged { .. },
+                ) => answer(500, "storage_failed", INTERNAL),
+                RuntimeError::Internal(_) => answer(500, "internal", INTERNAL),
+            },
+            Self::Document(_) => answer(500, "internal", INTERNAL),
+        }
+    }
+
+    /// What went wrong on our side, for the log and never for the client.
+    fn fault(&self) -> Option<String> {
+        match self {
+            Self::Runtime(error @ (RuntimeError::Store(_) | RuntimeError::Internal(_))) => {
+                Some(error.to_string())
+            }
+            Self::Document(error) => Some(error.to_string()),
+            Self::Runtime(
+                RuntimeError::NotFound(_)
+                | RuntimeError::UnknownEvent(_)
+                | RuntimeError::AlreadyRunning
+                | RuntimeError::RunLimit { .. }
+                | RuntimeError::Busy
+                | RuntimeError::Stopping
+                | RuntimeError::Invalid(_),
+            )
+            | Self::Unauthorized
+            | Self::ForeignOrigin
+            | Self::ForeignPreflight
+            | Self::NotFound
+            | Self::ConversationNotFound(_)
+            | Self::ProfileNotFound(_)
+            | Self::MethodNotAllowed { .. }
+            | Self::UpgradeRequired
+            | Self::Handshake(_)
+            | Self::Invalid(_)
+            | Self::Unprocessable(_)
+            | Self::TooLarge { .. }
+            | Self::BodyUnreadable
+            | Self::MessageSaved { .. } => None,
+        }
+    }
+
+    /// One line for people, as socket clients read it.
+    pub(crate) fn detail(&self) -> String {
+        match self {
+            Self::Invalid(problems) => {
+                let lines: Vec<String> = problems.iter().map(Problem::summary).collect();
+                lines.join("; ")
+            }
+            other => other.answer().detail.as_str().unwrap_or(INTERNAL).to_owned(),
+        }
+    }
+}
+
+const INTERNAL: &str = "Internal Server Error";
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.answer().code)
+    }
+}
+
+impl ResponseError for Failure {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.answer().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse<BoxBody> {
+        let answer = self.answer();
+        let mut response = HttpResponse::build(self.status_code());
+        response.insert_header((ERROR_CODE_HEADER, answer.code));
+        if let Some(seconds) = answer.retry_after {
+            response.insert_header((header::RETRY_AFTER, seconds));
+        }
+        if let Self::MethodNotAllowed { allow } = self {
+            response.insert_header((header::ALLOW, allow.as_str()));
+        }
+        if matches!(self, Self::UpgradeRequired) {
+            response.insert_header((header::UPGRADE, "websocket"));
+        }
+        let mut body = json!({ "detail": answer.detail });
+        if let Some(fault) = self.fault() {
+            let error_id = Uuid::new_v4().simple().to_string();
+            tracing::error!(error_id, fault, "a request failed on our side");
+            body["error_id"] = json!(error_id);
+        }
+        response.json(body)
+    }
+}
+
+/// Error responses depend on the operation, not on this type: see `openapi::finish`.
+impl Apiv2Errors for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::body::to_bytes;
+
+    use super::*;
+
+    async fn body(failure: Failure) -> (u16, Value) {
+        let response = failure.error_response();
+        let status = response.status().as_u16();
+        let bytes = to_bytes(response.into_body()).await.unwrap();
+        (status, serde_json::from_slice(&bytes).unwrap())
+    }
+
+    #[actix_web::test]
+    async fn failures_read_as_the_clients_expect() {
+        let id: ConversationId = "4ed7564a-c465-4319-ba19-ee162b106852".parse().unwrap();
+        for (failure, status, detail) in [
+            (Failure::Unauthorized, 401, "Unauthorized"),
+            (RuntimeError::NotFound(id).into(), 404, "Not Found"),
+            (
+                Failure::ConversationNotFound(id),
+                404,
+                "Conversation not found: 4ed7564a-c465-4319-ba19-ee162b106852",
+            ),
+            (
+                RuntimeError::AlreadyRunning.into(),
+                409,
+                "Conversation already running. Wait for completion or pause first.",
+            ),
+            (
+                RuntimeError::RunLimit { limit: 1, message_saved: false }.into(),
+                429,
+                "Conversation run limit reached. Retry the request later.",
+            ),
+        ] {
+            assert_eq!(body(failure).await, (status, json!({ "detail": detail })));
+        }
+    }
+
+    #[actix_web::test]
+    async fn our_own_faults_are_not_told() {
+        let fault = RuntimeError::Internal("/secret/path exploded".to_owned());
+        let (status, body) = body(fault.into()).await;
+        assert_eq!((status, &body["detail"]), (500, &json!("Internal Server Error")));
+        assert!(!body.to_string().contains("secret"));
+        assert_eq!(body["error_id"].as_str().map(str::len), Some(32));
+    }
+
+    #[test]
+    fn a_full_mailbox_says_when_to_come_back() {
+        let response = Failure::from(RuntimeError::Busy).error_response();
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()[header::RETRY_AFTER], "1");
+    }
+}

@@ -1,0 +1,184 @@
+//! What handlers take: path ids, query parameters, JSON bodies. All of our own, so that the host
+//! application's `JsonConfig`, `QueryConfig` and `PathConfig` neither apply here nor are changed.
+
+use std::{
+    future::{Future, Ready, ready},
+    pin::Pin,
+};
+
+use actix_web::{FromRequest, HttpRequest, dev, http::header, web};
+use bytes::{Bytes, BytesMut};
+use core_model::{ConversationId, EventId};
+use futures_util::StreamExt;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::{configure::Shared, error::Failure, query::Params, validation};
+
+/// Which of the two dialects a route belongs to; they differ in defaults, not in handlers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// `/conversations`: everything is optional, a message starts a run.
+    Readme,
+    /// `/api/conversations`: as the public SDK has it.
+    OpenHands,
+}
+
+impl FromRequest for Dialect {
+    type Error = Failure;
+    type Future = Ready<Result<Self, Failure>>;
+
+    fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
+        let dialect = request.app_data::<web::Data<Self>>();
+        ready(Ok(dialect.map_or(Self::Readme, |found| *found.get_ref())))
+    }
+}
+
+/// The server behind a request.
+pub(crate) struct Server(pub(crate) web::Data<Shared>);
+
+impl FromRequest for Server {
+    type Error = Failure;
+    type Future = Ready<Result<Self, Failure>>;
+
+    fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
+        ready(shared(request).map(Self))
+    }
+}
+
+/// The conversation that a path names.
+pub(crate) struct ConversationPath(pub(crate) ConversationId);
+
+impl FromRequest for ConversationPath {
+    type Error = Failure;
+    type Future = Ready<Result<Self, Failure>>;
+
+    fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
+        let text = request.match_info().get("conversation_id").unwrap_or_default();
+        let id = validation::conversation_id(text, &["path", "conversation_id"]);
+        ready(id.map(Self).map_err(Failure::from))
+    }
+}
+
+/// The event that a path names.
+pub(crate) struct EventPath(pub(crate) EventId);
+
+impl FromRequest for EventPath {
+    type Error = Failure;
+    type Future = Ready<Result<Self, Failure>>;
+
+    fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
+        let id = request.match_info().get("event_id").unwrap_or_default();
+        ready(Ok(Self(EventId::from(id))))
+    }
+}
+
+/// Query parameters that know how to be read.
+pub(crate) trait FromQuery: Sized {
+    fn from_query(params: &mut Params) -> Self;
+}
+
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<T: FromQuery> FromRequest for Query<T> {
+    type Error = Failure;
+    type Future = Ready<Result<Self, Failure>>;
+
+    fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
+        let mut params = Params::parse(request.query_string());
+        let value = T::from_query(&mut params);
+        ready(params.finish(value).map(Self))
+    }
+}
+
+/// A request body that may be left out when `{}` would do.
+pub(crate) trait RequestBody: DeserializeOwned {
+    const OPTIONAL: bool = false;
+}
+
+/// A JSON body, whatever its content type says.
+pub(crate) struct Body<T>(pub(crate) T);
+
+impl<T: RequestBody + 'static> FromRequest for Body<T> {
+    type Error = Failure;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Failure>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
+        let bytes = RawBody::from_request(request, payload);
+        Box::pin(async move { parse(&bytes.await?.0).map(Self) })
+    }
+}
+
+/// A body's bytes, no more of them than the limit allows.
+pub(crate) struct RawBody(pub(crate) Bytes);
+
+impl FromRequest for RawBody {
+    type Error = Failure;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Failure>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
+        let limit = shared(request).map(|shared| shared.config.limits.body_bytes);
+        let declared = request
+            .headers()
+            .get(header::CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+        let payload = payload.take();
+        Box::pin(async move { read(payload, declared, limit?).await.map(Self) })
+    }
+}
+
+fn shared(request: &HttpRequest) -> Result<web::Data<Shared>, Failure> {
+    // Our routes are only ever mounted together with it.
+    request.app_data::<web::Data<Shared>>().cloned().ok_or(Failure::NotFound)
+}
+
+async fn read(
+    mut payload: dev::Payload,
+    declared: Option<usize>,
+    limit: usize,
+) -> Result<Bytes, Failure> {
+    if declared.is_some_and(|length| length > limit) {
+        return Err(Failure::TooLarge { limit });
+    }
+    let mut body = BytesMut::with_capacity(declared.unwrap_or(0).min(64 * 1024));
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_| Failure::BodyUnreadable)?;
+        if body.len() + chunk.len() > limit {
+            return Err(Failure::TooLarge { limit });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+fn parse<T: RequestBody>(bytes: &[u8]) -> Result<T, Failure> {
+    let value = if !bytes.iter().all(u8::is_ascii_whitespace) {
+        validation::json(bytes)?
+    } else if T::OPTIONAL {
+        json!({})
+    } else {
+        return Err(validation::Problem::missing(&["body"]).input(Value::Null).into());
+    };
+    Ok(validation::typed(&value, &["body"])?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[actix_web::test]
+    async fn a_body_over_the_limit_is_refused_before_it_is_read() {
+        let untouched = dev::Payload::from(futures_util::stream::poll_fn(|_| {
+            panic!("the body was read")
+        }).boxed_local());
+        let refused = read(untouched, Some(11), 10).await;
+        assert!(matches!(refused, Err(Failure::TooLarge { limit: 10 })));
+    }
+
+    #[actix_web::test]
+    async fn a_body_that_does_not_say_its_size_is_cut_off_at_the_limit() {
+        let chunks = futures_util::stream::iter([4, 4, 4].map(|n| Ok(Bytes::from(vec![b'x'; n]))));
+        let refused = read(dev::Payload::from(chunks.boxed_local()), None, 10).await;
+        assert!(matches!(refused, Err(Failure::TooLarge { limit: 10 })));
+    }
+}

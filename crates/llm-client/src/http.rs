@@ -1,0 +1,91 @@
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use reqwest::{Client, Response};
+use url::Url;
+
+use crate::ModelError;
+
+const CONNECT_LIMIT: Duration = Duration::from_secs(30);
+
+/// The connections to a host, shared by the whole process and made at first use, for loading the
+/// system's certificates takes a while.
+///
+/// # Errors
+/// When the TLS backend cannot start.
+pub(crate) fn client(endpoint: &Url) -> Result<&'static Client, ModelError> {
+    static FAR: OnceLock<Client> = OnceLock::new();
+    static NEAR: OnceLock<Client> = OnceLock::new();
+    // A model on this machine is not behind the proxy that the environment may name.
+    let near = is_loopback(endpoint);
+    let cell = if near { &NEAR } else { &FAR };
+    if let Some(client) = cell.get() {
+        return Ok(client);
+    }
+    // A redirected POST loses its body, and may take the key to a stranger.
+    let builder = Client::builder()
+        .connect_timeout(CONNECT_LIMIT)
+        .redirect(reqwest::redirect::Policy::none());
+    let builder = if near { builder.no_proxy() } else { builder };
+    let client = builder.build().map_err(|error| describe(&error))?;
+    Ok(cell.get_or_init(|| client))
+}
+
+/// Waits no longer than `limit` for `work`; `what` names it in the error.
+pub(crate) async fn within<T>(
+    limit: Option<Duration>,
+    what: &str,
+    work: impl Future<Output = T>,
+) -> Result<T, ModelError> {
+    let Some(limit) = limit else {
+        return Ok(work.await);
+    };
+    let waited = tokio::time::timeout(limit, work).await;
+    waited.map_err(|_| ModelError::Timeout(format!("{what} within {} s", limit.as_secs_f64())))
+}
+
+/// At most `limit` bytes of a body; the rest is left unread.
+///
+/// # Errors
+/// When the connection breaks.
+pub(crate) async fn read_up_to(
+    mut response: Response,
+    limit: usize,
+) -> Result<Vec<u8>, ModelError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| describe(&error))? {
+        body.extend_from_slice(&chunk);
+        if body.len() >= limit {
+            body.truncate(limit);
+            break;
+        }
+    }
+    Ok(body)
+}
+
+/// A transport failure in words, without the address it happened at.
+pub(crate) fn describe(error: &reqwest::Error) -> ModelError {
+    let mut text = if error.is_connect() {
+        "cannot connect".to_owned()
+    } else {
+        "the connection failed".to_owned()
+    };
+    let mut cause = std::error::Error::source(error);
+    while let Some(reason) = cause {
+        text = format!("{text}: {reason}");
+        cause = reason.source();
+    }
+    if error.is_timeout() {
+        return ModelError::Timeout(text);
+    }
+    ModelError::unreachable(&text)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}

@@ -1,0 +1,396 @@
+mod reply;
+mod request;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use core_model::LlmSettings;
+use reqwest::Response;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value};
+
+use crate::http::{client, describe, read_up_to, within};
+use crate::price::{Price, price_of};
+use crate::provider::{Route, route};
+use crate::retry::{Schedule, parse_retry_after, retrying};
+use crate::{Delta, Model, ModelError, ModelReply, ModelRequest};
+
+use reply::RawReply;
+use stream::Assembler;
+
+/// No sensible reply is longer; what sends more is broken or hostile.
+const REPLY_LIMIT: usize = 16 * 1024 * 1024;
+const ERROR_BODY_LIMIT: usize = 64 * 1024;
+/// Shorter secrets would blank out ordinary words of an error message.
+const SHORTEST_HIDDEN: usize = 4;
+
+/// A model behind an OpenAI-compatible Chat Completions endpoint.
+pub(crate) struct OpenAiChat {
+    settings: LlmSettings,
+    route: Route,
+    headers: HeaderMap,
+    /// What providers may echo and nobody shall read.
+    secrets: Vec<SecretString>,
+    schedule: Schedule,
+    price: Option<Price>,
+    /// Fields the provider has refused; they are not sent again.
+    refused: Mutex<BTreeSet<&'static str>>,
+}
+
+impl OpenAiChat {
+    /// # Errors
+    /// [`ModelError::Configuration`] when the address or a header is malformed.
+    pub(crate) fn new(settings: &LlmSettings) -> Result<Self, ModelError> {
+        let route = route(settings)?;
+        let (headers, secrets) = headers(settings, &route)?;
+        Ok(Self {
+            schedule: Schedule::new(settings),
+            price: price_of(settings),
+            // The key lives in the headers, marked as sensitive, and nowhere else.
+            settings: LlmSettings {
+                api_key: None,
+                extra_headers: None,
+                ..settings.clone()
+            },
+            route,
+            headers,
+            secrets,
+            refused: Mutex::default(),
+        })
+    }
+
+    fn body(&self, request: &ModelRequest) -> Map<String, Value> {
+        let mut body = request::body(&self.settings, &self.route, request);
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        body.retain(|name, _| !refused.contains(name.as_str()));
+        body
+    }
+
+    /// One try, repeated at once without the fields that the provider refuses to know.
+    async fn ask(
+        &self,
+        request: &ModelRequest,
+        on_delta: &(dyn Fn(Delta) + Send + Sync),
+    ) -> Result<ModelReply, ModelError> {
+        loop {
+            let body = self.body(request);
+            let refusal = match self.exchange(&body, on_delta).await {
+                Ok(raw) => return self.account(raw),
+                Err(refusal) => refusal,
+            };
+            let fields = match self.settings.drop_params {
+                true => refusal.optional_fields(&body),
+                false => Vec::new(),
+            };
+            if fields.is_empty() {
+                return Err(refusal.error);
+            }
+            tracing::info!(?fields, "the model's provider refuses these fields");
+            let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+            refused.extend(fields);
+        }
+    }
+
+    async fn exchange(
+        &self,
+        body: &Map<String, Value>,
+        on_delta: &(dyn Fn(Delta) + Send + Sync),
+    ) -> Result<RawReply, Refusal> {
+        let limit = self
+            .settings
+            .timeout
+            .filter(|s| *s > 0)
+            .map(Duration::from_secs);
+        if self.settings.stream {
+            let what = "no answer began";
+            let response = within(limit, what, self.post(body)).await??;
+            return Ok(self.read(response, on_delta).await?);
+        }
+        let whole = async {
+            let response = self.post(body).await?;
+            Ok::<_, Refusal>(self.read(response, on_delta).await?)
+        };
+        within(limit, "no reply", whole).await?
+    }
+
+    async fn post(&self, body: &Map<String, Value>) -> Result<Response, Refusal> {
+        let endpoint = &self.route.endpoint;
+        let call = client(endpoint)?
+            .post(endpoint.clone())
+            .headers(self.headers.clone())
+            .json(body);
+        let response = call.send().await.map_err(|error| describe(&error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status().as_u16();
+        let wait = asked_wait(response.headers());
+        let body = read_up_to(response, ERROR_BODY_LIMIT)
+            .await
+            .unwrap_or_default();
+        let text = self.hide_secrets(&String::from_utf8_lossy(&body));
+        let message = match serde_json::from_str(&text) {
+            Ok(value) => reply::message_in(&value),
+            Err(_) if text.is_empty() => "no reason given".to_owned(),
+            Err(_) => text.clone(),
+        };
+        let error = ModelError::from_status(status, &message, wait);
+        Err(Refusal { error, body: text })
+    }
+
+    /// Reads the answer in whichever form it came: servers may ignore `stream`.
+    async fn read(
+        &self,
+        response: Response,
+        on_delta: &(dyn Fn(Delta) + Send + Sync),
+    ) -> Result<RawReply, ModelError> {
+        let kind = response.headers().get(CONTENT_TYPE);
+        let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let read = if kind.starts_with("text/event-stream") {
+            self.read_stream(response, on_delta).await
+        } else {
+            self.read_whole(response, on_delta).await
+        };
+        read.map_err(|error| self.without_secrets(error))
+    }
+
+    async fn read_whole(
+        &self,
+        response: Response,
+        on_delta: &(dyn Fn(Delta) + Send + Sync),
+    ) -> Result<RawReply, ModelError> {
+        let body = within(
+            self.idle_limit(),
+            "no whole answer",
+            read_up_to(response, REPLY_LIMIT + 1),
+        );
+        let body = body.await??;
+        if body.len() > REPLY_LIMIT {
+            return Err(too_long());
+        }
+        let raw = reply::parse(&body)?;
+        if self.settings.stream {
+            let pieces = [
+                Delta::Reasoning(raw.reasoning.clone()),
+                Delta::Text(raw.text.clone()),
+            ];
+            pieces
+                .into_iter()
+                .filter(|piece| !piece.is_empty())
+                .for_each(on_delta);
+        }
+        Ok(raw)
+    }
+
+    async fn read_stream(
+        &self,
+        mut response: Response,
+        on_delta: &(dyn Fn(Delta) + Send + Sync),
+    ) -> Result<RawReply, ModelError> {
+        let mut assembler = Assembler::default();
+        let mut length = 0;
+        while !assembler.is_closed() {
+            let next = within(
+                self.idle_limit(),
+                "no further piece of a reply",
+                response.chunk(),
+            );
+            let bytes = match next.await {
+                Ok(Ok(Some(bytes))) => bytes,
+                Ok(Ok(None)) => break,
+                // All that is missing is the token count.
+                Ok(Err(_)) | Err(_) if assembler.is_whole() => break,
+                Ok(Err(error)) => return Err(describe(&error)),
+                Err(timeout) => return Err(timeout),
+            };
+            length += bytes.len();
+            if length > REPLY_LIMIT {
+                return Err(too_long());
+            }
+            assembler.push(&bytes, on_delta)?;
+        }
+        assembler.finish(on_delta)
+    }
+
+    fn idle_limit(&self) -> Option<Duration> {
+        let limit = self
+            .settings
+            .stream_idle_timeout
+            .filter(|_| self.settings.stream)?;
+        Duration::try_from_secs_f64(limit)
+            .ok()
+            .filter(|limit| !limit.is_zero())
+    }
+
+    /// Prices from settings outrank what the provider states, which outranks the list.
+    fn account(&self, raw: RawReply) -> Result<ModelReply, ModelError> {
+        let stated = raw.stated_cost();
+        let window = self.settings.max_input_tokens.unwrap_or(0);
+        let reply = raw.complete(&self.settings.model, window)?;
+        let priced_by_user = self.settings.input_cost_per_token.is_some()
+            || self.settings.output_cost_per_token.is_some();
+        let counted = self.price.map(|price| price.cost(&reply.usage));
+        let cost = match priced_by_user {
+            true => counted,
+            false => stated.or(counted),
+        };
+        Ok(ModelReply { cost, ..reply })
+    }
+
+    fn hide_secrets(&self, text: &str) -> String {
+        let mut shown = text.to_owned();
+        for secret in &self.secrets {
+            shown = shown.replace(secret.expose_secret(), core_model::secrets::MASK);
+        }
+        shown
+    }
+
+    fn without_secrets(&self, error: ModelError) -> ModelError {
+        error.map_text(|text| self.hide_secrets(&text))
+    }
+}
+
+#[async_trait]
+impl Model for OpenAiChat {
+    fn name(&self) -> &str {
+        &self.settings.model
+    }
+
+    async fn reply(
+        &self,
+        request: &ModelRequest,
+        on_delta: &(dyn Fn(Delta) + Send + Sync),
+    ) -> Result<ModelReply, ModelError> {
+        let provider = self.route.provider;
+        let own_address = self.settings.base_url.is_some();
+        if provider.needs_key && !own_address && !self.headers.contains_key(AUTHORIZATION) {
+            return Err(ModelError::Authentication(format!(
+                "No API key is set for the model `{}`: set `llm.api_key`.",
+                self.settings.model
+            )));
+        }
+        retrying(&self.schedule, || self.ask(request, on_delta)).await
+    }
+}
+
+impl fmt::Debug for OpenAiChat {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("OpenAiChat")
+            .field("model", &self.settings.model)
+            .field("host", &self.route.endpoint.host_str())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A failed try, with the body that says why.
+struct Refusal {
+    error: ModelError,
+    body: String,
+}
+
+impl From<ModelError> for Refusal {
+    fn from(error: ModelError) -> Self {
+        Self {
+            error,
+            body: String::new(),
+        }
+    }
+}
+
+impl Refusal {
+    /// The optional fields of `sent` that the provider says it does not support.
+    fn optional_fields(&self, sent: &Map<String, Value>) -> Vec<&'static str> {
+        const REFUSALS: [&str; 9] = [
+            "support",
+            "unknown",
+            "unrecognized",
+            "unexpected",
+            "extra",
+            "not permitted",
+            "not allowed",
+            "cannot find",
+            "deprecated",
+        ];
+        let ModelError::BadRequest {
+            status: 400 | 422, ..
+        } = self.error
+        else {
+            return Vec::new();
+        };
+        let body = self.body.to_lowercase();
+        if !REFUSALS.iter().any(|word| body.contains(word)) {
+            return Vec::new();
+        }
+        let fields = request::OPTIONAL_FIELDS.into_iter();
+        fields
+            .filter(|field| sent.contains_key(*field) && names(&body, field))
+            .collect()
+    }
+}
+
+/// Whether a text holds a field's name as a word of its own.
+fn names(text: &str, field: &str) -> bool {
+    let part_of_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    text.split(|c| !part_of_word(c)).any(|word| word == field)
+}
+
+fn headers(
+    settings: &LlmSettings,
+    route: &Route,
+) -> Result<(HeaderMap, Vec<SecretString>), ModelError> {
+    let mut headers = HeaderMap::new();
+    let mut secrets = Vec::new();
+    let mut set = |name: &str, value: &str| {
+        let malformed = || ModelError::Configuration(format!("the header {name:?} is malformed"));
+        let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| malformed())?;
+        let mut value = HeaderValue::from_str(value).map_err(|_| malformed())?;
+        value.set_sensitive(true);
+        headers.insert(key, value);
+        Ok(())
+    };
+    let key = settings.api_key.as_deref().map(str::trim);
+    if let Some(key) = key.filter(|key| !key.is_empty()) {
+        set("authorization", &format!("Bearer {key}"))?;
+        secrets.push(key.to_owned());
+    }
+    if route.endpoint.host_str() == Some("openrouter.ai") {
+        let pairs = [
+            ("http-referer", &settings.openrouter_site_url),
+            ("x-title", &settings.openrouter_app_name),
+        ];
+        for (name, value) in pairs {
+            if let Some(value) = value {
+                set(name, value)?;
+            }
+        }
+    }
+    for (name, value) in settings.extra_headers.iter().flatten() {
+        set(name, value)?;
+        secrets.push(value.clone());
+    }
+    secrets.retain(|secret| secret.len() >= SHORTEST_HIDDEN);
+    Ok((
+        headers,
+        secrets.into_iter().map(SecretString::from).collect(),
+    ))
+}
+
+/// How long the provider asks to wait, by `retry-after-ms` or the standard header.
+fn asked_wait(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let exact = text("retry-after-ms").and_then(|ms| ms.trim().parse().ok());
+    let exact = exact.map(Duration::from_millis);
+    exact.or_else(|| parse_retry_after(text("retry-after")?, chrono::Utc::now().timestamp()))
+}
+
+fn too_long() -> ModelError {
+    ModelError::NoResponse(format!("the answer exceeds {REPLY_LIMIT} bytes"))
+}

@@ -1,0 +1,4 @@
+mod exchange;
+mod replies;
+mod requests;
+mod streams;

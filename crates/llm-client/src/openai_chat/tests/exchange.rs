@@ -1,0 +1,376 @@
+use std::sync::Mutex;
+use std::time::Duration;
+
+use core_model::{LlmSettings, Message};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use wiremock::matchers::{body_partial_json, header, method, path};
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use super::super::OpenAiChat;
+use crate::{Delta, Model, ModelError, ModelReply, ModelRequest};
+
+const KEY: &str = "sk-very-secret";
+
+fn settings(base_url: &str) -> LlmSettings {
+    LlmSettings {
+        model: "openai/fake".to_owned(),
+        base_url: Some(base_url.to_owned()),
+        api_key: Some(KEY.to_owned()),
+        num_retries: 0,
+        retry_min_wait: 0,
+        retry_max_wait: 0,
+        ..LlmSettings::default()
+    }
+}
+
+fn request() -> ModelRequest {
+    ModelRequest {
+        messages: vec![Message::user("hello")],
+        tools: Vec::new(),
+        cache_key: Some("key".to_owned()),
+    }
+}
+
+async fn ask(settings: &LlmSettings) -> Result<ModelReply, ModelError> {
+    let model = OpenAiChat::new(settings).expect("a model");
+    model.reply(&request(), &|_| {}).await
+}
+
+fn reply(text: &str) -> ResponseTemplate {
+    ResponseTemplate::new(200).set_body_json(json!({
+        "id": "r", "choices": [{"message": {"content": text}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 1_000, "completion_tokens": 100, "cost": 0.5},
+    }))
+}
+
+fn failure(status: u16, message: &str) -> ResponseTemplate {
+    ResponseTemplate::new(status).set_body_json(json!({"error": {"message": message}}))
+}
+
+async fn serving(template: ResponseTemplate) -> MockServer {
+    let server = MockServer::start().await;
+    Mock::given(method("POST"))
+        .respond_with(template)
+        .mount(&server)
+        .await;
+    server
+}
+
+async fn bodies(server: &MockServer) -> Vec<Value> {
+    let received = server.received_requests().await.expect("recorded requests");
+    received
+        .iter()
+        .map(|request| request.body_json().expect("a JSON body"))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_question_is_answered_and_accounted_for() {
+    let server = MockServer::start().await;
+    Mock::given(method("POST"))
+        .and(path("/v1/chat/completions"))
+        .and(header("authorization", format!("Bearer {KEY}")))
+        .and(header("x-team", "blue"))
+        .respond_with(reply("hi"))
+        .expect(1)
+        .mount(&server)
+        .await;
+    let settings = LlmSettings {
+        extra_headers: Some([("X-Team".to_owned(), "blue".to_owned())].into()),
+        ..settings(&format!("{}/v1", server.uri()))
+    };
+    let answer = ask(&settings).await.expect("a reply");
+    assert_eq!((answer.text.as_str(), answer.cost), ("hi", Some(0.5)));
+    assert_eq!(answer.usage.model, "openai/fake");
+
+    let priced = LlmSettings {
+        input_cost_per_token: Some(0.001),
+        output_cost_per_token: Some(0.01),
+        ..settings
+    };
+    server.reset().await;
+    Mock::given(method("POST"))
+        .respond_with(reply("hi"))
+        .mount(&server)
+        .await;
+    assert_eq!(ask(&priced).await.expect("a reply").cost, Some(2.0));
+}
+
+#[tokio::test]
+async fn without_a_key_none_is_sent_and_hosted_providers_are_not_asked() {
+    let server = serving(reply("hi")).await;
+    let keyless = LlmSettings {
+        api_key: None,
+        ..settings(&server.uri())
+    };
+    ask(&keyless).await.expect("a reply");
+    let received = server.received_requests().await.expect("recorded requests");
+    assert_eq!(received[0].headers.get("authorization"), None);
+
+    let hosted = LlmSettings {
+        base_url: None,
+        ..keyless
+    };
+    let refused = ask(&hosted).await.expect_err("no key");
+    assert_eq!(refused.code(), "LLMAuthenticationError");
+    assert!(refused.to_string().contains("llm.api_key"));
+}
+
+#[tokio::test]
+async fn a_provider_s_failures_keep_their_words_but_no_secret() {
+    let table = [
+        (400, "LLMBadRequestError"),
+        (401, "LLMAuthenticationError"),
+        (404, "LLMBadRequestError"),
+        (429, "LLMRateLimitError"),
+        (500, "LLMServiceUnavailableError"),
+    ];
+    for (status, code) in table {
+        let server = serving(failure(status, &format!("because {KEY} and hunter2"))).await;
+        let settings = LlmSettings {
+            extra_headers: Some([("x-pass".to_owned(), "hunter2".to_owned())].into()),
+            ..settings(&format!("{}/?token=hunter2", server.uri()))
+        };
+        let error = ask(&settings).await.expect_err("a failure");
+        let shown = format!("{error} {error:?}");
+        assert_eq!(error.code(), code, "{status}");
+        assert!(
+            !shown.contains(KEY) && !shown.contains("hunter2"),
+            "{shown}"
+        );
+        assert_eq!(shown.contains("because"), status != 401, "{shown}");
+        let model = format!("{:?}", OpenAiChat::new(&settings).expect("a model"));
+        assert!(
+            !model.contains(KEY) && !model.contains("hunter2"),
+            "{model}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn secrets_stay_out_of_errors_in_good_answers_and_bad_addresses() {
+    let echo = json!({"error": {"message": format!("bad key {KEY}"), "code": 400}});
+    let server = serving(ResponseTemplate::new(200).set_body_json(echo)).await;
+    let error = ask(&settings(&server.uri())).await.expect_err("a failure");
+    assert!(
+        !error.to_string().contains(KEY) && error.to_string().contains("bad key"),
+        "{error}"
+    );
+
+    let closed = settings("http://127.0.0.1:1/v1?token=hunter2");
+    let error = ask(&closed).await.expect_err("nobody listens");
+    assert_eq!(error.code(), "LLMServiceUnavailableError");
+    assert!(!error.to_string().contains("hunter2"), "{error}");
+}
+
+#[tokio::test]
+async fn a_key_that_fits_in_no_header_is_refused_unseen() {
+    let broken = LlmSettings {
+        api_key: Some("sk-broken\nkey".to_owned()),
+        ..settings("http://localhost:1")
+    };
+    let error = OpenAiChat::new(&broken).expect_err("a refusal");
+    assert!(!error.to_string().contains("broken"), "{error}");
+}
+
+#[tokio::test]
+async fn what_may_pass_is_tried_again() {
+    let server = MockServer::start().await;
+    for status in [500, 429] {
+        Mock::given(method("POST"))
+            .respond_with(failure(status, "later"))
+            .up_to_n_times(1)
+            .mount(&server)
+            .await;
+    }
+    Mock::given(method("POST"))
+        .respond_with(reply("hi"))
+        .mount(&server)
+        .await;
+    let patient = LlmSettings {
+        num_retries: 2,
+        ..settings(&server.uri())
+    };
+    assert_eq!(ask(&patient).await.expect("a reply").text, "hi");
+    assert_eq!(bodies(&server).await.len(), 3);
+}
+
+#[tokio::test]
+async fn the_wait_a_provider_asks_for_is_told() {
+    let slow = failure(429, "slow").insert_header("retry-after", "7");
+    let exact = failure(503, "slow").insert_header("retry-after-ms", "1500");
+    for (template, wait) in [(slow, 7_000), (exact, 1_500)] {
+        let server = serving(template).await;
+        let error = ask(&settings(&server.uri())).await.expect_err("a failure");
+        let (ModelError::RateLimit { retry_after, .. }
+        | ModelError::Unavailable { retry_after, .. }) = error
+        else {
+            panic!("{error:?}");
+        };
+        assert_eq!(retry_after, Some(Duration::from_millis(wait)));
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let server = MockServer::start().await;
+    let elsewhere = ResponseTemplate::new(307).insert_header("location", "/elsewhere");
+    Mock::given(path("/v1/chat/completions"))
+        .respond_with(elsewhere)
+        .mount(&server)
+        .await;
+    let error = ask(&settings(&format!("{}/v1", server.uri())))
+        .await
+        .expect_err("a failure");
+    assert_eq!(error.code(), "LLMBadRequestError");
+    assert_eq!(bodies(&server).await.len(), 1);
+}
+
+#[tokio::test]
+async fn fields_a_provider_does_not_know_are_dropped_for_good() {
+    let server = MockServer::start().await;
+    let told = "Unsupported parameter: 'temperature' is not supported with this model.";
+    Mock::given(body_partial_json(json!({"temperature": 0.5})))
+        .respond_with(failure(400, told))
+        .mount(&server)
+        .await;
+    let detail =
+        json!({"detail": [{"type": "extra_forbidden", "loc": ["body", "prompt_cache_key"]}]});
+    Mock::given(body_partial_json(json!({"prompt_cache_key": "key"})))
+        .respond_with(ResponseTemplate::new(422).set_body_json(detail))
+        .mount(&server)
+        .await;
+    Mock::given(method("POST"))
+        .respond_with(reply("hi"))
+        .mount(&server)
+        .await;
+    let warm = LlmSettings {
+        temperature: Some(0.5),
+        seed: Some(1),
+        ..settings(&server.uri())
+    };
+    let model = OpenAiChat::new(&warm).expect("a model");
+    for _ in 0..2 {
+        let answer = model.reply(&request(), &|_| {}).await.expect("a reply");
+        assert_eq!(answer.text, "hi");
+    }
+    let sent = bodies(&server).await;
+    let fields = ["temperature", "prompt_cache_key", "seed"];
+    let kept: Vec<_> = sent
+        .iter()
+        .map(|body| fields.map(|name| body.get(name).is_some()))
+        .collect();
+    let last = [false, false, true];
+    assert_eq!(kept, [[true, true, true], [false, true, true], last, last]);
+
+    let strict = LlmSettings {
+        drop_params: false,
+        ..warm
+    };
+    let error = ask(&strict).await.expect_err("a failure");
+    assert_eq!(error.code(), "LLMBadRequestError");
+}
+
+#[tokio::test]
+async fn a_refused_value_is_not_a_refused_field() {
+    let server = serving(failure(400, "temperature must be between 0 and 2")).await;
+    let hot = LlmSettings {
+        temperature: Some(9.0),
+        ..settings(&server.uri())
+    };
+    ask(&hot).await.expect_err("a failure");
+    assert_eq!(bodies(&server).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_slow_provider_is_a_timeout() {
+    let server = serving(reply("late").set_delay(Duration::from_secs(60))).await;
+    let hasty = LlmSettings {
+        timeout: Some(1),
+        ..settings(&server.uri())
+    };
+    let error = ask(&hasty).await.expect_err("a timeout");
+    assert_eq!(error.code(), "LLMTimeoutError");
+}
+
+#[tokio::test]
+async fn a_server_that_ignores_streaming_is_understood() {
+    let server = serving(reply("hi")).await;
+    let streaming = LlmSettings {
+        stream: true,
+        ..settings(&server.uri())
+    };
+    let heard = Mutex::new(Vec::new());
+    let model = OpenAiChat::new(&streaming).expect("a model");
+    let hear = |delta| heard.lock().unwrap().push(delta);
+    let answer = model.reply(&request(), &hear).await.expect("a reply");
+    assert_eq!(answer.text, "hi");
+    assert_eq!(heard.into_inner().unwrap(), [Delta::Text("hi".to_owned())]);
+}
+
+/// Answers every connection with these bytes; then hangs up, or keeps silent.
+async fn raw_server(answer: String, hang_up: bool) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        let mut open = Vec::new();
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let mut request = [0; 4096];
+            let read = socket.read(&mut request).await.expect("a request");
+            assert!(read > 0, "an empty request");
+            socket.write_all(answer.as_bytes()).await.expect("a reader");
+            if !hang_up {
+                open.push(socket);
+            }
+        }
+    });
+    format!("http://{address}/v1")
+}
+
+fn stream_of(body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n{body}")
+}
+
+const SAID: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\n";
+const STOPPED: &str = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+
+#[tokio::test]
+async fn a_stream_that_stops_short_is_unavailable_and_one_that_stalls_a_timeout() {
+    let streaming = |base_url: &str| LlmSettings {
+        stream: true,
+        stream_idle_timeout: Some(0.2),
+        ..settings(base_url)
+    };
+    let cut = streaming(&raw_server(stream_of(SAID), true).await);
+    assert_eq!(
+        ask(&cut).await.expect_err("a cut").code(),
+        "LLMServiceUnavailableError"
+    );
+    let stalled = streaming(&raw_server(stream_of(SAID), false).await);
+    assert_eq!(
+        ask(&stalled).await.expect_err("a stall").code(),
+        "LLMTimeoutError"
+    );
+    // Only the token count is missing here.
+    let whole = streaming(&raw_server(stream_of(&format!("{SAID}{STOPPED}")), false).await);
+    assert_eq!(ask(&whole).await.expect("a reply").text, "hi");
+}
+
+#[tokio::test]
+async fn an_endless_answer_is_cut_off() {
+    let filler = format!(": {}\n", "x".repeat(1022)).repeat(16 * 1024 + 1);
+    let stream = stream_of(&format!("{SAID}{filler}"));
+    let body = format!("\"{}\"", "x".repeat(super::super::REPLY_LIMIT));
+    let length = body.len();
+    let whole = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}");
+    for (answer, streams) in [(stream, true), (whole, false)] {
+        let settings = LlmSettings {
+            stream: streams,
+            ..settings(&raw_server(answer, false).await)
+        };
+        let error = ask(&settings).await.expect_err("too much");
+        assert!(error.to_string().contains("exceeds"), "{error}");
+    }
+}

@@ -1,0 +1,150 @@
+use core_model::{MessageToolCall, message::CallOrigin, usage::TokenUsage};
+use serde_json::{Value, json};
+
+use super::super::reply::parse;
+use crate::{ModelError, ModelReply};
+
+fn parsed(body: &Value) -> Result<ModelReply, ModelError> {
+    parse(body.to_string().as_bytes())?.complete("openai/m", 128_000)
+}
+
+fn with_message(message: Value) -> ModelReply {
+    parsed(&json!({"id": "r", "choices": [{"message": message}]})).expect("a reply")
+}
+
+fn call(id: &str, name: &str, arguments: &str) -> MessageToolCall {
+    MessageToolCall {
+        id: id.to_owned(),
+        responses_item_id: None,
+        name: name.to_owned(),
+        arguments: arguments.to_owned(),
+        origin: CallOrigin::Completion,
+    }
+}
+
+#[test]
+fn a_whole_reply_is_read() {
+    let function = |name: &str| json!({"name": name, "arguments": "{\"a\": 1}"});
+    let reply = parsed(&json!({
+        "id": "r1",
+        "choices": [{"finish_reason": "tool_calls", "message": {
+            "role": "assistant", "content": "aloud", "reasoning_content": "private",
+            "tool_calls": [{"id": "c1", "type": "function", "function": function("x")},
+                           {"id": "c2", "type": "function", "function": function("y")}]}}],
+        "usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120,
+                  "prompt_tokens_details": {"cached_tokens": 40},
+                  "completion_tokens_details": {"reasoning_tokens": 5}},
+    }));
+    let expected = ModelReply {
+        id: "r1".to_owned(),
+        text: "aloud".to_owned(),
+        reasoning: Some("private".to_owned()),
+        tool_calls: vec![call("c1", "x", "{\"a\": 1}"), call("c2", "y", "{\"a\": 1}")],
+        usage: TokenUsage {
+            model: "openai/m".to_owned(),
+            prompt_tokens: 100,
+            completion_tokens: 20,
+            cache_read_tokens: 40,
+            cache_write_tokens: 0,
+            reasoning_tokens: 5,
+            context_window: 128_000,
+            per_turn_token: 120,
+            response_id: "r1".to_owned(),
+        },
+        cost: None,
+    };
+    assert_eq!(reply, Ok(expected));
+}
+
+#[test]
+fn other_dialects_are_read_too() {
+    let legacy = with_message(json!({"function_call": {"name": "x", "arguments": ""}}));
+    assert_eq!(
+        legacy.tool_calls,
+        [call(&legacy.tool_calls[0].id, "x", "{}")]
+    );
+    assert!(legacy.tool_calls[0].id.starts_with("call_"));
+
+    let parts = with_message(
+        json!({"content": [{"type": "text", "text": "a"}, {"text": "b"}],
+                                    "reasoning": "r"}),
+    );
+    assert_eq!(
+        (parts.text.as_str(), parts.reasoning.as_deref()),
+        ("ab", Some("r"))
+    );
+
+    let refusal = with_message(json!({"content": null, "refusal": "I will not"}));
+    assert_eq!(refusal.text, "I will not");
+
+    let empty = with_message(json!({"content": null}));
+    assert_eq!((empty.text.as_str(), empty.tool_calls.len()), ("", 0));
+
+    let usage = json!({"prompt_tokens": 9, "prompt_cache_hit_tokens": 4});
+    let cached = parsed(&json!({"choices": [{"message": {}}], "usage": usage})).expect("a reply");
+    assert_eq!(cached.usage.cache_read_tokens, 4);
+    assert!(!cached.id.is_empty() && cached.usage.response_id == cached.id);
+}
+
+#[test]
+fn calls_without_an_id_of_their_own_get_one() {
+    let same = json!({"id": "c", "function": {"name": "x", "arguments": {"a": 1}}});
+    let none = json!({"function": {"name": "x"}});
+    let reply = with_message(json!({"tool_calls": [same, same, none, none]}));
+    let ids: std::collections::BTreeSet<&str> = reply
+        .tool_calls
+        .iter()
+        .map(|call| call.id.as_str())
+        .collect();
+    assert_eq!((ids.len(), reply.tool_calls[0].id.as_str()), (4, "c"));
+    assert_eq!(reply.tool_calls[0].arguments, r#"{"a":1}"#);
+    assert_eq!(reply.tool_calls[3].arguments, "{}");
+}
+
+#[test]
+fn what_is_no_reply_is_an_error() {
+    let nameless = json!({"choices": [{"message": {"tool_calls": [{"id": "c", "function": {}}]}}]});
+    for body in [json!({}), json!([]), json!({"choices": []}), nameless] {
+        let error = parsed(&body).expect_err("no reply");
+        assert_eq!(error.code(), "LLMNoResponseError", "{body}");
+    }
+    let error = parse(b"<html>nope</html>").expect_err("no reply");
+    assert_eq!(error.code(), "LLMNoResponseError");
+    assert!(error.to_string().contains("<html>"));
+}
+
+#[test]
+fn an_error_object_in_a_good_answer_is_an_error() {
+    let table = [
+        (
+            json!({"error": {"message": "m", "code": 429}}),
+            "LLMRateLimitError",
+        ),
+        (
+            json!({"error": {"message": "m", "type": "rate_limit_error"}}),
+            "LLMRateLimitError",
+        ),
+        (
+            json!({"error": {"message": "m", "type": "overloaded_error"}}),
+            "LLMServiceUnavailableError",
+        ),
+        (
+            json!({"error": {"message": "m", "type": "invalid_request_error"}}),
+            "LLMBadRequestError",
+        ),
+        (
+            json!({"error": {"message": "m", "code": "context_length_exceeded"}}),
+            "LLMContextWindowExceedError",
+        ),
+        (json!({"error": "m"}), "LLMServiceUnavailableError"),
+        (
+            json!({"choices": [{"error": {"message": "m", "code": 502}}]}),
+            "LLMServiceUnavailableError",
+        ),
+    ];
+    for (body, code) in table {
+        let error = parsed(&body).expect_err("an error");
+        assert_eq!(error.code(), code, "{body}");
+        assert!(error.to_string().contains('m'), "{error}");
+    }
+}

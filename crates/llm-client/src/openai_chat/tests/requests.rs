@@ -1,0 +1,273 @@
+use core_model::{Content, LlmSettings, Message, MessageToolCall, Role, message::CallOrigin};
+use serde_json::{Value, json};
+
+use crate::{ModelRequest, ToolSpec, provider::route};
+
+fn settings(model: &str) -> LlmSettings {
+    LlmSettings {
+        model: model.to_owned(),
+        base_url: Some("http://localhost:1/v1".to_owned()),
+        ..LlmSettings::default()
+    }
+}
+
+fn body(settings: &LlmSettings, messages: Vec<Message>) -> Value {
+    let request = ModelRequest {
+        messages,
+        tools: Vec::new(),
+        cache_key: None,
+    };
+    let route = route(settings).expect("a route");
+    Value::Object(super::super::request::body(settings, &route, &request))
+}
+
+fn system(parts: &[&str]) -> Message {
+    let parts = parts.iter().map(|text| Content::text(*text));
+    Message::new(Role::System, parts.collect())
+}
+
+fn calling(text: &str, id: &str) -> Message {
+    let mut message = Message::new(Role::Assistant, vec![Content::text(text)]);
+    message.tool_calls = Some(vec![MessageToolCall {
+        id: id.to_owned(),
+        responses_item_id: None,
+        name: "think".to_owned(),
+        arguments: r#"{"thought":"q"}"#.to_owned(),
+        origin: CallOrigin::Completion,
+    }]);
+    message.reasoning_content = Some("private".to_owned());
+    message
+}
+
+fn result(id: &str, parts: Vec<Content>) -> Message {
+    Message::tool_result(id, "think", parts)
+}
+
+fn image(url: &str) -> Content {
+    Content::Image {
+        cache_prompt: false,
+        image_urls: vec![url.to_owned()],
+    }
+}
+
+#[test]
+fn a_request_has_the_shape_of_chat_completions() {
+    let settings = settings("openai/fake");
+    let request = ModelRequest {
+        messages: vec![
+            system(&["be good", "today"]),
+            Message::user("hello"),
+            calling("", "c1"),
+            result("c1", vec![Content::text("logged")]),
+            calling("aloud", "c2"),
+            result("c2", vec![Content::text("[error]"), Content::text("no")]),
+        ],
+        tools: vec![ToolSpec {
+            name: "think".to_owned(),
+            description: "d".to_owned(),
+            parameters: json!({"type": "object"}),
+        }],
+        cache_key: Some("key".to_owned()),
+    };
+    let route = route(&settings).expect("a route");
+    let body = Value::Object(super::super::request::body(&settings, &route, &request));
+    let call = |id: &str| {
+        json!([{"id": id, "type": "function",
+                "function": {"name": "think", "arguments": r#"{"thought":"q"}"#}}])
+    };
+    let text = |text: &str| json!({"type": "text", "text": text});
+    assert_eq!(
+        body,
+        json!({
+            "model": "fake",
+            "messages": [
+                {"role": "system", "content": [text("be good"), text("today")]},
+                {"role": "user", "content": [text("hello")]},
+                {"role": "assistant", "tool_calls": call("c1")},
+                {"role": "tool", "content": "logged", "tool_call_id": "c1", "name": "think"},
+                {"role": "assistant", "content": "aloud", "tool_calls": call("c2")},
+                {"role": "tool", "content": [text("[error]"), text("no")],
+                 "tool_call_id": "c2", "name": "think"},
+            ],
+            "tools": [{"type": "function", "function": {
+                "name": "think", "description": "d", "parameters": {"type": "object"}}}],
+            "prompt_cache_key": "key",
+        })
+    );
+}
+
+#[test]
+fn settings_become_parameters() {
+    let settings = LlmSettings {
+        temperature: Some(0.5),
+        top_p: Some(0.25),
+        seed: Some(7),
+        max_output_tokens: Some(100),
+        stream: true,
+        litellm_extra_body: serde_json::Map::from_iter([("user".to_owned(), json!("u"))]),
+        ..settings("openai/gpt-5")
+    };
+    assert_eq!(
+        body(&settings, Vec::new()),
+        json!({
+            "model": "gpt-5",
+            "messages": [],
+            "reasoning_effort": "high",
+            "temperature": 0.5,
+            "top_p": 0.25,
+            "seed": 7,
+            "max_completion_tokens": 100,
+            "stream": true,
+            "stream_options": {"include_usage": true},
+            "user": "u",
+        })
+    );
+}
+
+#[test]
+fn reasoning_effort_goes_to_models_that_take_it_or_when_asked_for() {
+    let effort = |model: &str, effort: &str| {
+        let settings = LlmSettings {
+            reasoning_effort: Some(effort.to_owned()),
+            ..settings(model)
+        };
+        body(&settings, Vec::new())["reasoning_effort"].clone()
+    };
+    for model in [
+        "gpt-5.6",
+        "openai/o3",
+        "o4-mini",
+        "x/gpt-oss:20b",
+        "gpt-5-mini-2025-08-07",
+    ] {
+        assert_eq!(effort(model, "high"), "high", "{model}");
+    }
+    for model in [
+        "fake",
+        "gpt-4o",
+        "o1-mini",
+        "gpt-5-chat-latest",
+        "o30",
+        "gpt-50",
+    ] {
+        assert_eq!(effort(model, "high"), Value::Null, "{model}");
+    }
+    assert_eq!(effort("fake", "low"), "low");
+}
+
+#[test]
+fn claude_models_get_cache_markers() {
+    let marker = json!({"type": "ephemeral"});
+    let mut messages = vec![system(&["be good", "today"]), Message::user("hello")];
+    let first = body(&settings("openai/claude-sonnet-4-5"), messages.clone());
+    assert_eq!(first["messages"][0]["content"][0]["cache_control"], marker);
+    assert_eq!(
+        first["messages"][0]["content"][1].get("cache_control"),
+        None
+    );
+    assert_eq!(first["messages"][1]["content"][0]["cache_control"], marker);
+
+    messages.extend([
+        calling("", "c1"),
+        result("c1", vec![Content::text("logged")]),
+    ]);
+    let second = body(&settings("openai/claude-sonnet-4-5"), messages.clone());
+    assert_eq!(
+        second["messages"][1]["content"][0].get("cache_control"),
+        None
+    );
+    assert_eq!(second["messages"][3]["cache_control"], marker);
+
+    let off = LlmSettings {
+        caching_prompt: false,
+        ..settings("openai/claude-sonnet-4-5")
+    };
+    for unmarked in [
+        body(&off, messages.clone()),
+        body(&settings("gpt-5"), messages),
+    ] {
+        assert!(!unmarked.to_string().contains("cache_control"));
+    }
+}
+
+#[test]
+fn some_models_want_plain_strings() {
+    let forced = LlmSettings {
+        force_string_serializer: Some(true),
+        ..settings("m")
+    };
+    let auto = settings("openai/deepseek-v3");
+    for settings in [forced, auto] {
+        let body = body(
+            &settings,
+            vec![
+                system(&["a", "b"]),
+                Message::user("c"),
+                calling("", "c1"),
+                result("c1", vec![Content::text("d"), Content::text("e")]),
+            ],
+        );
+        let contents = body["messages"].as_array().unwrap().iter();
+        let contents: Vec<Value> = contents.map(|message| message["content"].clone()).collect();
+        assert_eq!(
+            contents,
+            [json!("a\nb"), json!("c"), Value::Null, json!("d\ne")]
+        );
+    }
+    let lists = LlmSettings {
+        force_string_serializer: Some(false),
+        ..settings("openai/deepseek-v3")
+    };
+    let body = body(&lists, vec![Message::user("c")]);
+    assert!(body["messages"][0]["content"].is_array());
+}
+
+#[test]
+fn images_go_with_users_and_follow_tools() {
+    let shown = |url: &str| json!({"type": "image_url", "image_url": {"url": url}});
+    let messages = vec![
+        Message::new(Role::User, vec![Content::text("see"), image("data:1")]),
+        calling("", "c1"),
+        result("c1", vec![image("data:2")]),
+        Message::user("next"),
+    ];
+    let body_of = |vision_off| {
+        let settings = LlmSettings {
+            disable_vision: vision_off,
+            ..settings("gpt-4o")
+        };
+        body(&settings, messages.clone())
+    };
+    let with = body_of(None);
+    assert_eq!(with["messages"][0]["content"][1], shown("data:1"));
+    assert!(with["messages"][2]["content"].is_string());
+    assert_eq!(with["messages"][3]["role"], "user");
+    assert_eq!(with["messages"][3]["content"][1], shown("data:2"));
+    assert_eq!(with["messages"][4]["content"][0]["text"], "next");
+    let without = body_of(Some(true));
+    assert_eq!(without["messages"].as_array().map(Vec::len), Some(4));
+    assert!(!without.to_string().contains("data:"));
+}
+
+#[test]
+fn empty_parts_are_left_out() {
+    let parts = vec![Content::text(""), Content::text("x")];
+    let body = body(
+        &settings("m"),
+        vec![Message::new(Role::User, parts), calling("", "c")],
+    );
+    assert_eq!(
+        body["messages"][0]["content"],
+        json!([{"type": "text", "text": "x"}])
+    );
+}
+
+#[test]
+fn reasoning_is_returned_only_to_models_that_want_it() {
+    let reasoning = |model: &str| {
+        let body = body(&settings(model), vec![calling("", "c")]);
+        body["messages"][0]["reasoning_content"].clone()
+    };
+    assert_eq!(reasoning("openai/deepseek-reasoner"), "private");
+    assert_eq!(reasoning("openai/fake"), Value::Null);
+}

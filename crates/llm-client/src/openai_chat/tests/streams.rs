@@ -1,0 +1,201 @@
+use std::sync::Mutex;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::super::reply::RawReply;
+use super::super::stream::Assembler;
+use crate::{Delta, ModelError};
+
+/// What a stream in these pieces comes to, and what was heard on the way.
+fn assemble(pieces: &[&[u8]]) -> (Result<RawReply, ModelError>, Vec<Delta>) {
+    let heard = Mutex::new(Vec::new());
+    let hear = |delta| heard.lock().unwrap().push(delta);
+    let mut assembler = Assembler::default();
+    let mut pushed = Ok(());
+    for piece in pieces {
+        pushed = pushed.and_then(|()| assembler.push(piece, &hear));
+    }
+    let reply = pushed.and_then(|()| assembler.finish(&hear));
+    (reply, heard.into_inner().unwrap())
+}
+
+fn assembled(text: &str) -> Result<RawReply, ModelError> {
+    assemble(&[text.as_bytes()]).0
+}
+
+fn event(value: &Value) -> String {
+    format!("data: {value}\n\n")
+}
+
+fn delta(delta: Value) -> String {
+    event(&json!({"id": "r", "choices": [{"delta": delta}]}))
+}
+
+fn stop() -> String {
+    event(&json!({"choices": [{"delta": {}, "finish_reason": "stop"}]}))
+}
+
+fn calls_of(stream: &[String]) -> Vec<(String, String, String)> {
+    let reply = assembled(&(stream.concat() + &stop())).expect("a reply");
+    let calls = reply.calls.into_iter();
+    calls
+        .map(|call| (call.id, call.name, call.arguments))
+        .collect()
+}
+
+fn call(id: &str, name: &str, arguments: &str) -> (String, String, String) {
+    (id.to_owned(), name.to_owned(), arguments.to_owned())
+}
+
+/// Text, reasoning, two interleaved calls, comments, every line ending and a usage chunk.
+fn whole_stream() -> String {
+    let piece = |index: u64, id: Option<&str>, name: Option<&str>, arguments: &str| {
+        delta(json!({"tool_calls": [{"index": index, "id": id,
+                     "function": {"name": name, "arguments": arguments}}]}))
+    };
+    [
+        ": processing\r\n\r\n".to_owned(),
+        delta(json!({"role": "assistant", "content": "", "reasoning_content": "hm… "})),
+        delta(json!({"content": "Grüße 👋"})).replace('\n', "\r\n"),
+        "event: x\ndata: {\"choices\":\ndata:  [{\"delta\": {\"content\": \" aus\"}}]}\n\n"
+            .to_owned(),
+        delta(json!({"content": " Köln"})).replace('\n', "\r"),
+        piece(0, Some("c1"), Some("terminal"), ""),
+        piece(1, Some("c2"), Some("think"), "{\"t"),
+        piece(0, None, None, "{\"command\":"),
+        piece(0, Some("c1"), Some("terminal"), " \"echo ü\"}"),
+        piece(1, None, None, "\": 1}"),
+        event(&json!({"choices": [{"delta": {}, "finish_reason": "tool_calls"}]})),
+        event(&json!({"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 2}})),
+        "data: [DONE]\n\n".to_owned(),
+    ]
+    .concat()
+}
+
+#[test]
+fn a_stream_becomes_a_reply() {
+    let (reply, heard) = assemble(&[whole_stream().as_bytes()]);
+    let reply = reply.expect("a reply");
+    assert_eq!(
+        (reply.id.as_str(), reply.text.as_str()),
+        ("r", "Grüße 👋 aus Köln")
+    );
+    assert_eq!(reply.reasoning, "hm… ");
+    assert_eq!(reply.usage["prompt_tokens"], 5);
+    let calls = reply
+        .calls
+        .into_iter()
+        .map(|call| (call.id, call.name, call.arguments));
+    assert_eq!(
+        calls.collect::<Vec<_>>(),
+        [
+            call("c1", "terminal", "{\"command\": \"echo ü\"}"),
+            call("c2", "think", "{\"t\": 1}")
+        ]
+    );
+    let text = |text: &str| Delta::Text(text.to_owned());
+    let expected = [
+        Delta::Reasoning("hm… ".to_owned()),
+        text("Grüße 👋"),
+        text(" aus"),
+        text(" Köln"),
+    ];
+    assert_eq!(heard, expected);
+}
+
+proptest! {
+    #[test]
+    fn any_split_of_the_bytes_gives_the_same_reply(
+        mut cuts in proptest::collection::vec(0..whole_stream().len(), 0..60),
+    ) {
+        let stream = whole_stream();
+        let bytes = stream.as_bytes();
+        cuts.extend([0, bytes.len()]);
+        cuts.sort_unstable();
+        let pieces: Vec<&[u8]> = cuts.windows(2).map(|cut| &bytes[cut[0]..cut[1]]).collect();
+        prop_assert_eq!(assemble(&pieces), assemble(&[bytes]));
+    }
+
+    #[test]
+    fn a_stream_cut_before_its_end_is_never_a_reply(cut in 0..1_000usize) {
+        let stream = delta(json!({"content": "a"})) + &delta(json!({"content": "ö"}));
+        let bytes = &stream.as_bytes()[..cut.min(stream.len())];
+        let (reply, _) = assemble(&[bytes]);
+        prop_assert_eq!(reply.map_err(|error| error.code()), Err("LLMServiceUnavailableError"));
+    }
+}
+
+#[test]
+fn one_byte_at_a_time_is_enough() {
+    let stream = whole_stream();
+    let bytes: Vec<&[u8]> = stream.as_bytes().chunks(1).collect();
+    assert_eq!(assemble(&bytes), assemble(&[stream.as_bytes()]));
+}
+
+#[test]
+fn servers_number_calls_in_their_own_ways() {
+    let piece = |index: Value, id: Value, name: Value, arguments: &str| {
+        delta(json!({"tool_calls": [{"index": index, "id": id,
+                     "function": {"name": name, "arguments": arguments}}]}))
+    };
+    let all_zero = [
+        piece(json!(0), json!("a"), json!("x"), "{}"),
+        piece(json!(0), json!("b"), json!("y"), "{}"),
+    ];
+    assert_eq!(
+        calls_of(&all_zero),
+        [call("a", "x", "{}"), call("b", "y", "{}")]
+    );
+    let no_index = [
+        piece(Value::Null, json!("a"), json!("x"), "{"),
+        piece(Value::Null, Value::Null, Value::Null, "}"),
+        piece(Value::Null, json!("b"), json!("y"), "{}"),
+    ];
+    assert_eq!(
+        calls_of(&no_index),
+        [call("a", "x", "{}"), call("b", "y", "{}")]
+    );
+    let id_a_piece = [
+        piece(json!(0), json!("a"), json!("x"), "{"),
+        piece(json!(0), json!("b"), Value::Null, "}"),
+    ];
+    assert_eq!(calls_of(&id_a_piece), [call("a", "x", "{}")]);
+    let legacy = [
+        delta(json!({"function_call": {"name": "x", "arguments": "{"}})),
+        delta(json!({"function_call": {"arguments": "}"}})),
+    ];
+    assert_eq!(calls_of(&legacy), [call("", "x", "{}")]);
+}
+
+#[test]
+fn either_kind_of_end_is_an_end() {
+    let said = delta(json!({"content": "a"}));
+    for end in [
+        stop(),
+        "data: [DONE]\n\n".to_owned(),
+        "data: [DONE]".to_owned(),
+    ] {
+        let reply = assembled(&format!("{said}{end}")).expect("a reply");
+        assert_eq!(reply.text, "a");
+    }
+    // No blank line between events, as some servers send them.
+    let joined = format!(
+        "{}{}data: [DONE]\n",
+        said.replace("\n\n", "\n"),
+        stop().replace("\n\n", "\n")
+    );
+    assert_eq!(assembled(&joined).expect("a reply").text, "a");
+}
+
+#[test]
+fn an_error_in_the_stream_ends_it() {
+    let said = delta(json!({"content": "a"}));
+    let error = event(&json!({"error": {"message": "full", "code": 529}}));
+    let failed = assembled(&format!("{said}{error}")).expect_err("an error");
+    assert_eq!(failed, ModelError::from_status(529, "full", None));
+    let unended = format!("{said}{}", error.trim_end());
+    assert_eq!(assembled(&unended), Err(failed));
+    let garbled = assembled(&format!("{said}data: {{oops}}\n\n")).expect_err("an error");
+    assert_eq!(garbled.code(), "LLMNoResponseError");
+}

@@ -1,0 +1,224 @@
+mod script;
+
+use async_trait::async_trait;
+use core_model::{
+    LlmSettings, Message, MessageToolCall, Role, message::CallOrigin, usage::TokenUsage,
+};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{Delta, Model, ModelError, ModelReply, ModelRequest};
+
+use script::{Answer, Step};
+
+/// A streamed reply comes in pieces of about this many characters.
+const PIECE: usize = 12;
+const EXCERPT: usize = 200;
+const HELP: &str = "\
+This conversation uses the built-in scripted model: it needs no key, and does just what a message \
+tells it to, step by step.
+
+To work with a real model, set `LLM_MODEL`, `LLM_API_KEY` and, for an address of your own, \
+`LLM_BASE_URL` in the server's environment, or `llm` in its configuration file, or `agent.llm` \
+when you create a conversation.
+
+To have steps carried out, write each shell command on a line that starts with `$ `:
+
+$ echo hello
+
+or any tool calls as a fenced list:
+
+```json
+[{\"tool\": \"terminal\", \"args\": {\"command\": \"echo hello\"}}, {\"say\": \"Done.\"}]
+```";
+
+/// A model that follows the steps written in the last user message, so that the server can be
+/// tried out and tested without a provider. It keeps no state: which step is next follows from
+/// how many replies stand after that message. Only ids are random.
+///
+/// Steps are lines `$ command` (one terminal call each) and the elements of fenced `json` lists:
+///
+/// | element | is |
+/// |---|---|
+/// | `{"tool": name, "args": {…}}` | one tool call; `args` as a string is sent as it stands |
+/// | `{"tools": [{"tool": …}, …]}` | several calls in one reply |
+/// | `{"say": text}` | a reply in words, which ends the turn |
+/// | `{"error": status, "message": text}` | a failure as a provider's HTTP status |
+/// | with `"thought": text`, `"reasoning": text` | what goes along with the calls |
+/// | with `"delay_ms": n` | a wait before the reply |
+///
+/// After the last step it calls `finish`, or says so where there is no such tool.
+pub(crate) struct Scripted {
+    name: String,
+    stream: bool,
+}
+
+impl Scripted {
+    pub(crate) fn new(settings: &LlmSettings) -> Self {
+        Self {
+            name: settings.model.trim().to_owned(),
+            stream: settings.stream,
+        }
+    }
+}
+
+#[async_trait]
+impl Model for Scripted {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn reply(
+        &self,
+        request: &ModelRequest,
+        on_delta: &(dyn Fn(Delta) + Send + Sync),
+    ) -> Result<ModelReply, ModelError> {
+        let step = next_step(request);
+        tokio::time::sleep(step.delay).await;
+        let mut reply = answer(step)?;
+        reply.id = format!("scripted-{}", Uuid::new_v4().simple());
+        reply.usage = usage(&self.name, request, &reply);
+        reply.cost = Some(0.0);
+        if self.stream {
+            let reasoning = reply.reasoning.as_deref().unwrap_or_default();
+            pieces(reasoning).for_each(|piece| on_delta(Delta::Reasoning(piece)));
+            for piece in pieces(&reply.text) {
+                on_delta(Delta::Text(piece));
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(reply)
+    }
+}
+
+fn next_step(request: &ModelRequest) -> Step {
+    let messages = &request.messages;
+    let asked = messages
+        .iter()
+        .rposition(|message| message.role == Role::User);
+    let Some(asked) = asked else {
+        return Step::saying(HELP);
+    };
+    let since = &messages[asked + 1..];
+    let done = since
+        .iter()
+        .filter(|message| message.role == Role::Assistant)
+        .count();
+    let mut steps = match script::parse(&messages[asked].text()) {
+        Ok(steps) if steps.is_empty() => return Step::saying(HELP),
+        Ok(steps) => steps,
+        Err(reason) => return Step::saying(&format!("The script cannot be read: {reason}.")),
+    };
+    if done < steps.len() {
+        let step = steps.swap_remove(done);
+        let callable = !request.tools.is_empty();
+        return match step.answer {
+            Answer::Calls { .. } if !callable => {
+                Step::saying("The script asks for tools, but none are offered.")
+            }
+            Answer::Calls { .. } | Answer::Say(_) | Answer::Error { .. } => step,
+        };
+    }
+    finishing(steps.len(), since, request)
+}
+
+fn finishing(steps: usize, since: &[Message], request: &ModelRequest) -> Step {
+    let plural = if steps == 1 { "" } else { "s" };
+    let outcome = since
+        .iter()
+        .rfind(|message| message.role == Role::Tool)
+        .map_or_else(|| "no tool was called".to_owned(), outcome);
+    let summary = format!("Ran {steps} scripted step{plural}; {outcome}.");
+    if !request.tools.iter().any(|tool| tool.name == "finish") {
+        return Step::saying(&summary);
+    }
+    Step::calling("finish", &json!({"message": summary}))
+}
+
+/// What became of a tool call, as its result tells a model.
+fn outcome(result: &Message) -> String {
+    const EXIT: &str = "[Command finished with exit code ";
+    const ERROR: &str = "[An error occurred during execution.]";
+    let text = result.text();
+    let tool = result.name.as_deref().unwrap_or("tool");
+    let exit_code = text
+        .rsplit_once(EXIT)
+        .and_then(|(_, rest)| rest.split(']').next());
+    let how = match exit_code {
+        _ if text.starts_with(ERROR) => "reported an error".to_owned(),
+        Some(code) => format!("ended with exit code {code}"),
+        None => "answered".to_owned(),
+    };
+    let said = text.trim_start_matches(ERROR).trim();
+    let said = said.split("\n[").next().unwrap_or_default().trim();
+    let shown: String = said.chars().take(EXCERPT).collect();
+    let more = if shown.len() < said.len() { "…" } else { "" };
+    format!("the last call, of {tool}, {how}: {shown}{more}")
+}
+
+fn answer(step: Step) -> Result<ModelReply, ModelError> {
+    let (text, calls) = match step.answer {
+        Answer::Say(text) => (text, Vec::new()),
+        Answer::Calls { thought, calls } => (thought, calls),
+        Answer::Error { status, message } => {
+            return Err(ModelError::from_status(status, &message, None));
+        }
+    };
+    let tool_calls = calls.into_iter().map(|call| MessageToolCall {
+        id: format!("call_{}", Uuid::new_v4().simple()),
+        responses_item_id: None,
+        name: call.name,
+        arguments: call.arguments,
+        origin: CallOrigin::Completion,
+    });
+    Ok(ModelReply {
+        text,
+        reasoning: step.reasoning,
+        tool_calls: tool_calls.collect(),
+        ..ModelReply::default()
+    })
+}
+
+/// About four characters make a token.
+fn usage(model: &str, request: &ModelRequest, reply: &ModelReply) -> TokenUsage {
+    let called = |calls: &[MessageToolCall]| -> usize {
+        let lengths = calls
+            .iter()
+            .map(|call| call.name.len() + call.arguments.len());
+        lengths.sum()
+    };
+    let read: usize = request
+        .messages
+        .iter()
+        .map(|message| {
+            message.text().len() + called(message.tool_calls.as_deref().unwrap_or_default())
+        })
+        .sum();
+    let offered: usize = request
+        .tools
+        .iter()
+        .map(|tool| tool.name.len() + tool.description.len() + tool.parameters.to_string().len())
+        .sum();
+    let prompt_tokens = (read + offered).div_ceil(4) as u64;
+    let completion_tokens = (reply.text.len() + called(&reply.tool_calls)).div_ceil(4) as u64;
+    TokenUsage {
+        model: model.to_owned(),
+        prompt_tokens,
+        completion_tokens,
+        per_turn_token: prompt_tokens + completion_tokens,
+        response_id: reply.id.clone(),
+        ..TokenUsage::default()
+    }
+}
+
+fn pieces(text: &str) -> impl Iterator<Item = String> {
+    let characters: Vec<char> = text.chars().collect();
+    let pieces: Vec<String> = characters
+        .chunks(PIECE)
+        .map(|piece| piece.iter().collect())
+        .collect();
+    pieces.into_iter()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+use std::fs::{self, File, OpenOptions};
+
+use core_model::{Catalog, EventLog, Seq, StoreError};
+use store_fs::{LogReader, ReadError};
+
+use crate::support::{all, ids, message, names, one_log, store};
+
+#[tokio::test]
+async fn a_last_line_torn_at_any_byte_is_moved_aside() {
+    let (root, store_, id, log) = one_log(2).await;
+    let path = store_.folder(id).join("events.jsonl");
+    log.append(vec![message(2)], Seq(2)).await.unwrap();
+    drop((log, store_));
+    let whole = fs::read(&path).unwrap();
+    let start = whole.len() - message(2).bytes.len() - 1;
+    for cut in start..whole.len() {
+        fs::write(&path, &whole[..cut]).unwrap();
+        let store = store(root.path());
+        let log = store.open(id).await.unwrap();
+        assert_eq!(log.len(), Seq(2), "cut at {cut}");
+        assert_eq!(ids(&all(&*log).await), ["message-0", "message-1"]);
+        assert_eq!(fs::read(&path).unwrap(), whole[..start]);
+        let aside = path.with_file_name(format!("events.jsonl.torn-{start}"));
+        if cut == start {
+            assert!(!aside.exists(), "nothing was torn");
+        } else {
+            assert_eq!(fs::read(&aside).unwrap(), whole[start..cut]);
+            fs::remove_file(&aside).unwrap();
+        }
+        log.append(vec![message(2)], Seq(2)).await.unwrap();
+        assert_eq!(fs::read(&path).unwrap().len(), whole.len());
+    }
+}
+
+#[tokio::test]
+async fn torn_bytes_never_replace_those_of_an_earlier_crash() {
+    let (root, store_, id, log) = one_log(0).await;
+    let folder = store_.folder(id);
+    drop((log, store_));
+    for torn in ["first", "second", "third"] {
+        fs::write(folder.join("events.jsonl"), torn).unwrap();
+        let log = store(root.path()).open(id).await.unwrap();
+        assert_eq!(log.len(), Seq(0));
+    }
+    let kept = ["torn-0", "torn-0.1", "torn-0.2"]
+        .map(|name| fs::read_to_string(folder.join(format!("events.jsonl.{name}"))).unwrap());
+    assert_eq!(kept, ["first", "second", "third"]);
+    assert_eq!(names(&folder).len(), 5);
+}
+
+#[tokio::test]
+async fn a_damaged_line_is_kept_skipped_and_counted() {
+    let (root, store_, id, log) = one_log(3).await;
+    let path = store_.folder(id).join("events.jsonl");
+    drop((log, store_));
+    let text = fs::read_to_string(&path).unwrap();
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines[1] = "";
+    lines.push(r#"{"id":"no kind","timestamp":"2026-11-22","source":"user"}"#);
+    let damaged = lines.join("\n") + "\n";
+    fs::write(&path, &damaged).unwrap();
+
+    let log = store(root.path()).open_log(id).await.unwrap();
+    assert_eq!((log.len(), log.damaged()), (Seq(4), 2));
+    let records = all(&log).await;
+    let seqs: Vec<Seq> = records.iter().map(|record| record.seq).collect();
+    assert_eq!(seqs, [Seq(0), Seq(2)]);
+    assert_eq!(ids(&records), ["message-0", "message-2"]);
+    assert_eq!(log.read(Seq(1), 1).await.unwrap()[0].seq, Seq(2));
+    assert!(log.read(Seq(3), 9).await.unwrap().is_empty());
+    assert_eq!(log.heads(Seq(1), 9).len(), 1);
+    assert_eq!(log.find(&"message-2".into()), Some(Seq(2)));
+
+    log.append(vec![message(4)], Seq(4)).await.unwrap();
+    assert_eq!(log.read(Seq(3), 9).await.unwrap()[0].seq, Seq(4));
+    assert!(fs::read_to_string(&path).unwrap().starts_with(&damaged));
+}
+
+#[tokio::test]
+async fn the_reader_reports_damage_and_the_torn_tail_and_changes_nothing() {
+    let (_root, store, id, log) = one_log(1).await;
+    let path = store.folder(id).join("events.jsonl");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes.extend_from_slice(b"what is this\n");
+    bytes.extend_from_slice(&message(2).bytes);
+    bytes.extend_from_slice(b"\n{\"id\":");
+    fs::write(&path, &bytes).unwrap();
+    let items: Vec<_> = LogReader::open(store.folder(id)).unwrap().collect();
+    let [Ok(first), Err(damaged), Ok(third), Err(torn)] = &items[..] else {
+        panic!("{items:?}");
+    };
+    assert_eq!(first, &all(&*log).await[0]);
+    assert!(
+        matches!(damaged, ReadError::Damaged { seq: Seq(1), .. }),
+        "{damaged}"
+    );
+    assert_eq!((third.seq, third.head.id.as_str()), (Seq(2), "message-2"));
+    match torn {
+        ReadError::Torn { seq, bytes, .. } => {
+            assert_eq!((*seq, &bytes[..]), (Seq(3), &b"{\"id\":"[..]));
+        }
+        other => panic!("{other}"),
+    }
+    assert_eq!(fs::read(&path).unwrap(), bytes);
+}
+
+#[tokio::test]
+async fn the_reader_keeps_up_with_a_writer() {
+    let (_root, store, id, log) = one_log(0).await;
+    let path = store.folder(id);
+    let writer = tokio::spawn(async move {
+        for number in 0..200 {
+            log.append(vec![message(number)], Seq(number as u64))
+                .await
+                .unwrap();
+        }
+    });
+    let mut most = 0;
+    while !writer.is_finished() {
+        let path = path.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let records = LogReader::open(path).unwrap();
+            records
+                .take_while(|item| !matches!(item, Err(ReadError::Torn { .. })))
+                .count()
+        });
+        let seen = read.await.unwrap();
+        assert!(seen >= most);
+        most = seen;
+    }
+    writer.await.unwrap();
+    assert_eq!(
+        LogReader::open(&path)
+            .unwrap()
+            .filter(Result::is_ok)
+            .count(),
+        200
+    );
+}
+
+#[tokio::test]
+async fn a_missing_log_or_folder_is_an_error() {
+    let (root, store, id, log) = one_log(0).await;
+    drop(log);
+    fs::remove_file(store.folder(id).join("events.jsonl")).unwrap();
+    let missing = store.open(id).await.err().unwrap();
+    assert!(matches!(missing, StoreError::Damaged { .. }), "{missing}");
+    fs::remove_dir_all(store.folder(id)).unwrap();
+    let missing = store.open(id).await.err().unwrap();
+    assert!(matches!(missing, StoreError::NotFound(_)), "{missing}");
+    assert!(LogReader::open(root.path().join("nowhere")).is_err());
+}
+
+#[tokio::test]
+async fn a_file_shortened_behind_our_back_fails_reads_and_nothing_else() {
+    let (_root, store, id, log) = one_log(3).await;
+    let path = store.folder(id).join("events.jsonl");
+    let file: File = OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(10).unwrap();
+    let error = log.read(Seq(0), 1).await.unwrap_err();
+    assert!(matches!(error, StoreError::Io { .. }), "{error}");
+    assert_eq!(log.len(), Seq(3));
+}

@@ -1,0 +1,198 @@
+use std::{fs, time::Duration};
+
+use core_model::{Catalog, ConversationId, NewRecord, Record, Seq, StoreError};
+use store_fs::{Durability, FsStore, Options};
+
+use crate::support::{all, ids, message, metadata, one_conversation, one_log, raw, store};
+
+#[tokio::test]
+async fn what_is_appended_comes_back_now_and_after_a_restart() {
+    let (root, store_, id, log) = one_log(0).await;
+    let sent = vec![message(0), message(1), message(2)];
+    let len = log.append(sent[..2].to_vec(), Seq(0)).await.unwrap();
+    assert_eq!(len, Seq(2));
+    let len = log.append(sent[2..].to_vec(), len).await.unwrap();
+    assert_eq!(len, Seq(3));
+    let expected: Vec<Record> = sent.into_iter().zip(0..).map(record).collect();
+    assert_eq!(all(&*log).await, expected);
+    let size = log.size();
+    assert_eq!(
+        size,
+        fs::metadata(store_.folder(id).join("events.jsonl"))
+            .unwrap()
+            .len()
+    );
+
+    drop((log, store_));
+    let log = store(root.path()).open(id).await.unwrap();
+    assert_eq!((log.len(), log.size()), (Seq(3), size));
+    assert_eq!(all(&*log).await, expected);
+    let heads: Vec<_> = expected.iter().map(|record| record.head.clone()).collect();
+    assert_eq!(log.heads(Seq(1), 9), heads[1..]);
+    assert_eq!(log.find(&"message-2".into()), Some(Seq(2)));
+    assert_eq!(log.find(&"message-3".into()), None);
+    assert_eq!(log.append(vec![message(3)], Seq(3)).await.unwrap(), Seq(4));
+}
+
+#[tokio::test]
+async fn every_durability_keeps_events_across_a_restart() {
+    for durability in [
+        Durability::Always,
+        Durability::Interval(Duration::from_millis(5)),
+        Durability::Interval(Duration::from_secs(3600)),
+        Durability::Os,
+    ] {
+        let root = tempfile::tempdir().unwrap();
+        let id = ConversationId::random();
+        let options = Options { durability };
+        {
+            let store = FsStore::open(root.path(), options).unwrap();
+            store.create(&metadata(id)).await.unwrap();
+            let log = store.open(id).await.unwrap();
+            for number in 0..20 {
+                log.append(vec![message(number)], Seq(number as u64))
+                    .await
+                    .unwrap();
+            }
+            store.ready().unwrap();
+        }
+        let store = FsStore::open(root.path(), options).unwrap();
+        assert_eq!(
+            store.open(id).await.unwrap().len(),
+            Seq(20),
+            "{durability:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_append_at_the_wrong_length_changes_nothing() {
+    let (_root, _store, _, log) = one_log(2).await;
+    for expected in [Seq(0), Seq(1), Seq(3)] {
+        let refused = log.append(vec![message(9)], expected).await.unwrap_err();
+        let found = match refused {
+            StoreError::Conflict { expected: e, found } if e == expected => found,
+            other => panic!("{other}"),
+        };
+        assert_eq!(found, Seq(2));
+    }
+    assert_eq!(ids(&all(&*log).await), ["message-0", "message-1"]);
+}
+
+#[tokio::test]
+async fn of_many_writers_at_one_place_one_wins() {
+    let (_root, _store, _, log) = one_log(0).await;
+    let tries: Vec<_> = (0..16)
+        .map(|number| {
+            let log = log.clone();
+            tokio::spawn(async move { log.append(vec![message(number)], Seq(0)).await })
+        })
+        .collect();
+    let mut won = 0;
+    for attempt in tries {
+        match attempt.await.unwrap() {
+            Ok(len) => {
+                assert_eq!(len, Seq(1));
+                won += 1;
+            }
+            Err(error) => assert!(matches!(error, StoreError::Conflict { .. }), "{error}"),
+        }
+    }
+    assert_eq!((won, log.len()), (1, Seq(1)));
+}
+
+#[tokio::test]
+async fn a_log_opened_twice_is_one_log() {
+    let (_root, store, id) = one_conversation().await;
+    let (one, two) = tokio::join!(store.open(id), store.open(id));
+    let (one, two) = (one.unwrap(), two.unwrap());
+    one.append(vec![message(0)], Seq(0)).await.unwrap();
+    assert_eq!(two.len(), Seq(1));
+    assert!(two.append(vec![message(1)], Seq(0)).await.is_err());
+    two.append(vec![message(1)], Seq(1)).await.unwrap();
+    assert_eq!(ids(&all(&*one).await), ["message-0", "message-1"]);
+}
+
+#[tokio::test]
+async fn bytes_that_are_not_one_line_are_refused_before_anything_is_written() {
+    let (_root, store, _, log) = one_log(1).await;
+    for bytes in ["", "{\n}"] {
+        let bad = NewRecord {
+            bytes: bytes.into(),
+            ..message(2)
+        };
+        let refused = log.append(vec![message(1), bad], Seq(1)).await.unwrap_err();
+        assert!(matches!(refused, StoreError::Damaged { .. }), "{refused}");
+    }
+    assert_eq!(log.len(), Seq(1));
+    store.ready().unwrap();
+    assert_eq!(log.append(Vec::new(), Seq(1)).await.unwrap(), Seq(1));
+    assert_eq!(log.append(vec![message(1)], Seq(1)).await.unwrap(), Seq(2));
+}
+
+#[tokio::test]
+async fn unknown_kinds_and_odd_spacing_stay_as_they_are() {
+    let lines = [
+        r#"{ "kind":"EventFromTomorrow","id":"a","timestamp":"2026-11-22T19:31:36.000001","source":"hook","z":{"kind":"PauseEvent","id":"b"},"a":[null,1e3] }"#,
+        r#"{"z":{"kind":"MessageEvent","id":"b"},"id":"c","timestamp":"2026-11-22T19:31:36.000002","source":"agent","text":"\u00e9é\n","kind":"Other"}"#,
+    ];
+    let (root, store_, id, log) = one_log(0).await;
+    log.append(lines.map(raw).into(), Seq(0)).await.unwrap();
+    drop((log, store_));
+    let log = store(root.path()).open(id).await.unwrap();
+    let records = all(&*log).await;
+    let bytes: Vec<&[u8]> = records.iter().map(|record| &record.bytes[..]).collect();
+    assert_eq!(bytes, lines.map(str::as_bytes));
+    assert_eq!(ids(&records), ["a", "c"]);
+    let kinds: Vec<&str> = records.iter().map(|record| &*record.head.kind).collect();
+    assert_eq!(kinds, ["EventFromTomorrow", "Other"]);
+    assert_eq!(log.find(&"b".into()), None);
+}
+
+#[tokio::test]
+async fn twenty_thousand_events_open_and_page() {
+    const COUNT: usize = 20_000;
+    let (root, store_, id, log) = one_log(COUNT).await;
+    drop((log, store_));
+    let log = store(root.path()).open(id).await.unwrap();
+    assert_eq!(log.len(), Seq(COUNT as u64));
+    let mut cursor = Seq(0);
+    while cursor < log.len() {
+        let page = log.read(cursor, 700).await.unwrap();
+        assert_eq!(page.len(), 700.min(COUNT - cursor.index()));
+        for record in &page {
+            assert_eq!(record.seq, cursor);
+            assert_eq!(record.head.id.0, format!("message-{cursor}"));
+            assert_eq!(record.event().unwrap().id, record.head.id);
+            cursor = cursor.after(1);
+        }
+    }
+    assert_eq!(log.heads(Seq(19_990), 100).len(), 10);
+    assert_eq!(log.find(&"message-12345".into()), Some(Seq(12_345)));
+}
+
+#[tokio::test]
+async fn events_larger_than_a_chunk_are_read_whole() {
+    let (_root, _store, _, log) = one_log(1).await;
+    let text = "x".repeat(700_000);
+    let big = raw(&format!(
+        r#"{{"id":"big","timestamp":"2026-11-22","source":"user","kind":"K","text":"{text}"}}"#
+    ));
+    log.append(vec![message(1), big.clone(), message(3)], Seq(1))
+        .await
+        .unwrap();
+    let records = all(&*log).await;
+    assert_eq!(
+        ids(&records),
+        ["message-0", "message-1", "big", "message-3"]
+    );
+    assert_eq!(records[2].bytes, big.bytes);
+}
+
+fn record((new, seq): (NewRecord, u64)) -> Record {
+    Record {
+        seq: Seq(seq),
+        head: new.head,
+        bytes: new.bytes,
+    }
+}
