@@ -1,1 +1,85 @@
-//! Being written.
+//! The `agent-server` program: reads the configuration, wires the crates together, serves, drains.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`cli`] | commands and flags |
+//! | [`config`] | defaults, file, environment, flags, and where each value came from |
+//! | [`telemetry`] | the log |
+//! | [`listener`] | the socket: bound here, or taken over |
+//! | [`server`] | a running server: start, stop |
+//! | [`serve`] | the command `serve` |
+//! | [`reload`] | `--reload`: the supervisor |
+//! | [`demo`] | the command `demo` |
+//! | [`secret_key`] | the key that seals secrets |
+//! | [`start_error`] | why a start failed |
+
+pub mod cli;
+pub mod config;
+pub mod demo;
+pub mod listener;
+pub mod reload;
+pub mod secret_key;
+pub mod serve;
+pub mod server;
+pub mod signals;
+pub mod start_error;
+pub mod telemetry;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::{
+    cli::{Cli, Command, ConfigArgs, Flags},
+    start_error::StartError,
+};
+
+/// Does what the command line asks. A failed start gives 1 and says why on standard error.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        None => serve(&cli.flags),
+        Some(Command::Serve(flags)) => serve(&flags.over(cli.flags)),
+        Some(Command::Config(mut args)) => {
+            args.flags = args.flags.over(cli.flags);
+            print_config(&args)
+        }
+        Some(Command::Demo(args)) => return demo::run(&args),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn serve(flags: &Flags) -> Result<ExitCode, StartError> {
+    if flags.reload {
+        reload::run(flags)
+    } else {
+        serve::run(flags)
+    }
+}
+
+fn print_config(args: &ConfigArgs) -> Result<ExitCode, StartError> {
+    let loaded = config::load(&args.flags.overrides(), &environment())?;
+    telemetry::check(&loaded.settings.log_level).map_err(StartError::Log)?;
+    if !args.check {
+        for notice in &loaded.notices {
+            eprintln!("warning: {notice}");
+        }
+        if args.json {
+            println!("{:#}", loaded.json());
+        } else {
+            print!("{}", loaded.table());
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The environment, but for what is no text; none of our variables can be that.
+pub(crate) fn environment() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}

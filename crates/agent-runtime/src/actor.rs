@@ -1,8 +1,4 @@
-use std::{
-    collections::VecDeque,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use agent_tools::{ToolEnvironment, Tools};
 use core_model::{
@@ -32,8 +28,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// A client may take its run's end for old news when it hears of it before its answer; so the end of
 /// a run this short is told again, this long after it (`QUIRKS.md` 48).
 const SHORT_RUN: Duration = Duration::from_secs(2);
-const ECHOES: [Duration; 3] =
-    [Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(3)];
+const ECHOES: [Duration; 3] = [
+    Duration::from_millis(300),
+    Duration::from_secs(1),
+    Duration::from_secs(3),
+];
 
 const SUPERSEDED: &str = "Superseded by a new user message";
 const INTERRUPTED: &str = "Tool call interrupted before completion. The conversation was paused.";
@@ -41,7 +40,8 @@ const INTERRUPTED: &str = "Tool call interrupted before completion. The conversa
 /// Brings up the one task that writes a conversation.
 pub(crate) fn spawn(shared: Arc<Shared>, mailbox: mpsc::Receiver<Command>) {
     let core = Arc::clone(&shared.core);
-    core.actors.spawn_on(Actor::new(shared, mailbox).live(), &core.tokio);
+    core.actors
+        .spawn_on(Actor::new(shared, mailbox).live(), &core.tokio);
 }
 
 /// One conversation's writer: takes commands and a turn's proposals, one batch at a time.
@@ -156,7 +156,11 @@ impl Actor {
             Command::Run { .. } | Command::SendMessage { run: true, .. } if self.is_stopping() => {
                 self.deferred.push_back(command);
             }
-            Command::SendMessage { content, run, answer } => {
+            Command::SendMessage {
+                content,
+                run,
+                answer,
+            } => {
                 let result = self.message(content, run, batch);
                 batch.answers.push((answer, result));
             }
@@ -178,7 +182,11 @@ impl Actor {
                     batch.answers.push((answer, Ok(())));
                 }
             },
-            Command::Respond { accept, reason, answer } => {
+            Command::Respond {
+                accept,
+                reason,
+                answer,
+            } => {
                 let waiting =
                     batch.state().execution_status == ExecutionStatus::WaitingForConfirmation;
                 let result = match (waiting, accept) {
@@ -234,9 +242,10 @@ impl Actor {
             return Ok(());
         }
         match self.start_run(batch) {
-            Err(RuntimeError::RunLimit { limit, .. }) => {
-                Err(RuntimeError::RunLimit { limit, message_saved: true })
-            }
+            Err(RuntimeError::RunLimit { limit, .. }) => Err(RuntimeError::RunLimit {
+                limit,
+                message_saved: true,
+            }),
             Ok(()) | Err(RuntimeError::AlreadyRunning) => Ok(()),
             Err(error) => Err(error),
         }
@@ -267,16 +276,25 @@ impl Actor {
     fn start_run(&mut self, batch: &mut Batch) -> Result<(), RuntimeError> {
         if let Some(turn) = &self.turn {
             // A run that was about to pause goes on.
-            return if turn.unpause() { Ok(()) } else { Err(RuntimeError::AlreadyRunning) };
+            return if turn.unpause() {
+                Ok(())
+            } else {
+                Err(RuntimeError::AlreadyRunning)
+            };
         }
         if batch.start.is_some() {
             return Err(RuntimeError::AlreadyRunning);
         }
         let core = &self.shared.core;
-        let permit = Arc::clone(&core.slots).try_acquire_owned().map_err(|_none_left| {
-            let limit = core.config.max_concurrent_runs;
-            RuntimeError::RunLimit { limit, message_saved: false }
-        })?;
+        let permit = Arc::clone(&core.slots)
+            .try_acquire_owned()
+            .map_err(|_none_left| {
+                let limit = core.config.max_concurrent_runs;
+                RuntimeError::RunLimit {
+                    limit,
+                    message_saved: false,
+                }
+            })?;
         batch.set_status(ExecutionStatus::Running);
         batch.start = Some(permit);
         Ok(())
@@ -289,11 +307,18 @@ impl Actor {
         }
         let prepared = self.agent().and_then(|agent| {
             let tools = self.tools(&agent)?;
-            Ok(prompt::system(&agent, &self.shared.now().metadata.workspace, &tools))
+            Ok(prompt::system(
+                &agent,
+                &self.shared.now().metadata.workspace,
+                &tools,
+            ))
         });
         match prepared {
             Ok(system) => {
-                batch.push(Draft::new(Source::Agent, EventBody::SystemPromptEvent(system)));
+                batch.push(Draft::new(
+                    Source::Agent,
+                    EventBody::SystemPromptEvent(system),
+                ));
             }
             Err(why) => tracing::warn!(
                 conversation.id = %self.shared.id, reason = %why.1, "the agent cannot be set up"
@@ -306,7 +331,10 @@ impl Actor {
         let mut settings = metadata.agent.clone();
         self.shared.core.vault.open_all(&mut settings);
         Agent::deserialize(settings).map_err(|error| {
-            Failure("ValueError", format!("this server cannot run such an agent: {error}"))
+            Failure(
+                "ValueError",
+                format!("this server cannot run such an agent: {error}"),
+            )
         })
     }
 
@@ -315,7 +343,14 @@ impl Actor {
             return Ok(tools.clone());
         }
         let environment = ToolEnvironment {
-            working_dir: self.shared.now().metadata.workspace.working_dir.clone().into(),
+            working_dir: self
+                .shared
+                .now()
+                .metadata
+                .workspace
+                .working_dir
+                .clone()
+                .into(),
             folder: self.shared.folder.clone(),
         };
         let tools = agent_tools::open(&agent.tools, &agent.include_default_tools, &environment)
@@ -326,7 +361,14 @@ impl Actor {
 
     /// Makes a batch of events true: durable, then visible, then heard.
     async fn commit(&mut self, batch: Batch) -> bool {
-        let Batch { events, state, answers, announce, start, .. } = batch;
+        let Batch {
+            events,
+            state,
+            answers,
+            announce,
+            start,
+            ..
+        } = batch;
         if let Err(error) = self.append(&events, state).await {
             for (answer, _) in answers {
                 answer.send(Err(error.again())).ok();
@@ -337,7 +379,10 @@ impl Actor {
             self.shared.published.send_modify(|now| {
                 *now = now.advanced(self.len, Arc::clone(&self.state), announce);
             });
-            self.shared.core.listing.put(&self.shared.now().metadata, &self.state);
+            self.shared
+                .core
+                .listing
+                .put(&self.shared.now().metadata, &self.state);
         }
         for (answer, result) in answers {
             answer.send(result).ok();
@@ -376,7 +421,10 @@ impl Actor {
                     batch.push(draft);
                 }
                 batch.set_status(ExecutionStatus::Paused);
-                batch.push(Draft::new(Source::User, EventBody::InterruptEvent(Nothing {})));
+                batch.push(Draft::new(
+                    Source::User,
+                    EventBody::InterruptEvent(Nothing {}),
+                ));
             }
             Some(Stop::Farewell(Farewell::ServerStopping)) => {
                 for draft in restart::mend(batch.state()) {
@@ -389,10 +437,14 @@ impl Actor {
         let goes_on = batch.start.is_some();
         self.commit(batch).await;
         if !goes_on {
-            if self.run_answered.is_some_and(|answered| answered.elapsed() < SHORT_RUN) {
+            if self
+                .run_answered
+                .is_some_and(|answered| answered.elapsed() < SHORT_RUN)
+            {
                 self.plan_echoes();
             }
-            self.store_snapshot(stop == Some(Stop::Farewell(Farewell::ServerStopping))).await;
+            self.store_snapshot(stop == Some(Stop::Farewell(Farewell::ServerStopping)))
+                .await;
         }
         for (farewell, answer) in answers {
             match farewell {
@@ -425,10 +477,16 @@ impl Actor {
     async fn store_snapshot(&mut self, resume: bool) {
         let mut metadata = (*self.shared.now().metadata).clone();
         metadata.resume = resume;
-        self.shared.published.send_modify(|now| *now = now.described(metadata.clone()));
+        self.shared
+            .published
+            .send_modify(|now| *now = now.described(metadata.clone()));
         let bytes = self.shared.log.size();
         let state = (*self.state).clone();
-        metadata.snapshot = Some(Snapshot { as_of: self.len, bytes, state });
+        metadata.snapshot = Some(Snapshot {
+            as_of: self.len,
+            bytes,
+            state,
+        });
         if let Err(error) = self.shared.core.catalog.set_metadata(&metadata).await {
             tracing::warn!(
                 conversation.id = %self.shared.id, %error,

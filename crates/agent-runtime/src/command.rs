@@ -1,8 +1,6 @@
 use std::collections::BTreeMap;
 
-use core_model::{
-    Agent, ConfirmationPolicy, Content, ConversationId, ConversationInfo, Workspace,
-};
+use core_model::{Agent, ConfirmationPolicy, Content, ConversationId, ConversationInfo, Workspace};
 use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
@@ -68,15 +66,34 @@ pub struct Created {
 /// What a client asks of one conversation. Each is answered once it is durable.
 #[derive(Debug)]
 pub(crate) enum Command {
-    SendMessage { content: Vec<Content>, run: bool, answer: Answer<()> },
-    Run { answer: Answer<()> },
-    Pause { answer: Answer<()> },
-    Interrupt { answer: Answer<()> },
-    Respond { accept: bool, reason: String, answer: Answer<()> },
+    SendMessage {
+        content: Vec<Content>,
+        run: bool,
+        answer: Answer<()>,
+    },
+    Run {
+        answer: Answer<()>,
+    },
+    Pause {
+        answer: Answer<()>,
+    },
+    Interrupt {
+        answer: Answer<()>,
+    },
+    Respond {
+        accept: bool,
+        reason: String,
+        answer: Answer<()>,
+    },
     /// Answers what a stop of the server left open, and stores the state.
-    Mend { answer: Answer<()> },
+    Mend {
+        answer: Answer<()>,
+    },
     /// Ends the turn, answers no more commands.
-    Stop { farewell: Farewell, answer: Answer<()> },
+    Stop {
+        farewell: Farewell,
+        answer: Answer<()>,
+    },
 }
 
 /// Why an actor ends.

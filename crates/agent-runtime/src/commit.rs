@@ -96,7 +96,10 @@ impl RuntimeError {
         match self {
             Self::NotFound(id) => Self::NotFound(*id),
             Self::Store(StoreError::Conflict { expected, found }) => {
-                Self::Store(StoreError::Conflict { expected: *expected, found: *found })
+                Self::Store(StoreError::Conflict {
+                    expected: *expected,
+                    found: *found,
+                })
             }
             Self::Store(error) => Self::Store(StoreError::Poisoned(error.to_string())),
             Self::UnknownEvent(_)

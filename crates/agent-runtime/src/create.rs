@@ -5,8 +5,8 @@ use std::{
 };
 
 use core_model::{
-    Agent, ConversationId, ConversationState, Metadata, Snapshot, StoreError, UtcTime, Workspace,
-    WorkspaceKind, Seq,
+    Agent, ConversationId, ConversationState, Metadata, Seq, Snapshot, StoreError, UtcTime,
+    Workspace, WorkspaceKind,
 };
 use serde_json::Value;
 
@@ -25,7 +25,12 @@ pub(crate) async fn create(
     let id = new.id.unwrap_or_else(ConversationId::random);
     if new.id.is_some() {
         match runtime.info(id).await {
-            Ok(info) => return Ok(Created { info, existed: true }),
+            Ok(info) => {
+                return Ok(Created {
+                    info,
+                    existed: true,
+                });
+            }
             Err(RuntimeError::NotFound(_)) => {}
             Err(error) => return Err(error),
         }
@@ -33,26 +38,37 @@ pub(crate) async fn create(
     let core = runtime.core();
     if new.initial_message.is_some() && core.slots.available_permits() == 0 {
         let limit = core.config.max_concurrent_runs;
-        return Err(RuntimeError::RunLimit { limit, message_saved: false });
+        return Err(RuntimeError::RunLimit {
+            limit,
+            message_saved: false,
+        });
     }
     let initial_message = new.initial_message.clone();
     let metadata = metadata(runtime, id, new).await?;
     match core.catalog.create(&metadata).await {
         Ok(()) => {}
         Err(StoreError::Exists(_)) => {
-            return Ok(Created { info: runtime.info(id).await?, existed: true });
+            return Ok(Created {
+                info: runtime.info(id).await?,
+                existed: true,
+            });
         }
         Err(error) => return Err(error.into()),
     }
     let state = ConversationState::new(&metadata);
     core.listing.put(&metadata, &state);
     let log = core.catalog.open(id).await?;
-    let shared = core.shelf.put(Shared::new(Arc::clone(core), log, metadata, state));
+    let shared = core
+        .shelf
+        .put(Shared::new(Arc::clone(core), log, metadata, state));
     let conversation = Conversation(shared);
     if let Some(content) = initial_message {
         conversation.send_message(content, true).await?;
     }
-    Ok(Created { info: conversation.info(), existed: false })
+    Ok(Created {
+        info: conversation.info(),
+        existed: false,
+    })
 }
 
 async fn metadata(
@@ -67,18 +83,25 @@ async fn metadata(
     };
     let working_dir = std::path::absolute(&working_dir)
         .map_err(|error| RuntimeError::Invalid(format!("workspace.working_dir: {error}")))?;
-    tokio::fs::create_dir_all(&working_dir).await.map_err(|error| {
-        let path = working_dir.display();
-        RuntimeError::Invalid(format!("workspace.working_dir: cannot make `{path}`: {error}"))
-    })?;
+    tokio::fs::create_dir_all(&working_dir)
+        .await
+        .map_err(|error| {
+            let path = working_dir.display();
+            RuntimeError::Invalid(format!(
+                "workspace.working_dir: cannot make `{path}`: {error}"
+            ))
+        })?;
     init_repository(&working_dir).await;
 
-    let agent =
-        new.agent.unwrap_or_else(|| Agent::with_usual_tools(core.config.default_llm.clone()));
+    let agent = new
+        .agent
+        .unwrap_or_else(|| Agent::with_usual_tools(core.config.default_llm.clone()));
     let mut tool_module_qualnames = new.tool_module_qualnames;
     for tool in &agent.tools {
         if let Some(module) = public_module(&tool.name) {
-            tool_module_qualnames.entry(tool.name.clone()).or_insert_with(|| module.to_owned());
+            tool_module_qualnames
+                .entry(tool.name.clone())
+                .or_insert_with(|| module.to_owned());
         }
     }
     let mut agent = serde_json::to_value(agent)
@@ -102,10 +125,10 @@ async fn metadata(
         security_analyzer: new.security_analyzer,
         hook_config: new.hook_config,
         tags: new.tags,
-        secrets: match secrets {
-            Value::Object(secrets) => secrets,
-            _ => serde_json::Map::new(),
-        },
+        secrets: secrets
+            .as_object_mut()
+            .map(std::mem::take)
+            .unwrap_or_default(),
         client_tools: new.client_tools,
         tool_module_qualnames,
         user_id: new.user_id,
@@ -117,7 +140,11 @@ async fn metadata(
         snapshot: None,
     };
     let state = ConversationState::new(&metadata);
-    metadata.snapshot = Some(Snapshot { as_of: Seq(0), bytes: 0, state });
+    metadata.snapshot = Some(Snapshot {
+        as_of: Seq(0),
+        bytes: 0,
+        state,
+    });
     Ok(metadata)
 }
 
@@ -134,11 +161,16 @@ fn public_module(tool: &str) -> Option<&'static str> {
 /// A workspace is a git repository, so that what the agent changes can be seen: makes one unless the
 /// folder lies in one already. Without git the conversation goes on without.
 async fn init_repository(working_dir: &Path) {
-    if working_dir.ancestors().any(|folder| folder.join(".git").exists()) {
+    if working_dir
+        .ancestors()
+        .any(|folder| folder.join(".git").exists())
+    {
         return;
     }
     let mut git = tokio::process::Command::new("git");
-    git.args(["init", "--quiet"]).current_dir(working_dir).kill_on_drop(true);
+    git.args(["init", "--quiet"])
+        .current_dir(working_dir)
+        .kill_on_drop(true);
     git.stdin(std::process::Stdio::null());
     match tokio::time::timeout(GIT_PATIENCE, git.output()).await {
         Ok(Ok(output)) if output.status.success() => {}

@@ -68,7 +68,15 @@ impl Follower {
         let goal = watch.borrow_and_update().clone();
         let cursor = first_seq(&shared, goal.len, start)?;
         let (page, epoch) = (VecDeque::new(), None);
-        Ok(Self { shared, watch, deltas, cursor, epoch, goal: Some(goal), page })
+        Ok(Self {
+            shared,
+            watch,
+            deltas,
+            cursor,
+            epoch,
+            goal: Some(goal),
+            page,
+        })
     }
 
     /// The next frame, as soon as there is one.
@@ -132,9 +140,13 @@ impl Follower {
             End::Failed
         })?;
         // The log skips damaged lines, so what comes may start later than asked and go further.
-        self.cursor = records.last().map_or(until, |record| record.seq.after(1)).min(until);
+        self.cursor = records
+            .last()
+            .map_or(until, |record| record.seq.after(1))
+            .min(until);
         let due = records.into_iter().filter(|record| record.seq < until);
-        self.page.extend(due.map(|record| Frame::Event(record.bytes)));
+        self.page
+            .extend(due.map(|record| Frame::Event(record.bytes)));
         Ok(())
     }
 }
@@ -146,7 +158,8 @@ fn first_seq(shared: &Shared, len: Seq, start: &Start) -> Result<Seq, RuntimeErr
         Start::Since(time) => {
             // Times increase strictly within a log, so the first match can be searched for.
             let heads = shared.log.heads(Seq(0), len.index());
-            Seq(heads.partition_point(|head| head.timestamp < *time) as u64)
+            let found = heads.partition_point(|(_, head)| head.timestamp < *time);
+            heads.get(found).map_or(len, |(seq, _)| *seq)
         }
         Start::After(id) => shared
             .log

@@ -36,7 +36,12 @@ impl Conversation {
     /// # Errors
     /// [`RuntimeError::RunLimit`] with `message_saved` when only the run was refused.
     pub async fn send_message(&self, content: Vec<Content>, run: bool) -> Result<(), RuntimeError> {
-        self.ask(|answer| Command::SendMessage { content, run, answer }).await
+        self.ask(|answer| Command::SendMessage {
+            content,
+            run,
+            answer,
+        })
+        .await
     }
 
     /// Starts a run: answered when its first event is durable. While actions wait for consent, this
@@ -76,7 +81,12 @@ impl Conversation {
         reason: &str,
     ) -> Result<(), RuntimeError> {
         let reason = reason.to_owned();
-        self.ask(|answer| Command::Respond { accept, reason, answer }).await
+        self.ask(|answer| Command::Respond {
+            accept,
+            reason,
+            answer,
+        })
+        .await
     }
 
     /// One page of events in log order, or against it.
@@ -85,7 +95,10 @@ impl Conversation {
     /// When the log cannot be read.
     pub async fn search_events(&self, query: &EventQuery) -> Result<EventPage, RuntimeError> {
         let len = self.0.now().len;
-        let start = query.page_id.as_ref().and_then(|id| self.0.log.find(&EventId(id.clone())));
+        let start = query
+            .page_id
+            .as_ref()
+            .and_then(|id| self.0.log.find(&EventId(id.clone())));
         let mut matches = Vec::with_capacity(query.limit + 1);
         let mut seqs: Box<dyn Iterator<Item = u64> + Send> = if query.descending {
             let first = start.map_or(len.0, |seq| seq.0 + 1);
@@ -110,7 +123,10 @@ impl Conversation {
         }
         let next_page_id = matches.get(query.limit).map(|(_, head)| head.id.0.clone());
         matches.truncate(query.limit);
-        Ok(EventPage { items: self.lines(&matches).await?, next_page_id })
+        Ok(EventPage {
+            items: self.lines(&matches).await?,
+            next_page_id,
+        })
     }
 
     /// # Errors
@@ -139,7 +155,10 @@ impl Conversation {
             return Ok(None);
         };
         let mut records = self.0.log.read(seq, 1).await?;
-        Ok(records.pop().filter(|record| record.seq == seq).map(|record| record.bytes))
+        Ok(records
+            .pop()
+            .filter(|record| record.seq == seq)
+            .map(|record| record.bytes))
     }
 
     /// What the agent said last: its final message, or the text it ended with.
@@ -151,7 +170,11 @@ impl Conversation {
         while to > Seq(0) {
             let from = Seq(to.0.saturating_sub(STRIDE as u64));
             let records = self.0.log.read(from, (to.0 - from.0) as usize).await?;
-            let said = records.iter().rev().filter(|record| record.seq < to).find_map(final_words);
+            let said = records
+                .iter()
+                .rev()
+                .filter(|record| record.seq < to)
+                .find_map(final_words);
             if let Some(text) = said {
                 return Ok(text);
             }
@@ -182,17 +205,19 @@ impl Conversation {
     ) -> Result<Vec<(Seq, Head)>, RuntimeError> {
         let limit = (range.end.0 - range.start.0) as usize;
         let heads = self.0.log.heads(range.start, limit);
-        let mut found: Vec<(Seq, Head)> = (range.start.0..)
-            .map(Seq)
-            .zip(heads)
-            .filter(|(_, head)| filter.admits(head))
+        let mut found: Vec<(Seq, Head)> = heads
+            .into_iter()
+            .filter(|(seq, head)| *seq < range.end && filter.admits(head))
             .collect();
         if let Some(body) = &filter.body {
             let body = body.to_lowercase();
             let mut with_text = Vec::new();
             for (seq, head) in found {
                 let mut records = self.0.log.read(seq, 1).await?;
-                if records.pop().is_some_and(|r| r.seq == seq && says(&r, &body)) {
+                if records
+                    .pop()
+                    .is_some_and(|r| r.seq == seq && says(&r, &body))
+                {
                     with_text.push((seq, head));
                 }
             }
@@ -205,19 +230,30 @@ impl Conversation {
     async fn lines(&self, wanted: &[(Seq, Head)]) -> Result<Vec<Bytes>, RuntimeError> {
         let first = wanted.iter().map(|(seq, _)| *seq).min();
         let last = wanted.iter().map(|(seq, _)| *seq).max();
-        let (Some(first), Some(last)) = (first, last) else { return Ok(Vec::new()) };
+        let (Some(first), Some(last)) = (first, last) else {
+            return Ok(Vec::new());
+        };
         let span = (last.0 - first.0 + 1) as usize;
         if span <= wanted.len() * 4 {
             let records = self.0.log.read(first, span).await?;
             let at = |seq: Seq| {
-                let found = records.binary_search_by_key(&seq, |record| record.seq).ok()?;
+                let found = records
+                    .binary_search_by_key(&seq, |record| record.seq)
+                    .ok()?;
                 records.get(found).map(|record| record.bytes.clone())
             };
             return Ok(wanted.iter().filter_map(|(seq, _)| at(*seq)).collect());
         }
         let mut lines = Vec::with_capacity(wanted.len());
         for (seq, _) in wanted {
-            lines.extend(self.0.log.read(*seq, 1).await?.pop().map(|record| record.bytes));
+            lines.extend(
+                self.0
+                    .log
+                    .read(*seq, 1)
+                    .await?
+                    .pop()
+                    .map(|record| record.bytes),
+            );
         }
         Ok(lines)
     }
@@ -225,10 +261,15 @@ impl Conversation {
 
 impl EventFilter {
     fn admits(&self, head: &Head) -> bool {
-        let class = self.kind.as_deref().map(|kind| kind.rsplit('.').next().unwrap_or(kind));
-        !head.kind.is_empty()
-            && class.is_none_or(|class| head.kind == class)
-            && self.source.as_deref().is_none_or(|source| head.source.as_str() == source)
+        let class = self
+            .kind
+            .as_deref()
+            .map(|kind| kind.rsplit('.').next().unwrap_or(kind));
+        class.is_none_or(|class| head.kind == class)
+            && self
+                .source
+                .as_deref()
+                .is_none_or(|source| head.source.as_str() == source)
             && self.from.is_none_or(|from| head.timestamp >= from)
             && self.until.is_none_or(|until| head.timestamp < until)
             && (self.body.is_none() || head.kind == "MessageEvent")
@@ -244,7 +285,13 @@ fn says(record: &Record, lower_case: &str) -> bool {
         text.push('\n');
         text.push_str(&part.text);
     }
-    text.push_str(message.llm_message.reasoning_content.as_deref().unwrap_or_default());
+    text.push_str(
+        message
+            .llm_message
+            .reasoning_content
+            .as_deref()
+            .unwrap_or_default(),
+    );
     text.to_lowercase().contains(lower_case)
 }
 
@@ -257,11 +304,17 @@ fn final_words(record: &Record) -> Option<String> {
         return None;
     }
     if let EventBody::ActionEvent(action) = &event.body {
-        let fields = action.action.as_ref().filter(|_| action.tool_name == "finish")?;
-        return fields.get("message").and_then(|message| message.as_str()).map(str::to_owned);
+        let fields = action
+            .action
+            .as_ref()
+            .filter(|_| action.tool_name == "finish")?;
+        return fields
+            .get("message")
+            .and_then(|message| message.as_str())
+            .map(str::to_owned);
     }
-    match event.body {
-        EventBody::MessageEvent(message) => Some(message.llm_message.text()),
-        _ => None,
-    }
+    let EventBody::MessageEvent(message) = event.body else {
+        return None;
+    };
+    Some(message.llm_message.text())
 }

@@ -35,7 +35,9 @@ impl Listing {
 
     pub(crate) fn count(&self, status: Option<ExecutionStatus>) -> u64 {
         let rows = lock(&self.rows);
-        rows.values().filter(|row| status.is_none_or(|wanted| row.status == wanted)).count() as u64
+        rows.values()
+            .filter(|row| status.is_none_or(|wanted| row.status == wanted))
+            .count() as u64
     }
 
     /// The ids of a page and the cursor of the next.
@@ -46,8 +48,12 @@ impl Listing {
             .map(|(id, row)| (*id, *row))
             .collect();
         rows.sort_unstable_by_key(|(id, row)| match query.order {
-            ConversationOrder::Created | ConversationOrder::CreatedDescending => (row.created_at, *id),
-            ConversationOrder::Updated | ConversationOrder::UpdatedDescending => (row.updated_at, *id),
+            ConversationOrder::Created | ConversationOrder::CreatedDescending => {
+                (row.created_at, *id)
+            }
+            ConversationOrder::Updated | ConversationOrder::UpdatedDescending => {
+                (row.updated_at, *id)
+            }
         });
         match query.order {
             ConversationOrder::Created | ConversationOrder::Updated => {}
@@ -57,8 +63,12 @@ impl Listing {
         }
         let first: Option<ConversationId> = query.page_id.as_ref().and_then(|id| id.parse().ok());
         let start = first.and_then(|first| rows.iter().position(|(id, _)| *id == first));
-        let mut ids: Vec<ConversationId> =
-            rows.into_iter().skip(start.unwrap_or(0)).take(query.limit + 1).map(|(id, _)| id).collect();
+        let mut ids: Vec<ConversationId> = rows
+            .into_iter()
+            .skip(start.unwrap_or(0))
+            .take(query.limit + 1)
+            .map(|(id, _)| id)
+            .collect();
         let next = ids.get(query.limit).map(|id| id.hex());
         ids.truncate(query.limit);
         (ids, next)

@@ -1,8 +1,5 @@
 use agent_tools::{Tools, model_schema};
-use core_model::{
-    Agent, TextContent, Workspace,
-    event::SystemPromptEvent,
-};
+use core_model::{Agent, TextContent, Workspace, event::SystemPromptEvent};
 use llm_client::ToolSpec;
 use serde_json::Value;
 
@@ -38,7 +35,10 @@ fn surroundings(agent: &Agent, workspace: &Workspace) -> String {
     );
     let context = agent.agent_context.as_ref();
     let suffix = context.and_then(|context| context.get("system_message_suffix"));
-    for more in [suffix.and_then(Value::as_str), agent.persona.as_deref()].into_iter().flatten() {
+    for more in [suffix.and_then(Value::as_str), agent.persona.as_deref()]
+        .into_iter()
+        .flatten()
+    {
         if !more.trim().is_empty() {
             text.push_str("\n\n");
             text.push_str(more.trim());

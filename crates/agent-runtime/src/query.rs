@@ -28,7 +28,12 @@ pub struct EventQuery {
 
 impl Default for EventQuery {
     fn default() -> Self {
-        Self { filter: EventFilter::default(), page_id: None, limit: 100, descending: false }
+        Self {
+            filter: EventFilter::default(),
+            page_id: None,
+            limit: 100,
+            descending: false,
+        }
     }
 }
 
@@ -61,7 +66,12 @@ pub struct ConversationQuery {
 
 impl Default for ConversationQuery {
     fn default() -> Self {
-        Self { status: None, page_id: None, limit: 100, order: ConversationOrder::default() }
+        Self {
+            status: None,
+            page_id: None,
+            limit: 100,
+            order: ConversationOrder::default(),
+        }
     }
 }
 

@@ -46,7 +46,10 @@ pub(crate) fn mend(state: &ConversationState) -> Vec<Draft> {
         "The server stopped while this tool call was running. Whether it took effect is unknown; \
          check before you repeat it.",
     );
-    drafts.push(Draft::state("execution_status", ExecutionStatus::Paused.as_str()));
+    drafts.push(Draft::state(
+        "execution_status",
+        ExecutionStatus::Paused.as_str(),
+    ));
     drafts
 }
 

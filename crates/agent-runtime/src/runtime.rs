@@ -184,7 +184,10 @@ impl Runtime {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn search(&self, query: &ConversationQuery) -> Result<ConversationPage, RuntimeError> {
+    pub async fn search(
+        &self,
+        query: &ConversationQuery,
+    ) -> Result<ConversationPage, RuntimeError> {
         let (ids, next_page_id) = self.0.listing.page(query);
         let mut items = Vec::with_capacity(ids.len());
         for id in ids {
@@ -195,7 +198,10 @@ impl Runtime {
                 Err(error) => return Err(error),
             }
         }
-        Ok(ConversationPage { items, next_page_id })
+        Ok(ConversationPage {
+            items,
+            next_page_id,
+        })
     }
 
     /// How many conversations there are, of one status or in all.
@@ -250,6 +256,7 @@ impl Runtime {
             futures_util::future::join_all(farewells).await;
             self.0.actors.close();
             self.0.actors.wait().await;
+            self.0.shelf.clear();
         };
         if timeout(deadline, all).await.is_err() {
             tracing::warn!("some runs did not end in time; they are mended at the next start");
@@ -275,14 +282,15 @@ impl Runtime {
     async fn take_charge(&self, metadata: Metadata, size: u64) {
         let id = metadata.id;
         let fresh = |snapshot: &&Snapshot| {
-            snapshot.bytes == size
-                && snapshot.state.execution_status != ExecutionStatus::Running
+            snapshot.bytes == size && snapshot.state.execution_status != ExecutionStatus::Running
         };
         let untouched = metadata.snapshot.is_none() && size == 0;
         if let Some(snapshot) = metadata.snapshot.as_ref().filter(fresh) {
             self.0.listing.put(&metadata, &snapshot.state);
         } else if untouched {
-            self.0.listing.put(&metadata, &core_model::ConversationState::new(&metadata));
+            self.0
+                .listing
+                .put(&metadata, &core_model::ConversationState::new(&metadata));
         } else if let Err(error) = self.mend(id).await {
             tracing::error!(conversation.id = %id, %error, "a conversation cannot be read and is left out");
             return;
@@ -306,7 +314,9 @@ impl Runtime {
             Err(error) => Err(error),
         };
         match resumed {
-            Ok(()) => tracing::info!(conversation.id = %id, "resumed the run that the last stop paused"),
+            Ok(()) => {
+                tracing::info!(conversation.id = %id, "resumed the run that the last stop paused")
+            }
             Err(error) => tracing::warn!(conversation.id = %id, %error, "could not resume a run"),
         }
     }

@@ -135,6 +135,10 @@ impl Published {
 
     /// The same moment with other metadata.
     pub(crate) fn described(&self, metadata: Metadata) -> Self {
-        Self { metadata: Arc::new(metadata), frame: Arc::default(), ..self.clone() }
+        Self {
+            metadata: Arc::new(metadata),
+            frame: Arc::default(),
+            ..self.clone()
+        }
     }
 }

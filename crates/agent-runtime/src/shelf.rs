@@ -38,7 +38,9 @@ impl Shelf {
     /// Adds a conversation unless somebody else was faster; the one that is there in the end.
     pub(crate) fn put(&self, shared: Arc<Shared>) -> Arc<Shared> {
         let mut places = lock(&self.places);
-        let there = places.get(&shared.id).and_then(|place| place.known.upgrade());
+        let there = places
+            .get(&shared.id)
+            .and_then(|place| place.known.upgrade());
         let shared = there.unwrap_or(shared);
         let place = Place {
             known: Arc::downgrade(&shared),
@@ -53,8 +55,16 @@ impl Shelf {
         lock(&self.places).remove(&id);
     }
 
+    pub(crate) fn clear(&self) {
+        let places = std::mem::take(&mut *lock(&self.places));
+        drop(places);
+    }
+
     pub(crate) fn all(&self) -> Vec<Arc<Shared>> {
-        lock(&self.places).values().filter_map(|place| place.known.upgrade()).collect()
+        lock(&self.places)
+            .values()
+            .filter_map(|place| place.known.upgrade())
+            .collect()
     }
 
     /// Forgets now and then what nobody uses.

@@ -95,7 +95,10 @@ impl Steps {
     /// The state that the view is true of, once the view has caught up with it.
     async fn catch_up(&mut self) -> Result<Arc<ConversationState>, Outcome> {
         let now = self.context.shared.now();
-        let news = self.view.catch_up(self.context.shared.log.as_ref(), now.len).await;
+        let news = self
+            .view
+            .catch_up(self.context.shared.log.as_ref(), now.len)
+            .await;
         let news = news.map_err(|error| {
             Outcome::internal(format!("the conversation's log could not be read: {error}"))
         })?;
@@ -115,7 +118,9 @@ impl Steps {
             Verdict::Fine => Ok(()),
             Verdict::Stuck => Err(Outcome::Stuck),
             Verdict::Nudge(text) => {
-                self.context.propose(vec![environment_message(&text)]).await?;
+                self.context
+                    .propose(vec![environment_message(&text)])
+                    .await?;
                 self.catch_up().await.map(|_state| ())
             }
         }
@@ -135,14 +140,19 @@ impl Steps {
             return Err(self.finished());
         }
         let batch = self.understand(&reply, state.security_analyzer.is_some());
-        let asks = batch.risks.iter().any(|(_, risk)| state.confirmation_policy.asks(*risk));
+        let asks = batch
+            .risks
+            .iter()
+            .any(|(_, risk)| state.confirmation_policy.asks(*risk));
         drafts.extend(batch.drafts);
         if !batch.harmless {
             drafts.extend(analysis(state, &batch.risks));
         }
         self.context.propose(drafts).await?;
         if asks && !batch.harmless {
-            return Err(Outcome::Waiting { seen: self.seen.clone() });
+            return Err(Outcome::Waiting {
+                seen: self.seen.clone(),
+            });
         }
         Ok(())
     }
@@ -183,9 +193,14 @@ impl Steps {
         let usage_id = &self.context.llm.usage_id;
         let mut snapshot = StatsSnapshot::default();
         for (id, metrics) in &state.stats.usage_to_metrics {
-            snapshot.usage_to_metrics.insert(id.clone(), metrics.total.clone());
+            snapshot
+                .usage_to_metrics
+                .insert(id.clone(), metrics.total.clone());
         }
-        let mut total = snapshot.usage_to_metrics.remove(usage_id).unwrap_or_default();
+        let mut total = snapshot
+            .usage_to_metrics
+            .remove(usage_id)
+            .unwrap_or_default();
         total.model_name.clone_from(&self.context.llm.model);
         let total = total.plus(&reply.usage, reply.cost.unwrap_or(0.0));
         snapshot.usage_to_metrics.insert(usage_id.clone(), total);
@@ -195,21 +210,34 @@ impl Steps {
     /// Turns tool calls into action events; a call that cannot be understood is answered at once.
     /// What follows a `finish` is dropped.
     fn understand(&self, reply: &ModelReply, analysed: bool) -> Batch {
-        let mut batch = Batch { drafts: Vec::new(), risks: Vec::new(), harmless: true };
+        let mut batch = Batch {
+            drafts: Vec::new(),
+            risks: Vec::new(),
+            harmless: true,
+        };
         for (index, call) in reply.tool_calls.iter().enumerate() {
             let tool = resolve(&self.context.tools, &call.name);
             let parsed = match tool {
                 Some(tool) => parse_call(tool.as_ref(), &call.arguments),
-                None => Err(ToolError::Arguments(not_found(&self.context.tools, &call.name))),
+                None => Err(ToolError::Arguments(not_found(
+                    &self.context.tools,
+                    &call.name,
+                ))),
             };
             let name = tool.map_or(call.name.as_str(), |tool| tool.name());
             let mut event = action_event(reply, call, name, index == 0);
             let error = match parsed {
                 Ok(parsed) => {
-                    event.security_risk =
-                        if analysed { parsed.security_risk } else { SecurityRisk::Unknown };
-                    event.summary =
-                        Some(parsed.summary.unwrap_or_else(|| format!("{name}: {}", call.arguments)));
+                    event.security_risk = if analysed {
+                        parsed.security_risk
+                    } else {
+                        SecurityRisk::Unknown
+                    };
+                    event.summary = Some(
+                        parsed
+                            .summary
+                            .unwrap_or_else(|| format!("{name}: {}", call.arguments)),
+                    );
                     event.action = Some(parsed.action);
                     None
                 }
@@ -250,8 +278,12 @@ impl Steps {
         let (Some(action), Some(tool)) = (found, tool) else {
             let error = not_found(&self.context.tools, &pending.tool_name);
             let classification = ErrorClassification::agent_mistake();
-            let answer =
-                agent_error(&pending.tool_name, &pending.tool_call_id, error, classification);
+            let answer = agent_error(
+                &pending.tool_name,
+                &pending.tool_call_id,
+                error,
+                classification,
+            );
             return self.context.propose(vec![answer]).await;
         };
         let result = tool.run(&action, &self.cancel).await;
@@ -284,14 +316,25 @@ impl Steps {
     }
 
     fn finished(&self) -> Outcome {
-        Outcome::Finished { seen: self.seen.clone() }
+        Outcome::Finished {
+            seen: self.seen.clone(),
+        }
     }
 }
 
-fn action_event(reply: &ModelReply, call: &MessageToolCall, name: &str, first: bool) -> ActionEvent {
+fn action_event(
+    reply: &ModelReply,
+    call: &MessageToolCall,
+    name: &str,
+    first: bool,
+) -> ActionEvent {
     let thought = reply.text.trim();
     ActionEvent {
-        thought: if first && !thought.is_empty() { vec![TextContent::new(thought)] } else { vec![] },
+        thought: if first && !thought.is_empty() {
+            vec![TextContent::new(thought)]
+        } else {
+            vec![]
+        },
         reasoning_content: reply.reasoning.clone().filter(|_| first),
         thinking_blocks: Vec::new(),
         responses_reasoning_item: None,
@@ -347,36 +390,51 @@ fn environment_message(text: &str) -> Draft {
 }
 
 fn analysis(state: &ConversationState, risks: &[(EventId, SecurityRisk)]) -> Option<Draft> {
-    let analyzer = state.security_analyzer.as_ref()?.get("kind")?.as_str()?.to_owned();
+    let analyzer = state
+        .security_analyzer
+        .as_ref()?
+        .get("kind")?
+        .as_str()?
+        .to_owned();
     let policy = json!(state.confirmation_policy);
     let event = SecurityAnalysisEvent {
         analyzer,
         policy: policy["kind"].as_str().unwrap_or_default().to_owned(),
-        risks: risks.iter().map(|(id, risk)| (id.0.clone(), *risk)).collect(),
+        risks: risks
+            .iter()
+            .map(|(id, risk)| (id.0.clone(), *risk))
+            .collect(),
         details: Map::new(),
     };
-    Some(Draft::new(Source::Environment, EventBody::SecurityAnalysisEvent(event)))
+    Some(Draft::new(
+        Source::Environment,
+        EventBody::SecurityAnalysisEvent(event),
+    ))
 }
 
 fn delta_frame(delta: Delta) -> Bytes {
     let event = match delta {
-        Delta::Text(text) => StreamingDeltaEvent { content: Some(text), reasoning_content: None },
-        Delta::Reasoning(text) => {
-            StreamingDeltaEvent { content: None, reasoning_content: Some(text) }
-        }
+        Delta::Text(text) => StreamingDeltaEvent {
+            content: Some(text),
+            reasoning_content: None,
+        },
+        Delta::Reasoning(text) => StreamingDeltaEvent {
+            content: None,
+            reasoning_content: Some(text),
+        },
     };
     let draft = Draft::new(Source::Agent, EventBody::StreamingDeltaEvent(event));
-    draft.at(EventTime::now(), None).to_vec().unwrap_or_default().into()
+    draft
+        .at(EventTime::now(), None)
+        .to_vec()
+        .unwrap_or_default()
+        .into()
 }
 
 fn iterations_spent(limit: u32) -> Outcome {
     Outcome::Failed {
         code: "MaxIterationsReached".to_owned(),
         detail: format!("Agent reached maximum iterations limit ({limit})."),
-        classification: ErrorClassification::new(
-            FailureKind::AgentAction,
-            false,
-            UserAction::None,
-        ),
+        classification: ErrorClassification::new(FailureKind::AgentAction, false, UserAction::None),
     }
 }

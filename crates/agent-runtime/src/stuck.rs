@@ -53,11 +53,18 @@ impl StuckDetector {
                 };
                 let thought: Vec<&str> = action.thought.iter().map(|t| t.text.as_str()).collect();
                 let what = format!("{arguments}\n{}", thought.join("\n"));
-                Trace::Action { tool: action.tool_name.clone(), what }
+                Trace::Action {
+                    tool: action.tool_name.clone(),
+                    what,
+                }
             }
             EventBody::ObservationEvent(seen) => {
-                let text: Vec<&str> =
-                    seen.observation.content.iter().filter_map(Content::as_text).collect();
+                let text: Vec<&str> = seen
+                    .observation
+                    .content
+                    .iter()
+                    .filter_map(Content::as_text)
+                    .collect();
                 Trace::Observation(text.join("\n"))
             }
             EventBody::AgentErrorEvent(error) => Trace::Error(error.error.clone()),
@@ -96,7 +103,10 @@ impl StuckDetector {
         let erring = |count| {
             repeats(&actions, count)
                 && results.len() >= count
-                && results.iter().take(count).all(|result| matches!(result, Trace::Error(_)))
+                && results
+                    .iter()
+                    .take(count)
+                    .all(|result| matches!(result, Trace::Error(_)))
         };
         if erring(SAME_ERROR_STUCK) || self.is_monologue() || alternates(&actions, &results) {
             return Verdict::Stuck;
@@ -111,7 +121,11 @@ impl StuckDetector {
 
     /// Newest first.
     fn last_actions(&self) -> Vec<&Trace> {
-        self.window.iter().rev().filter(|t| matches!(t, Trace::Action { .. })).collect()
+        self.window
+            .iter()
+            .rev()
+            .filter(|t| matches!(t, Trace::Action { .. }))
+            .collect()
     }
 
     /// Newest first.
@@ -122,20 +136,25 @@ impl StuckDetector {
 
     fn is_monologue(&self) -> bool {
         self.window.len() >= MONOLOGUE
-            && self.window.iter().rev().take(MONOLOGUE).all(|t| *t == Trace::AgentMessage)
+            && self
+                .window
+                .iter()
+                .rev()
+                .take(MONOLOGUE)
+                .all(|t| *t == Trace::AgentMessage)
     }
 
     fn nudge(&self) -> String {
-        let tool = self.last_actions().first().map_or("the tool", |trace| match trace {
-            Trace::Action { tool, .. } => tool.as_str(),
-            Trace::Observation(_) | Trace::Error(_) | Trace::AgentMessage | Trace::Other => "",
-        });
+        let tool = self
+            .last_actions()
+            .first()
+            .map_or("the tool", |trace| match trace {
+                Trace::Action { tool, .. } => tool.as_str(),
+                Trace::Observation(_) | Trace::Error(_) | Trace::AgentMessage | Trace::Other => "",
+            });
         let error = self.last_results().first().map_or("", |trace| match trace {
             Trace::Error(error) => error.as_str(),
-            Trace::Observation(_)
-            | Trace::Action { .. }
-            | Trace::AgentMessage
-            | Trace::Other => "",
+            Trace::Observation(_) | Trace::Action { .. } | Trace::AgentMessage | Trace::Other => "",
         });
         format!(
             "The last {SAME_ERROR_NUDGE} calls of `{tool}` had the same arguments and failed the \
@@ -146,14 +165,23 @@ impl StuckDetector {
 }
 
 fn repeats(traces: &[&Trace], count: usize) -> bool {
-    traces.len() >= count && traces.iter().take(count).all(|trace| Some(trace) == traces.first())
+    traces.len() >= count
+        && traces
+            .iter()
+            .take(count)
+            .all(|trace| Some(trace) == traces.first())
 }
 
 /// Whether actions and results each go back and forth between two.
 fn alternates(actions: &[&Trace], results: &[&Trace]) -> bool {
     let back_and_forth = |traces: &[&Trace]| {
         traces.len() >= ALTERNATING
-            && traces.iter().take(ALTERNATING).zip(traces.iter().skip(2)).take(ALTERNATING - 2).all(|(a, b)| a == b)
+            && traces
+                .iter()
+                .take(ALTERNATING)
+                .zip(traces.iter().skip(2))
+                .take(ALTERNATING - 2)
+                .all(|(a, b)| a == b)
             && traces.first() != traces.get(1)
     };
     back_and_forth(actions) && back_and_forth(results)
@@ -173,27 +201,36 @@ mod tests {
     }
 
     fn call(detector: &mut StuckDetector, command: &str) {
-        feed(detector, json!({
-            "source": "agent", "kind": "ActionEvent", "thought": [],
-            "action": {"command": command, "kind": "TerminalAction"},
-            "tool_name": "terminal", "tool_call_id": "c", "llm_response_id": "r",
-            "tool_call": {"id": "c", "name": "terminal", "arguments": "{}", "origin": "completion"},
-        }));
+        feed(
+            detector,
+            json!({
+                "source": "agent", "kind": "ActionEvent", "thought": [],
+                "action": {"command": command, "kind": "TerminalAction"},
+                "tool_name": "terminal", "tool_call_id": "c", "llm_response_id": "r",
+                "tool_call": {"id": "c", "name": "terminal", "arguments": "{}", "origin": "completion"},
+            }),
+        );
     }
 
     fn see(detector: &mut StuckDetector, text: &str) {
-        feed(detector, json!({
-            "source": "environment", "kind": "ObservationEvent", "tool_name": "terminal",
-            "tool_call_id": "c", "action_id": "a",
-            "observation": {"content": [{"type": "text", "text": text}], "kind": "X"},
-        }));
+        feed(
+            detector,
+            json!({
+                "source": "environment", "kind": "ObservationEvent", "tool_name": "terminal",
+                "tool_call_id": "c", "action_id": "a",
+                "observation": {"content": [{"type": "text", "text": text}], "kind": "X"},
+            }),
+        );
     }
 
     fn fail(detector: &mut StuckDetector, error: &str) {
-        feed(detector, json!({
-            "source": "agent", "kind": "AgentErrorEvent", "tool_name": "terminal",
-            "tool_call_id": "c", "error": error,
-        }));
+        feed(
+            detector,
+            json!({
+                "source": "agent", "kind": "AgentErrorEvent", "tool_name": "terminal",
+                "tool_call_id": "c", "error": error,
+            }),
+        );
     }
 
     #[test]
@@ -226,7 +263,9 @@ mod tests {
             call(&mut detector, "bad");
             fail(&mut detector, "no such flag");
         }
-        assert!(matches!(detector.verdict(), Verdict::Nudge(text) if text.contains("no such flag")));
+        assert!(
+            matches!(detector.verdict(), Verdict::Nudge(text) if text.contains("no such flag"))
+        );
         assert_eq!(detector.verdict(), Verdict::Fine);
         call(&mut detector, "bad");
         fail(&mut detector, "no such flag");
@@ -251,10 +290,13 @@ mod tests {
             see(&mut detector, ["x", "y"][n % 2]);
         }
         assert_eq!(detector.verdict(), Verdict::Stuck);
-        feed(&mut detector, json!({
-            "source": "user", "kind": "MessageEvent",
-            "llm_message": {"role": "user", "content": []},
-        }));
+        feed(
+            &mut detector,
+            json!({
+                "source": "user", "kind": "MessageEvent",
+                "llm_message": {"role": "user", "content": []},
+            }),
+        );
         assert_eq!(detector.verdict(), Verdict::Fine);
     }
 }

@@ -67,12 +67,20 @@ pub(crate) struct Proposal {
 /// How a turn ended.
 pub(crate) enum Outcome {
     /// The agent is done with the message it saw last.
-    Finished { seen: Option<EventId> },
+    Finished {
+        seen: Option<EventId>,
+    },
     /// Actions need consent.
-    Waiting { seen: Option<EventId> },
+    Waiting {
+        seen: Option<EventId>,
+    },
     Paused,
     Stuck,
-    Failed { code: String, detail: String, classification: ErrorClassification },
+    Failed {
+        code: String,
+        detail: String,
+        classification: ErrorClassification,
+    },
     /// Somebody else knows why.
     Cancelled,
 }
@@ -87,18 +95,29 @@ impl Turn {
         let cancel = CancellationToken::new();
         let pause = Arc::new(AtomicBool::new(false));
         let task = match context {
-            Ok(context) => {
-                tokio.spawn(step::take_all(context, cancel.clone(), Arc::clone(&pause)))
-            }
+            Ok(context) => tokio.spawn(step::take_all(context, cancel.clone(), Arc::clone(&pause))),
             Err(Failure(code, detail)) => {
                 let kind = FailureKind::Config;
-                let classification =
-                    ErrorClassification::new(kind, false, UserAction::Settings);
+                let classification = ErrorClassification::new(kind, false, UserAction::Settings);
                 let code = code.to_owned();
-                tokio.spawn(async { Outcome::Failed { code, detail, classification } })
+                tokio.spawn(async {
+                    Outcome::Failed {
+                        code,
+                        detail,
+                        classification,
+                    }
+                })
             }
         };
-        Self { task, cancel, pause, permit, stop: None, abort_at: None, answers: Vec::new() }
+        Self {
+            task,
+            cancel,
+            pause,
+            permit,
+            stop: None,
+            abort_at: None,
+            answers: Vec::new(),
+        }
     }
 
     /// Asks the turn to end at its next step.
@@ -115,7 +134,8 @@ impl Turn {
     /// interruption.
     pub(crate) fn stop(&mut self, stop: Stop, patience: Duration, answer: Answer<()>) {
         self.cancel.cancel();
-        self.abort_at.get_or_insert_with(|| Instant::now() + patience);
+        self.abort_at
+            .get_or_insert_with(|| Instant::now() + patience);
         let farewell = match stop {
             Stop::Interrupt => {
                 self.stop.get_or_insert(stop);
@@ -133,10 +153,17 @@ impl Turn {
         self.stop.is_some()
     }
 
-    #[expect(clippy::type_complexity, reason = "taken apart at once by its one caller")]
+    #[expect(
+        clippy::type_complexity,
+        reason = "taken apart at once by its one caller"
+    )]
     pub(crate) fn into_parts(
         self,
-    ) -> (Option<Stop>, Vec<(Option<Farewell>, Answer<()>)>, OwnedSemaphorePermit) {
+    ) -> (
+        Option<Stop>,
+        Vec<(Option<Farewell>, Answer<()>)>,
+        OwnedSemaphorePermit,
+    ) {
         (self.stop, self.answers, self.permit)
     }
 }
@@ -146,7 +173,9 @@ impl Turn {
 /// # Cancel safety
 /// Loses nothing.
 pub(crate) async fn end(turn: &mut Option<Turn>) -> Outcome {
-    let Some(turn) = turn else { return std::future::pending().await };
+    let Some(turn) = turn else {
+        return std::future::pending().await;
+    };
     let abort_at = turn.abort_at;
     let joined = tokio::select! {
         joined = &mut turn.task => joined,
@@ -172,7 +201,11 @@ impl Outcome {
     pub(crate) fn internal(detail: impl Into<String>) -> Self {
         let classification =
             ErrorClassification::new(FailureKind::Internal, false, UserAction::None);
-        Self::Failed { code: "InternalError".to_owned(), detail: detail.into(), classification }
+        Self::Failed {
+            code: "InternalError".to_owned(),
+            detail: detail.into(),
+            classification,
+        }
     }
 
     pub(crate) fn model(error: &ModelError) -> Self {
@@ -203,10 +236,17 @@ impl Outcome {
                 batch.push(Draft::new(Source::User, EventBody::PauseEvent(Nothing {})));
             }
             Self::Stuck => batch.set_status(ExecutionStatus::Stuck),
-            Self::Failed { code, detail, classification } => {
+            Self::Failed {
+                code,
+                detail,
+                classification,
+            } => {
                 batch.set_status(ExecutionStatus::Error);
-                let error =
-                    ConversationErrorEvent { code, detail, classification: Some(classification) };
+                let error = ConversationErrorEvent {
+                    code,
+                    detail,
+                    classification: Some(classification),
+                };
                 batch.push(Draft::new(
                     Source::Environment,
                     EventBody::ConversationErrorEvent(error),
@@ -229,9 +269,17 @@ impl TurnContext {
         }
         let (answer, answered) = oneshot::channel();
         let gone = |_| Outcome::Cancelled;
-        self.proposer.send(Proposal { drafts, answer }).await.map_err(|_closed| Outcome::Cancelled)?;
-        answered.await.map_err(gone)?.map_err(|error: RuntimeError| {
-            Outcome::internal(format!("the conversation's log could not be written: {error}"))
-        })
+        self.proposer
+            .send(Proposal { drafts, answer })
+            .await
+            .map_err(|_closed| Outcome::Cancelled)?;
+        answered
+            .await
+            .map_err(gone)?
+            .map_err(|error: RuntimeError| {
+                Outcome::internal(format!(
+                    "the conversation's log could not be written: {error}"
+                ))
+            })
     }
 }

@@ -65,7 +65,10 @@ impl Vault {
     fn open(&self, sealed: &str) -> Option<String> {
         let bytes = STANDARD.decode(sealed.strip_prefix(PREFIX)?).ok()?;
         let (nonce, text) = bytes.split_at_checked(NONCE_BYTES)?;
-        let opened = self.cipher().decrypt(XNonce::from_slice(nonce), text).ok()?;
+        let opened = self
+            .cipher()
+            .decrypt(XNonce::from_slice(nonce), text)
+            .ok()?;
         String::from_utf8(opened).ok()
     }
 }

@@ -64,7 +64,9 @@ impl View {
 
     /// The action of a call that was understood.
     pub(crate) fn action(&self, id: &EventId) -> Option<&Map<String, Value>> {
-        self.calls().find(|call| call.action_id == *id).and_then(|call| call.action.as_ref())
+        self.calls()
+            .find(|call| call.action_id == *id)
+            .and_then(|call| call.action.as_ref())
     }
 
     /// The whole conversation as a model is sent it.
@@ -99,26 +101,39 @@ impl View {
         match &event.body {
             EventBody::SystemPromptEvent(system) => {
                 let parts = [Some(&system.system_prompt), system.dynamic_context.as_ref()];
-                let content = parts.into_iter().flatten().cloned().map(Content::from).collect();
+                let content = parts
+                    .into_iter()
+                    .flatten()
+                    .cloned()
+                    .map(Content::from)
+                    .collect();
                 self.items.push(Item::System(content));
             }
             EventBody::MessageEvent(said) => {
                 let mut message = said.llm_message.clone();
-                message.content.extend(said.extended_content.iter().cloned().map(Content::from));
+                message
+                    .content
+                    .extend(said.extended_content.iter().cloned().map(Content::from));
                 if !message.content.is_empty() {
                     self.items.push(Item::Said(message));
                 }
             }
             EventBody::ActionEvent(action) => self.take_call(event, action),
-            EventBody::ObservationEvent(seen) => self.answer_action(&seen.action_id, || answer(seen)),
-            EventBody::UserRejectObservation(reject) => self.answer_action(&reject.action_id, || {
-                vec![Content::text(format!("Action rejected: {}", reject.rejection_reason))]
-            }),
+            EventBody::ObservationEvent(seen) => {
+                self.answer_action(&seen.action_id, || answer(seen))
+            }
+            EventBody::UserRejectObservation(reject) => {
+                self.answer_action(&reject.action_id, || {
+                    vec![Content::text(format!(
+                        "Action rejected: {}",
+                        reject.rejection_reason
+                    ))]
+                })
+            }
             EventBody::AgentErrorEvent(error) => {
                 let content = vec![Content::text(error.error.clone())];
-                let open = |call: &&mut Call| {
-                    call.answer.is_none() && call.call.id == error.tool_call_id
-                };
+                let open =
+                    |call: &&mut Call| call.answer.is_none() && call.call.id == error.tool_call_id;
                 if let Some(call) = self.calls_mut().find(open) {
                     call.answer = Some(content);
                 }
@@ -177,10 +192,15 @@ impl Batch {
     /// An assistant message with the calls that have an answer, and the answers. Providers refuse
     /// calls without one.
     fn render(&self, messages: &mut Vec<Message>) {
-        let answered: Vec<(&Call, &Vec<Content>)> =
-            self.calls.iter().filter_map(|call| Some((call, call.answer.as_ref()?))).collect();
+        let answered: Vec<(&Call, &Vec<Content>)> = self
+            .calls
+            .iter()
+            .filter_map(|call| Some((call, call.answer.as_ref()?)))
+            .collect();
         let mut assistant = Message::new(Role::Assistant, self.thought.clone());
-        assistant.content.retain(|part| part.as_text().is_none_or(|text| !text.is_empty()));
+        assistant
+            .content
+            .retain(|part| part.as_text().is_none_or(|text| !text.is_empty()));
         if answered.is_empty() {
             if !assistant.content.is_empty() {
                 messages.push(assistant);
@@ -192,13 +212,19 @@ impl Batch {
         assistant.tool_calls = Some(answered.iter().map(|(call, _)| call.call.clone()).collect());
         messages.push(assistant);
         for (call, answer) in answered {
-            messages.push(Message::tool_result(&call.call.id, &call.call.name, answer.clone()));
+            messages.push(Message::tool_result(
+                &call.call.id,
+                &call.call.name,
+                answer.clone(),
+            ));
         }
     }
 }
 
 fn answer(seen: &ObservationEvent) -> Vec<Content> {
-    let Observation { content, is_error, .. } = &seen.observation;
+    let Observation {
+        content, is_error, ..
+    } = &seen.observation;
     let text = agent_tools::model_text(&seen.observation);
     let mut parts = match text {
         Some(text) => vec![Content::text(text)],

@@ -15,5 +15,5 @@ mod tool;
 pub use call::{Call, model_schema, parse_call};
 pub use error::ToolError;
 pub use registry::{UnknownTool, not_found, open, registered_names, resolve};
-pub use terminal::model_text;
+pub use terminal::{TerminalSettings, model_text};
 pub use tool::{Tool, ToolEnvironment, Tools};

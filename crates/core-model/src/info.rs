@@ -164,8 +164,9 @@ pub fn full_state(metadata: &Metadata, state: &ConversationState, folder: &Path)
 }
 
 fn named_secrets(metadata: &Metadata) -> Map<String, Value> {
-    match without_secrets(&Value::Object(metadata.secrets.clone())) {
-        Value::Object(shown) => shown,
-        _ => Map::new(),
-    }
+    let mut shown = without_secrets(&Value::Object(metadata.secrets.clone()));
+    shown
+        .as_object_mut()
+        .map(std::mem::take)
+        .unwrap_or_default()
 }

@@ -99,14 +99,16 @@ pub trait EventLog: Send + Sync {
     /// The visible events' size in bytes.
     fn size(&self) -> u64;
 
-    /// Up to `limit` records from `from` on, in log order.
+    /// Up to `limit` records from `from` on, in log order; none means nothing more up to
+    /// [`Self::len`].
     ///
     /// # Errors
     /// When the store cannot be read.
     async fn read(&self, from: Seq, limit: usize) -> Result<Vec<Record>, StoreError>;
 
-    /// The heads of all visible events from `from` on, at most `limit`.
-    fn heads(&self, from: Seq, limit: usize) -> Vec<Head>;
+    /// The heads of up to `limit` visible events from `from` on, in log order. Damaged lines are left
+    /// out here and in [`Self::read`], so positions can have gaps.
+    fn heads(&self, from: Seq, limit: usize) -> Vec<(Seq, Head)>;
 
     /// Where the event with this id stands.
     fn find(&self, id: &EventId) -> Option<Seq>;
@@ -141,7 +143,7 @@ pub trait Catalog: Send + Sync {
     /// Opens a log, mending what a crash left at its end.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`], or [`StoreError::Damaged`] when more than the tail is broken.
+    /// [`StoreError::NotFound`], or [`StoreError::Damaged`] when the metadata cannot be read.
     async fn open(&self, id: ConversationId) -> Result<std::sync::Arc<dyn EventLog>, StoreError>;
 
     /// Removes a conversation and all it stored, but not its agent's workspace.

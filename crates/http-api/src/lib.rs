@@ -1,1 +1,36 @@
-//! skeleton
+//! The agent server's HTTP and WebSocket interface, as a piece that mounts into any actix app.
+//!
+//! A request comes in at the top of this table and goes down:
+//!
+//! | module | does |
+//! |---|---|
+//! | `configure` | mounts everything into an app; settings and limits |
+//! | `routes` | every URL, in one table that serves and documents |
+//! | `access_log`, `cors`, `auth` | logs, refuses foreign pages, asks for the key |
+//! | `extract`, `query`, `validation` | reads ids, parameters and bodies; says what is wrong with them |
+//! | `conversations`, `events`, `socket`, `health`, `docs` | the handlers |
+//! | `wire` | bodies of requests and answers |
+//! | `reply`, `error` | what goes back: one table of errors |
+//! | `openapi` | the document |
+
+mod access_log;
+mod auth;
+mod configure;
+mod conversations;
+mod cors;
+mod docs;
+mod error;
+mod events;
+mod extract;
+mod frame_guard;
+mod health;
+mod openapi;
+mod query;
+mod reply;
+mod routes;
+mod socket;
+mod validation;
+mod wire;
+
+pub use configure::{Api, ApiConfig, CorsConfig, Limits, Surface};
+pub use error::{ApiError, ERROR_CODE_HEADER};

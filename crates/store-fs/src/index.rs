@@ -89,9 +89,11 @@ impl Index {
         self.good(from).take(limit).map(place).collect()
     }
 
-    pub(crate) fn heads(&self, from: Seq, limit: usize) -> Vec<Head> {
+    pub(crate) fn heads(&self, from: Seq, limit: usize) -> Vec<(Seq, Head)> {
         let heads = self.good(from).take(limit);
-        heads.map(|(_, head)| self.expand(head)).collect()
+        heads
+            .map(|(at, head)| (Seq(at as u64), self.expand(head)))
+            .collect()
     }
 
     pub(crate) fn find(&self, id: &EventId) -> Option<Seq> {
@@ -140,7 +142,7 @@ impl Id {
     }
 }
 
-fn dashed<'a>(uuid: Uuid, buffer: &'a mut [u8]) -> &'a str {
+fn dashed(uuid: Uuid, buffer: &mut [u8]) -> &str {
     uuid.hyphenated().encode_lower(buffer)
 }
 
@@ -194,7 +196,11 @@ mod tests {
         for id in ids {
             index.push(Some(&head(id)), 10);
         }
-        let back: Vec<String> = index.heads(Seq(0), 9).into_iter().map(|h| h.id.0).collect();
+        let back: Vec<String> = index
+            .heads(Seq(0), 9)
+            .into_iter()
+            .map(|(_, h)| h.id.0)
+            .collect();
         assert_eq!(back, ids);
         for (seq, id) in ids.iter().enumerate() {
             assert_eq!(index.find(&EventId::from(*id)), Some(Seq(seq as u64)));

@@ -167,13 +167,13 @@ impl Health {
 
 /// An I/O error in words that a person can act on.
 fn reason(error: &io::Error) -> String {
-    use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-    match error.kind() {
-        StorageFull => "disk full".to_owned(),
-        QuotaExceeded => "disk quota used up".to_owned(),
-        ReadOnlyFilesystem => "read-only".to_owned(),
-        _ => error.to_string(),
-    }
+    let names = [
+        (io::ErrorKind::StorageFull, "disk full"),
+        (io::ErrorKind::QuotaExceeded, "disk quota used up"),
+        (io::ErrorKind::ReadOnlyFilesystem, "read-only"),
+    ];
+    let name = names.iter().find(|(kind, _)| *kind == error.kind());
+    name.map_or_else(|| error.to_string(), |(_, name)| (*name).to_owned())
 }
 
 #[cfg(test)]

@@ -149,7 +149,7 @@ impl EventLog for FsLog {
         blocking(&self.0.path, move || log.read(spans)).await
     }
 
-    fn heads(&self, from: Seq, limit: usize) -> Vec<Head> {
+    fn heads(&self, from: Seq, limit: usize) -> Vec<(Seq, Head)> {
         self.0.visible().heads(from, limit)
     }
 

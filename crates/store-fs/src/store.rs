@@ -216,10 +216,12 @@ impl Store {
         let removing = layout::removing(&self.root, id);
         let hide = || {
             let folder = self.folder(id);
-            fs::rename(&folder, &removing).map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound => StoreError::NotFound(id),
-                _ => io_at(&folder)(error),
-            })
+            match fs::rename(&folder, &removing) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    Err(StoreError::NotFound(id))
+                }
+                renamed => renamed.map_err(io_at(&folder)),
+            }
         };
         match known.upgrade() {
             Some(log) => log.delete(hide)?,

@@ -1,1 +1,3 @@
-//! skeleton
+//! What tests of several crates share.
+
+pub mod model_server;

@@ -61,7 +61,8 @@ impl Call {
         }
         if call.reset && call.is_input {
             return Err(ToolError::Arguments(
-                "reset: a new shell has no program that could take input; leave out is_input".into(),
+                "reset: a new shell has no program that could take input; leave out is_input"
+                    .into(),
             ));
         }
         Ok(call)
@@ -111,7 +112,9 @@ fn control_key(text: &str) -> Option<char> {
     if letters.next().is_some() || !('A'..='_').contains(&letter) {
         return None;
     }
-    u8::try_from(letter).ok().map(|code| char::from(code & 0x1f))
+    u8::try_from(letter)
+        .ok()
+        .map(|code| char::from(code & 0x1f))
 }
 
 fn wrong(field: &str, expected: &str, value: &Value) -> Result<Call, ToolError> {
@@ -140,7 +143,9 @@ mod tests {
             r#"{"command":"ls","is_input":false,"timeout":2.0,"reset":false,"kind":"TerminalAction"}"#
         );
         assert_eq!(Call::read(&action).unwrap(), call);
-        let plain = read(json!({"command": "ls", "timeout": null})).unwrap().action();
+        let plain = read(json!({"command": "ls", "timeout": null}))
+            .unwrap()
+            .action();
         assert!(!plain.contains_key("timeout"));
     }
 

@@ -145,7 +145,10 @@ impl Saved {
         let path = limits
             .folder
             .join(format!("terminal_output_{}.txt", &id[..8]));
-        let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&path)?;
         Ok(Self {
             path,
             writer: BufWriter::with_capacity(64 * 1024, file),
@@ -173,7 +176,10 @@ impl Saved {
 fn notice(characters: usize, shown: usize, place: io::Result<(PathBuf, bool)>) -> String {
     let place = match place {
         Ok((path, true)) => format!("the whole output is in {}", path.display()),
-        Ok((path, false)) => format!("its beginning is in {}, the file's limit is reached", path.display()),
+        Ok((path, false)) => format!(
+            "its beginning is in {}, the file's limit is reached",
+            path.display()
+        ),
         Err(error) => format!("the whole output could not be saved: {error}"),
     };
     format!(
@@ -227,7 +233,9 @@ mod tests {
     fn a_long_output_keeps_head_and_tail_and_its_file_everything() {
         let folder = tempfile::tempdir().unwrap();
         let mut capture = capture(folder.path(), 1000, 1_000_000);
-        let lines: String = (1..=9999).map(|number| format!("ligne № {number}\n")).collect();
+        let lines: String = (1..=9999)
+            .map(|number| format!("ligne № {number}\n"))
+            .collect();
         for chunk in lines.as_bytes().chunks(777) {
             capture.push(chunk);
         }
@@ -248,7 +256,10 @@ mod tests {
         for _ in 0..10_000 {
             capture.push(b"0123456789\n");
         }
-        let tail = capture.overflow.as_ref().map(|overflow| overflow.tail.len());
+        let tail = capture
+            .overflow
+            .as_ref()
+            .map(|overflow| overflow.tail.len());
         assert!(tail.is_some_and(|length| length <= 800), "{tail:?}");
         let text = capture.take();
         assert!(text.contains("limit is reached"), "{text}");

@@ -164,8 +164,10 @@ impl Cleaner {
             // the same cells, and the cursor where it was
             self.line.extend_from_slice(line.as_bytes());
             self.line.push(CARRIAGE_RETURN);
-            self.line
-                .extend(std::iter::repeat_n(FORWARD, drawn.column.min(LINE_LIMIT / 4)));
+            self.line.extend(std::iter::repeat_n(
+                FORWARD,
+                drawn.column.min(LINE_LIMIT / 4),
+            ));
         }
         self.line.extend(tail);
     }
@@ -274,7 +276,10 @@ mod tests {
 
     #[test]
     fn invalid_bytes_become_replacement_characters() {
-        assert_eq!(clean(b"a\xffb\xc3\n\xf0\x9f"), "a\u{fffd}b\u{fffd}\n\u{fffd}");
+        assert_eq!(
+            clean(b"a\xffb\xc3\n\xf0\x9f"),
+            "a\u{fffd}b\u{fffd}\n\u{fffd}"
+        );
     }
 
     #[test]

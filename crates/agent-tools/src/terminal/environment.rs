@@ -103,7 +103,15 @@ mod tests {
 
     #[test]
     fn the_usual_environment_stays_and_pages_do_not() {
-        let kept = kept(&["PATH", "HOME", "LC_ALL", "CARGO_HOME", "http_proxy", "TERM", "PAGER"]);
+        let kept = kept(&[
+            "PATH",
+            "HOME",
+            "LC_ALL",
+            "CARGO_HOME",
+            "http_proxy",
+            "TERM",
+            "PAGER",
+        ]);
         for name in ["PATH", "HOME", "LC_ALL", "CARGO_HOME", "http_proxy"] {
             assert_eq!(kept[OsStr::new(name)], "server", "{name}");
         }

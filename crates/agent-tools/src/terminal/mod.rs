@@ -2,6 +2,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`definition`] | what clients and models are told |
 //! | [`call`] | the arguments |
 //! | [`session`] | bash in a pseudo-terminal, its set-up and its end |
 //! | [`stream`] | its output, read as it comes |
@@ -13,6 +14,7 @@
 mod call;
 mod capture;
 mod clean;
+mod definition;
 mod environment;
 mod marker;
 mod observation;
@@ -25,11 +27,8 @@ mod tests;
 use std::{path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
-use core_model::{
-    Observation,
-    event::{ToolAnnotations, ToolDefinition},
-};
-use serde_json::{Map, Value, json};
+use core_model::{Observation, event::ToolDefinition};
+use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -43,18 +42,6 @@ use self::{
 use crate::{Tool, ToolEnvironment, ToolError};
 
 pub use observation::model_text;
-
-const DESCRIPTION: &str = "Runs a command in a bash shell that lasts for the whole conversation: \
-    the working directory, variables, functions and background jobs stay from call to call. A \
-    command may be one line or a script of many. Its output comes back with the exit code; of a \
-    very long output the beginning and the end, and the path of a file with all of it.\n\n\
-    A command that runs on is not lost. Without `timeout` you get an answer when it has written \
-    nothing new for a while; with `timeout`, after so many seconds. It keeps running, and you can \
-    look at it again with an empty command, type into it with `is_input`, or interrupt it with \
-    `is_input` and \"C-c\". Only then can the next command start. Start servers in the background \
-    with their output sent to a file: `server > server.log 2>&1 &`.\n\n\
-    `exit` ends the shell and with it all of its state. `reset` starts a new one when the old one \
-    is stuck.";
 
 /// Limits of the terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,7 +103,7 @@ impl Terminal {
             return self.reset(call, state, cancel).await;
         }
         match state.unfinished.clone() {
-            Some(running) => self.go_on(call, &running, state, cancel).await,
+            Some(running) => self.go_on(call, running, state, cancel).await,
             None if call.is_input => Ok(Answer::refused(
                 call.command,
                 "No previous running command to interact with.".into(),
@@ -161,6 +148,11 @@ impl Terminal {
         state: &mut State,
         cancel: &CancellationToken,
     ) -> Result<Answer, ToolError> {
+        let is_closed = |session: &Session| session.status() == Status::Closed;
+        if state.session.as_ref().is_some_and(is_closed) {
+            // killed from outside while nothing ran
+            state.end().await;
+        }
         if state.session.is_none() {
             let session = Session::start(&self.environment.working_dir, self.limits())
                 .await
@@ -184,7 +176,7 @@ impl Terminal {
     async fn go_on(
         &self,
         call: Call,
-        running: &str,
+        running: String,
         state: &mut State,
         cancel: &CancellationToken,
     ) -> Result<Answer, ToolError> {
@@ -200,29 +192,33 @@ impl Terminal {
                 let answer = self
                     .wait(call, self.settings.soft_timeout, state, cancel)
                     .await?;
-                Ok(continued(answer, running))
+                Ok(continued(answer, &running))
             }
             Status::Busy if is_input => {
                 if let Err(error) = session.send(&call.keys()).await {
-                    let text = format!("Could not type into `{running}`: {error}. {HOW_TO_GO_ON}");
+                    let text = format!(
+                        "Could not type into `{}`: {error}. {HOW_TO_GO_ON}",
+                        short(&running)
+                    );
                     return Ok(Answer::refused(call.command, text));
                 }
                 let answer = self
                     .wait(call, self.settings.input_soft_timeout, state, cancel)
                     .await?;
-                Ok(continued(answer, running))
+                Ok(continued(answer, &running))
             }
             Status::Busy => {
                 let output = session.take_output();
                 let text = format!(
-                    "This command was not run, for `{running}` still runs. {HOW_TO_GO_ON}\n\
-                     New output of the running command:\n{output}"
+                    "This command was not run, for `{}` still runs. {HOW_TO_GO_ON}\n\
+                     New output of the running command:\n{output}",
+                    short(&running)
                 );
                 Ok(Answer::refused(call.command, text))
             }
             Status::Done(_) | Status::Closed if wants_output || is_input => {
                 let answer = self.ended(call.command, status, state).await;
-                let mut answer = continued(answer, running);
+                let mut answer = continued(answer, &running);
                 if !wants_output {
                     answer.prefix = format!(
                         "[The command ended before this input, which was not sent.]\n{}",
@@ -232,13 +228,16 @@ impl Terminal {
                 Ok(answer)
             }
             Status::Done(_) | Status::Closed => {
-                let last = self.ended(running.to_owned(), status, state).await;
+                let last = self.ended(running.clone(), status, state).await;
                 let answer = self.start(call, state, cancel).await?;
                 Ok(Answer {
                     prefix: format!(
-                        "[Meanwhile `{running}` ended. Its last output:]\n{}{}\n\
+                        "[Meanwhile `{}` ended. Its last output:]\n{}{}\n\
                          [Output of this command:]\n{}",
-                        last.text, last.suffix, answer.prefix
+                        short(&running),
+                        last.text,
+                        last.suffix,
+                        answer.prefix
                     ),
                     ..answer
                 })
@@ -339,51 +338,11 @@ impl Tool for Terminal {
     }
 
     fn definition(&self) -> ToolDefinition {
-        ToolDefinition {
-            description: DESCRIPTION.into(),
-            action_type: "TerminalAction".into(),
-            observation_type: Some("TerminalObservation".into()),
-            annotations: Some(ToolAnnotations {
-                title: Some("terminal".into()),
-                read_only_hint: false,
-                destructive_hint: true,
-                idempotent_hint: false,
-                open_world_hint: true,
-            }),
-            kind: "TerminalTool".into(),
-            title: "terminal".into(),
-        }
+        definition::definition()
     }
 
     fn parameters(&self) -> Value {
-        json!({
-            "type": "object",
-            "properties": {
-                "command": {
-                    "type": "string",
-                    "description": "What bash runs, one line or many. Empty: see what the running \
-                        command wrote since. With is_input: what is typed into the running \
-                        command, or a control key such as C-c, C-z, C-d.",
-                },
-                "is_input": {
-                    "type": "boolean",
-                    "description": "The command is input for the program that runs, not a new \
-                        command. Default false.",
-                },
-                "timeout": {
-                    "type": "number",
-                    "minimum": 0,
-                    "description": "Answer after so many seconds at the latest; the command goes \
-                        on. Without it, the answer comes when nothing new is written for a while.",
-                },
-                "reset": {
-                    "type": "boolean",
-                    "description": "Kill the shell and all it runs, then run the command, if any, \
-                        in a new one. Not together with is_input. Default false.",
-                },
-            },
-            "required": ["command"],
-        })
+        definition::parameters()
     }
 
     fn action(&self, arguments: Map<String, Value>) -> Result<Map<String, Value>, ToolError> {
@@ -422,7 +381,18 @@ impl State {
 
 fn continued(answer: Answer, running: &str) -> Answer {
     Answer {
-        prefix: format!("[New output of `{running}`:]\n"),
+        prefix: format!("[New output of `{}`:]\n", short(running)),
         ..answer
+    }
+}
+
+/// Enough of a command to know it by.
+fn short(command: &str) -> String {
+    const LENGTH: usize = 80;
+    let line = command.trim().lines().next().unwrap_or_default();
+    if line.len() == command.trim().len() && line.chars().count() <= LENGTH {
+        line.to_owned()
+    } else {
+        line.chars().take(LENGTH).chain(['…']).collect()
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use core_model::{Content, Observation};
-use nix::unistd::{User, access, gethostname, geteuid, AccessFlags};
+use nix::unistd::{AccessFlags, User, access, geteuid, gethostname};
 use serde_json::{Map, Value, json};
 
 use super::marker::Prompt;
@@ -121,8 +121,17 @@ pub fn model_text(observation: &Observation) -> Option<String> {
         return None;
     }
     let metadata = observation.fields.get("metadata");
-    let note = |name: &str| metadata?.get(name)?.as_str().filter(|note| !note.is_empty());
-    let output: Vec<&str> = observation.content.iter().filter_map(Content::as_text).collect();
+    let note = |name: &str| {
+        metadata?
+            .get(name)?
+            .as_str()
+            .filter(|note| !note.is_empty())
+    };
+    let output: Vec<&str> = observation
+        .content
+        .iter()
+        .filter_map(Content::as_text)
+        .collect();
     let mut text = note("prefix").unwrap_or_default().to_owned();
     text.push_str(&output.join("\n"));
     text.push_str(note("suffix").unwrap_or_default());
@@ -178,12 +187,23 @@ mod tests {
         std::fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).unwrap();
 
         let mut value = serde_json::to_value(answer().observation(Path::new("/f"))).unwrap();
-        let names: Vec<_> = value["metadata"].as_object().unwrap().keys().cloned().collect();
+        let names: Vec<_> = value["metadata"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect();
         assert_eq!(
             names,
             [
-                "exit_code", "pid", "username", "hostname", "working_dir", "py_interpreter_path",
-                "prefix", "suffix",
+                "exit_code",
+                "pid",
+                "username",
+                "hostname",
+                "working_dir",
+                "py_interpreter_path",
+                "prefix",
+                "suffix",
             ]
         );
         value["metadata"]["username"] = json!("root");
@@ -221,8 +241,7 @@ mod tests {
 
     #[test]
     fn other_observations_are_not_read() {
-        let mut observation =
-            Answer::refused("x".into(), "no".into()).observation(Path::new("/f"));
+        let mut observation = Answer::refused("x".into(), "no".into()).observation(Path::new("/f"));
         observation.fields["kind"] = json!("ThinkObservation");
         assert_eq!(model_text(&observation), None);
     }

@@ -133,9 +133,10 @@ impl Session {
         set_plain_modes(&self.terminal)?;
         self.number += 1;
         self.stream.expect(self.number);
+        // the line starts with no reserved word: after a syntax error bash does not see one there
         self.send(&format!(
-            "{{ __terminal_begin {}; }} > /dev/tty 2> /dev/null; \\builtin eval \
-             \"$__terminal_command\"; {{ __terminal_end; }} 2> /dev/null\n",
+            "__terminal_begin {} > /dev/tty 2> /dev/null; \\builtin eval \"$__terminal_command\"; \
+             {{ __terminal_end; }} 2> /dev/null\n",
             self.number
         ))
         .await
@@ -259,9 +260,9 @@ impl Drop for Session {
 /// No echo, no newline translation, no flow control; line editing by the kernel and signal keys.
 fn set_plain_modes(terminal: &OwnedFd) -> io::Result<()> {
     let mut modes = tcgetattr(terminal)?;
-    modes.local_flags.remove(
-        LocalFlags::ECHO | LocalFlags::ECHOE | LocalFlags::ECHOK | LocalFlags::ECHONL,
-    );
+    modes
+        .local_flags
+        .remove(LocalFlags::ECHO | LocalFlags::ECHOE | LocalFlags::ECHOK | LocalFlags::ECHONL);
     modes
         .local_flags
         .insert(LocalFlags::ICANON | LocalFlags::ISIG | LocalFlags::IEXTEN);

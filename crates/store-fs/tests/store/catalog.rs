@@ -139,37 +139,30 @@ async fn opening_clears_what_a_crash_left_half_made_or_half_removed() {
 async fn unreadable_conversations_are_left_out_of_the_list_and_left_alone() {
     let (_root, store, id) = one_conversation().await;
     let good = serde_json::to_value(store.metadata(id).await.unwrap()).unwrap();
-    let with = |key: &str, value: Value, of: ConversationId| {
-        let mut metadata = good.clone();
-        metadata["id"] = json!(of);
-        metadata[key] = value;
-        metadata.to_string()
-    };
-    let cases: [fn(&dyn Fn(&str, Value, ConversationId) -> String, ConversationId) -> String; 4] = [
-        |_, _| "{".to_owned(),
-        |with, of| with("format", json!(2), of),
-        |with, of| with("max_iterations", json!("many"), of),
-        |with, of| with("id", json!(ConversationId::random()), of),
-    ];
     let mut broken = Vec::new();
-    for case in cases {
+    for (key, value) in [
+        ("format", json!(2)),
+        ("max_iterations", json!("many")),
+        ("id", json!(ConversationId::random())),
+        ("format", Value::Null),
+    ] {
         let id = ConversationId::random();
-        let text = case(&with, id);
-        fs::create_dir(store.folder(id)).unwrap();
-        fs::write(store.folder(id).join("events.jsonl"), "").unwrap();
-        fs::write(store.folder(id).join("metadata.json"), &text).unwrap();
-        broken.push((id, text));
+        let mut metadata = good.clone();
+        metadata["id"] = json!(id);
+        metadata[key] = value;
+        broken.push((id, metadata.to_string()));
+    }
+    broken.push((ConversationId::random(), "{".to_owned()));
+    for (id, text) in &broken {
+        let folder = store.folder(*id);
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("events.jsonl"), "torn").unwrap();
+        fs::write(folder.join("metadata.json"), text).unwrap();
     }
     fs::create_dir(store.folder(ConversationId::random())).unwrap();
 
-    let listed: Vec<_> = store
-        .list()
-        .await
-        .unwrap()
-        .into_iter()
-        .map(|(m, _)| m.id)
-        .collect();
-    assert_eq!(listed, [id]);
+    let listed = store.list().await.unwrap();
+    assert_eq!(listed, [(store.metadata(id).await.unwrap(), 0)]);
     for (id, text) in broken {
         let error = store.metadata(id).await.unwrap_err();
         assert!(store.open(id).await.is_err());
@@ -182,5 +175,6 @@ async fn unreadable_conversations_are_left_out_of_the_list_and_left_alone() {
         }
         let kept = fs::read_to_string(store.folder(id).join("metadata.json")).unwrap();
         assert_eq!(kept, text);
+        assert_eq!(names(&store.folder(id)).len(), 2, "its log is not mended");
     }
 }

@@ -85,8 +85,8 @@ async fn a_log_whose_write_failed_takes_no_more_events_until_it_is_opened_anew()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}");
-    let acknowledged = text.lines().filter_map(|line| line.split_once(ACK));
-    let last: u64 = acknowledged.last().unwrap().1.parse().unwrap();
+    let mut acknowledged = text.lines().filter_map(|line| line.split_once(ACK));
+    let last: u64 = acknowledged.next_back().unwrap().1.parse().unwrap();
 
     let store = store(root.path());
     let log = store.open(id).await.unwrap();

@@ -95,12 +95,13 @@ async fn the_reader_reports_damage_and_the_torn_tail_and_changes_nothing() {
         "{damaged}"
     );
     assert_eq!((third.seq, third.head.id.as_str()), (Seq(2), "message-2"));
-    match torn {
-        ReadError::Torn { seq, bytes, .. } => {
-            assert_eq!((*seq, &bytes[..]), (Seq(3), &b"{\"id\":"[..]));
-        }
-        other => panic!("{other}"),
-    }
+    let ReadError::Torn {
+        seq, bytes: cut, ..
+    } = torn
+    else {
+        panic!("{torn}");
+    };
+    assert_eq!((*seq, &cut[..]), (Seq(3), &b"{\"id\":"[..]));
     assert_eq!(fs::read(&path).unwrap(), bytes);
 }
 

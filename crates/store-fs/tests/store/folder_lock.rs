@@ -9,18 +9,18 @@ use crate::support::{metadata, one_conversation, store};
 async fn a_second_store_is_refused_until_the_first_is_gone() {
     let root = tempfile::tempdir().unwrap();
     let first = store(root.path());
-    match open(&root).err().unwrap() {
-        OpenError::Locked {
-            pid,
-            host,
-            started_at,
-            ..
-        } => {
-            assert_eq!(pid, Some(std::process::id()));
-            assert!(host.is_some() && started_at.is_some());
-        }
-        other => panic!("{other}"),
-    }
+    let refused = open(&root).err().unwrap();
+    let OpenError::Locked {
+        pid,
+        host,
+        started_at,
+        ..
+    } = refused
+    else {
+        panic!("{refused}");
+    };
+    assert_eq!(pid, Some(std::process::id()));
+    assert!(host.is_some() && started_at.is_some());
     drop(first);
     open(&root).unwrap();
 }

@@ -1,4 +1,10 @@
 //! The store against real files, in one test binary.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a helper that fails is a test that fails"
+)]
 
 mod catalog;
 mod crash;

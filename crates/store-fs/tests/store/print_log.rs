@@ -17,7 +17,7 @@ async fn the_example_prints_a_log_while_the_server_has_it_open() {
     assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
     let lines: Vec<&str> = text.lines().collect();
-    let time = log.heads(Seq(0), 1)[0].timestamp;
+    let time = log.heads(Seq(0), 1)[0].1.timestamp;
     assert_eq!(
         lines,
         [

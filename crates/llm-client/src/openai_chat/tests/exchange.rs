@@ -338,23 +338,20 @@ const STOPPED: &str = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"sto
 
 #[tokio::test]
 async fn a_stream_that_stops_short_is_unavailable_and_one_that_stalls_a_timeout() {
-    let streaming = |base_url: &str| LlmSettings {
+    let streaming = |base_url: &str, idle| LlmSettings {
         stream: true,
-        stream_idle_timeout: Some(0.2),
+        stream_idle_timeout: Some(idle),
         ..settings(base_url)
     };
-    let cut = streaming(&raw_server(stream_of(SAID), true).await);
-    assert_eq!(
-        ask(&cut).await.expect_err("a cut").code(),
-        "LLMServiceUnavailableError"
-    );
-    let stalled = streaming(&raw_server(stream_of(SAID), false).await);
-    assert_eq!(
-        ask(&stalled).await.expect_err("a stall").code(),
-        "LLMTimeoutError"
-    );
+    let cut = streaming(&raw_server(stream_of(SAID), true).await, 300.0);
+    let error = ask(&cut).await.expect_err("a cut");
+    assert_eq!(error.code(), "LLMServiceUnavailableError");
+    let stalled = streaming(&raw_server(stream_of(SAID), false).await, 0.2);
+    let error = ask(&stalled).await.expect_err("a stall");
+    assert_eq!(error.code(), "LLMTimeoutError");
     // Only the token count is missing here.
-    let whole = streaming(&raw_server(stream_of(&format!("{SAID}{STOPPED}")), false).await);
+    let uncounted = stream_of(&format!("{SAID}{STOPPED}"));
+    let whole = streaming(&raw_server(uncounted, false).await, 0.2);
     assert_eq!(ask(&whole).await.expect("a reply").text, "hi");
 }
 

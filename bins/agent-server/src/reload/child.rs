@@ -1,0 +1,82 @@
+use std::{
+    io,
+    net::TcpListener,
+    os::fd::OwnedFd,
+    path::Path,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tokio::{
+    process::{Child, Command},
+    time::timeout,
+};
+use tracing::warn;
+
+/// A server drains within 8 seconds; one that does not is killed.
+const STOP_MAY_TAKE: Duration = Duration::from_secs(10);
+
+/// The server that a supervisor runs, or none.
+#[derive(Default)]
+pub(super) struct Served(Option<Child>);
+
+impl Served {
+    /// Starts a server on `listener`, which it gets as its standard input.
+    pub(super) fn start(
+        &mut self,
+        program: &Path,
+        arguments: &[String],
+        listener: &TcpListener,
+    ) -> io::Result<()> {
+        let socket = OwnedFd::from(listener.try_clone()?);
+        let child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::from(socket))
+            .kill_on_drop(true)
+            .spawn()?;
+        self.0 = Some(child);
+        Ok(())
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// The end of the server; never, when there is none.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub(super) async fn ended(&mut self) -> io::Result<ExitStatus> {
+        match &mut self.0 {
+            Some(child) => {
+                let status = child.wait().await;
+                self.0 = None;
+                status
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Asks the server to stop and waits for its end.
+    ///
+    /// # Cancel safety
+    /// May be called again.
+    pub(super) async fn stop(&mut self) {
+        let Some(child) = &mut self.0 else { return };
+        let pid = child.id().and_then(|id| i32::try_from(id).ok());
+        let asked = pid.map(|pid| kill(Pid::from_raw(pid), Signal::SIGTERM));
+        if asked.is_some_and(|outcome| outcome.is_ok())
+            && timeout(STOP_MAY_TAKE, child.wait()).await.is_err()
+        {
+            warn!("the server did not stop in time and is killed");
+        }
+        if let Err(error) = child.kill().await {
+            warn!("the server cannot be killed: {error}");
+        }
+        self.0 = None;
+    }
+}

@@ -1,0 +1,29 @@
+//! `--reload`: a supervisor that keeps the listening socket, watches, and swaps the server behind
+//! the socket. One process at a time may hold the conversations folder, so the old server stops
+//! before the new one starts; connections that arrive meanwhile wait in the socket's backlog.
+
+mod child;
+mod sources;
+mod supervisor;
+mod watch;
+
+use std::process::ExitCode;
+
+use crate::{cli::Flags, config, listener, start_error::StartError, telemetry};
+
+use supervisor::Supervisor;
+
+/// Supervises until SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// When the first configuration is no good or the socket cannot be had.
+pub fn run(flags: &Flags) -> Result<ExitCode, StartError> {
+    let loaded = config::load(&flags.overrides(), &crate::environment())?;
+    telemetry::to_stdout(loaded.settings.log_format, &loaded.settings.log_level)
+        .map_err(StartError::Log)?;
+    let listener = listener::bind(&loaded.settings.host, loaded.settings.port)?;
+    let tokio = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    tokio.block_on(async { Supervisor::new(flags, &loaded, listener)?.run().await })
+}

@@ -1,0 +1,123 @@
+//! The command `serve`.
+
+use std::{net::IpAddr, process::ExitCode, time::Duration};
+
+use tracing::{info, warn};
+
+use crate::{
+    cli::Flags,
+    config::{self, Loaded, Settings},
+    listener::{self, is_open_to_others},
+    server::Server,
+    signals::Signals,
+    start_error::StartError,
+    telemetry,
+};
+
+/// Threads that run agents; what they wait for needs none.
+const AGENT_THREADS: usize = 2;
+const MOST_BLOCKING_THREADS: usize = 64;
+/// How long file work that is still under way may hold up the end.
+const LAST_WORK_MAY_TAKE: Duration = Duration::from_millis(300);
+
+/// What a program gives that Ctrl-C killed, as shells have it.
+const KILLED_BY_INTERRUPT: u8 = 130;
+
+/// Serves until SIGTERM or Ctrl-C, then drains. A second Ctrl-C ends it at once.
+///
+/// # Errors
+/// A [`StartError`] that says what to do.
+pub fn run(flags: &Flags) -> Result<ExitCode, StartError> {
+    let loaded = config::load(&flags.overrides(), &crate::environment())?;
+    telemetry::to_stdout(loaded.settings.log_format, &loaded.settings.log_level)
+        .map_err(StartError::Log)?;
+    log_configuration(&loaded);
+    let tokio = agent_threads()?;
+    let outcome = tokio.block_on(serve(&loaded.settings, flags));
+    tokio.shutdown_timeout(LAST_WORK_MAY_TAKE);
+    outcome
+}
+
+/// The tokio runtime that agents run on.
+///
+/// # Errors
+/// When the system gives no threads.
+pub fn agent_threads() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(AGENT_THREADS)
+        .max_blocking_threads(MOST_BLOCKING_THREADS)
+        .thread_name("agents")
+        .enable_all()
+        .build()
+}
+
+async fn serve(settings: &Settings, flags: &Flags) -> Result<ExitCode, StartError> {
+    let mut signals = Signals::listen()?;
+    let listener = if flags.supervised {
+        end_with_supervisor();
+        listener::take_over()?
+    } else {
+        listener::bind(&settings.host, settings.port)?
+    };
+    let mut server = Server::start(settings, listener, flags.resume).await?;
+    announce(&server, settings);
+
+    tokio::select! {
+        signal = signals.next() => info!("{signal}: stopping"),
+        ended = server.ended() => {
+            ended?;
+            return Ok(ExitCode::FAILURE);
+        }
+    }
+    tokio::select! {
+        () = server.stop() => {
+            info!("stopped");
+            Ok(ExitCode::SUCCESS)
+        }
+        () = signals.interrupted() => {
+            warn!("second Ctrl-C: leaving at once");
+            Ok(ExitCode::from(KILLED_BY_INTERRUPT))
+        }
+    }
+}
+
+fn log_configuration(loaded: &Loaded) {
+    info!("agent-server {} starts", env!("CARGO_PKG_VERSION"));
+    if !loaded.file.exists() {
+        info!("no configuration file at {}", loaded.file.display());
+    }
+    for (source, keys) in loaded.sources() {
+        info!("configuration from {source}: {}", keys.join(", "));
+    }
+    for notice in &loaded.notices {
+        warn!("{notice}");
+    }
+    let settings = &loaded.settings;
+    info!("conversations in {}", settings.conversations_path.display());
+    info!("default model {}", settings.llm.model);
+}
+
+fn announce(server: &Server, settings: &Settings) {
+    let address = server.address();
+    if is_open_to_others(address.ip()) && settings.keys().next().is_none() {
+        warn!(
+            "ANYONE WHO REACHES {address} CAN RUN COMMANDS ON THIS MACHINE: no session_api_key is \
+             set. Set SESSION_API_KEY, or listen on this machine only with --host 127.0.0.1"
+        );
+    }
+    info!("listening on http://{address}");
+    let name = match address.ip() {
+        ip if ip.is_unspecified() => "localhost".to_owned(),
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    };
+    info!("documentation at http://{name}:{}/docs", address.port());
+}
+
+/// Asks the system to stop this process when its supervisor is gone, however that ended.
+fn end_with_supervisor() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM) {
+        warn!("a supervisor that is killed will leave this server behind: {error}");
+    }
+}

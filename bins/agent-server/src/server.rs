@@ -1,0 +1,161 @@
+//! A running server: HTTP, actors and store wired together, and taken apart in flow order.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
+
+use actix_web::{App, HttpServer, dev::ServerHandle};
+use agent_runtime::{Runtime, RuntimeConfig};
+use http_api::{Api, ApiConfig, CorsConfig};
+use secrecy::SecretString;
+use store_fs::{FsStore, Options};
+use tokio::{task::JoinHandle, time::timeout};
+
+use crate::{
+    config::{Durability, Settings},
+    secret_key::{self, Origin},
+    start_error::{StartError, user_name},
+};
+
+/// How long a stop waits: for turns to pause, then for answers under way. Together with what the
+/// actors need after their deadline this stays under 8 seconds.
+const TURNS_MAY_TAKE: Duration = Duration::from_secs(4);
+const ANSWERS_MAY_TAKE: Duration = Duration::from_secs(2);
+const ALL_MAY_TAKE: Duration = Duration::from_millis(7_500);
+
+/// What [`store_fs::Durability::Interval`] stands for here.
+const SYNC_INTERVAL: Duration = Duration::from_millis(200);
+
+/// A server that answers.
+pub struct Server {
+    address: SocketAddr,
+    http: ServerHandle,
+    runtime: Runtime,
+    served: JoinHandle<io::Result<()>>,
+}
+
+impl Server {
+    /// Opens the store, mends what a crash left, and serves on `listener`. Call it on the tokio
+    /// runtime that is to run the agents. With `resume`, runs that the last stop paused go on.
+    ///
+    /// # Errors
+    /// A [`StartError`] that says what to do.
+    pub async fn start(
+        settings: &Settings,
+        listener: TcpListener,
+        resume: bool,
+    ) -> Result<Self, StartError> {
+        let address = listener.local_addr()?;
+        let store = open_store(settings)?;
+        let config = runtime_config(settings, resume)?;
+        let runtime = Runtime::start(config, Arc::new(store)).await?;
+        let api = Api::new(runtime.clone(), api_config(settings))
+            .map_err(|error| StartError::Api(error.to_string()))?;
+        let server = HttpServer::new(move || {
+            let api = api.clone();
+            App::new().configure(move |service| api.configure(service))
+        })
+        .workers(settings.workers.get())
+        .shutdown_timeout(ANSWERS_MAY_TAKE.as_secs())
+        .disable_signals()
+        .listen(listener)?
+        .run();
+        Ok(Self {
+            address,
+            http: server.handle(),
+            runtime,
+            served: tokio::spawn(server),
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends when the HTTP server does, which it only does by itself when it cannot go on.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn ended(&mut self) -> io::Result<()> {
+        match (&mut self.served).await {
+            Ok(outcome) => outcome,
+            Err(panicked) => Err(io::Error::other(panicked)),
+        }
+    }
+
+    /// Takes no more connections, pauses turns and closes sockets, lets answers under way finish.
+    /// What was acknowledged is on disk.
+    pub async fn stop(self) {
+        let drained = timeout(ALL_MAY_TAKE, async {
+            self.http.pause().await;
+            self.runtime.shut_down(TURNS_MAY_TAKE).await;
+            self.http.stop(true).await;
+        });
+        if drained.await.is_err() {
+            tracing::warn!("not everything ended in time; stopping without it");
+        }
+    }
+}
+
+fn open_store(settings: &Settings) -> Result<FsStore, StartError> {
+    // The agents' default workspace too, so that a folder that cannot be written shows at once.
+    for folder in [&settings.conversations_path, &settings.workspace_path] {
+        std::fs::create_dir_all(folder).map_err(|source| StartError::NotWritable {
+            folder: folder.clone(),
+            user: user_name(),
+            source,
+        })?;
+    }
+    let durability = match settings.durability {
+        Durability::Always => store_fs::Durability::Always,
+        Durability::Interval => store_fs::Durability::Interval(SYNC_INTERVAL),
+        Durability::Os => store_fs::Durability::Os,
+    };
+    Ok(FsStore::open(&settings.conversations_path, Options { durability })?)
+}
+
+/// Reads or makes the secret key; the store's lock, taken before, keeps other servers out.
+fn runtime_config(settings: &Settings, resume: bool) -> Result<RuntimeConfig, StartError> {
+    let (secret_key, origin) = secret_key::load_or_create(settings)?;
+    match origin {
+        Origin::Configured => tracing::info!("secrets are sealed with the configured key"),
+        Origin::File(path) => {
+            tracing::info!("secrets are sealed with the key in {}", path.display());
+        }
+        Origin::Generated(path) => tracing::warn!(
+            "made a key that seals secrets: {}; whoever loses it loses the secrets (OH_SECRET_KEY \
+             sets one)",
+            path.display()
+        ),
+    }
+    Ok(RuntimeConfig {
+        max_concurrent_runs: settings.max_concurrent_runs.get(),
+        mailbox: settings.mailbox_size.get(),
+        idle_ttl: Duration::from_secs(settings.idle_ttl_seconds.get()),
+        default_llm: settings.llm.clone(),
+        default_workspace: settings.workspace_path.clone(),
+        secret_key,
+        resume_runs: resume,
+        connect: Arc::new(llm_client::connect),
+    })
+}
+
+fn api_config(settings: &Settings) -> ApiConfig {
+    let mut config = ApiConfig {
+        keys: settings.keys().map(SecretString::from).collect(),
+        cors: CorsConfig {
+            origins: settings.allow_cors_origins.clone(),
+            origin_regex: settings.allow_cors_origin_regex.clone(),
+        },
+        ..ApiConfig::default()
+    };
+    config.limits.max_body_bytes = settings.max_body_bytes.get();
+    config.limits.max_frame_bytes = settings.max_frame_bytes.get();
+    config.limits.max_sockets_per_conversation = settings.max_sockets_per_conversation.get();
+    config
+}

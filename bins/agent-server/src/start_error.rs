@@ -1,0 +1,49 @@
+use std::{io, path::PathBuf};
+
+use thiserror::Error;
+
+use crate::{config::ConfigError, secret_key::SecretKeyError};
+
+/// Why the server did not start, in words that say what to do about it.
+#[derive(Debug, Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("log settings: {0}")]
+    Log(String),
+    #[error("cannot listen on {address}: the port is in use; choose another one with --port")]
+    PortInUse { address: String },
+    #[error(
+        "cannot listen on {address}: user {user} may not use this port; choose one above 1023 with \
+         --port"
+    )]
+    PortNotAllowed { address: String, user: String },
+    #[error("cannot listen on {address}: {source}; check --host and --port")]
+    Listen { address: String, source: io::Error },
+    #[error("no write permission: user {user} cannot write to {folder}: {source}", folder = .folder.display())]
+    NotWritable {
+        folder: PathBuf,
+        user: String,
+        source: io::Error,
+    },
+    #[error(transparent)]
+    Store(#[from] store_fs::OpenError),
+    #[error(transparent)]
+    SecretKey(#[from] SecretKeyError),
+    #[error("the agent runtime did not start: {0}")]
+    Runtime(#[from] agent_runtime::RuntimeError),
+    #[error("the API cannot be set up: {0}")]
+    Api(String),
+    #[error("the system refused what every program needs: {0}")]
+    System(#[from] io::Error),
+}
+
+/// The user this process runs as, by name if there is one.
+#[must_use]
+pub fn user_name() -> String {
+    let uid = nix::unistd::geteuid();
+    match nix::unistd::User::from_uid(uid) {
+        Ok(Some(user)) => user.name,
+        Ok(None) | Err(_) => uid.to_string(),
+    }
+}

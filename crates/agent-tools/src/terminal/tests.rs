@@ -1,0 +1,603 @@
+//! The tool against a real bash. Waits have limits only so that a failure does not hang.
+
+use std::{fs, path::Path, time::Duration};
+
+use core_model::{Content, Observation};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use super::{Terminal, TerminalSettings, model_text};
+use crate::{Tool, ToolEnvironment, ToolError};
+
+const HANG_GUARD: Duration = Duration::from_secs(60);
+
+struct Bench {
+    terminal: Terminal,
+    folder: TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self::with(TerminalSettings::default())
+    }
+
+    fn with(settings: TerminalSettings) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let working_dir = folder.path().join("project");
+        fs::create_dir(&working_dir).unwrap();
+        let environment = ToolEnvironment {
+            working_dir,
+            folder: folder.path().join("conversation"),
+        };
+        Self {
+            terminal: Terminal::new(environment, settings),
+            folder,
+        }
+    }
+
+    async fn call(&self, arguments: Value) -> Observation {
+        self.try_call(arguments, &CancellationToken::new())
+            .await
+            .unwrap()
+    }
+
+    async fn try_call(
+        &self,
+        arguments: Value,
+        cancel: &CancellationToken,
+    ) -> Result<Observation, ToolError> {
+        let Value::Object(arguments) = arguments else {
+            panic!("no object");
+        };
+        let action = self.terminal.action(arguments)?;
+        tokio::time::timeout(HANG_GUARD, self.terminal.run(&action, cancel))
+            .await
+            .expect("the terminal hangs")
+    }
+
+    /// The output of a command that ends with exit code 0.
+    async fn output(&self, command: &str) -> String {
+        let observation = self.call(json!({ "command": command })).await;
+        assert_eq!(observation.fields["exit_code"], 0, "{observation:?}");
+        assert!(!observation.is_error, "{observation:?}");
+        text(&observation)
+    }
+
+    /// Starts a command and reads on until its output has `end`.
+    async fn start(&self, command: &str, end: &str) -> String {
+        let mut output = String::new();
+        let mut arguments = json!({"command": command, "timeout": 0.2});
+        let written = async {
+            while !output.contains(end) {
+                let observation = self.call(arguments).await;
+                assert_eq!(observation.fields["timeout"], true, "{observation:?}");
+                output.push_str(&text(&observation));
+                arguments = json!({"command": "", "timeout": 0.2});
+            }
+        };
+        tokio::time::timeout(HANG_GUARD, written)
+            .await
+            .expect("the output never came");
+        output
+    }
+
+    /// Waits for a file that a command writes.
+    async fn file(&self, name: &str) -> String {
+        let path = self.folder.path().join("project").join(name);
+        let written = async {
+            loop {
+                match fs::read_to_string(&path) {
+                    Ok(text) if text.ends_with('\n') => return text.trim().to_owned(),
+                    _ => tokio::time::sleep(Duration::from_millis(10)).await,
+                }
+            }
+        };
+        tokio::time::timeout(HANG_GUARD, written)
+            .await
+            .expect("the file never came")
+    }
+}
+
+fn text(observation: &Observation) -> String {
+    let [content] = observation.content.as_slice() else {
+        panic!("{observation:?}");
+    };
+    content.as_text().unwrap().to_owned()
+}
+
+fn metadata<'a>(observation: &'a Observation, name: &str) -> &'a Value {
+    &observation.fields["metadata"][name]
+}
+
+fn is_alive(pid: &str) -> bool {
+    match fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(stat) => !stat.contains(") Z "),
+        Err(_) => false,
+    }
+}
+
+async fn assert_gone(pid: &str) {
+    let gone = async {
+        while is_alive(pid) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(HANG_GUARD, gone)
+        .await
+        .unwrap_or_else(|_| panic!("{pid} survives"));
+}
+
+#[tokio::test]
+async fn directory_variables_and_status_stay_from_call_to_call() {
+    let bench = Bench::new();
+    assert_eq!(
+        bench
+            .output("export A=1; B='two words'; f() { echo f$1; }; mkdir 'a b'; cd 'a b'")
+            .await,
+        ""
+    );
+    assert_eq!(bench.output("echo $A-$B; f 3").await, "1-two words\nf3");
+    let observation = bench.call(json!({"command": "(exit 42)"})).await;
+    assert_eq!(observation.fields["exit_code"], 42);
+    assert_eq!(metadata(&observation, "exit_code"), 42);
+    let cwd = metadata(&observation, "working_dir").as_str().unwrap();
+    assert!(cwd.ends_with("/project/a b"), "{cwd}");
+    assert_eq!(bench.output("echo $?").await, "42");
+    assert_eq!(bench.output("pwd").await, cwd);
+    let observation = bench.call(json!({"command": "no-such-program"})).await;
+    assert_eq!(observation.fields["exit_code"], 127);
+    assert!(text(&observation).contains("no-such-program: command not found"));
+}
+
+#[tokio::test]
+async fn scripts_of_many_lines_run_as_one() {
+    let bench = Bench::new();
+    let script = "cat <<'X'\nhi $HOME\n'quote\nX\nif true; then\n  echo yes\nfi\n\nfor i in 1 2; do\n\techo $i\ndone\nfalse";
+    let observation = bench.call(json!({ "command": script })).await;
+    assert_eq!(text(&observation), "hi $HOME\n'quote\nyes\n1\n2");
+    assert_eq!(observation.fields["exit_code"], 1);
+    assert_eq!(bench.output("echo a # comment").await, "a");
+    assert_eq!(bench.output("echo a \\\n b !x `echo c`").await, "a b !x c");
+}
+
+#[tokio::test]
+async fn an_unfinished_script_is_a_syntax_error() {
+    let bench = Bench::new();
+    for command in ["echo \"open", "if true; then", "(", "echo )"] {
+        let observation = bench.call(json!({ "command": command })).await;
+        assert_eq!(observation.fields["exit_code"], 2, "{observation:?}");
+        let text = text(&observation);
+        assert!(text.starts_with("bash: "), "{text}");
+        assert!(!text.contains("__terminal"), "{text}");
+    }
+    assert_eq!(bench.output("echo alive").await, "alive");
+}
+
+#[tokio::test]
+async fn a_command_may_be_longer_than_a_terminal_line() {
+    let bench = Bench::new();
+    let long = "x".repeat(20_000);
+    assert_eq!(bench.output(&format!("echo {long}")).await, long);
+}
+
+#[tokio::test]
+async fn shell_options_do_not_break_the_terminal() {
+    let bench = Bench::new();
+    assert!(bench.output("set -x; echo traced").await.contains("traced"));
+    let traced = bench.output("echo again").await;
+    assert!(traced.ends_with("+ echo again\nagain"), "{traced}");
+    assert!(!traced.contains("__terminal_prompt"), "{traced}");
+    bench.output("set +x; set -u -f").await;
+    assert_eq!(bench.output("echo *").await, "*");
+    bench
+        .output("PS1='(venv) $ '; PS2='more '; PROMPT_COMMAND='echo noise'; set -e")
+        .await;
+    assert_eq!(bench.output("echo plain").await, "plain");
+    assert_eq!(bench.output("exec 2> err.log; echo out").await, "out");
+    assert_eq!(bench.output("echo still").await, "still");
+}
+
+#[tokio::test]
+async fn a_program_is_driven_through_its_input() {
+    let bench = Bench::new();
+    let program = "while read -r -p 'say: ' line; do echo \"got <$line>\"; done; echo over";
+    let started = bench.call(json!({"command": program, "timeout": 1})).await;
+    assert_eq!(text(&started), "say:");
+    assert_eq!(started.fields["timeout"], true);
+    assert_eq!(started.fields["exit_code"], -1);
+    let first = bench
+        .call(json!({"command": "one two", "is_input": true, "timeout": 1}))
+        .await;
+    assert_eq!(text(&first), "got <one two>\nsay:");
+    let enter = bench
+        .call(json!({"command": "\n", "is_input": true, "timeout": 1}))
+        .await;
+    assert_eq!(text(&enter), "got <>\nsay:");
+    let end = bench
+        .call(json!({"command": "C-d", "is_input": true}))
+        .await;
+    assert_eq!(text(&end), "over");
+    assert_eq!(end.fields["exit_code"], 0);
+    assert_eq!(end.fields["timeout"], false);
+}
+
+#[tokio::test]
+async fn python_is_driven_through_its_input() {
+    if std::process::Command::new("python3")
+        .arg("--version")
+        .output()
+        .is_err()
+    {
+        eprintln!("skipped: no python3");
+        return;
+    }
+    let bench = Bench::with(TerminalSettings {
+        soft_timeout: Duration::from_secs(2),
+        ..TerminalSettings::default()
+    });
+    let mut started = bench.call(json!({"command": "python3"})).await;
+    while !text(&started).contains(">>>") {
+        started = bench.call(json!({"command": ""})).await;
+    }
+    let answer = bench
+        .call(json!({"command": "print(6 * 7)", "is_input": true}))
+        .await;
+    assert!(
+        text(&answer).contains("\n42\n") || text(&answer).starts_with("42"),
+        "{answer:?}"
+    );
+    let end = bench
+        .call(json!({"command": "exit(5)", "is_input": true}))
+        .await;
+    assert_eq!(end.fields["exit_code"], 5, "{end:?}");
+}
+
+#[tokio::test]
+async fn a_command_goes_on_after_a_timeout() {
+    let bench = Bench::with(TerminalSettings {
+        soft_timeout: Duration::from_millis(300),
+        ..TerminalSettings::default()
+    });
+    let command = "echo start; read -r -t 50 < <(while [ ! -e go ]; do sleep 0.05; done; echo); echo end; (exit 9)";
+    let first = bench.call(json!({ "command": command })).await;
+    assert_eq!(text(&first), "start");
+    assert_eq!(first.fields["exit_code"], -1);
+    assert_eq!(first.fields["timeout"], true);
+    assert!(!first.is_error);
+    let suffix = metadata(&first, "suffix").as_str().unwrap();
+    assert!(
+        suffix.contains("empty command") && suffix.contains("C-c"),
+        "{suffix}"
+    );
+
+    let other = bench.call(json!({"command": "touch wrong"})).await;
+    assert!(other.is_error);
+    assert!(text(&other).contains("echo start"), "{other:?}");
+    assert!(!bench.folder.path().join("project/wrong").exists());
+
+    let waiting = bench.call(json!({"command": "", "timeout": 0.1})).await;
+    assert_eq!(
+        (text(&waiting), &waiting.fields["timeout"]),
+        (String::new(), &json!(true))
+    );
+
+    fs::write(bench.folder.path().join("project/go"), "").unwrap();
+    let last = bench.call(json!({"command": "", "timeout": 50})).await;
+    assert_eq!(text(&last), "end");
+    assert_eq!(last.fields["exit_code"], 9);
+    assert_eq!(bench.output("echo next").await, "next");
+}
+
+#[tokio::test]
+async fn control_c_ends_a_command_and_nothing_more() {
+    let bench = Bench::new();
+    bench.output("X=kept").await;
+    let command = "echo a; sleep 1000; echo never";
+    bench
+        .call(json!({"command": command, "timeout": 0.5}))
+        .await;
+    let end = bench
+        .call(json!({"command": "C-c", "is_input": true}))
+        .await;
+    assert_eq!(end.fields["exit_code"], 130);
+    assert_eq!(text(&end), "");
+    assert_eq!(bench.output("echo $X").await, "kept");
+}
+
+#[tokio::test]
+async fn a_command_that_ended_unseen_still_reports() {
+    let bench = Bench::new();
+    let command = "until [ -e go ]; do sleep 0.05; done; echo late; echo x > done; (exit 4)";
+    for next in [
+        json!({"command": ""}),
+        json!({"command": "y", "is_input": true}),
+    ] {
+        bench
+            .call(json!({"command": command, "timeout": 0.1}))
+            .await;
+        fs::write(bench.folder.path().join("project/go"), "").unwrap();
+        bench.file("done").await;
+        let end = bench.call(next).await;
+        assert_eq!(end.fields["exit_code"], 4, "{end:?}");
+        assert_eq!(text(&end), "late");
+        bench.output("rm go done").await;
+    }
+    bench
+        .call(json!({"command": command, "timeout": 0.1}))
+        .await;
+    fs::write(bench.folder.path().join("project/go"), "").unwrap();
+    bench.file("done").await;
+    // the prompt follows the file within moments, but it does follow
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let next = bench.call(json!({"command": "echo next"})).await;
+    assert_eq!(text(&next), "next");
+    let prefix = metadata(&next, "prefix").as_str().unwrap();
+    assert!(
+        prefix.contains("late") && prefix.contains("exit code 4"),
+        "{prefix}"
+    );
+}
+
+#[tokio::test]
+async fn calls_that_need_a_running_command_are_refused() {
+    let bench = Bench::new();
+    let empty = bench.call(json!({"command": ""})).await;
+    assert!(empty.is_error);
+    assert_eq!(
+        text(&empty),
+        "No previous running command to retrieve logs from."
+    );
+    let input = bench
+        .call(json!({"command": "C-c", "is_input": true}))
+        .await;
+    assert!(input.is_error);
+    assert_eq!(
+        text(&input),
+        "No previous running command to interact with."
+    );
+    assert_eq!(input.fields.get("exit_code"), None);
+}
+
+#[tokio::test]
+async fn exit_ends_the_shell_and_the_next_command_gets_a_new_one() {
+    let bench = Bench::new();
+    bench.output("X=lost; cd /").await;
+    let exited = bench.call(json!({"command": "echo bye; exit 3"})).await;
+    assert!(exited.is_error);
+    assert_eq!(exited.fields["exit_code"], -1);
+    assert_eq!(exited.fields["command"], "echo bye; exit 3");
+    let said = text(&exited);
+    assert!(
+        said.starts_with("bye\n") && said.contains("exit status: 3"),
+        "{said}"
+    );
+    assert!(
+        bench
+            .output("echo \"[$X]\"; pwd")
+            .await
+            .ends_with("/project")
+    );
+    let failed = bench
+        .call(json!({"command": "set -e; false; echo never"}))
+        .await;
+    assert!(text(&failed).contains("exit status: 1"), "{failed:?}");
+    assert_eq!(bench.output("echo \"[$X]\"").await, "[]");
+}
+
+#[tokio::test]
+async fn reset_starts_a_new_shell() {
+    let bench = Bench::new();
+    bench.output("X=lost; cd /").await;
+    bench
+        .call(json!({"command": "sleep 1000 & echo $! > \"$OLDPWD/pid\"; cat", "timeout": 0.2}))
+        .await;
+    let pid = bench.file("pid").await;
+    let reset = bench.call(json!({"command": "", "reset": true})).await;
+    assert_eq!(reset.fields["command"], "[RESET]");
+    assert_eq!(reset.fields["exit_code"], 0);
+    assert_gone(&pid).await;
+    assert_eq!(bench.output("echo \"[$X]\"").await, "[]");
+    let with = bench.call(json!({"command": "pwd", "reset": true})).await;
+    assert_eq!(with.fields["command"], "[RESET] pwd");
+    assert!(text(&with).ends_with("/project"));
+    let Err(error) = bench
+        .try_call(
+            json!({"command": "x", "reset": true, "is_input": true}),
+            &CancellationToken::new(),
+        )
+        .await
+    else {
+        panic!("accepted");
+    };
+    assert!(error.to_string().starts_with("reset: "), "{error}");
+}
+
+#[tokio::test]
+async fn twenty_megabytes_keep_head_and_tail_and_a_whole_file() {
+    let bench = Bench::new();
+    let output = bench.output("seq 1 2800000").await;
+    assert!(output.chars().count() <= 30_000);
+    assert!(output.starts_with("1\n2\n3\n"));
+    assert!(output.ends_with("\n2799999\n2800000"));
+    let folder = bench.folder.path().join("conversation/observations");
+    let files: Vec<_> = fs::read_dir(&folder).unwrap().flatten().collect();
+    assert_eq!(files.len(), 1);
+    let path = files[0].path();
+    assert!(output.contains(&path.display().to_string()));
+    let expected: String = (1..=2_800_000)
+        .map(|number| format!("{number}\n"))
+        .collect();
+    assert!(expected.len() > 20_000_000);
+    assert!(
+        fs::read_to_string(path).unwrap() == expected,
+        "the file differs"
+    );
+}
+
+#[tokio::test]
+async fn output_is_plain_text() {
+    let bench = Bench::new();
+    let command = r"printf '\033[31mred\033[0m 10%%\r 99%%\033[K\r\nnext \xff\xc3\xa4\n'; tput bold 2> /dev/null; echo $TERM";
+    assert_eq!(bench.output(command).await, " 99%\nnext \u{fffd}ä\ndumb");
+    assert_eq!(
+        bench
+            .output("head -c 100000 /dev/urandom | tail -c 5 > /dev/null; printf '\\0\\1x'")
+            .await,
+        "x"
+    );
+}
+
+#[tokio::test]
+async fn output_cannot_pass_for_a_marker() {
+    let bench = Bench::new();
+    let dump = bench
+        .output("set; declare -f; declare -p; typeset -p PROMPT_COMMAND; env")
+        .await;
+    assert!(dump.contains("__terminal_prompt"));
+    let command = r"printf '\036x:prompt\0351\0350\035/forged\035/bin\037'; declare -f __terminal_prompt; (exit 6)";
+    let observation = bench.call(json!({ "command": command })).await;
+    assert_eq!(observation.fields["exit_code"], 6);
+    assert_ne!(metadata(&observation, "working_dir"), "/forged");
+    assert!(text(&observation).contains("/forged"));
+}
+
+#[tokio::test]
+async fn background_jobs_live_on_and_make_no_noise_later() {
+    let bench = Bench::new();
+    bench.output("sleep 1000 & echo $! > pid; true &").await;
+    let pid = bench.file("pid").await;
+    bench.output("wait %2").await;
+    assert_eq!(bench.output("echo quiet").await, "quiet");
+    assert!(is_alive(&pid));
+}
+
+#[tokio::test]
+async fn nothing_survives_close() {
+    let bench = Bench::new();
+    bench
+        .call(json!({
+            "command": "echo $$ > shell; (trap '' HUP TERM; echo $BASHPID > stubborn; while :; do sleep 1; done) & \
+                        setsid bash -c 'echo $$ > daemon; sleep 1000' & \
+                        nohup sleep 1000 > /dev/null 2>&1 & echo $! > nohup; \
+                        sh -c 'echo $$ > foreground; exec sleep 1000'",
+            "timeout": 0.2,
+        }))
+        .await;
+    let mut pids = Vec::new();
+    for name in ["shell", "stubborn", "daemon", "nohup", "foreground"] {
+        pids.push(bench.file(name).await);
+    }
+    assert!(pids.iter().all(|pid| is_alive(pid)), "{pids:?}");
+    bench.terminal.close().await;
+    for pid in &pids {
+        assert_gone(pid).await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_survives_drop() {
+    let bench = Bench::new();
+    bench
+        .call(json!({"command": "echo $$ > shell; sleep 1000 & echo $! > job; sleep 1000", "timeout": 0.2}))
+        .await;
+    let pids = [bench.file("shell").await, bench.file("job").await];
+    drop(bench);
+    for pid in &pids {
+        assert_gone(pid).await;
+    }
+}
+
+#[tokio::test]
+async fn cancelling_stops_the_command_and_keeps_the_shell() {
+    let bench = Bench::new();
+    bench.output("X=kept").await;
+    let cancel = CancellationToken::new();
+    let (result, pid) = tokio::join!(
+        bench.try_call(
+            json!({"command": "sh -c 'echo $$ > pid; exec sleep 1000'; echo never > never"}),
+            &cancel
+        ),
+        async {
+            let pid = bench.file("pid").await;
+            cancel.cancel();
+            pid
+        }
+    );
+    assert!(matches!(result, Err(ToolError::Cancelled)), "{result:?}");
+    assert_gone(&pid).await;
+    assert_eq!(bench.output("echo $X").await, "kept");
+    assert!(!bench.folder.path().join("project/never").exists());
+}
+
+#[tokio::test]
+async fn cancelling_kills_what_ignores_interrupts() {
+    let bench = Bench::new();
+    let cancel = CancellationToken::new();
+    let command = "bash -c 'trap \"\" INT TERM HUP; echo $$ > pid; while :; do sleep 1; done'; while :; do sleep 1; done";
+    let (result, pid) = tokio::join!(
+        bench.try_call(json!({ "command": command }), &cancel),
+        async {
+            let pid = bench.file("pid").await;
+            cancel.cancel();
+            pid
+        }
+    );
+    assert!(matches!(result, Err(ToolError::Cancelled)), "{result:?}");
+    assert_gone(&pid).await;
+    assert_eq!(bench.output("echo alive").await, "alive");
+}
+
+#[tokio::test]
+async fn the_shell_has_no_secrets_and_leaves_no_command_behind() {
+    let bench = Bench::new();
+    // cargo sets CARGO_MANIFEST_DIR for tests; it stands for what is inherited
+    let inherited = std::env::var("PATH").unwrap();
+    assert_eq!(bench.output("echo \"$PATH\"").await, inherited);
+    let names = bench.output("compgen -e").await;
+    for name in names.lines() {
+        assert!(
+            !name.starts_with("OH_") && !name.contains("TOKEN"),
+            "{name}"
+        );
+    }
+    assert!(!names.contains("__terminal"), "{names}");
+    let folder = bench
+        .output("declare -f __terminal_begin | grep -o \"/.*agent-terminal-[0-9a-f]*\"")
+        .await;
+    assert!(Path::new(&folder).is_dir(), "{folder}");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+    bench.terminal.close().await;
+    assert!(!Path::new(&folder).exists());
+}
+
+#[tokio::test]
+async fn a_folder_that_is_gone_fails_with_words() {
+    let bench = Bench::new();
+    fs::remove_dir(bench.folder.path().join("project")).unwrap();
+    let result = bench
+        .try_call(json!({"command": "ls"}), &CancellationToken::new())
+        .await;
+    let Err(ToolError::Failed(message)) = result else {
+        panic!("{result:?}");
+    };
+    assert!(message.starts_with("cannot start bash: "), "{message}");
+}
+
+#[tokio::test]
+async fn a_model_reads_output_directory_and_exit_code() {
+    let bench = Bench::new();
+    let observation = bench.call(json!({"command": "echo a; (exit 2)"})).await;
+    let text = model_text(&observation).unwrap();
+    assert!(
+        text.starts_with(
+            "a\n[The command completed with exit code 2.]\n[Current working directory: /"
+        ),
+        "{text}"
+    );
+    assert!(
+        text.ends_with("[Command finished with exit code 2]"),
+        "{text}"
+    );
+    assert_eq!(observation.content, [Content::text("a")]);
+}

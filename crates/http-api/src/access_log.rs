@@ -1,0 +1,104 @@
+//! The middleware around every route: one log line a request, foreign pages refused, the key asked
+//! for. Bodies, query strings and secrets are never logged; paths only as their templates.
+
+use std::{sync::Arc, time::Instant};
+
+use actix_web::{
+    Error, ResponseError,
+    body::{BodySize, EitherBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    http::{
+        Method,
+        header::{CONTENT_ENCODING, HeaderValue, WWW_AUTHENTICATE},
+    },
+    middleware::Next,
+};
+use core_model::ConversationId;
+
+use crate::{
+    auth::{self, Permit},
+    configure::Shared,
+    error::Failure,
+    routes::SOCKET_ROUTES,
+};
+
+/// Answers of fewer bytes are not worth compressing.
+const SMALL: u64 = 1024;
+const IDENTITY: &str = "identity";
+
+/// Whether a route asks for a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    Open,
+    Keyed,
+}
+
+/// Outermost: refuses foreign pages and writes the log line.
+pub(crate) async fn edge<B: MessageBody>(
+    shared: Arc<Shared>,
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    let started = Instant::now();
+    let mut response = match shared.origins.check(request.head()) {
+        Ok(()) => next.call(request).await?.map_into_left_body(),
+        Err(refused) => request.into_response(refused.error_response()).map_into_right_body(),
+    };
+    let headers = response.headers_mut();
+    if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding == IDENTITY) {
+        headers.remove(CONTENT_ENCODING);
+    }
+    let request = response.request();
+    let id = request.match_info().get("conversation_id");
+    let id = id.and_then(|text| text.parse::<ConversationId>().ok()).map(|id| id.to_string());
+    tracing::info!(
+        method = request.method().as_str(),
+        route = request.match_pattern().as_deref().unwrap_or("-"),
+        status = response.status().as_u16(),
+        ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        conversation.id = id,
+        "request"
+    );
+    Ok(response)
+}
+
+/// Asks for the key, before the path is looked up and before any body is read. Requests to become a
+/// socket pass: they may show their key in the first frame.
+pub(crate) async fn door<B: MessageBody>(
+    shared: Arc<Shared>,
+    door: Door,
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    let open = door == Door::Open
+        || shared.keys.judge(request.headers()) == Permit::Granted
+        || becomes_socket(&request);
+    if open {
+        return Ok(next.call(request).await?.map_into_left_body());
+    }
+    let mut response = Failure::Unauthorized.error_response();
+    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    Ok(request.into_response(response).map_into_right_body())
+}
+
+/// Innermost: keeps small answers, and those of unknown size, from being compressed.
+pub(crate) async fn leave_small_bodies<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
+    let mut response = next.call(request).await?;
+    let large = matches!(response.response().body().size(), BodySize::Sized(size) if size >= SMALL);
+    if !large && !response.headers().contains_key(CONTENT_ENCODING) {
+        let identity = HeaderValue::from_static(IDENTITY);
+        response.headers_mut().insert(CONTENT_ENCODING, identity);
+    }
+    Ok(response)
+}
+
+fn becomes_socket(request: &ServiceRequest) -> bool {
+    request.method() == Method::GET
+        && auth::is_upgrade(request.headers())
+        && request
+            .match_pattern()
+            .is_some_and(|route| SOCKET_ROUTES.iter().any(|socket| route.ends_with(socket)))
+}

@@ -1,0 +1,237 @@
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::{Duration, Instant},
+};
+
+use actix_web::{
+    middleware::{Compress, from_fn},
+    web::{self, ServiceConfig},
+};
+use agent_runtime::Runtime;
+use core_model::ConversationId;
+use secrecy::SecretString;
+use serde_json::Value;
+
+use crate::{
+    access_log::{self, Door},
+    auth::Keys,
+    cors::{self, Origins},
+    docs,
+    error::ApiError,
+    openapi,
+    routes::{self, Served},
+};
+
+/// What the API needs to know.
+#[derive(Clone, Debug, Default)]
+pub struct ApiConfig {
+    /// Any one of these opens the server; none, or only empty ones: it is open to all.
+    pub keys: Vec<SecretString>,
+    pub cors: CorsConfig,
+    pub limits: Limits,
+    pub surface: Surface,
+    /// Where clients reach the API, for the links in the documentation: empty, or `/agents` for one.
+    /// Empty also means: take it from the request, which is right unless a proxy rewrites paths.
+    pub prefix: String,
+}
+
+/// Which web pages may talk to the server besides those of localhost and 127.0.0.1.
+#[derive(Clone, Debug, Default)]
+pub struct CorsConfig {
+    /// `https://example.com:8443`; `*` allows every page.
+    pub origins: Vec<String>,
+    /// Matched against the whole origin.
+    pub origin_regex: Option<String>,
+}
+
+/// How much one client may ask for.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Bytes of a request body; more is a 413.
+    pub body_bytes: usize,
+    /// Bytes of a message that comes in over a socket; more closes it with 1009.
+    pub frame_bytes: usize,
+    /// Sockets open on one conversation; more close with 1013.
+    pub sockets_per_conversation: usize,
+    /// How long a socket may take to present its key; then it closes with 4001.
+    pub auth_timeout: Duration,
+    /// How often a socket is pinged.
+    pub ping_interval: Duration,
+    /// How long a socket may give no sign of life, pongs included; then it closes with 1011.
+    pub idle_timeout: Duration,
+    /// How long one frame may take to be sent before its reader is given up.
+    pub send_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 10 * 1024 * 1024,
+            frame_bytes: 1024 * 1024,
+            sockets_per_conversation: 1000,
+            auth_timeout: Duration::from_secs(10),
+            ping_interval: Duration::from_secs(20),
+            idle_timeout: Duration::from_secs(60),
+            send_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Which of the routes beside the API itself are there. A host with its own can switch ours off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Surface {
+    /// `/health`, `/alive`, `/ready`, `/server_info`.
+    pub health: bool,
+    /// `/docs`, `/redoc`, `/openapi.json`.
+    pub docs: bool,
+    /// `/`.
+    pub root: bool,
+}
+
+impl Default for Surface {
+    fn default() -> Self {
+        Self { health: true, docs: true, root: true }
+    }
+}
+
+/// The API of one runtime. Built once, outside the app factory, and cloned into each worker.
+#[derive(Clone)]
+pub struct Api(Arc<Shared>);
+
+/// What all workers share.
+pub(crate) struct Shared {
+    pub(crate) runtime: Runtime,
+    pub(crate) config: ApiConfig,
+    pub(crate) keys: Keys,
+    pub(crate) origins: Arc<Origins>,
+    pub(crate) started: Instant,
+    pub(crate) sockets: SocketCounts,
+    document: OnceLock<Value>,
+}
+
+impl Api {
+    /// # Errors
+    /// When an origin, the origin pattern or the prefix is not well formed.
+    pub fn new(runtime: Runtime, config: ApiConfig) -> Result<Self, ApiError> {
+        let prefix = &config.prefix;
+        if !prefix.is_empty() && (!prefix.starts_with('/') || prefix.ends_with('/')) {
+            return Err(ApiError::Prefix(prefix.clone()));
+        }
+        Ok(Self(Arc::new(Shared {
+            keys: Keys::new(&config.keys),
+            origins: Arc::new(Origins::new(&config.cors)?),
+            runtime,
+            config,
+            started: Instant::now(),
+            sockets: SocketCounts::default(),
+            document: OnceLock::new(),
+        })))
+    }
+
+    /// Mounts every route into an app, or into a `web::scope` of one. Each piece is a service of
+    /// its own with its own settings and middleware, so that what the host configured for itself
+    /// stays as it is, and paths that are not ours still go to the host.
+    pub fn configure(&self, cfg: &mut ServiceConfig) {
+        /// Wraps a scope or resource, innermost first.
+        macro_rules! dressed {
+            ($service:expr, $door:expr) => {{
+                let (at_edge, at_door, door) = (self.0.clone(), self.0.clone(), $door);
+                $service
+                    .app_data(web::Data::from(self.0.clone()))
+                    .wrap(from_fn(access_log::leave_small_bodies))
+                    .wrap(Compress::default())
+                    .wrap(from_fn(move |request, next| {
+                        access_log::door(at_door.clone(), door, request, next)
+                    }))
+                    .wrap(cors::middleware(&self.0.origins))
+                    .wrap(from_fn(move |request, next| {
+                        access_log::edge(at_edge.clone(), request, next)
+                    }))
+            }};
+        }
+
+        for (path, dialect, routes) in routes::scopes() {
+            let scope = web::scope(path)
+                .app_data(web::Data::new(dialect))
+                .default_service(web::to(routes::not_found));
+            let scope = routes.into_resources().fold(scope, actix_web::Scope::service);
+            cfg.service(dressed!(scope, Door::Keyed));
+        }
+        let Surface { health, docs, root } = self.0.config.surface;
+        let mut open = Served::default();
+        if health {
+            routes::health(&mut open);
+        }
+        if root {
+            routes::root(&mut open);
+        }
+        for resource in open.into_resources() {
+            cfg.service(dressed!(resource, Door::Open));
+        }
+        if docs {
+            for resource in docs::resources() {
+                cfg.service(dressed!(resource, Door::Open));
+            }
+        }
+    }
+
+    /// The OpenAPI 3.1 document, with `servers` as the configured prefix says.
+    ///
+    /// # Errors
+    /// When it cannot be put together.
+    pub fn openapi(&self) -> Result<Value, ApiError> {
+        self.0.openapi(&self.0.config.prefix)
+    }
+}
+
+impl Shared {
+    /// The document for an API mounted at `prefix`. The first call puts it together.
+    pub(crate) fn openapi(&self, prefix: &str) -> Result<Value, ApiError> {
+        let built = match self.document.get() {
+            Some(built) => built,
+            None => {
+                let document = openapi::document(self.config.surface)?;
+                self.document.get_or_init(|| document)
+            }
+        };
+        let mut document = built.clone();
+        document["servers"] = openapi::servers(prefix);
+        Ok(document)
+    }
+}
+
+/// How many sockets are open on each conversation.
+#[derive(Default)]
+pub(crate) struct SocketCounts(Mutex<HashMap<ConversationId, usize>>);
+
+/// One socket's place; leaves it when dropped.
+pub(crate) struct SocketPlace {
+    shared: Arc<Shared>,
+    id: ConversationId,
+}
+
+impl SocketPlace {
+    /// None when `limit` places are taken.
+    pub(crate) fn take(shared: &Arc<Shared>, id: ConversationId) -> Option<Self> {
+        let limit = shared.config.limits.sockets_per_conversation;
+        let mut counts = shared.sockets.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(id).or_default();
+        (*count < limit).then(|| {
+            *count += 1;
+            Self { shared: shared.clone(), id }
+        })
+    }
+}
+
+impl Drop for SocketPlace {
+    fn drop(&mut self) {
+        let mut counts = self.shared.sockets.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.id) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.id);
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The interactive documentation: Swagger UI out of the binary, and the document it shows.
+
+use std::borrow::Cow;
+
+use actix_web::{
+    HttpRequest, HttpResponse, Resource, ResponseError,
+    http::header::{self, HeaderValue},
+    web,
+};
+use bytes::Bytes;
+use rust_embed::{EmbeddedFile, RustEmbed};
+
+use crate::{error::Failure, extract::Server};
+
+/// Nothing from elsewhere; Swagger UI styles its elements in place and draws icons from data URLs.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; \
+     style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; \
+     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+#[derive(RustEmbed)]
+#[folder = "assets/"]
+struct Assets;
+
+/// Everything about documentation, one resource a path.
+pub(crate) fn resources() -> [Resource; 4] {
+    [
+        web::resource("/openapi.json").route(web::get().to(document)),
+        web::resource("/docs").route(web::get().to(page)),
+        web::resource("/docs/{file}").route(web::get().to(file)),
+        web::resource("/redoc").route(web::get().to(to_docs)),
+    ]
+}
+
+async fn document(server: Server, request: HttpRequest) -> HttpResponse {
+    let configured = &server.0.config.prefix;
+    let mounted = request.path().strip_suffix("/openapi.json").unwrap_or_default();
+    let prefix = if configured.is_empty() { mounted } else { configured };
+    match server.0.openapi(prefix) {
+        Ok(document) => HttpResponse::Ok()
+            .insert_header((header::CACHE_CONTROL, "no-cache"))
+            .json(document),
+        Err(error) => Failure::Document(error).error_response(),
+    }
+}
+
+async fn page(request: HttpRequest) -> HttpResponse {
+    asset("index.html", &request)
+}
+
+async fn file(name: web::Path<String>, request: HttpRequest) -> HttpResponse {
+    match name.as_str() {
+        "start.js" => asset("start.js", &request),
+        name => asset(&format!("swagger-ui/{name}"), &request),
+    }
+}
+
+async fn to_docs() -> HttpResponse {
+    HttpResponse::TemporaryRedirect().insert_header((header::LOCATION, "docs")).finish()
+}
+
+fn asset(path: &str, request: &HttpRequest) -> HttpResponse {
+    let Some(EmbeddedFile { data, metadata }) = Assets::get(path) else {
+        return Failure::NotFound.error_response();
+    };
+    let hash: String =
+        metadata.sha256_hash()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    let known = request
+        .headers()
+        .get(header::IF_NONE_MATCH)
+        .and_then(|tags| tags.to_str().ok())
+        .is_some_and(|tags| tags.contains(&hash));
+    let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    response
+        .insert_header(header::ETag(header::EntityTag::new_strong(hash)))
+        .insert_header((header::CACHE_CONTROL, "no-cache"))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
+        .insert_header((header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY));
+    if known {
+        return response.finish();
+    }
+    response.content_type(content_type(path)).body(match data {
+        Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+        Cow::Owned(bytes) => Bytes::from(bytes),
+    })
+}
+
+fn content_type(path: &str) -> &'static str {
+    match path.rsplit('.').next() {
+        Some("html") => "text/html; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("png") => "image/png",
+        _ => "text/plain; charset=utf-8",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::{body::to_bytes, test::TestRequest};
+
+    use super::*;
+
+    #[actix_web::test]
+    async fn the_page_and_all_it_asks_for_are_in_the_binary() {
+        let request = TestRequest::get().to_http_request();
+        let page = to_bytes(asset("index.html", &request).into_body()).await.unwrap();
+        let page = String::from_utf8(page.to_vec()).unwrap();
+        let wanted: Vec<&str> = page
+            .split(['"'])
+            .filter_map(|part| part.strip_prefix("docs/"))
+            .collect();
+        assert_eq!(wanted.len(), 4, "{wanted:?}");
+        for name in wanted {
+            let response = file(web::Path::from(name.to_owned()), request.clone()).await;
+            assert_eq!(response.status(), 200, "{name}");
+            assert!(response.headers().contains_key(header::CONTENT_SECURITY_POLICY));
+        }
+        assert!(!page.contains("://"), "the page leads elsewhere");
+    }
+
+    #[actix_web::test]
+    async fn a_known_file_is_not_sent_again() {
+        let first = asset("start.js", &TestRequest::get().to_http_request());
+        let tag = first.headers()[header::ETAG].to_str().unwrap().to_owned();
+        let request = TestRequest::get().insert_header((header::IF_NONE_MATCH, tag));
+        assert_eq!(asset("start.js", &request.to_http_request()).status(), 304);
+    }
+
+    #[actix_web::test]
+    async fn nothing_but_the_assets_is_served() {
+        let request = TestRequest::get().to_http_request();
+        for name in ["../Cargo.toml", "/etc/passwd", "nope.js", ""] {
+            let response = file(web::Path::from(name.to_owned()), request.clone()).await;
+            assert_eq!(response.status(), 404, "{name}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Whether the server is well, and what it is.
+
+use actix_web::HttpRequest;
+use paperclip::actix::api_v2_operation;
+
+use crate::{
+    error::Failure,
+    extract::Server,
+    reply::{Readiness, Reply},
+    wire::{HealthStatus, Ready, ServerInfo},
+};
+
+/// The version of the protocol this server speaks; clients compare it with the one they need.
+const PROTOCOL_VERSION: &str = "1.58.0";
+/// The tools an agent may be given by name.
+const USABLE_TOOLS: [&str; 3] = ["terminal", "file_editor", "task_tracker"];
+
+/// Is it there
+///
+/// Answers as long as the process serves requests at all.
+#[api_v2_operation(tags("Server"), operation_id = "health")]
+pub(crate) async fn health() -> Result<Reply<HealthStatus>, Failure> {
+    Ok(Reply(HealthStatus { status: "ok" }))
+}
+
+/// Is it alive
+///
+/// The same as `/health`, under the name that orchestrators ask for.
+#[api_v2_operation(tags("Server"), operation_id = "alive")]
+pub(crate) async fn alive() -> Result<Reply<HealthStatus>, Failure> {
+    Ok(Reply(HealthStatus { status: "ok" }))
+}
+
+/// Is it ready
+///
+/// 200 when the store is open and takes writes; 503 with the reason when not.
+#[api_v2_operation(tags("Server"), operation_id = "ready")]
+pub(crate) async fn ready(server: Server) -> Result<Readiness<Ready>, Failure> {
+    Ok(match server.0.runtime.ready() {
+        Ok(()) => Readiness { body: Ready { status: "ready", reason: None }, ready: true },
+        Err(reason) => {
+            tracing::warn!(reason, "not ready");
+            // The reason may name folders; it is told apart from them for the public.
+            let body = Ready { status: "not ready", reason: Some(reason) };
+            Readiness { body, ready: false }
+        }
+    })
+}
+
+/// What it is
+///
+/// Versions, uptime and the tools that agents may be given.
+#[api_v2_operation(tags("Server"), operation_id = "server_info")]
+pub(crate) async fn server_info(
+    server: Server,
+    request: HttpRequest,
+) -> Result<Reply<ServerInfo>, Failure> {
+    Ok(Reply(info(&server, &request, "/server_info")))
+}
+
+/// What it is, at the root
+///
+/// The same as `/server_info`.
+#[api_v2_operation(tags("Server"), operation_id = "root")]
+pub(crate) async fn root(
+    server: Server,
+    request: HttpRequest,
+) -> Result<Reply<ServerInfo>, Failure> {
+    Ok(Reply(info(&server, &request, "/")))
+}
+
+fn info(server: &Server, request: &HttpRequest, here: &str) -> ServerInfo {
+    let configured = &server.0.config.prefix;
+    let mounted = request.path().strip_suffix(here).unwrap_or_default();
+    let prefix = if configured.is_empty() { mounted } else { configured };
+    ServerInfo {
+        uptime: server.0.started.elapsed().as_secs_f64().floor(),
+        idle_time: server.0.runtime.idle_seconds().floor(),
+        title: "OpenHands Agent Server",
+        version: PROTOCOL_VERSION,
+        sdk_version: PROTOCOL_VERSION,
+        tools_version: PROTOCOL_VERSION,
+        workspace_version: PROTOCOL_VERSION,
+        server: "agent-server",
+        server_version: env!("CARGO_PKG_VERSION"),
+        build_git_sha: "unknown",
+        build_git_ref: "unknown",
+        usable_tools: USABLE_TOOLS.into(),
+        runtime_idle_timeout_seconds: None,
+        conversation_runtime: "local",
+        available_conversation_runtimes: ["local"].into(),
+        capabilities: ["idempotent_conversation_create_v1"].into(),
+        docs: format!("{prefix}/docs"),
+        redoc: format!("{prefix}/redoc"),
+    }
+}

@@ -1,0 +1,199 @@
+//! paperclip asks each extractor and responder for a description. Ours answer with a placeholder
+//! and let schemars describe the type behind it; `finish` later puts the one in place of the other.
+
+use std::{cell::RefCell, collections::BTreeMap};
+
+use paperclip::{
+    actix::OperationModifier,
+    v2::{
+        models::{
+            DataType, DataTypeFormat, DefaultOperationRaw, DefaultSchemaRaw, Either, Parameter,
+            ParameterIn, Response,
+        },
+        schema::Apiv2Schema,
+    },
+};
+use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
+use serde_json::{Map, Value};
+
+use crate::{
+    extract::{Body, ConversationPath, Dialect, EventPath, Query, RawBody, RequestBody, Server},
+    reply::{Made, Readiness, Reply, Upgraded, Verbatim},
+};
+
+/// What marks a query parameter that stands for a whole struct of them.
+pub(super) const QUERY_MARK: &str = "x-query:";
+
+/// The schemas that were asked for while recording.
+pub(super) struct Schemas {
+    generator: SchemaGenerator,
+    by_placeholder: BTreeMap<String, Value>,
+}
+
+impl Schemas {
+    fn new() -> Self {
+        let settings = SchemaSettings::draft2020_12().with(|settings| {
+            settings.definitions_path = "/components/schemas".into();
+            settings.meta_schema = None;
+        });
+        Self { generator: settings.into_generator(), by_placeholder: BTreeMap::new() }
+    }
+
+    /// Describes a type that no route mentions.
+    pub(super) fn add<T: JsonSchema>(&mut self) -> Value {
+        self.generator.subschema_for::<T>().to_value()
+    }
+
+    /// The named definitions, and what each placeholder stands for.
+    pub(super) fn take(mut self) -> (Map<String, Value>, BTreeMap<String, Value>) {
+        (self.generator.take_definitions(true), self.by_placeholder)
+    }
+}
+
+thread_local! {
+    static RECORDING: RefCell<Option<Schemas>> = const { RefCell::new(None) };
+}
+
+/// Runs `walk` and returns what it asked for.
+pub(super) fn recording(walk: impl FnOnce()) -> Schemas {
+    RECORDING.set(Some(Schemas::new()));
+    walk();
+    RECORDING.take().unwrap_or_else(Schemas::new)
+}
+
+/// A reference to `T` that only `finish` can resolve.
+fn placeholder<T: JsonSchema>() -> DefaultSchemaRaw {
+    // Hex, as paperclip escapes some of the characters of a type's name and not others.
+    let name: String = T::schema_id().bytes().map(|byte| format!("{byte:02x}")).collect();
+    RECORDING.with_borrow_mut(|recording| {
+        if let Some(schemas) = recording {
+            let schema = schemas.add::<T>();
+            schemas.by_placeholder.insert(name.clone(), schema);
+        }
+    });
+    DefaultSchemaRaw {
+        name: Some(name.clone()),
+        data_type: Some(DataType::Object),
+        reference: Some(format!("#/definitions/{name}")),
+        ..DefaultSchemaRaw::default()
+    }
+}
+
+fn reference<T: JsonSchema>() -> DefaultSchemaRaw {
+    let mut schema = placeholder::<T>();
+    schema.retain_ref();
+    schema
+}
+
+fn answer<T: JsonSchema>(op: &mut DefaultOperationRaw, status: &str, description: &str) {
+    let response = Response {
+        description: Some(description.to_owned()),
+        schema: Some(reference::<T>()),
+        ..Response::default()
+    };
+    op.responses.insert(status.to_owned(), Either::Right(response));
+}
+
+fn path_parameter(op: &mut DefaultOperationRaw, name: &str, uuid: bool, description: &str) {
+    op.parameters.push(Either::Right(Parameter {
+        in_: ParameterIn::Path,
+        name: name.to_owned(),
+        description: Some(description.to_owned()),
+        required: true,
+        data_type: Some(DataType::String),
+        format: uuid.then_some(DataTypeFormat::Uuid),
+        ..Parameter::default()
+    }));
+}
+
+/// paperclip also wants each type's definitions, which are schemars' business here.
+macro_rules! modifier {
+    ($(<$($generic:ident $(: $bound:ident)?),*>)? $type:ty { $($body:tt)* }) => {
+        impl$(<$($generic $(: $bound)?),*>)? Apiv2Schema for $type {}
+        impl$(<$($generic $(: $bound)?),*>)? OperationModifier for $type {
+            fn update_definitions(_: &mut BTreeMap<String, DefaultSchemaRaw>) {}
+            $($body)*
+        }
+    };
+}
+
+modifier!(Server { fn update_parameter(_: &mut DefaultOperationRaw) {} });
+modifier!(Dialect { fn update_parameter(_: &mut DefaultOperationRaw) {} });
+modifier!(RawBody { fn update_parameter(_: &mut DefaultOperationRaw) {} });
+
+modifier!(ConversationPath {
+    fn update_parameter(op: &mut DefaultOperationRaw) {
+        let about = "The conversation, as a UUID with dashes or as 32 hex digits.";
+        path_parameter(op, "conversation_id", true, about);
+    }
+});
+
+modifier!(EventPath {
+    fn update_parameter(op: &mut DefaultOperationRaw) {
+        path_parameter(op, "event_id", false, "The event's id.");
+    }
+});
+
+modifier!(<T: JsonSchema> Query<T> {
+    fn update_parameter(op: &mut DefaultOperationRaw) {
+        let name = placeholder::<T>().name.unwrap_or_default();
+        op.parameters.push(Either::Right(Parameter {
+            in_: ParameterIn::Query,
+            name: format!("{QUERY_MARK}{name}"),
+            data_type: Some(DataType::String),
+            ..Parameter::default()
+        }));
+    }
+});
+
+impl<T> Apiv2Schema for Body<T> {}
+
+impl<T: JsonSchema + RequestBody> OperationModifier for Body<T> {
+    fn update_parameter(op: &mut DefaultOperationRaw) {
+        op.parameters.push(Either::Right(Parameter {
+            in_: ParameterIn::Body,
+            name: "body".to_owned(),
+            required: !T::OPTIONAL,
+            schema: Some(reference::<T>()),
+            ..Parameter::default()
+        }));
+    }
+
+    fn update_definitions(_: &mut BTreeMap<String, DefaultSchemaRaw>) {}
+}
+
+modifier!(<T: JsonSchema> Reply<T> {
+    fn update_response(op: &mut DefaultOperationRaw) {
+        answer::<T>(op, "200", "Done");
+    }
+});
+
+modifier!(<T: JsonSchema> Verbatim<T> {
+    fn update_response(op: &mut DefaultOperationRaw) {
+        answer::<T>(op, "200", "Done");
+    }
+});
+
+modifier!(<T: JsonSchema> Made<T> {
+    fn update_response(op: &mut DefaultOperationRaw) {
+        answer::<T>(op, "201", "Made");
+        answer::<T>(op, "200", "There already; nothing was changed");
+    }
+});
+
+modifier!(<T: JsonSchema> Readiness<T> {
+    fn update_response(op: &mut DefaultOperationRaw) {
+        answer::<T>(op, "200", "Ready");
+        answer::<T>(op, "503", "Not ready; `reason` says why");
+    }
+});
+
+modifier!(Upgraded {
+    fn update_response(op: &mut DefaultOperationRaw) {
+        let response = Response {
+            description: Some("The connection is a WebSocket from here on".to_owned()),
+            ..Response::default()
+        };
+        op.responses.insert("101".to_owned(), Either::Right(response));
+    }
+});

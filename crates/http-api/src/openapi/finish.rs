@@ -1,0 +1,375 @@
+//! Puts schemas where their placeholders stand, and adds what paperclip cannot know: the kinds of
+//! failure, security, tags, distinct operation ids.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::bridge::{QUERY_MARK, Schemas};
+use crate::{
+    error::ApiError,
+    wire::{ErrorBody, ValidationErrorBody},
+};
+
+const SCHEMAS: &str = "#/components/schemas/";
+
+/// A refusal that several operations share: its name, status, what it means, an example's detail.
+const REFUSALS: [(&str, &str, &str, &str); 7] = [
+    ("Unauthorized", "401", "A session key is set and the request has none or a wrong one", "Unauthorized"),
+    ("ForeignOrigin", "403", "A web page of an origin that is not allowed sent this", "Origin not allowed"),
+    ("NotFound", "404", "There is no such thing", "Not Found"),
+    ("Conflict", "409", "The conversation is running", "Conversation already running. Wait for completion or pause first."),
+    ("TooLarge", "413", "The body is larger than the server's limit", "The request body is larger than 10485760 bytes"),
+    ("RunLimit", "429", "Every run slot is taken; `Retry-After` says when to try again", "Conversation run limit reached. Retry the request later."),
+    ("Busy", "503", "Too many requests wait, or the server is stopping; see `Retry-After`", "The conversation has too many requests waiting. Retry the request later."),
+];
+
+/// Operations that can be refused for want of a run slot.
+const STARTS_RUNS: [&str; 4] =
+    ["create_conversation", "run_conversation", "send_event", "respond_to_confirmation"];
+const OPEN_TAGS: [&str; 1] = ["Server"];
+
+const DESCRIPTION: &str = "\
+Programs talk to AI software agents here: they start conversations, send messages and read what \
+happens as a log of events, by page or live over a WebSocket.
+
+Every route of conversations is there twice: below `/conversations`, where nearly everything is \
+optional and a message starts a run by itself, and below `/api/conversations`, with the defaults of \
+the OpenHands protocol (`run` is false there, and a workspace and an agent have to be named).
+
+Every error has a body with `detail` and a header `x-error-code` with a code that does not change.";
+
+/// # Errors
+/// When paperclip's document does not have the shape of one.
+pub(super) fn finish(raw: Value, mut schemas: Schemas) -> Result<Value, ApiError> {
+    schemas.add::<ErrorBody>();
+    schemas.add::<ValidationErrorBody>();
+    let (definitions, by_placeholder) = schemas.take();
+    let mut paths = Map::new();
+    let walked = raw.get("paths").and_then(Value::as_object);
+    for (path, item) in walked.ok_or_else(|| malformed("paths"))? {
+        let mut operations = Map::new();
+        for (method, operation) in item.as_object().ok_or_else(|| malformed(path))? {
+            let mut operation = operation.clone();
+            resolve(&mut operation, &by_placeholder);
+            let fields = operation.as_object_mut().ok_or_else(|| malformed(path))?;
+            spread_query(fields, &by_placeholder, &definitions)?;
+            complete(fields, path, method);
+            operations.insert(method.clone(), operation);
+        }
+        paths.insert(path.clone(), operations.into());
+    }
+    Ok(json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "OpenHands Agent Server",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": DESCRIPTION,
+            "license": {"name": "MIT", "identifier": "MIT"}
+        },
+        "servers": super::servers(""),
+        "tags": [
+            {"name": "Conversations", "description": "Start, find, steer and remove conversations"},
+            {"name": "Events", "description": "Say something, and read what happened"},
+            {"name": "Sockets", "description": "What happens, as it happens"},
+            {"name": "Server", "description": "Whether the server is well, and what it is"}
+        ],
+        "paths": paths,
+        "components": {
+            "schemas": with_discriminators(definitions),
+            "responses": refusals(),
+            "securitySchemes": {
+                "HTTPBearer": {"type": "http", "scheme": "bearer", "description": "The session key"},
+                "APIKeyHeader": {"type": "apiKey", "in": "header", "name": "X-Session-API-Key",
+                                 "description": "The session key"}
+            }
+        }
+    }))
+}
+
+fn malformed(place: &str) -> ApiError {
+    ApiError::Document(format!("paperclip's `{place}` is not an object"))
+}
+
+/// Puts each schema in the place of references to its placeholder.
+fn resolve(value: &mut Value, by_placeholder: &BTreeMap<String, Value>) {
+    let named = value
+        .get("$ref")
+        .and_then(Value::as_str)
+        .and_then(|reference| by_placeholder.get(reference.strip_prefix(SCHEMAS)?));
+    if let Some(schema) = named {
+        *value = schema.clone();
+        return;
+    }
+    match value {
+        Value::Object(fields) => fields.values_mut().for_each(|field| resolve(field, by_placeholder)),
+        Value::Array(items) => items.iter_mut().for_each(|item| resolve(item, by_placeholder)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Replaces the mark of a struct of query parameters by one parameter for each field.
+fn spread_query(
+    operation: &mut Map<String, Value>,
+    by_placeholder: &BTreeMap<String, Value>,
+    definitions: &Map<String, Value>,
+) -> Result<(), ApiError> {
+    let Some(Value::Array(parameters)) = operation.get_mut("parameters") else {
+        return Ok(());
+    };
+    let mut spread = Vec::new();
+    for parameter in std::mem::take(parameters) {
+        let mark = parameter["name"].as_str().and_then(|name| name.strip_prefix(QUERY_MARK));
+        let Some(mark) = mark else {
+            spread.push(parameter);
+            continue;
+        };
+        let schema = by_placeholder.get(mark).ok_or_else(|| malformed(QUERY_MARK))?;
+        let schema = match schema["$ref"].as_str().and_then(|name| name.strip_prefix(SCHEMAS)) {
+            Some(name) => definitions.get(name).ok_or_else(|| malformed(name))?,
+            None => schema,
+        };
+        let required = schema["required"].as_array().cloned().unwrap_or_default();
+        let fields = schema["properties"].as_object().ok_or_else(|| malformed(QUERY_MARK))?;
+        for (name, field) in fields {
+            let needed = required.contains(&json!(name)) && field.get("default").is_none();
+            spread.push(query_parameter(name, field, needed));
+        }
+    }
+    *parameters = spread;
+    Ok(())
+}
+
+fn query_parameter(name: &str, field: &Value, required: bool) -> Value {
+    let mut schema = without_null(field);
+    let mut parameter = json!({"in": "query", "name": name, "required": required});
+    if let Some(fields) = schema.as_object_mut() {
+        for moved in ["description", "deprecated"] {
+            if let Some(value) = fields.remove(moved) {
+                parameter[moved] = value;
+            }
+        }
+    }
+    parameter["schema"] = schema;
+    parameter
+}
+
+/// A query parameter is given or left out; it is never null.
+fn without_null(schema: &Value) -> Value {
+    let mut schema = schema.clone();
+    if let Some(Value::Array(types)) = schema.get_mut("type") {
+        types.retain(|name| name != "null");
+        if let [only] = types.as_slice() {
+            schema["type"] = only.clone();
+        }
+    }
+    if let Some(Value::Array(options)) = schema.get_mut("anyOf") {
+        options.retain(|option| option["type"] != "null");
+    }
+    schema
+}
+
+fn complete(operation: &mut Map<String, Value>, path: &str, method: &str) {
+    let id = operation.get("operationId").and_then(Value::as_str).unwrap_or_default().to_owned();
+    // Operations that are mounted twice are told apart by where.
+    let unique = match path.split('/').nth(1) {
+        Some("api" | "sockets") => format!("{id}_openhands"),
+        Some(_) | None => id.clone(),
+    };
+    operation.insert("operationId".to_owned(), json!(unique));
+    let open = operation.get("tags").and_then(Value::as_array).is_some_and(|tags| {
+        tags.iter().any(|tag| OPEN_TAGS.iter().any(|open| tag == open))
+    });
+    let has_body = operation.contains_key("requestBody");
+    let has_parameters =
+        operation.get("parameters").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
+    let mut refused = Vec::new();
+    if !open {
+        operation.insert("security".to_owned(), json!([{"HTTPBearer": []}, {"APIKeyHeader": []}]));
+        refused.extend(["Unauthorized", "Busy"]);
+        if method != "get" || id == "open_socket" {
+            refused.push("ForeignOrigin");
+        }
+    }
+    if has_body {
+        refused.push("TooLarge");
+    }
+    if has_body || has_parameters {
+        refused.push("Invalid");
+    }
+    if path.contains("{conversation_id}") && id != "open_socket" || id == "create_conversation" {
+        refused.push("NotFound");
+    }
+    if id == "run_conversation" {
+        refused.push("Conflict");
+    }
+    if STARTS_RUNS.contains(&id.as_str()) {
+        refused.push("RunLimit");
+    }
+    let responses = operation.entry("responses").or_insert_with(|| json!({}));
+    for name in refused {
+        let status = REFUSALS.iter().find(|refusal| refusal.0 == name).map_or("422", |it| it.1);
+        if responses.get(status).is_none() {
+            responses[status] = json!({"$ref": format!("#/components/responses/{name}")});
+        }
+    }
+}
+
+fn refusals() -> Value {
+    let mut responses = Map::new();
+    for (name, _, meaning, detail) in REFUSALS {
+        let response = json!({
+            "description": meaning,
+            "content": {"application/json": {
+                "schema": {"$ref": "#/components/schemas/ErrorBody"},
+                "example": {"detail": detail}
+            }}
+        });
+        responses.insert(name.to_owned(), response);
+    }
+    let invalid = json!({
+        "description": "The request is not well formed, or cannot be carried out as it stands",
+        "content": {"application/json": {
+            "schema": {"anyOf": [{"$ref": "#/components/schemas/ValidationErrorBody"},
+                                 {"$ref": "#/components/schemas/ErrorBody"}]},
+            "example": {"detail": [{
+                "type": "greater_than", "loc": ["query", "limit"],
+                "msg": "Input should be greater than 0", "input": "0", "ctx": {"gt": 0}
+            }]}
+        }}
+    });
+    responses.insert("Invalid".to_owned(), invalid);
+    responses.into()
+}
+
+/// Unions whose members are told apart by one property say so.
+fn with_discriminators(mut definitions: Map<String, Value>) -> Map<String, Value> {
+    for definition in definitions.values_mut() {
+        let Some(members) = definition.get("oneOf").and_then(Value::as_array) else {
+            continue;
+        };
+        let told_by = ["kind", "type"].into_iter().find(|property| {
+            members.iter().all(|member| member["properties"].get(property).is_some())
+        });
+        if let Some(property) = told_by {
+            definition["discriminator"] = json!({"propertyName": property});
+        }
+    }
+    definitions
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use crate::{configure::Surface, openapi::document};
+
+    use super::*;
+
+    fn operations(document: &Value) -> Vec<(String, Value)> {
+        let paths = document["paths"].as_object().unwrap();
+        paths
+            .iter()
+            .flat_map(|(path, item)| {
+                let methods = item.as_object().unwrap();
+                methods.iter().map(move |(method, op)| (format!("{method} {path}"), op.clone()))
+            })
+            .collect()
+    }
+
+    fn references(value: &Value, found: &mut HashSet<String>) {
+        match value {
+            Value::Object(fields) => {
+                if let Some(Value::String(reference)) = fields.get("$ref") {
+                    found.insert(reference.clone());
+                }
+                fields.values().for_each(|field| references(field, found));
+            }
+            Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        let document = document(Surface::default()).unwrap();
+        let mut found = HashSet::new();
+        references(&document, &mut found);
+        assert!(found.len() > 20, "only {} references", found.len());
+        for reference in found {
+            let pointer = reference.strip_prefix('#').unwrap();
+            assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
+        }
+    }
+
+    #[test]
+    fn every_operation_is_described_and_has_an_id_of_its_own() {
+        let document = document(Surface::default()).unwrap();
+        let mut ids = HashSet::new();
+        for (name, operation) in operations(&document) {
+            let text = |field: &str| operation[field].as_str().unwrap_or_default().to_owned();
+            assert!(!text("summary").is_empty(), "{name} has no summary");
+            assert!(!text("description").is_empty(), "{name} has no description");
+            assert!(ids.insert(text("operationId")), "{name}: {} is taken", text("operationId"));
+            assert!(!operation["tags"].as_array().unwrap().is_empty(), "{name} has no tag");
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                let described = parameter["description"].as_str().is_some_and(|d| !d.is_empty())
+                    || parameter["name"] == "sort_order";
+                assert!(described, "{name}: {parameter} is not described");
+            }
+        }
+        assert!(ids.len() >= 35, "{} operations", ids.len());
+    }
+
+    #[test]
+    fn conversations_need_a_key_and_health_does_not() {
+        let document = document(Surface::default()).unwrap();
+        for (name, operation) in operations(&document) {
+            let keyed = name.contains("/conversations") || name.contains("/sockets");
+            assert_eq!(operation.get("security").is_some(), keyed, "{name}");
+            assert_eq!(operation["responses"].get("401").is_some(), keyed, "{name}");
+        }
+    }
+
+    #[test]
+    fn both_dialects_are_documented_alike() {
+        let document = document(Surface::default()).unwrap();
+        let below = |at: &str| -> HashSet<String> {
+            operations(&document)
+                .into_iter()
+                .filter_map(|(name, _)| {
+                    let (method, path) = name.split_once(' ')?;
+                    Some(format!("{method} {}", path.strip_prefix(at)?))
+                })
+                .collect()
+        };
+        assert_eq!(below("/conversations"), below("/api/conversations"));
+        assert!(below("/conversations").contains("post /{conversation_id}/run"));
+    }
+
+    #[test]
+    fn limits_defaults_and_choices_survive() {
+        let document = document(Surface::default()).unwrap();
+        let search = &document["paths"]["/conversations/{conversation_id}/events/search"]["get"];
+        let parameter = |name: &str| {
+            let list = search["parameters"].as_array().unwrap();
+            list.iter().find(|parameter| parameter["name"] == name).cloned().unwrap()
+        };
+        let limit = parameter("limit");
+        assert_eq!(limit["schema"]["minimum"], 1);
+        assert_eq!(limit["schema"]["maximum"], 100);
+        assert_eq!(limit["schema"]["default"], 100);
+        assert_eq!(limit["required"], false);
+        assert_eq!(parameter("timestamp__gte")["in"], "query");
+        assert_eq!(parameter("conversation_id")["required"], true);
+    }
+
+    #[test]
+    fn what_is_switched_off_is_not_documented() {
+        let surface = Surface { health: false, docs: true, root: false };
+        let document = document(surface).unwrap();
+        assert!(document["paths"].get("/health").is_none());
+        assert!(document["paths"].get("/").is_none());
+        assert!(document["paths"].get("/conversations/search").is_some());
+    }
+}

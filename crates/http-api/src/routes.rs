@@ -1,0 +1,135 @@
+//! Every URL, once. The same table serves the requests and describes them in the OpenAPI document.
+
+use actix_web::{
+    FromRequest, Handler, HttpRequest, Resource, Responder, Route,
+    http::Method,
+    web,
+};
+use paperclip::v2::schema::Apiv2Operation;
+
+use crate::{conversations, error::Failure, events, extract::Dialect, health as about, socket};
+
+/// Takes down routes: to serve them, or to describe them.
+pub(crate) trait Table {
+    fn route<F, Args>(&mut self, method: Method, path: &str, handler: F)
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+        F::Future: Apiv2Operation;
+}
+
+/// Where the conversations live, once for each dialect.
+pub(crate) const CONVERSATIONS: [&str; 2] = ["/conversations", "/api/conversations"];
+/// Where the OpenHands dialect keeps its sockets.
+pub(crate) const SOCKETS: &str = "/sockets";
+/// How a socket's route ends; requests to become one authenticate inside.
+pub(crate) const SOCKET_ROUTES: [&str; 2] =
+    ["/conversations/{conversation_id}/events/socket", "/sockets/events/{conversation_id}"];
+
+/// The routes of conversations, below `at`.
+pub(crate) fn conversations(table: &mut impl Table, at: &str) {
+    let path = |rest: &str| format!("{at}{rest}");
+    table.route(Method::POST, at, conversations::create);
+    table.route(Method::GET, at, conversations::batch);
+    table.route(Method::GET, &path("/search"), conversations::search);
+    table.route(Method::GET, &path("/count"), conversations::count);
+    table.route(Method::GET, &path("/{conversation_id}"), conversations::get);
+    table.route(Method::DELETE, &path("/{conversation_id}"), conversations::delete);
+    table.route(Method::POST, &path("/{conversation_id}/run"), conversations::run);
+    table.route(Method::POST, &path("/{conversation_id}/pause"), conversations::pause);
+    table.route(Method::POST, &path("/{conversation_id}/interrupt"), conversations::interrupt);
+    table.route(Method::GET, &path("/{conversation_id}/events"), events::list);
+    table.route(Method::POST, &path("/{conversation_id}/events"), events::send);
+    table.route(Method::GET, &path("/{conversation_id}/events/search"), events::search);
+    table.route(Method::GET, &path("/{conversation_id}/events/count"), events::count);
+    table.route(Method::GET, &path("/{conversation_id}/events/socket"), socket::open);
+    let respond = path("/{conversation_id}/events/respond_to_confirmation");
+    table.route(Method::POST, &respond, events::respond_to_confirmation);
+    table.route(Method::GET, &path("/{conversation_id}/events/{event_id}"), events::get);
+}
+
+/// The sockets of the OpenHands dialect, below `at`.
+pub(crate) fn sockets(table: &mut impl Table, at: &str) {
+    table.route(Method::GET, &format!("{at}/events/{{conversation_id}}"), socket::open);
+}
+
+/// Whether the server is well, and what it is.
+pub(crate) fn health(table: &mut impl Table) {
+    table.route(Method::GET, "/health", about::health);
+    table.route(Method::GET, "/alive", about::alive);
+    table.route(Method::GET, "/ready", about::ready);
+    table.route(Method::GET, "/server_info", about::server_info);
+}
+
+pub(crate) fn root(table: &mut impl Table) {
+    table.route(Method::GET, "/", about::root);
+}
+
+/// The parts that are served as scopes, where the key is asked for before a path is looked up.
+pub(crate) fn scopes() -> [(&'static str, Dialect, Served); 4] {
+    let [mut readme, mut api, mut socket] = <[Served; 3]>::default();
+    conversations(&mut readme, "");
+    conversations(&mut api, "/conversations");
+    sockets(&mut socket, "");
+    [
+        ("/conversations", Dialect::Readme, readme),
+        ("/api", Dialect::OpenHands, api),
+        ("/v1", Dialect::OpenHands, Served::default()),
+        (SOCKETS, Dialect::OpenHands, socket),
+    ]
+}
+
+pub(crate) async fn not_found() -> Failure {
+    Failure::NotFound
+}
+
+/// Routes to serve, grouped by path.
+#[derive(Default)]
+pub(crate) struct Served(Vec<ServedPath>);
+
+struct ServedPath {
+    path: String,
+    methods: Vec<String>,
+    resource: Resource,
+}
+
+impl Table for Served {
+    fn route<F, Args>(&mut self, method: Method, path: &str, handler: F)
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+        F::Future: Apiv2Operation,
+    {
+        let name = method.to_string();
+        let route: Route = web::method(method).to(handler);
+        match self.0.iter().position(|served| served.path == path) {
+            Some(at) => {
+                let served = self.0.remove(at);
+                let mut methods = served.methods;
+                methods.push(name);
+                let resource = served.resource.route(route);
+                self.0.insert(at, ServedPath { path: served.path, methods, resource });
+            }
+            None => self.0.push(ServedPath {
+                path: path.to_owned(),
+                methods: vec![name],
+                resource: web::resource(path).route(route),
+            }),
+        }
+    }
+}
+
+impl Served {
+    /// One resource for each path, in the order of the table; each answers other methods with 405.
+    pub(crate) fn into_resources(self) -> impl Iterator<Item = Resource> {
+        self.0.into_iter().map(|ServedPath { methods, resource, .. }| {
+            let allow = methods.join(", ");
+            resource.default_service(web::to(move |_: HttpRequest| {
+                let allow = allow.clone();
+                async move { Failure::MethodNotAllowed { allow } }
+            }))
+        })
+    }
+}
