@@ -154,8 +154,8 @@ fn api_config(settings: &Settings) -> ApiConfig {
         },
         ..ApiConfig::default()
     };
-    config.limits.max_body_bytes = settings.max_body_bytes.get();
-    config.limits.max_frame_bytes = settings.max_frame_bytes.get();
-    config.limits.max_sockets_per_conversation = settings.max_sockets_per_conversation.get();
+    config.limits.body_bytes = settings.max_body_bytes.get();
+    config.limits.frame_bytes = settings.max_frame_bytes.get();
+    config.limits.sockets_per_conversation = settings.max_sockets_per_conversation.get();
     config
 }

@@ -127,6 +127,18 @@ impl FromRequest for RawBody {
     }
 }
 
+/// What a client sends over the connection once it is a socket.
+pub(crate) struct SocketPayload(pub(crate) dev::Payload);
+
+impl FromRequest for SocketPayload {
+    type Error = Failure;
+    type Future = Ready<Result<Self, Failure>>;
+
+    fn from_request(_: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
+        ready(Ok(Self(payload.take())))
+    }
+}
+
 fn shared(request: &HttpRequest) -> Result<web::Data<Shared>, Failure> {
     // Our routes are only ever mounted together with it.
     request.app_data::<web::Data<Shared>>().cloned().ok_or(Failure::NotFound)

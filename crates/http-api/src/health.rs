@@ -40,7 +40,6 @@ pub(crate) async fn ready(server: Server) -> Result<Readiness<Ready>, Failure> {
         Ok(()) => Readiness { body: Ready { status: "ready", reason: None }, ready: true },
         Err(reason) => {
             tracing::warn!(reason, "not ready");
-            // The reason may name folders; it is told apart from them for the public.
             let body = Ready { status: "not ready", reason: Some(reason) };
             Readiness { body, ready: false }
         }

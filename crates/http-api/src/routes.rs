@@ -1,7 +1,7 @@
 //! Every URL, once. The same table serves the requests and describes them in the OpenAPI document.
 
 use actix_web::{
-    FromRequest, Handler, HttpRequest, Resource, Responder, Route,
+    FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, ResponseError, Route,
     http::Method,
     web,
 };
@@ -39,6 +39,8 @@ pub(crate) fn conversations(table: &mut impl Table, at: &str) {
     table.route(Method::POST, &path("/{conversation_id}/run"), conversations::run);
     table.route(Method::POST, &path("/{conversation_id}/pause"), conversations::pause);
     table.route(Method::POST, &path("/{conversation_id}/interrupt"), conversations::interrupt);
+    let last_words = path("/{conversation_id}/agent_final_response");
+    table.route(Method::GET, &last_words, conversations::final_response);
     table.route(Method::GET, &path("/{conversation_id}/events"), events::list);
     table.route(Method::POST, &path("/{conversation_id}/events"), events::send);
     table.route(Method::GET, &path("/{conversation_id}/events/search"), events::search);
@@ -80,8 +82,8 @@ pub(crate) fn scopes() -> [(&'static str, Dialect, Served); 4] {
     ]
 }
 
-pub(crate) async fn not_found() -> Failure {
-    Failure::NotFound
+pub(crate) async fn not_found() -> HttpResponse {
+    Failure::NotFound.error_response()
 }
 
 /// Routes to serve, grouped by path.
@@ -128,7 +130,7 @@ impl Served {
             let allow = methods.join(", ");
             resource.default_service(web::to(move |_: HttpRequest| {
                 let allow = allow.clone();
-                async move { Failure::MethodNotAllowed { allow } }
+                async move { Failure::MethodNotAllowed { allow }.error_response() }
             }))
         })
     }

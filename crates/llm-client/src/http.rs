@@ -1,26 +1,29 @@
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::{Client, Response};
+use tokio::runtime::{self, Handle};
 use url::Url;
 
 use crate::ModelError;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 
-/// The connections to a host, shared by the whole process and made at first use, for loading the
-/// system's certificates takes a while.
+/// The connections to a host, shared by all models and made at first use, for loading the
+/// system's certificates takes a while. Each async runtime has its own: a connection dies with the
+/// runtime it was opened on.
 ///
 /// # Errors
 /// When the TLS backend cannot start.
-pub(crate) fn client(endpoint: &Url) -> Result<&'static Client, ModelError> {
-    static FAR: OnceLock<Client> = OnceLock::new();
-    static NEAR: OnceLock<Client> = OnceLock::new();
+pub(crate) fn client(endpoint: &Url) -> Result<Client, ModelError> {
+    static POOLS: Mutex<Vec<Pool>> = Mutex::new(Vec::new());
+    let runtime = Handle::current().id();
     // A model on this machine is not behind the proxy that the environment may name.
     let near = is_loopback(endpoint);
-    let cell = if near { &NEAR } else { &FAR };
-    if let Some(client) = cell.get() {
-        return Ok(client);
+    let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = |pool: &&Pool| pool.runtime == runtime && pool.near == near;
+    if let Some(pool) = pools.iter().find(known) {
+        return Ok(pool.client.clone());
     }
     // A redirected POST loses its body, and may take the key to a stranger.
     let builder = Client::builder()
@@ -28,7 +31,24 @@ pub(crate) fn client(endpoint: &Url) -> Result<&'static Client, ModelError> {
         .redirect(reqwest::redirect::Policy::none());
     let builder = if near { builder.no_proxy() } else { builder };
     let client = builder.build().map_err(|error| describe(&error))?;
-    Ok(cell.get_or_init(|| client))
+    if pools.len() >= POOL_LIMIT {
+        pools.remove(0);
+    }
+    pools.push(Pool {
+        runtime,
+        near,
+        client: client.clone(),
+    });
+    Ok(client)
+}
+
+/// A process has one or two runtimes; the oldest of more are likely gone.
+const POOL_LIMIT: usize = 16;
+
+struct Pool {
+    runtime: runtime::Id,
+    near: bool,
+    client: Client,
 }
 
 /// Waits no longer than `limit` for `work`; `what` names it in the error.

@@ -1,1 +1,1 @@
-//! skeleton
+//! The tests are in `tests/`.

@@ -1,3 +1,14 @@
 //! What tests of several crates share.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails"
+)]
 
 pub mod model_server;
+mod server;
+mod socket;
+
+pub use server::{TestServer, answer};
+pub use socket::{Received, Socket};

@@ -3,6 +3,7 @@ use std::{
     path::PathBuf,
 };
 
+use agent_runtime::RuntimeConfig;
 use core_model::LlmSettings;
 use regex::Regex;
 use serde::{Deserialize, Deserializer, Serialize, de};
@@ -93,12 +94,13 @@ impl LogFormat {
     }
 }
 
-const fn count(n: usize) -> NonZeroUsize {
-    NonZeroUsize::MIN.saturating_add(n - 1)
+fn count(n: usize) -> NonZeroUsize {
+    NonZeroUsize::MIN.saturating_add(n.saturating_sub(1))
 }
 
 impl Default for Settings {
     fn default() -> Self {
+        let limits = http_api::Limits::default();
         Self {
             host: "0.0.0.0".to_owned(),
             port: 8000,
@@ -115,16 +117,16 @@ impl Default for Settings {
                 model: BUILT_IN_MODEL.to_owned(),
                 ..LlmSettings::default()
             },
-            max_concurrent_runs: count(10),
-            mailbox_size: count(256),
-            idle_ttl_seconds: NonZeroU64::MIN.saturating_add(20 * 60 - 1),
+            max_concurrent_runs: count(RuntimeConfig::MAX_CONCURRENT_RUNS),
+            mailbox_size: count(RuntimeConfig::MAILBOX),
+            idle_ttl_seconds: NonZeroU64::MIN.saturating_add(RuntimeConfig::IDLE_TTL.as_secs() - 1),
             durability: Durability::default(),
             log_format: LogFormat::default(),
             log_level: "info".to_owned(),
             workers: count(2),
-            max_body_bytes: count(32 << 20),
-            max_frame_bytes: count(8 << 20),
-            max_sockets_per_conversation: count(1000),
+            max_body_bytes: count(limits.body_bytes),
+            max_frame_bytes: count(limits.frame_bytes),
+            max_sockets_per_conversation: count(limits.sockets_per_conversation),
         }
     }
 }

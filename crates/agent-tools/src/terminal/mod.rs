@@ -202,9 +202,9 @@ impl Terminal {
                     );
                     return Ok(Answer::refused(call.command, text));
                 }
-                let answer = self
-                    .wait(call, self.settings.input_soft_timeout, state, cancel)
-                    .await?;
+                let patience = self.settings.input_soft_timeout;
+                let patience = patience.min(self.settings.soft_timeout);
+                let answer = self.wait(call, patience, state, cancel).await?;
                 Ok(continued(answer, &running))
             }
             Status::Busy => {
@@ -293,11 +293,14 @@ impl Terminal {
         match status {
             Status::Done(prompt) => Answer::done(command, output, prompt),
             Status::Busy | Status::Closed => {
-                let how = match session.exit_status().await {
-                    Some(status) => status.to_string(),
-                    None => "for an unknown reason".into(),
+                let status = session.exit_status().await;
+                let how = status.map_or_else(|| "no status".to_owned(), |it| it.to_string());
+                let advice = if status.is_some_and(|it| it.code().is_some()) {
+                    " A top-level `exit` does that: use a subshell, `(exit 3)`, or a condition \
+                     instead."
+                } else {
+                    ""
                 };
-                state.end().await;
                 // an interactive bash says so when it exits
                 let output = output.strip_suffix("exit").unwrap_or(&output).trim_end();
                 let gap = if output.is_empty() { "" } else { "\n" };
@@ -308,8 +311,7 @@ impl Terminal {
                         format!(
                             "{output}{gap}The shell itself ended ({how}), with its variables, \
                              working directory and background jobs. The next command gets a new \
-                             shell. A top-level `exit` does that: use a subshell, `(exit 3)`, or \
-                             a condition instead."
+                             shell.{advice}"
                         ),
                     )
                 }

@@ -17,7 +17,7 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value};
 
 use crate::{
-    extract::{Body, ConversationPath, Dialect, EventPath, Query, RawBody, RequestBody, Server},
+    extract::{Body, ConversationPath, Dialect, EventPath, Query, RawBody, RequestBody, Server, SocketPayload},
     reply::{Made, Readiness, Reply, Upgraded, Verbatim},
 };
 
@@ -108,9 +108,16 @@ fn path_parameter(op: &mut DefaultOperationRaw, name: &str, uuid: bool, descript
 
 /// paperclip also wants each type's definitions, which are schemars' business here.
 macro_rules! modifier {
-    ($(<$($generic:ident $(: $bound:ident)?),*>)? $type:ty { $($body:tt)* }) => {
-        impl$(<$($generic $(: $bound)?),*>)? Apiv2Schema for $type {}
-        impl$(<$($generic $(: $bound)?),*>)? OperationModifier for $type {
+    (each $generic:ident: $type:ty { $($body:tt)* }) => {
+        impl<$generic> Apiv2Schema for $type {}
+        impl<$generic: JsonSchema> OperationModifier for $type {
+            fn update_definitions(_: &mut BTreeMap<String, DefaultSchemaRaw>) {}
+            $($body)*
+        }
+    };
+    ($type:ty { $($body:tt)* }) => {
+        impl Apiv2Schema for $type {}
+        impl OperationModifier for $type {
             fn update_definitions(_: &mut BTreeMap<String, DefaultSchemaRaw>) {}
             $($body)*
         }
@@ -119,6 +126,7 @@ macro_rules! modifier {
 
 modifier!(Server { fn update_parameter(_: &mut DefaultOperationRaw) {} });
 modifier!(Dialect { fn update_parameter(_: &mut DefaultOperationRaw) {} });
+modifier!(SocketPayload { fn update_parameter(_: &mut DefaultOperationRaw) {} });
 modifier!(RawBody { fn update_parameter(_: &mut DefaultOperationRaw) {} });
 
 modifier!(ConversationPath {
@@ -134,7 +142,7 @@ modifier!(EventPath {
     }
 });
 
-modifier!(<T: JsonSchema> Query<T> {
+modifier!(each T: Query<T> {
     fn update_parameter(op: &mut DefaultOperationRaw) {
         let name = placeholder::<T>().name.unwrap_or_default();
         op.parameters.push(Either::Right(Parameter {
@@ -162,26 +170,26 @@ impl<T: JsonSchema + RequestBody> OperationModifier for Body<T> {
     fn update_definitions(_: &mut BTreeMap<String, DefaultSchemaRaw>) {}
 }
 
-modifier!(<T: JsonSchema> Reply<T> {
+modifier!(each T: Reply<T> {
     fn update_response(op: &mut DefaultOperationRaw) {
         answer::<T>(op, "200", "Done");
     }
 });
 
-modifier!(<T: JsonSchema> Verbatim<T> {
+modifier!(each T: Verbatim<T> {
     fn update_response(op: &mut DefaultOperationRaw) {
         answer::<T>(op, "200", "Done");
     }
 });
 
-modifier!(<T: JsonSchema> Made<T> {
+modifier!(each T: Made<T> {
     fn update_response(op: &mut DefaultOperationRaw) {
         answer::<T>(op, "201", "Made");
         answer::<T>(op, "200", "There already; nothing was changed");
     }
 });
 
-modifier!(<T: JsonSchema> Readiness<T> {
+modifier!(each T: Readiness<T> {
     fn update_response(op: &mut DefaultOperationRaw) {
         answer::<T>(op, "200", "Ready");
         answer::<T>(op, "503", "Not ready; `reason` says why");

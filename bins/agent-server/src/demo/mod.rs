@@ -1,0 +1,166 @@
+//! The command `demo`: the main job, shown. Starts the real server on a free loopback port, talks
+//! to it as any client would, over REST and WebSocket, and prints what happens.
+
+mod client;
+mod error;
+mod printer;
+mod screen;
+mod task;
+mod verdict;
+
+use std::{
+    fs::{self, File},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use core_model::ExecutionStatus;
+use tokio::time::{Instant, interval, timeout_at};
+use uuid::Uuid;
+
+use crate::{
+    cli::DemoArgs,
+    config::{self, Secret, Settings},
+    serve::agent_threads,
+    server::Server,
+    telemetry,
+};
+
+use client::Client;
+use error::DemoError;
+use screen::Screen;
+use task::Task;
+use verdict::Seen;
+
+/// A model that has said nothing for this long will not.
+const SILENCE: Duration = Duration::from_secs(600);
+const SPINNER_STEP: Duration = Duration::from_millis(100);
+
+/// Runs the demonstration. Gives 0 when the agent finished and everything it did is there.
+#[must_use]
+pub fn run(args: &DemoArgs) -> ExitCode {
+    let mut screen = Screen::on_stdout();
+    match demonstrate(args, &mut screen) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            screen.failure(&error.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn demonstrate(args: &DemoArgs, screen: &mut Screen) -> Result<(), DemoError> {
+    let variables = crate::environment();
+    let loaded = config::load(&config::Overrides::default(), &variables).map_err(DemoError::start)?;
+    let folder = match &args.keep {
+        Some(folder) => std::path::absolute(folder)?,
+        None => std::env::temp_dir().join(format!("agent-server-demo-{}", Uuid::new_v4().simple())),
+    };
+    let settings = settings_in(&folder, loaded.settings);
+    let task = Task::choose(args.task.as_deref(), &settings)?;
+    fs::create_dir_all(&settings.workspace_path)?;
+    let log_file = folder.join("server.log");
+    telemetry::to_file(File::create(&log_file)?, &settings.log_level).map_err(DemoError::Log)?;
+
+    let threads = agent_threads()?;
+    let outcome = threads.block_on(async {
+        let listener = TcpListener::bind((settings.host.as_str(), settings.port))?;
+        let server = Server::start(&settings, listener, false).await.map_err(DemoError::start)?;
+        screen.title(&format!(
+            "agent-server on http://{}; every step below goes through its REST and WebSocket API",
+            server.address()
+        ));
+        let outcome = tokio::select! {
+            outcome = converse(&server, &settings, &task, screen) => outcome,
+            _ = tokio::signal::ctrl_c() => Err(DemoError::Interrupted),
+        };
+        server.stop().await;
+        outcome
+    });
+    threads.shutdown_timeout(Duration::from_millis(300));
+    let shown = outcome.and_then(|seen| {
+        let log = seen.log(&settings);
+        verdict::show_files(&settings.workspace_path, screen)?;
+        screen.note(&format!("log of events   {}", log.display()));
+        screen.note(&format!("server's log    {}", log_file.display()));
+        seen.judge(&settings, &task)
+    });
+    if shown.is_ok() {
+        screen.success("the agent finished its task");
+    }
+    show_place(args, &folder, screen);
+    shown
+}
+
+/// The user's configuration, on a free port of this machine and in a workspace of its own. A key
+/// keeps other users of the machine out.
+fn settings_in(folder: &Path, base: Settings) -> Settings {
+    Settings {
+        host: "127.0.0.1".to_owned(),
+        port: 0,
+        session_api_key: Some(Secret::from(Uuid::new_v4().to_string())),
+        session_api_keys: Vec::new(),
+        conversations_path: folder.join("conversations"),
+        workspace_path: folder.join("project"),
+        bash_events_dir: folder.join("bash_events"),
+        webhooks: Vec::new(),
+        ..base
+    }
+}
+
+/// Creates a conversation, listens, sends the task, and prints until the run is over.
+async fn converse(
+    server: &Server,
+    settings: &Settings,
+    task: &Task,
+    screen: &mut Screen,
+) -> Result<Seen, DemoError> {
+    let key = settings.keys().next().unwrap_or_default();
+    let client = Client::new(server.address(), key)?;
+    let id = client.create(&settings.workspace_path).await?;
+    screen.note(&format!("POST /conversations                → {id}"));
+    let mut socket = client.listen(&id).await?;
+    screen.note("WebSocket …/events/socket          → open");
+    client.send(&id, task.text()).await?;
+    screen.note("POST /conversations/{id}/events    → sent the task");
+
+    let mut seen = Seen::new(id);
+    let mut spinner = interval(SPINNER_STEP);
+    let mut deadline = Instant::now() + SILENCE;
+    loop {
+        let event = tokio::select! {
+            event = timeout_at(deadline, socket.next()) => event.map_err(|_| DemoError::Silence)??,
+            _ = spinner.tick() => {
+                screen.spin();
+                continue;
+            }
+        };
+        deadline = Instant::now() + SILENCE;
+        screen.event(&event);
+        match seen.take(&event) {
+            None | Some(ExecutionStatus::Idle | ExecutionStatus::Running) => {}
+            Some(
+                ExecutionStatus::Paused
+                | ExecutionStatus::WaitingForConfirmation
+                | ExecutionStatus::Finished
+                | ExecutionStatus::Error
+                | ExecutionStatus::Stuck
+                | ExecutionStatus::Deleting,
+            ) => break,
+        }
+    }
+    seen.missed = client.missing(&seen).await?;
+    Ok(seen)
+}
+
+fn show_place(args: &DemoArgs, folder: &PathBuf, screen: &mut Screen) {
+    if folder.exists() {
+        let hint = match args.keep {
+            Some(_) => "",
+            None => " (temporary; --keep DIR chooses the folder)",
+        };
+        screen.note(&format!("all of it       {}{hint}", folder.display()));
+    }
+}

@@ -1,0 +1,168 @@
+//! Conversations: start, find, steer, remove.
+
+use agent_runtime::RuntimeError;
+use core_model::{ConversationInfo, info::RuntimeInfo};
+use paperclip::actix::api_v2_operation;
+
+use crate::{
+    error::Failure,
+    extract::{Body, ConversationPath, Dialect, Query, Server},
+    query::{
+        ConversationBatchParams, ConversationCountParams, ConversationSearchParams, ShowParams,
+    },
+    reply::{Made, Reply},
+    wire::{self, ConversationPageBody, FinalResponse, StartConversation, Success},
+};
+
+/// Start a conversation
+///
+/// With `initial_message` it starts to run at once. An id that exists already makes this a plain
+/// read: the answer is 200, and the rest of the body is ignored.
+#[api_v2_operation(tags("Conversations"), operation_id = "create_conversation")]
+pub(crate) async fn create(
+    server: Server,
+    dialect: Dialect,
+    show: Query<ShowParams>,
+    body: Body<StartConversation>,
+) -> Result<Made<ConversationInfo>, Failure> {
+    let new = body.0.into_new(dialect)?;
+    let runtime = &server.0.runtime;
+    if let Some(parent) = new.parent_conversation_id {
+        match runtime.info(parent).await {
+            Ok(_) => {}
+            Err(RuntimeError::NotFound(_)) => {
+                let why = format!("Parent conversation {parent} not found");
+                return Err(Failure::Unprocessable(why));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let created = runtime.create(new).await?;
+    let mut info = wire::trimmed(created.info, show.0.include_skills);
+    info.runtime_info = None;
+    Ok(Made { value: info, existed: created.existed })
+}
+
+/// Search conversations
+///
+/// A page of conversations, the newest first unless told otherwise. `next_page_id` leads on.
+#[api_v2_operation(tags("Conversations"), operation_id = "search_conversations")]
+pub(crate) async fn search(
+    server: Server,
+    query: Query<ConversationSearchParams>,
+) -> Result<Reply<ConversationPageBody>, Failure> {
+    let include_skills = query.0.include_skills;
+    let page = server.0.runtime.search(&query.0.into()).await?;
+    Ok(Reply(ConversationPageBody {
+        items: page.items.into_iter().map(|info| shown(info, include_skills)).collect(),
+        next_page_id: page.next_page_id,
+    }))
+}
+
+/// Count conversations
+///
+/// How many there are, as a bare number.
+#[api_v2_operation(tags("Conversations"), operation_id = "count_conversations")]
+pub(crate) async fn count(
+    server: Server,
+    query: Query<ConversationCountParams>,
+) -> Result<Reply<u64>, Failure> {
+    Ok(Reply(server.0.runtime.count(query.0.status)))
+}
+
+/// Get several conversations
+///
+/// In the order asked for, with null in the place of those that do not exist.
+#[api_v2_operation(tags("Conversations"), operation_id = "batch_get_conversations")]
+pub(crate) async fn batch(
+    server: Server,
+    query: Query<ConversationBatchParams>,
+) -> Result<Reply<Vec<Option<ConversationInfo>>>, Failure> {
+    let mut found = Vec::with_capacity(query.0.ids.len());
+    for id in &query.0.ids {
+        found.push(match server.0.runtime.info(*id).await {
+            Ok(info) => Some(shown(info, query.0.include_skills)),
+            Err(RuntimeError::NotFound(_)) => None,
+            Err(error) => return Err(error.into()),
+        });
+    }
+    Ok(Reply(found))
+}
+
+/// Get a conversation
+///
+/// Its settings, with secrets left out, and how it stands now.
+#[api_v2_operation(tags("Conversations"), operation_id = "get_conversation")]
+pub(crate) async fn get(
+    server: Server,
+    path: ConversationPath,
+    show: Query<ShowParams>,
+) -> Result<Reply<ConversationInfo>, Failure> {
+    let info = server.0.runtime.info(path.0).await?;
+    Ok(Reply(shown(info, show.0.include_skills)))
+}
+
+/// Delete a conversation
+///
+/// Ends its run, closes its sockets with 4004 and removes its log. The agent's workspace stays.
+#[api_v2_operation(tags("Conversations"), operation_id = "delete_conversation")]
+pub(crate) async fn delete(
+    server: Server,
+    path: ConversationPath,
+) -> Result<Reply<Success>, Failure> {
+    server.0.runtime.delete(path.0).await?;
+    Ok(Reply(Success::new()))
+}
+
+/// Run the agent
+///
+/// Answers once the run has begun, and does not wait for its end. Where actions wait for consent,
+/// this gives it.
+#[api_v2_operation(tags("Conversations"), operation_id = "run_conversation")]
+pub(crate) async fn run(server: Server, path: ConversationPath) -> Result<Reply<Success>, Failure> {
+    server.0.runtime.open(path.0).await?.run().await?;
+    Ok(Reply(Success::new()))
+}
+
+/// Pause the agent
+///
+/// The run ends before its next step.
+#[api_v2_operation(tags("Conversations"), operation_id = "pause_conversation")]
+pub(crate) async fn pause(
+    server: Server,
+    path: ConversationPath,
+) -> Result<Reply<Success>, Failure> {
+    server.0.runtime.open(path.0).await?.pause().await?;
+    Ok(Reply(Success::new()))
+}
+
+/// Interrupt the agent
+///
+/// The run ends now: the model's reply is dropped, a running command is killed.
+#[api_v2_operation(tags("Conversations"), operation_id = "interrupt_conversation")]
+pub(crate) async fn interrupt(
+    server: Server,
+    path: ConversationPath,
+) -> Result<Reply<Success>, Failure> {
+    server.0.runtime.open(path.0).await?.interrupt().await?;
+    Ok(Reply(Success::new()))
+}
+
+/// Get the agent's last words
+///
+/// What the agent said when it finished, or the last text it wrote; empty before that.
+#[api_v2_operation(tags("Conversations"), operation_id = "agent_final_response")]
+pub(crate) async fn final_response(
+    server: Server,
+    path: ConversationPath,
+) -> Result<Reply<FinalResponse>, Failure> {
+    let response = server.0.runtime.open(path.0).await?.final_response().await?;
+    Ok(Reply(FinalResponse { response }))
+}
+
+/// As clients expect a conversation that they read, rather than make.
+fn shown(info: ConversationInfo, include_skills: bool) -> ConversationInfo {
+    let mut info = wire::trimmed(info, include_skills);
+    info.runtime_info = Some(RuntimeInfo::available());
+    info
+}

@@ -1,0 +1,116 @@
+use std::time::Duration;
+
+use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, Session};
+use agent_runtime::RuntimeError;
+
+/// How long a client may take to read why its socket closes.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Why a socket ends.
+#[derive(Debug)]
+pub(super) enum Goodbye {
+    /// The client closed it.
+    Peer(Option<CloseReason>),
+    /// The connection is no more.
+    Gone,
+    Unauthenticated,
+    NotFound,
+    Deleted,
+    /// `after_event_id` names no logged event.
+    UnknownStart,
+    Stopping,
+    /// As many sockets as may be are open on the conversation.
+    Crowded,
+    TooLarge,
+    Binary,
+    NotText,
+    Protocol,
+    /// No sign of life.
+    Silent,
+    /// The client does not read what it is sent.
+    Slow,
+    Failed,
+}
+
+impl From<RuntimeError> for Goodbye {
+    fn from(error: RuntimeError) -> Self {
+        match error {
+            RuntimeError::NotFound(_) => Self::NotFound,
+            RuntimeError::UnknownEvent(_) => Self::UnknownStart,
+            RuntimeError::Stopping => Self::Stopping,
+            RuntimeError::Busy => Self::Crowded,
+            RuntimeError::AlreadyRunning
+            | RuntimeError::RunLimit { .. }
+            | RuntimeError::Invalid(_)
+            | RuntimeError::Store(_)
+            | RuntimeError::Internal(_) => {
+                tracing::error!(%error, "a conversation cannot be followed");
+                Self::Failed
+            }
+        }
+    }
+}
+
+impl Goodbye {
+    /// The close code, for the log as well.
+    pub(super) fn code(&self) -> u16 {
+        self.words().0
+    }
+
+    fn words(&self) -> (u16, &'static str) {
+        match self {
+            Self::Peer(Some(reason)) => (reason.code.into(), ""),
+            Self::Peer(None) => (1005, ""),
+            Self::Gone => (1006, ""),
+            Self::Unauthenticated => (4001, "Authentication failed"),
+            Self::NotFound => (4004, "Conversation not found"),
+            Self::Deleted => (4004, "Conversation deleted"),
+            Self::UnknownStart => (4400, "after_event_id is no logged event of this conversation"),
+            Self::Stopping => (1001, "The server is stopping"),
+            Self::Crowded => (1013, "Too many sockets on this conversation; try again later"),
+            Self::TooLarge => (1009, "The frame is too large"),
+            Self::Binary => (1003, "Only text frames are understood"),
+            Self::NotText => (1007, "The frame is not well formed"),
+            Self::Protocol => (1002, "Not a WebSocket frame"),
+            Self::Silent => (1011, "No sign of life"),
+            Self::Slow => (1011, "Frames are not read"),
+            Self::Failed => (1011, "The conversation cannot be read"),
+        }
+    }
+
+    fn reason(self) -> Option<CloseReason> {
+        match self {
+            Self::Peer(reason) => reason,
+            Self::Gone => None,
+            other => {
+                let (code, text) = other.words();
+                Some(CloseReason { code: CloseCode::from(code), description: Some(text.to_owned()) })
+            }
+        }
+    }
+}
+
+/// Says why, then reads on for a while: a connection that is closed with data unread is reset, and
+/// the client might never see the reason.
+pub(super) async fn close(
+    session: Session,
+    mut inbound: AggregatedMessageStream,
+    goodbye: Goodbye,
+) {
+    if matches!(goodbye, Goodbye::Gone) {
+        return;
+    }
+    let answers = matches!(goodbye, Goodbye::Peer(_));
+    let said = tokio::time::timeout(GRACE, session.close(goodbye.reason())).await;
+    if answers || !matches!(said, Ok(Ok(()))) {
+        return;
+    }
+    let last_words = async {
+        while let Some(Ok(message)) = inbound.recv().await {
+            if matches!(message, AggregatedMessage::Close(_)) {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(GRACE, last_words).await.ok();
+}

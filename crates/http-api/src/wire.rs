@@ -1,0 +1,320 @@
+//! What goes over the wire: bodies of requests, turned into what the runtime takes, and bodies of
+//! answers.
+
+mod start;
+
+use core_model::{Content, ConversationInfo, Event};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::{extract::RequestBody, validation::{self, Problem}};
+
+pub(crate) use start::StartConversation;
+
+/// A message to the agent: `{"role": "user", "content": [{"type": "text", "text": "Hi"}]}`, or the
+/// short form `{"type": "message", "content": "Hi"}`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(extend("examples" = [
+    {"role": "user", "content": [{"type": "text", "text": "List the files here."}], "run": true},
+    {"type": "message", "content": "Hello, agent!"}
+]))]
+pub(crate) struct SendMessage {
+    /// `user`: nobody else's words are taken.
+    #[schemars(with = "Option<UserRole>")]
+    role: Option<String>,
+    /// `message`, in the short form.
+    #[serde(rename = "type")]
+    #[schemars(with = "Option<MessageTag>")]
+    tag: Option<String>,
+    /// A list of parts, or one text.
+    #[schemars(with = "Option<TextOrParts>")]
+    content: Option<Value>,
+    /// Whether to start a run. Left out, it is true below `/conversations` and over a socket, false
+    /// below `/api/conversations`.
+    pub(crate) run: Option<bool>,
+}
+
+impl RequestBody for SendMessage {}
+
+/// The constant `"user"`.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+#[expect(dead_code, reason = "names the choice in the OpenAPI document")]
+enum UserRole {
+    User,
+}
+
+/// The constant `"message"`.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+#[expect(dead_code, reason = "names the choice in the OpenAPI document")]
+enum MessageTag {
+    Message,
+}
+
+/// One text, or a list of parts.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "names the choices in the OpenAPI document")]
+enum TextOrParts {
+    Text(String),
+    Parts(Vec<Content>),
+}
+
+impl SendMessage {
+    /// Whether it says at all that it is a message; a socket takes other frames too.
+    pub(crate) fn is_named(&self) -> bool {
+        self.role.is_some() || self.tag.is_some()
+    }
+
+    /// A known role other than the user's.
+    pub(crate) fn is_anothers(&self) -> bool {
+        matches!(self.role.as_deref(), Some("system" | "assistant" | "tool"))
+    }
+
+    /// What is said; `at` is where the message stands in the request.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub(crate) fn content(&self, at: &[&str]) -> Result<Vec<Content>, Vec<Problem>> {
+        let mut problems = Vec::new();
+        if let Some(role) = self.role.as_deref().filter(|role| *role != "user") {
+            problems.push(Problem::choice(&[at, &["role"]].concat(), &["user"]).input(role));
+        }
+        if let Some(tag) = self.tag.as_deref().filter(|tag| *tag != "message") {
+            problems.push(Problem::choice(&[at, &["type"]].concat(), &["message"]).input(tag));
+        }
+        let content = match &self.content {
+            None | Some(Value::Null) => Ok(Vec::new()),
+            Some(given) => content(given, &[at, &["content"]].concat()),
+        };
+        match content {
+            Ok(content) if problems.is_empty() => Ok(content),
+            Ok(_) => Err(problems),
+            Err(more) => {
+                problems.extend(more);
+                Err(problems)
+            }
+        }
+    }
+}
+
+/// Reads content given as a list of parts or as one text. A part that does not say its type is what
+/// it looks like.
+fn content(given: &Value, at: &[&str]) -> Result<Vec<Content>, Vec<Problem>> {
+    match given {
+        Value::String(text) => Ok(vec![Content::text(text)]),
+        Value::Array(parts) => {
+            let mut parts = parts.clone();
+            for part in parts.iter_mut().filter_map(Value::as_object_mut) {
+                let looks = [("text", "text"), ("image_urls", "image")];
+                if let Some((_, tag)) = looks.iter().find(|(field, _)| part.contains_key(*field)) {
+                    part.entry("type").or_insert_with(|| json!(tag));
+                }
+            }
+            validation::typed(&Value::Array(parts), at)
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
+            Err(vec![Problem::new("list_type", at, "Input should be a valid list or string")])
+        }
+    }
+}
+
+/// An answer to a request for consent.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(extend("examples" = [{"accept": false, "reason": "Not in this folder."}]))]
+pub(crate) struct ConfirmationResponse {
+    /// Whether the waiting actions may be carried out.
+    pub(crate) accept: bool,
+    /// What the agent is told when they may not.
+    #[serde(default = "rejected")]
+    pub(crate) reason: String,
+}
+
+impl RequestBody for ConfirmationResponse {}
+
+fn rejected() -> String {
+    "User rejected the action.".to_owned()
+}
+
+/// `{"success": true}`.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Success {
+    success: bool,
+}
+
+impl Success {
+    pub(crate) fn new() -> Self {
+        Self { success: true }
+    }
+}
+
+/// What the agent said last.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct FinalResponse {
+    pub(crate) response: String,
+}
+
+/// One page of conversations.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct ConversationPageBody {
+    pub(crate) items: Vec<ConversationInfo>,
+    /// Pass it as `page_id` for the next page; null on the last.
+    pub(crate) next_page_id: Option<String>,
+}
+
+/// One page of events.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "describes pages, which are put together from bytes")]
+pub(crate) struct EventPageBody {
+    items: Vec<Event>,
+    /// Pass it as `page_id` for the next page; null on the last.
+    next_page_id: Option<String>,
+}
+
+/// A page of events, or, when certain events were asked for, those.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "describes answers, which are put together from bytes")]
+pub(crate) enum EventListBody {
+    Page(EventPageBody),
+    Batch(Vec<Option<Event>>),
+}
+
+/// Leaves out what only those want who asked for it.
+pub(crate) fn trimmed(mut info: ConversationInfo, include_skills: bool) -> ConversationInfo {
+    if !include_skills
+        && let Some(skills) = info.agent.pointer_mut("/agent_context/skills")
+    {
+        *skills = json!([]);
+    }
+    info
+}
+
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct HealthStatus {
+    pub(crate) status: &'static str,
+}
+
+/// Whether the server is ready.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Ready {
+    /// `ready` or `not ready`.
+    pub(crate) status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+}
+
+/// What this server is. `version` and its like are those of the protocol, which clients compare.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct ServerInfo {
+    /// Seconds since the start.
+    pub(crate) uptime: f64,
+    /// Seconds since a client last asked for something to be done.
+    pub(crate) idle_time: f64,
+    pub(crate) title: &'static str,
+    pub(crate) version: &'static str,
+    pub(crate) sdk_version: &'static str,
+    pub(crate) tools_version: &'static str,
+    pub(crate) workspace_version: &'static str,
+    /// The name of this implementation.
+    pub(crate) server: &'static str,
+    /// The version of this implementation.
+    pub(crate) server_version: &'static str,
+    pub(crate) build_git_sha: &'static str,
+    pub(crate) build_git_ref: &'static str,
+    pub(crate) usable_tools: Vec<&'static str>,
+    pub(crate) runtime_idle_timeout_seconds: Option<f64>,
+    pub(crate) conversation_runtime: &'static str,
+    pub(crate) available_conversation_runtimes: Vec<&'static str>,
+    pub(crate) capabilities: Vec<&'static str>,
+    /// Where the interactive documentation is.
+    pub(crate) docs: String,
+    pub(crate) redoc: String,
+}
+
+/// Why a request was refused, in words. The header `x-error-code` has a code that does not change.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "describes the bodies of errors")]
+pub(crate) struct ErrorBody {
+    detail: String,
+    /// Names a fault of the server in its log.
+    error_id: Option<String>,
+}
+
+/// All that is wrong with a request.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "describes the bodies of errors")]
+pub(crate) struct ValidationErrorBody {
+    detail: Vec<ValidationError>,
+}
+
+/// One thing that is wrong with a request.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "describes the bodies of errors")]
+struct ValidationError {
+    /// `missing`, `enum`, `uuid_parsing`, …
+    #[schemars(rename = "type")]
+    kind: String,
+    /// Where: `body`, `query` or `path`, then names and positions from there on.
+    loc: Vec<NameOrPosition>,
+    /// What is wrong, for people.
+    msg: String,
+    /// What was given, left out where it may be a secret.
+    input: Option<Value>,
+    /// The figures in `msg`.
+    ctx: Option<Map<String, Value>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "describes the bodies of errors")]
+enum NameOrPosition {
+    Name(String),
+    Position(u64),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(body: Value) -> Result<Vec<Content>, Value> {
+        let message: SendMessage = validation::typed(&body, &["body"]).map_err(|p| json!(p))?;
+        message.content(&["body"]).map_err(|problems| json!(problems))
+    }
+
+    #[test]
+    fn a_message_has_a_long_and_a_short_form() {
+        for body in [
+            json!({"role": "user", "content": [{"type": "text", "text": "hi"}], "sender": "x"}),
+            json!({"content": [{"text": "hi"}]}),
+            json!({"type": "message", "content": "hi"}),
+            json!({"content": "hi", "extra_top": 1}),
+        ] {
+            assert_eq!(message(body.clone()), Ok(vec![Content::text("hi")]), "{body}");
+        }
+        assert_eq!(message(json!({})), Ok(vec![]));
+        let image = json!({"content": [{"type": "image", "image_urls": ["data:x"]}]});
+        let part = Content::Image { cache_prompt: false, image_urls: vec!["data:x".into()] };
+        assert_eq!(message(image), Ok(vec![part]));
+    }
+
+    #[test]
+    fn only_the_user_speaks() {
+        let problems = message(json!({"role": "assistant", "content": []})).unwrap_err();
+        assert_eq!(problems[0]["loc"], json!(["body", "role"]));
+        assert_eq!(problems[0]["msg"], "Input should be 'user'");
+    }
+
+    #[test]
+    fn wrong_content_is_located() {
+        let loc = |body| message(body).unwrap_err()[0]["loc"].clone();
+        assert_eq!(loc(json!({"content": 1})), json!(["body", "content"]));
+        assert_eq!(loc(json!({"content": [{"type": "audio"}]})), json!(["body", "content", 0, "type"]));
+        assert_eq!(loc(json!({"content": ["hi"]})), json!(["body", "content", 0]));
+        assert_eq!(loc(json!([])), json!(["body"]));
+        assert_eq!(loc(json!({"run": "maybe"})), json!(["body", "run"]));
+    }
+}

@@ -1,0 +1,192 @@
+use reqwest::{Body, Method};
+use serde_json::{Value, json};
+use test_support::{Received, Socket, TestServer, answer};
+use tokio_tungstenite::tungstenite::Message;
+
+const NOBODY: &str = "00000000-0000-0000-0000-000000000001";
+
+fn first_error(body: &Value) -> (&str, &Value) {
+    (body["detail"][0]["type"].as_str().unwrap(), &body["detail"][0]["loc"])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn malformed_and_mistyped_bodies_are_422_and_say_where() {
+    let server = TestServer::start().await;
+    let post = async |path: &str, body: &str| {
+        let request = server.request(Method::POST, path).header("content-type", "application/json");
+        answer(request.body(body.to_owned()).send().await.unwrap()).await
+    };
+    let (status, body) = post("/conversations", "{bad").await;
+    assert_eq!((status, first_error(&body).0), (422, "json_invalid"));
+    for (body, place) in [
+        (json!({"max_iterations": 0}), json!(["body", "max_iterations"])),
+        (json!({"max_iterations": "many"}), json!(["body", "max_iterations"])),
+        (json!({"agent": {"kind": "Nope"}}), json!(["body", "agent"])),
+        (json!({"agent": {"llm": {"num_retries": -1}}}), json!(["body", "agent", "llm", "num_retries"])),
+        (json!({"conversation_id": "xyz"}), json!(["body", "conversation_id"])),
+        (json!({"tags": {"Bad": "x"}}), json!(["body", "tags"])),
+        (json!({"workspace": {"kind": "RemoteWorkspace", "working_dir": "/x", "host": "h"}}),
+         json!(["body", "workspace"])),
+        (json!({"confirmation_policy": {"kind": "Perhaps"}}), json!(["body", "confirmation_policy"])),
+        (json!([]), json!(["body"])),
+    ] {
+        let (status, answer) = post("/conversations", &body.to_string()).await;
+        assert_eq!(status, 422, "{body} gave {answer}");
+        let place_start = place.as_array().unwrap();
+        let found = first_error(&answer).1.as_array().unwrap();
+        assert_eq!(&found[..place_start.len()], &place_start[..], "{body} gave {answer}");
+    }
+    let secret = json!({"agent": {"llm": {"api_key": "sk-secret", "num_retries": "x"}}});
+    let (status, answer) = post("/conversations", &secret.to_string()).await;
+    assert_eq!(status, 422);
+    assert!(!answer.to_string().contains("sk-secret"));
+
+    for body in [json!({}), json!({"workspace": {"working_dir": "/tmp"}})] {
+        let (status, answer) = post("/api/conversations", &body.to_string()).await;
+        assert_eq!(status, 422, "the other dialect requires both: {answer}");
+    }
+    let (_, page) = server.get("/conversations/search").await;
+    assert_eq!(page["items"], json!([]), "nothing was made");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_and_impossible_ids_are_404_and_422() {
+    let server = TestServer::start().await;
+    let not_found = (404, json!({"detail": "Not Found"}));
+    assert_eq!(server.get(&format!("/conversations/{NOBODY}")).await, not_found);
+    assert_eq!(server.delete(&format!("/conversations/{NOBODY}")).await, not_found);
+    for action in ["run", "pause", "interrupt"] {
+        let path = format!("/conversations/{NOBODY}/{action}");
+        assert_eq!(server.post(&path, &json!({})).await, not_found, "{action}");
+    }
+    let named = json!({"detail": format!("Conversation not found: {NOBODY}")});
+    for path in ["events", "events/search", "events/count", "events/x"] {
+        let path = format!("/conversations/{NOBODY}/{path}");
+        assert_eq!(server.get(&path).await, (404, named.clone()), "{path}");
+    }
+    for path in ["/conversations/xyz", "/conversations/xyz/events/search"] {
+        let (status, body) = server.get(path).await;
+        assert_eq!((status, first_error(&body).0), (422, "uuid_parsing"));
+        assert_eq!(first_error(&body).1, &json!(["path", "conversation_id"]));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_parameters_are_422() {
+    let server = TestServer::start().await;
+    let (_, made) = server.post("/conversations", &json!({})).await;
+    let events = format!("/conversations/{}/events/search", made["id"].as_str().unwrap());
+    for (path, kind) in [
+        (format!("{events}?limit=0"), "greater_than"),
+        (format!("{events}?limit=101"), "less_than_equal"),
+        (format!("{events}?limit=x"), "int_parsing"),
+        (format!("{events}?sort_order=X"), "enum"),
+        (format!("{events}?timestamp__gte=bad"), "datetime_from_date_parsing"),
+        ("/conversations/search?limit=0".to_owned(), "greater_than"),
+        ("/conversations/search?status=bogus".to_owned(), "enum"),
+        ("/conversations/search?sort_order=X".to_owned(), "enum"),
+    ] {
+        let (status, body) = server.get(&path).await;
+        assert_eq!((status, first_error(&body).0), (422, kind), "{path}: {body}");
+    }
+    let wrong_method = server.request(Method::PUT, "/conversations").send().await.unwrap();
+    assert_eq!(wrong_method.status(), 405);
+    assert!(wrong_method.headers().contains_key("allow"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_of_other_roles_and_shapes_are_422() {
+    let server = TestServer::start().await;
+    let (_, made) = server.post("/conversations", &json!({})).await;
+    let path = format!("/conversations/{}/events", made["id"].as_str().unwrap());
+    for body in [
+        json!({"role": "assistant", "content": []}),
+        json!({"role": "nobody", "content": []}),
+        json!({"role": "user", "content": [{"type": "video"}]}),
+        json!({"role": "user", "content": 7}),
+        json!({"type": "message"}),
+        json!({"type": "dance", "content": "x"}),
+        json!("text"),
+    ] {
+        let (status, answer) = server.post(&path, &body).await;
+        assert_eq!(status, 422, "{body} gave {answer}");
+    }
+    assert_eq!(server.events(made["id"].as_str().unwrap()).await.len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_huge_body_is_413_and_the_server_lives() {
+    let server = TestServer::start().await;
+    // Sent in pieces, so that no length announces it.
+    let piece = bytes_of(1 << 20);
+    let pieces = futures_util::stream::iter((0..100).map(move |_| Ok::<_, std::io::Error>(piece.clone())));
+    let request = server.request(Method::POST, "/conversations").body(Body::wrap_stream(pieces));
+    // The server may answer and close while we still send: either is fine, a 5xx or a hang is not.
+    if let Ok(response) = request.send().await {
+        assert_eq!(response.status(), 413);
+    }
+    let announced = server.request(Method::POST, "/conversations").body(vec![b' '; 100 << 20]);
+    if let Ok(response) = announced.send().await {
+        assert_eq!(response.status(), 413);
+    }
+    assert_eq!(server.get("/health").await.0, 200);
+}
+
+fn bytes_of(len: usize) -> Vec<u8> {
+    vec![b' '; len]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn frames_that_are_wrong_are_answered_and_those_too_big_or_binary_close() {
+    let server = TestServer::start().await;
+    let (_, made) = server.post("/conversations", &json!({})).await;
+    let id = made["id"].as_str().unwrap();
+    let mut socket = server.follow(id).await;
+    socket.json().await;
+    for (frame, code) in [
+        (json!({"foo": 1}).to_string(), "ValidationError"),
+        ("[1]".to_owned(), "ValidationError"),
+        ("not json".to_owned(), "JSONDecodeError"),
+        (json!({"role": "assistant", "content": []}).to_string(), "AssertionError"),
+    ] {
+        socket.send_text(&frame).await;
+        let error = socket.json().await;
+        assert_eq!((&error["kind"], &error["code"]), (&json!("ServerErrorEvent"), &json!(code)));
+    }
+    assert_eq!(server.events(id).await.len(), 0);
+    socket.send(&json!({"type": "message", "content": "still here"})).await;
+    socket.until_snapshot("finished").await;
+
+    let mut binary = server.follow(id).await;
+    binary.json().await;
+    binary.send_raw(Message::binary(vec![1, 2, 3])).await.unwrap();
+    assert_eq!(binary.close_code().await, 1003);
+
+    let mut big = server.follow(id).await;
+    big.json().await;
+    // The server may close while we still send.
+    big.send_raw(Message::text("x".repeat(64 << 20))).await.ok();
+    let code = big.close_code().await;
+    assert!(matches!(code, 1009 | 1006), "{code}");
+    assert_eq!(server.get("/health").await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sockets_on_nothing_close_with_a_reason() {
+    let server = TestServer::start().await;
+    for path in [
+        format!("/conversations/{NOBODY}/events/socket"),
+        format!("/sockets/events/{NOBODY}"),
+    ] {
+        let mut socket = Socket::connect(&server.socket_url(&path), &[]).await;
+        assert!(matches!(socket.receive().await, Received::Closed(4004, _)), "{path}");
+    }
+    let bad = server.socket_url("/sockets/events/xyz");
+    assert!(Socket::try_connect(&bad, &[]).await.is_err());
+    let (_, made) = server.post("/conversations", &json!({})).await;
+    let id = made["id"].as_str().unwrap();
+    let bogus = server.socket_url(&format!("/sockets/events/{id}?resend_mode=bogus"));
+    assert!(Socket::try_connect(&bogus, &[]).await.is_err());
+    let mut lost = server.follow_with(id, "?after_event_id=nope").await;
+    assert_eq!(lost.close_code().await, 4400);
+}

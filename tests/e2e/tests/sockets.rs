@@ -1,0 +1,168 @@
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use test_support::{Socket, TestServer};
+
+fn logged(frames: &[Value]) -> Vec<Value> {
+    let transient = |frame: &&Value| {
+        frame["key"] != "full_state" && frame["kind"] != "StreamingDeltaEvent"
+    };
+    frames.iter().filter(transient).cloned().collect()
+}
+
+async fn finished(server: &TestServer) -> String {
+    let id = server.create_running("$ echo alpha\n$ echo beta").await;
+    server.wait_for(&id, "finished").await;
+    id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_first_then_every_event_as_the_log_has_it() {
+    let server = TestServer::start().await;
+    for path in ["/conversations/{}/events/socket", "/sockets/events/{}"] {
+        let (_, made) = server.post("/conversations", &json!({})).await;
+        let id = made["id"].as_str().unwrap();
+        let mut socket =
+            Socket::connect(&server.socket_url(&path.replace("{}", id)), &[]).await;
+        let snapshot = socket.json().await;
+        assert_eq!(snapshot["key"], "full_state");
+        assert_eq!(snapshot["value"]["execution_status"], "idle");
+        assert_eq!(snapshot["value"]["id"], id);
+        assert_eq!(snapshot.get("parent_id"), None);
+
+        socket.send(&json!({"type": "message", "content": "$ echo over the socket"})).await;
+        let frames = socket.until_snapshot("finished").await;
+        assert_eq!(logged(&frames), server.events(id).await);
+        // Snapshots are not in the log.
+        assert!(server.events(id).await.iter().all(|event| event["key"] != "full_state"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_message_forms_are_taken_and_run() {
+    let server = TestServer::start().await;
+    let (_, made) = server.post("/conversations", &json!({})).await;
+    let mut socket = server.follow(made["id"].as_str().unwrap()).await;
+    for message in [
+        json!({"type": "message", "content": "Hello, agent!"}),
+        json!({"role": "user", "content": [{"type": "text", "text": "Hello again"}]}),
+    ] {
+        socket.json().await;
+        socket.send(&message).await;
+        let frames = socket.until_snapshot("finished").await;
+        assert!(frames.iter().any(|f| f["source"] == "agent" && f["kind"] == "MessageEvent"));
+        // The run came by message: its end is told once.
+        drop(std::mem::replace(&mut socket, server.follow(made["id"].as_str().unwrap()).await));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_clients_see_the_same() {
+    let server = TestServer::start().await;
+    let (_, made) = server.post("/conversations", &json!({})).await;
+    let id = made["id"].as_str().unwrap();
+    let (mut one, mut two) = (server.follow(id).await, server.follow(id).await);
+    one.json().await;
+    two.json().await;
+    one.send(&json!({"type": "message", "content": "$ echo hi"})).await;
+    let (seen_by_one, seen_by_two) =
+        tokio::join!(one.until_snapshot("finished"), two.until_snapshot("finished"));
+    assert_eq!(seen_by_one, seen_by_two);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn resends_start_where_they_are_asked_to() {
+    let server = TestServer::start().await;
+    let id = finished(&server).await;
+    let all = server.events(&id).await;
+    let middle = all.len() / 2;
+    let (time, cursor) = (all[middle]["timestamp"].as_str().unwrap(), all[middle]["id"].as_str().unwrap());
+    for (query, expected) in [
+        ("?resend_mode=all".to_owned(), &all[..]),
+        ("?resend_all=true".to_owned(), &all[..]),
+        // Inclusive, as the reference has it.
+        (format!("?resend_mode=since&after_timestamp={time}"), &all[middle..]),
+        (format!("?resend_mode=since&after_timestamp={time}Z"), &all[middle..]),
+        (format!("?after_event_id={cursor}"), &all[middle + 1..]),
+        ("?resend_mode=since".to_owned(), &[][..]),
+        (String::new(), &[][..]),
+    ] {
+        let mut socket = server.follow_with(&id, &query).await;
+        assert_eq!(socket.json().await["key"], "full_state", "{query}");
+        let mut seen = Vec::new();
+        while seen.len() < expected.len() {
+            seen.push(socket.json().await);
+        }
+        assert_eq!(seen, expected, "{query}");
+        assert!(socket.is_silent_for(Duration::from_millis(100)).await, "{query}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_neither_loses_nor_repeats_while_the_run_goes_on() {
+    let server = TestServer::start().await;
+    let steps: Vec<String> = (0..12).map(|n| format!("$ echo {n}")).collect();
+    let id = server.create_running(&steps.join("\n")).await;
+    let mut seen: Vec<Value> = Vec::new();
+    let mut query = "?resend_mode=all".to_owned();
+    loop {
+        // Drops the connection after a few frames and comes back with the last id it saw.
+        let mut socket = server.follow_with(&id, &query).await;
+        let mut budget = 5;
+        let done = loop {
+            let frame = socket.json().await;
+            if frame["key"] == "full_state" {
+                continue;
+            }
+            let last = frame["key"] == "execution_status" && frame["value"] == "finished";
+            seen.push(frame);
+            budget -= 1;
+            if last || budget == 0 {
+                break last;
+            }
+        };
+        if done {
+            break;
+        }
+        query = format!("?after_event_id={}", seen.last().unwrap()["id"].as_str().unwrap());
+    }
+    assert_eq!(seen, server.events(&id).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_streamed_reply_comes_in_pieces_that_are_not_logged() {
+    let server = TestServer::start().await;
+    let body = json!({"agent": {"llm": {"model": "scripted", "stream": true}}});
+    let (_, made) = server.post("/conversations", &body).await;
+    let id = made["id"].as_str().unwrap();
+    let mut socket = server.follow(id).await;
+    socket.json().await;
+    socket.send(&json!({"type": "message", "content": "hello"})).await;
+    let frames = socket.until_snapshot("finished").await;
+    let pieces: Vec<&str> = frames
+        .iter()
+        .filter(|frame| frame["kind"] == "StreamingDeltaEvent")
+        .filter_map(|frame| frame["content"].as_str())
+        .collect();
+    assert!(pieces.len() > 1, "{pieces:?}");
+    let message = frames
+        .iter()
+        .find(|frame| frame["kind"] == "MessageEvent" && frame["source"] == "agent")
+        .unwrap();
+    assert_eq!(message["llm_message"]["content"][0]["text"], pieces.concat());
+    assert!(server.events(id).await.iter().all(|e| e["kind"] != "StreamingDeltaEvent"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_sockets_on_one_conversation_are_turned_away() {
+    let server = TestServer::with(|settings| {
+        settings.max_sockets_per_conversation = 2.try_into().unwrap();
+    })
+    .await;
+    let (_, made) = server.post("/conversations", &json!({})).await;
+    let id = made["id"].as_str().unwrap();
+    let (mut one, mut two) = (server.follow(id).await, server.follow(id).await);
+    one.json().await;
+    two.json().await;
+    assert_eq!(server.follow(id).await.close_code().await, 1013);
+}
