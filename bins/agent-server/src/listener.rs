@@ -61,7 +61,11 @@ pub fn is_open_to_others(address: IpAddr) -> bool {
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     // A server that has just stopped leaves connections behind that would block its address.
     socket.set_reuse_address(true)?;
     socket.set_send_buffer_size(SEND_BUFFER)?;
@@ -72,14 +76,15 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 
 fn refused(address: &str, source: io::Error) -> StartError {
     let address = address.to_owned();
-    match source.kind() {
-        io::ErrorKind::AddrInUse => StartError::PortInUse { address },
-        io::ErrorKind::PermissionDenied => StartError::PortNotAllowed {
-            address,
-            user: user_name(),
-        },
-        _ => StartError::Listen { address, source },
+    let kind = source.kind();
+    if kind == io::ErrorKind::AddrInUse {
+        return StartError::PortInUse { address };
     }
+    if kind == io::ErrorKind::PermissionDenied {
+        let user = user_name();
+        return StartError::PortNotAllowed { address, user };
+    }
+    StartError::Listen { address, source }
 }
 
 /// `[::1]` may be written with its brackets.

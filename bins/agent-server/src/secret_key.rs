@@ -91,7 +91,10 @@ fn create(path: &Path) -> Result<(), SecretKeyError> {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             linked => linked,
         })
-        .and_then(|()| path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all()));
+        .and_then(|()| {
+            path.parent()
+                .map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
+        });
     // Gone or not, it is nobody's key.
     fs::remove_file(&unfinished).ok();
     outcome.map_err(|source| SecretKeyError::Unwritable {

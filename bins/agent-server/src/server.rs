@@ -20,8 +20,10 @@ use crate::{
     start_error::{StartError, user_name},
 };
 
-/// How long a stop waits: for turns to pause, then for answers under way. Together with what the
+/// How long a stop waits: for connections that were being accepted to reach a worker, for turns to
+/// pause, then for answers under way. Together with what the
 /// actors need after their deadline this stays under 8 seconds.
+const LAST_ACCEPTED: Duration = Duration::from_millis(250);
 const TURNS_MAY_TAKE: Duration = Duration::from_secs(4);
 const ANSWERS_MAY_TAKE: Duration = Duration::from_secs(2);
 const ALL_MAY_TAKE: Duration = Duration::from_millis(7_500);
@@ -93,6 +95,9 @@ impl Server {
     pub async fn stop(self) {
         let drained = timeout(ALL_MAY_TAKE, async {
             self.http.pause().await;
+            // actix answers before its accepting thread has paused, and drops what a worker that
+            // was told to stop finds in its queue: without this a swap would reset connections.
+            tokio::time::sleep(LAST_ACCEPTED).await;
             self.runtime.shut_down(TURNS_MAY_TAKE).await;
             self.http.stop(true).await;
         });
@@ -116,7 +121,10 @@ fn open_store(settings: &Settings) -> Result<FsStore, StartError> {
         Durability::Interval => store_fs::Durability::Interval(SYNC_INTERVAL),
         Durability::Os => store_fs::Durability::Os,
     };
-    Ok(FsStore::open(&settings.conversations_path, Options { durability })?)
+    Ok(FsStore::open(
+        &settings.conversations_path,
+        Options { durability },
+    )?)
 }
 
 /// Reads or makes the secret key; the store's lock, taken before, keeps other servers out.

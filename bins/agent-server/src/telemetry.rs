@@ -62,6 +62,5 @@ fn filter(level: &str) -> Result<EnvFilter, String> {
         Ok(directives) if !directives.trim().is_empty() => directives,
         Ok(_) | Err(_) => format!("{QUIET},{level}"),
     };
-    EnvFilter::try_new(&directives)
-        .map_err(|error| format!("log filter `{directives}`: {error}"))
+    EnvFilter::try_new(&directives).map_err(|error| format!("log filter `{directives}`: {error}"))
 }

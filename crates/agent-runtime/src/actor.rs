@@ -2,9 +2,8 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use agent_tools::{ToolEnvironment, Tools};
 use core_model::{
-    Agent, Content, ConversationState, Draft, EventBody, ExecutionStatus, Message, Role, Seq,
-    Snapshot, Source,
-    event::{MessageEvent, Nothing, RejectionSource, UserRejectObservation},
+    Agent, ConversationState, Draft, EventBody, ExecutionStatus, Seq, Snapshot, Source,
+    event::Nothing,
 };
 use serde::Deserialize;
 use tokio::{
@@ -13,10 +12,9 @@ use tokio::{
 };
 
 use crate::{
-    RuntimeError,
     command::{Answer, Command, Farewell},
     commit::Batch,
-    prompt, restart,
+    restart,
     shared::{Mailbox, Shared},
     turn::{self, Outcome, Proposal, Stop, Turn, TurnContext},
 };
@@ -24,7 +22,7 @@ use crate::{
 /// Commands decided on and made durable together.
 const BATCH: usize = 64;
 /// How long an interrupted turn may take to end by itself.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 /// A client may take its run's end for old news when it hears of it before its answer; so the end of
 /// a run this short is told again, this long after it (`QUIRKS.md` 48).
 const SHORT_RUN: Duration = Duration::from_secs(2);
@@ -34,7 +32,6 @@ const ECHOES: [Duration; 3] = [
     Duration::from_secs(3),
 ];
 
-const SUPERSEDED: &str = "Superseded by a new user message";
 const INTERRUPTED: &str = "Tool call interrupted before completion. The conversation was paused.";
 
 /// Brings up the one task that writes a conversation.
@@ -53,13 +50,13 @@ pub(crate) struct Actor {
     pub(crate) state: Arc<ConversationState>,
     pub(crate) len: Seq,
     tools: Option<Tools>,
-    turn: Option<Turn>,
+    pub(crate) turn: Option<Turn>,
     /// Commands that wait for the end of an interrupted turn.
-    deferred: VecDeque<Command>,
+    pub(crate) deferred: VecDeque<Command>,
     /// When the last `Run` was answered.
-    run_answered: Option<Instant>,
+    pub(crate) run_answered: Option<Instant>,
     /// When to tell the end of a run again.
-    echoes: VecDeque<Instant>,
+    pub(crate) echoes: VecDeque<Instant>,
     stopped: bool,
 }
 
@@ -103,8 +100,9 @@ impl Actor {
                     continue;
                 }
                 () = at(idle) => {
+                    // Stored first: once at rest, another actor may write.
+                    self.store_snapshot(false).await;
                     if self.rest() {
-                        self.store_snapshot(false).await;
                         break;
                     }
                 }
@@ -150,183 +148,7 @@ impl Actor {
         Batch::new(Arc::clone(&self.state))
     }
 
-    fn decide(&mut self, command: Command, batch: &mut Batch) {
-        self.echoes.clear();
-        match command {
-            Command::Run { .. } | Command::SendMessage { run: true, .. } if self.is_stopping() => {
-                self.deferred.push_back(command);
-            }
-            Command::SendMessage {
-                content,
-                run,
-                answer,
-            } => {
-                let result = self.message(content, run, batch);
-                batch.answers.push((answer, result));
-            }
-            Command::Run { answer } => {
-                let result = self.run(batch);
-                batch.answers.push((answer, result));
-            }
-            Command::Pause { answer } => {
-                match &self.turn {
-                    Some(turn) => turn.pause(),
-                    None => pause_at_rest(batch),
-                }
-                batch.answers.push((answer, Ok(())));
-            }
-            Command::Interrupt { answer } => match &mut self.turn {
-                Some(turn) => turn.stop(Stop::Interrupt, PATIENCE, answer),
-                None => {
-                    pause_at_rest(batch);
-                    batch.answers.push((answer, Ok(())));
-                }
-            },
-            Command::Respond {
-                accept,
-                reason,
-                answer,
-            } => {
-                let waiting =
-                    batch.state().execution_status == ExecutionStatus::WaitingForConfirmation;
-                let result = match (waiting, accept) {
-                    (false, _) => Ok(()),
-                    (true, true) => self.run(batch),
-                    (true, false) => {
-                        batch.set_status(ExecutionStatus::Idle);
-                        reject_pending(batch, &reason);
-                        Ok(())
-                    }
-                };
-                batch.answers.push((answer, result));
-            }
-            Command::Mend { answer } => {
-                for draft in restart::mend(batch.state()) {
-                    batch.push(draft);
-                }
-                batch.settle = Some(Settle::Mended(answer));
-            }
-            Command::Stop { farewell, answer } => match &mut self.turn {
-                Some(turn) => turn.stop(Stop::Farewell(farewell), PATIENCE, answer),
-                None => batch.settle = Some(Settle::Stop(farewell, answer)),
-            },
-        }
-    }
-
-    fn message(
-        &mut self,
-        content: Vec<Content>,
-        run: bool,
-        batch: &mut Batch,
-    ) -> Result<(), RuntimeError> {
-        match batch.state().execution_status {
-            // Whoever writes instead of consenting has not consented (`QUIRKS.md` 2).
-            ExecutionStatus::WaitingForConfirmation if run => reject_pending(batch, SUPERSEDED),
-            ExecutionStatus::Finished | ExecutionStatus::Stuck => {
-                batch.set_status(ExecutionStatus::Idle);
-            }
-            ExecutionStatus::WaitingForConfirmation
-            | ExecutionStatus::Idle
-            | ExecutionStatus::Running
-            | ExecutionStatus::Paused
-            | ExecutionStatus::Error
-            | ExecutionStatus::Deleting => {}
-        }
-        self.initialise(batch);
-        let message = MessageEvent::new(Message::new(Role::User, content));
-        let draft = Draft::new(Source::User, EventBody::MessageEvent(message));
-        let id = draft.id.clone();
-        batch.push(draft);
-        batch.push(Draft::state("last_user_message_id", id.0));
-        if !run {
-            return Ok(());
-        }
-        match self.start_run(batch) {
-            Err(RuntimeError::RunLimit { limit, .. }) => Err(RuntimeError::RunLimit {
-                limit,
-                message_saved: true,
-            }),
-            Ok(()) | Err(RuntimeError::AlreadyRunning) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn run(&mut self, batch: &mut Batch) -> Result<(), RuntimeError> {
-        let started = match batch.state().execution_status {
-            // Nothing to do; the client still waits to hear how its run ended.
-            ExecutionStatus::Finished if self.turn.is_none() && batch.start.is_none() => {
-                batch.announce = true;
-                self.plan_echoes();
-                Ok(())
-            }
-            ExecutionStatus::Finished
-            | ExecutionStatus::Idle
-            | ExecutionStatus::Running
-            | ExecutionStatus::Paused
-            | ExecutionStatus::WaitingForConfirmation
-            | ExecutionStatus::Error
-            | ExecutionStatus::Stuck
-            | ExecutionStatus::Deleting => self.start_run(batch),
-        };
-        self.run_answered = Some(Instant::now());
-        started
-    }
-
-    /// Takes a slot and marks the conversation running; the turn starts once that is durable.
-    fn start_run(&mut self, batch: &mut Batch) -> Result<(), RuntimeError> {
-        if let Some(turn) = &self.turn {
-            // A run that was about to pause goes on.
-            return if turn.unpause() {
-                Ok(())
-            } else {
-                Err(RuntimeError::AlreadyRunning)
-            };
-        }
-        if batch.start.is_some() {
-            return Err(RuntimeError::AlreadyRunning);
-        }
-        let core = &self.shared.core;
-        let permit = Arc::clone(&core.slots)
-            .try_acquire_owned()
-            .map_err(|_none_left| {
-                let limit = core.config.max_concurrent_runs;
-                RuntimeError::RunLimit {
-                    limit,
-                    message_saved: false,
-                }
-            })?;
-        batch.set_status(ExecutionStatus::Running);
-        batch.start = Some(permit);
-        Ok(())
-    }
-
-    /// Gives the agent its system prompt, if its tools can be made. If not, the run will say why.
-    fn initialise(&mut self, batch: &mut Batch) {
-        if batch.state().initialised {
-            return;
-        }
-        let prepared = self.agent().and_then(|agent| {
-            let tools = self.tools(&agent)?;
-            Ok(prompt::system(
-                &agent,
-                &self.shared.now().metadata.workspace,
-                &tools,
-            ))
-        });
-        match prepared {
-            Ok(system) => {
-                batch.push(Draft::new(
-                    Source::Agent,
-                    EventBody::SystemPromptEvent(system),
-                ));
-            }
-            Err(why) => tracing::warn!(
-                conversation.id = %self.shared.id, reason = %why.1, "the agent cannot be set up"
-            ),
-        }
-    }
-
-    fn agent(&self) -> Result<Agent, Failure> {
+    pub(crate) fn agent(&self) -> Result<Agent, Failure> {
         let metadata = self.shared.now().metadata;
         let mut settings = metadata.agent.clone();
         self.shared.core.vault.open_all(&mut settings);
@@ -338,7 +160,7 @@ impl Actor {
         })
     }
 
-    fn tools(&mut self, agent: &Agent) -> Result<Tools, Failure> {
+    pub(crate) fn tools(&mut self, agent: &Agent) -> Result<Tools, Failure> {
         if let Some(tools) = &self.tools {
             return Ok(tools.clone());
         }
@@ -495,12 +317,12 @@ impl Actor {
         }
     }
 
-    fn plan_echoes(&mut self) {
+    pub(crate) fn plan_echoes(&mut self) {
         let now = Instant::now();
         self.echoes = ECHOES.into_iter().map(|delay| now + delay).collect();
     }
 
-    fn is_stopping(&self) -> bool {
+    pub(crate) fn is_stopping(&self) -> bool {
         self.turn.as_ref().is_some_and(Turn::is_stopping)
     }
 
@@ -535,32 +357,6 @@ pub(crate) enum Settle {
 
 /// A code that clients know, and a text for people.
 pub(crate) struct Failure(pub(crate) &'static str, pub(crate) String);
-
-fn pause_at_rest(batch: &mut Batch) {
-    if matches!(
-        batch.state().execution_status,
-        ExecutionStatus::Idle | ExecutionStatus::Running
-    ) {
-        batch.set_status(ExecutionStatus::Paused);
-        batch.push(Draft::new(Source::User, EventBody::PauseEvent(Nothing {})));
-    }
-    batch.announce = true;
-}
-
-pub(crate) fn reject_pending(batch: &mut Batch, reason: &str) {
-    for action in batch.state().pending.clone() {
-        batch.push(Draft::new(
-            Source::Environment,
-            EventBody::UserRejectObservation(UserRejectObservation {
-                tool_name: action.tool_name,
-                tool_call_id: action.tool_call_id,
-                rejection_reason: reason.to_owned(),
-                rejection_source: RejectionSource::User,
-                action_id: action.action_id,
-            }),
-        ));
-    }
-}
 
 /// Ends at that time; never when there is none.
 async fn at(time: Option<Instant>) {

@@ -5,7 +5,8 @@
 //! | `runtime` | starts, creates, finds, lists, deletes, shuts down |
 //! | `handle` | what a client can do with one conversation |
 //! | `command` | what a conversation can be asked |
-//! | `actor` | decides, one batch of commands at a time; the only writer |
+//! | `actor` | takes commands, one batch at a time; the only writer |
+//! | `decide` | what each command means |
 //! | `commit` | makes a batch durable, then visible |
 //! | `turn` | a run of the agent as a child task: start, pause, stop, outcome |
 //! | `step` | one model call and the tool calls it asks for |
@@ -21,6 +22,8 @@ mod actor;
 mod command;
 mod commit;
 mod create;
+mod decide;
+mod drafts;
 mod error;
 mod follow;
 mod handle;

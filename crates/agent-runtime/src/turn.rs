@@ -22,9 +22,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     RuntimeError,
-    actor::{Failure, reject_pending},
+    actor::Failure,
     command::{Answer, Farewell},
     commit::Batch,
+    decide::{SUPERSEDED, reject_pending},
     shared::Shared,
     step,
 };
@@ -225,7 +226,7 @@ impl Outcome {
                 batch.start = Some(permit);
             }
             Self::Waiting { seen } if is_new(batch.state(), seen.as_ref()) => {
-                reject_pending(batch, "Superseded by a new user message");
+                reject_pending(batch, SUPERSEDED);
                 batch.announce = false;
                 batch.start = Some(permit);
             }

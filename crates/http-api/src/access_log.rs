@@ -42,15 +42,22 @@ pub(crate) async fn edge<B: MessageBody>(
     let started = Instant::now();
     let mut response = match shared.origins.check(request.head()) {
         Ok(()) => next.call(request).await?.map_into_left_body(),
-        Err(refused) => request.into_response(refused.error_response()).map_into_right_body(),
+        Err(refused) => request
+            .into_response(refused.error_response())
+            .map_into_right_body(),
     };
     let headers = response.headers_mut();
-    if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding == IDENTITY) {
+    if headers
+        .get(CONTENT_ENCODING)
+        .is_some_and(|encoding| encoding == IDENTITY)
+    {
         headers.remove(CONTENT_ENCODING);
     }
     let request = response.request();
     let id = request.match_info().get("conversation_id");
-    let id = id.and_then(|text| text.parse::<ConversationId>().ok()).map(|id| id.to_string());
+    let id = id
+        .and_then(|text| text.parse::<ConversationId>().ok())
+        .map(|id| id.to_string());
     tracing::info!(
         method = request.method().as_str(),
         route = request.match_pattern().as_deref().unwrap_or("-"),
@@ -77,7 +84,9 @@ pub(crate) async fn door<B: MessageBody>(
         return Ok(next.call(request).await?.map_into_left_body());
     }
     let mut response = Failure::Unauthorized.error_response();
-    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    response
+        .headers_mut()
+        .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     Ok(request.into_response(response).map_into_right_body())
 }
 

@@ -23,7 +23,12 @@ pub(crate) enum Permit {
 impl Keys {
     /// Empty keys count as unset.
     pub(crate) fn new(keys: &[SecretString]) -> Self {
-        Self(keys.iter().filter(|key| !key.expose_secret().trim().is_empty()).cloned().collect())
+        Self(
+            keys.iter()
+                .filter(|key| !key.expose_secret().trim().is_empty())
+                .cloned()
+                .collect(),
+        )
     }
 
     /// Judges the headers: `Authorization: Bearer KEY` or `X-Session-API-Key: KEY`; of several,
@@ -31,9 +36,13 @@ impl Keys {
     pub(crate) fn judge(&self, headers: &HeaderMap) -> Permit {
         let bearer = headers.get_all(header::AUTHORIZATION).filter_map(|value| {
             let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then(|| key.trim().as_bytes())
+            scheme
+                .eq_ignore_ascii_case("bearer")
+                .then(|| key.trim().as_bytes())
         });
-        let plain = headers.get_all(KEY_HEADER).map(|value| value.as_bytes().trim_ascii());
+        let plain = headers
+            .get_all(KEY_HEADER)
+            .map(|value| value.as_bytes().trim_ascii());
         self.judge_keys(bearer.chain(plain))
     }
 
@@ -87,7 +96,9 @@ mod tests {
     fn judge(keys: &Keys, headers: &[(&str, &str)]) -> Permit {
         let request = headers
             .iter()
-            .fold(TestRequest::default(), |request, header| request.append_header(*header));
+            .fold(TestRequest::default(), |request, header| {
+                request.append_header(*header)
+            });
         keys.judge(request.to_srv_request().headers())
     }
 
@@ -122,14 +133,20 @@ mod tests {
 
     #[test]
     fn one_right_key_among_wrong_ones_is_enough() {
-        let headers = [("Authorization", "Bearer proxy-token"), ("X-Session-API-Key", "sekrit")];
+        let headers = [
+            ("Authorization", "Bearer proxy-token"),
+            ("X-Session-API-Key", "sekrit"),
+        ];
         assert_eq!(judge(&keys(&["sekrit"]), &headers), Permit::Granted);
     }
 
     #[test]
     fn without_keys_the_server_is_open() {
         for keys in [keys(&[]), keys(&["", "  "])] {
-            assert_eq!(judge(&keys, &[("X-Session-API-Key", "anything")]), Permit::Granted);
+            assert_eq!(
+                judge(&keys, &[("X-Session-API-Key", "anything")]),
+                Permit::Granted
+            );
             assert_eq!(judge(&keys, &[]), Permit::Granted);
         }
     }

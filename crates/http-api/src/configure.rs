@@ -91,7 +91,11 @@ pub struct Surface {
 
 impl Default for Surface {
     fn default() -> Self {
-        Self { health: true, docs: true, root: true }
+        Self {
+            health: true,
+            docs: true,
+            root: true,
+        }
     }
 }
 
@@ -155,7 +159,9 @@ impl Api {
             let scope = web::scope(path)
                 .app_data(web::Data::new(dialect))
                 .default_service(web::to(routes::not_found));
-            let scope = routes.into_resources().fold(scope, actix_web::Scope::service);
+            let scope = routes
+                .into_resources()
+                .fold(scope, actix_web::Scope::service);
             cfg.service(dressed!(scope, Door::Keyed));
         }
         let Surface { health, docs, root } = self.0.config.surface;
@@ -215,18 +221,30 @@ impl SocketPlace {
     /// None when `limit` places are taken.
     pub(crate) fn take(shared: &Arc<Shared>, id: ConversationId) -> Option<Self> {
         let limit = shared.config.limits.sockets_per_conversation;
-        let mut counts = shared.sockets.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = shared
+            .sockets
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(id).or_default();
         (*count < limit).then(|| {
             *count += 1;
-            Self { shared: shared.clone(), id }
+            Self {
+                shared: shared.clone(),
+                id,
+            }
         })
     }
 }
 
 impl Drop for SocketPlace {
     fn drop(&mut self) {
-        let mut counts = self.shared.sockets.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self
+            .shared
+            .sockets
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = counts.get_mut(&self.id) {
             *count -= 1;
             if *count == 0 {

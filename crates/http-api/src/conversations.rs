@@ -40,7 +40,10 @@ pub(crate) async fn create(
     let created = runtime.create(new).await?;
     let mut info = wire::trimmed(created.info, show.0.include_skills);
     info.runtime_info = None;
-    Ok(Made { value: info, existed: created.existed })
+    Ok(Made {
+        value: info,
+        existed: created.existed,
+    })
 }
 
 /// Search conversations
@@ -54,7 +57,11 @@ pub(crate) async fn search(
     let include_skills = query.0.include_skills;
     let page = server.0.runtime.search(&query.0.into()).await?;
     Ok(Reply(ConversationPageBody {
-        items: page.items.into_iter().map(|info| shown(info, include_skills)).collect(),
+        items: page
+            .items
+            .into_iter()
+            .map(|info| shown(info, include_skills))
+            .collect(),
         next_page_id: page.next_page_id,
     }))
 }
@@ -156,7 +163,13 @@ pub(crate) async fn final_response(
     server: Server,
     path: ConversationPath,
 ) -> Result<Reply<FinalResponse>, Failure> {
-    let response = server.0.runtime.open(path.0).await?.final_response().await?;
+    let response = server
+        .0
+        .runtime
+        .open(path.0)
+        .await?
+        .final_response()
+        .await?;
     Ok(Reply(FinalResponse { response }))
 }
 

@@ -12,7 +12,11 @@ use actix_web::{
 use regex::Regex;
 use url::Url;
 
-use crate::{auth, configure::CorsConfig, error::{ApiError, ERROR_CODE_HEADER, Failure}};
+use crate::{
+    auth,
+    configure::CorsConfig,
+    error::{ApiError, ERROR_CODE_HEADER, Failure},
+};
 
 /// The origins that are allowed, ready to be compared with.
 pub(crate) struct Origins {
@@ -35,7 +39,11 @@ impl Origins {
             }
         }
         let pattern = config.origin_regex.as_deref().map(anchored).transpose()?;
-        Ok(Self { any, named, pattern })
+        Ok(Self {
+            any,
+            named,
+            pattern,
+        })
     }
 
     pub(crate) fn allow(&self, origin: &str) -> bool {
@@ -45,7 +53,10 @@ impl Origins {
         self.any
             || is_local(&normal)
             || self.named.contains(&normal)
-            || self.pattern.as_ref().is_some_and(|pattern| pattern.is_match(origin))
+            || self
+                .pattern
+                .as_ref()
+                .is_some_and(|pattern| pattern.is_match(origin))
     }
 
     /// Refuses what a foreign page sends that could change something.
@@ -64,7 +75,11 @@ impl Origins {
             return Err(Failure::ForeignPreflight);
         }
         let reads = head.method == Method::GET || head.method == Method::HEAD;
-        if reads && !auth::is_upgrade(head.headers()) { Ok(()) } else { Err(Failure::ForeignOrigin) }
+        if reads && !auth::is_upgrade(head.headers()) {
+            Ok(())
+        } else {
+            Err(Failure::ForeignOrigin)
+        }
     }
 }
 
@@ -73,7 +88,9 @@ pub(crate) fn middleware(origins: &Arc<Origins>) -> Cors {
     let origins = Arc::clone(origins);
     Cors::default()
         .allowed_origin_fn(move |origin, head| {
-            origin.to_str().is_ok_and(|origin| origins.allow(origin) || is_own(origin, head))
+            origin
+                .to_str()
+                .is_ok_and(|origin| origins.allow(origin) || is_own(origin, head))
         })
         .allowed_methods(["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"])
         .allow_any_header()
@@ -104,7 +121,10 @@ fn is_local(origin: &str) -> bool {
 
 /// Whether the page came from this very server, such as its documentation.
 fn is_own(origin: &str, head: &RequestHead) -> bool {
-    let host = head.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = head
+        .headers()
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
     let authority = origin.split_once("://").map(|(_, authority)| authority);
     host.is_some() && host == authority
 }
@@ -134,7 +154,11 @@ mod tests {
     #[test]
     fn local_pages_are_allowed_on_any_port_and_lookalikes_are_not() {
         let origins = origins(&[], None);
-        for origin in ["http://localhost", "http://localhost:3000", "https://127.0.0.1:8443"] {
+        for origin in [
+            "http://localhost",
+            "http://localhost:3000",
+            "https://127.0.0.1:8443",
+        ] {
             assert!(origins.allow(origin), "{origin}");
         }
         for origin in [
@@ -153,7 +177,10 @@ mod tests {
 
     #[test]
     fn named_origins_match_with_their_port_and_without_a_slash() {
-        let origins = origins(&["https://Your-Frontend.com/", "http://app.test:8080"], None);
+        let origins = origins(
+            &["https://Your-Frontend.com/", "http://app.test:8080"],
+            None,
+        );
         assert!(origins.allow("https://your-frontend.com"));
         assert!(origins.allow("https://your-frontend.com:443"));
         assert!(!origins.allow("https://your-frontend.com:444"));
@@ -173,10 +200,21 @@ mod tests {
 
     #[test]
     fn a_bad_configuration_is_named() {
-        let bad = CorsConfig { origins: vec!["example.com".into()], origin_regex: None };
-        assert!(matches!(Origins::new(&bad), Err(ApiError::Origin(origin)) if origin == "example.com"));
-        let bad = CorsConfig { origins: vec![], origin_regex: Some("(".into()) };
-        assert!(matches!(Origins::new(&bad), Err(ApiError::OriginRegex { .. })));
+        let bad = CorsConfig {
+            origins: vec!["example.com".into()],
+            origin_regex: None,
+        };
+        assert!(
+            matches!(Origins::new(&bad), Err(ApiError::Origin(origin)) if origin == "example.com")
+        );
+        let bad = CorsConfig {
+            origins: vec![],
+            origin_regex: Some("(".into()),
+        };
+        assert!(matches!(
+            Origins::new(&bad),
+            Err(ApiError::OriginRegex { .. })
+        ));
     }
 
     #[test]
@@ -187,7 +225,10 @@ mod tests {
             origins.check(request.to_srv_request().head())
         };
         assert!(check(TestRequest::get()).is_ok());
-        assert!(matches!(check(TestRequest::post()), Err(Failure::ForeignOrigin)));
+        assert!(matches!(
+            check(TestRequest::post()),
+            Err(Failure::ForeignOrigin)
+        ));
         let socket = TestRequest::get()
             .insert_header((header::UPGRADE, "websocket"))
             .insert_header((header::CONNECTION, "Upgrade"));
@@ -196,6 +237,10 @@ mod tests {
         assert!(matches!(check(preflight), Err(Failure::ForeignPreflight)));
         let own = TestRequest::post().insert_header((header::HOST, "evil.example"));
         assert!(check(own).is_ok());
-        assert!(origins.check(TestRequest::post().to_srv_request().head()).is_ok());
+        assert!(
+            origins
+                .check(TestRequest::post().to_srv_request().head())
+                .is_ok()
+        );
     }
 }

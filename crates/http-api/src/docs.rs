@@ -33,8 +33,15 @@ pub(crate) fn resources() -> [Resource; 4] {
 
 async fn document(server: Server, request: HttpRequest) -> HttpResponse {
     let configured = &server.0.config.prefix;
-    let mounted = request.path().strip_suffix("/openapi.json").unwrap_or_default();
-    let prefix = if configured.is_empty() { mounted } else { configured };
+    let mounted = request
+        .path()
+        .strip_suffix("/openapi.json")
+        .unwrap_or_default();
+    let prefix = if configured.is_empty() {
+        mounted
+    } else {
+        configured
+    };
     match server.0.openapi(prefix) {
         Ok(document) => HttpResponse::Ok()
             .insert_header((header::CACHE_CONTROL, "no-cache"))
@@ -55,25 +62,36 @@ async fn file(name: web::Path<String>, request: HttpRequest) -> HttpResponse {
 }
 
 async fn to_docs() -> HttpResponse {
-    HttpResponse::TemporaryRedirect().insert_header((header::LOCATION, "docs")).finish()
+    HttpResponse::TemporaryRedirect()
+        .insert_header((header::LOCATION, "docs"))
+        .finish()
 }
 
 fn asset(path: &str, request: &HttpRequest) -> HttpResponse {
     let Some(EmbeddedFile { data, metadata }) = Assets::get(path) else {
         return Failure::NotFound.error_response();
     };
-    let hash: String =
-        metadata.sha256_hash()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash: String = metadata.sha256_hash()[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let known = request
         .headers()
         .get(header::IF_NONE_MATCH)
         .and_then(|tags| tags.to_str().ok())
         .is_some_and(|tags| tags.contains(&hash));
-    let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    let mut response = if known {
+        HttpResponse::NotModified()
+    } else {
+        HttpResponse::Ok()
+    };
     response
         .insert_header(header::ETag(header::EntityTag::new_strong(hash)))
         .insert_header((header::CACHE_CONTROL, "no-cache"))
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
+        .insert_header((
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        ))
         .insert_header((header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY));
     if known {
         return response.finish();
@@ -103,7 +121,9 @@ mod tests {
     #[actix_web::test]
     async fn the_page_and_all_it_asks_for_are_in_the_binary() {
         let request = TestRequest::get().to_http_request();
-        let page = to_bytes(asset("index.html", &request).into_body()).await.unwrap();
+        let page = to_bytes(asset("index.html", &request).into_body())
+            .await
+            .unwrap();
         let page = String::from_utf8(page.to_vec()).unwrap();
         let wanted: Vec<&str> = page
             .split(['"'])
@@ -113,7 +133,11 @@ mod tests {
         for name in wanted {
             let response = file(web::Path::from(name.to_owned()), request.clone()).await;
             assert_eq!(response.status(), 200, "{name}");
-            assert!(response.headers().contains_key(header::CONTENT_SECURITY_POLICY));
+            assert!(
+                response
+                    .headers()
+                    .contains_key(header::CONTENT_SECURITY_POLICY)
+            );
         }
         assert!(!page.contains("://"), "the page leads elsewhere");
     }
@@ -121,7 +145,13 @@ mod tests {
     #[actix_web::test]
     async fn a_known_file_is_not_sent_again() {
         let first = asset("start.js", &TestRequest::get().to_http_request());
-        let tag = first.headers()[header::ETAG].to_str().unwrap().to_owned();
+        let tag = first
+            .headers()
+            .get(header::ETAG)
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
         let request = TestRequest::get().insert_header((header::IF_NONE_MATCH, tag));
         assert_eq!(asset("start.js", &request.to_http_request()).status(), 304);
     }

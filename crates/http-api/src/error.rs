@@ -19,7 +19,10 @@ pub const ERROR_CODE_HEADER: &str = "x-error-code";
 #[derive(Debug, Error)]
 pub enum ApiError {
     #[error("allow_cors_origin_regex `{pattern}` is no regular expression: {source}")]
-    OriginRegex { pattern: String, source: Box<regex::Error> },
+    OriginRegex {
+        pattern: String,
+        source: Box<regex::Error>,
+    },
     #[error("allow_cors_origins: `{0}` is no origin such as `https://example.com:8443`")]
     Origin(String),
     #[error("prefix `{0}` must be empty or start with `/` and not end with it")]
@@ -37,17 +40,23 @@ pub(crate) enum Failure {
     NotFound,
     ConversationNotFound(ConversationId),
     ProfileNotFound(Uuid),
-    MethodNotAllowed { allow: String },
+    MethodNotAllowed {
+        allow: String,
+    },
     /// The route is a WebSocket's and the request is none.
     UpgradeRequired,
     Handshake(String),
     Invalid(Vec<Problem>),
     /// A request whose parts are well formed and yet cannot be carried out.
     Unprocessable(String),
-    TooLarge { limit: usize },
+    TooLarge {
+        limit: usize,
+    },
     BodyUnreadable,
     /// The message is in the log, the run was refused.
-    MessageSaved { run_path: String },
+    MessageSaved {
+        run_path: String,
+    },
     Runtime(RuntimeError),
     Document(ApiError),
 }
@@ -80,6 +89,21 @@ struct Answer {
 }
 
 impl Failure {
+    /// Why a message was not taken, or not run: then the client needs to know where it can ask for
+    /// the run alone.
+    pub(crate) fn of_message(error: RuntimeError, run_path: impl FnOnce() -> String) -> Self {
+        if let RuntimeError::RunLimit {
+            message_saved: true,
+            ..
+        } = error
+        {
+            return Self::MessageSaved {
+                run_path: run_path(),
+            };
+        }
+        error.into()
+    }
+
     /// The one table of errors: status, stable code, what the client reads.
     fn answer(&self) -> Answer {
         let answer = |status, code, detail: &str| Answer {
@@ -126,9 +150,11 @@ impl Failure {
                 "body_too_large",
                 &format!("The request body is larger than {limit} bytes"),
             ),
-            Self::BodyUnreadable => {
-                answer(400, "body_unreadable", "There was an error parsing the body")
-            }
+            Self::BodyUnreadable => answer(
+                400,
+                "body_unreadable",
+                "There was an error parsing the body",
+            ),
             Self::MessageSaved { run_path } => later(
                 429,
                 "run_limit",
@@ -210,13 +236,11 @@ impl Failure {
 
     /// One line for people, as socket clients read it.
     pub(crate) fn detail(&self) -> String {
-        match self {
-            Self::Invalid(problems) => {
-                let lines: Vec<String> = problems.iter().map(Problem::summary).collect();
-                lines.join("; ")
-            }
-            other => other.answer().detail.as_str().unwrap_or(INTERNAL).to_owned(),
+        if let Self::Invalid(problems) = self {
+            let lines: Vec<String> = problems.iter().map(Problem::summary).collect();
+            return lines.join("; ");
         }
+        self.answer().detail.as_str().unwrap_or(INTERNAL).to_owned()
     }
 }
 
@@ -289,7 +313,11 @@ mod tests {
                 "Conversation already running. Wait for completion or pause first.",
             ),
             (
-                RuntimeError::RunLimit { limit: 1, message_saved: false }.into(),
+                RuntimeError::RunLimit {
+                    limit: 1,
+                    message_saved: false,
+                }
+                .into(),
                 429,
                 "Conversation run limit reached. Retry the request later.",
             ),
@@ -302,7 +330,10 @@ mod tests {
     async fn our_own_faults_are_not_told() {
         let fault = RuntimeError::Internal("/secret/path exploded".to_owned());
         let (status, body) = body(fault.into()).await;
-        assert_eq!((status, &body["detail"]), (500, &json!("Internal Server Error")));
+        assert_eq!(
+            (status, &body["detail"]),
+            (500, &json!("Internal Server Error"))
+        );
         assert!(!body.to_string().contains("secret"));
         assert_eq!(body["error_id"].as_str().map(str::len), Some(32));
     }
@@ -311,6 +342,6 @@ mod tests {
     fn a_full_mailbox_says_when_to_come_back() {
         let response = Failure::from(RuntimeError::Busy).error_response();
         assert_eq!(response.status(), 503);
-        assert_eq!(response.headers()[header::RETRY_AFTER], "1");
+        assert_eq!(response.headers().get(header::RETRY_AFTER).unwrap(), "1");
     }
 }

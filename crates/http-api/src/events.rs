@@ -47,7 +47,10 @@ pub(crate) async fn search(
     path: ConversationPath,
     query: Query<EventSearchParams>,
 ) -> Result<Verbatim<EventPageBody>, Failure> {
-    let page = open(&server, path.0).await?.search_events(&query.0.into()).await?;
+    let page = open(&server, path.0)
+        .await?
+        .search_events(&query.0.into())
+        .await?;
     Ok(Verbatim::new(page_json(&page)))
 }
 
@@ -60,7 +63,12 @@ pub(crate) async fn count(
     path: ConversationPath,
     query: Query<EventFilterParams>,
 ) -> Result<Reply<u64>, Failure> {
-    Ok(Reply(open(&server, path.0).await?.count_events(&query.0.into()).await?))
+    Ok(Reply(
+        open(&server, path.0)
+            .await?
+            .count_events(&query.0.into())
+            .await?,
+    ))
 }
 
 /// Get an event
@@ -73,7 +81,8 @@ pub(crate) async fn get(
     event: EventPath,
 ) -> Result<Verbatim<Event>, Failure> {
     let line = open(&server, path.0).await?.event(&event.0).await?;
-    line.map(Verbatim::new).ok_or(Failure::Runtime(RuntimeError::UnknownEvent(event.0)))
+    line.map(Verbatim::new)
+        .ok_or(Failure::Runtime(RuntimeError::UnknownEvent(event.0)))
 }
 
 /// Send a message
@@ -90,13 +99,17 @@ pub(crate) async fn send(
     let content = body.0.content(&["body"])?;
     let run = body.0.run.unwrap_or(dialect == Dialect::Readme);
     let conversation = open(&server, path.0).await?;
-    conversation.send_message(content, run).await.map_err(|error| match error {
-        RuntimeError::RunLimit { message_saved: true, .. } => {
-            let api = if dialect == Dialect::OpenHands { "/api" } else { "" };
-            Failure::MessageSaved { run_path: format!("{api}/conversations/{}/run", path.0) }
-        }
-        other => other.into(),
-    })?;
+    conversation
+        .send_message(content, run)
+        .await
+        .map_err(|error| {
+            let api = if dialect == Dialect::OpenHands {
+                "/api"
+            } else {
+                ""
+            };
+            Failure::of_message(error, || format!("{api}/conversations/{}/run", path.0))
+        })?;
     Ok(Reply(Success::new()))
 }
 
@@ -111,14 +124,19 @@ pub(crate) async fn respond_to_confirmation(
     body: Body<ConfirmationResponse>,
 ) -> Result<Reply<Success>, Failure> {
     let conversation = open(&server, path.0).await?;
-    conversation.respond_to_confirmation(body.0.accept, &body.0.reason).await?;
+    conversation
+        .respond_to_confirmation(body.0.accept, &body.0.reason)
+        .await?;
     Ok(Reply(Success::new()))
 }
 
 async fn open(server: &Server, id: ConversationId) -> Result<Conversation, Failure> {
-    server.0.runtime.open(id).await.map_err(|error| match error {
-        RuntimeError::NotFound(id) => Failure::ConversationNotFound(id),
-        other => other.into(),
+    server.0.runtime.open(id).await.map_err(|error| {
+        if let RuntimeError::NotFound(id) = error {
+            Failure::ConversationNotFound(id)
+        } else {
+            error.into()
+        }
     })
 }
 
@@ -172,11 +190,17 @@ mod tests {
     #[test]
     fn a_page_is_its_lines_put_together() {
         let page = EventPage {
-            items: vec![Bytes::from_static(br#"{"id":"a"}"#), Bytes::from_static(br#"{"id":"b"}"#)],
+            items: vec![
+                Bytes::from_static(br#"{"id":"a"}"#),
+                Bytes::from_static(br#"{"id":"b"}"#),
+            ],
             next_page_id: Some("c".to_owned()),
         };
         let json: Value = serde_json::from_slice(&page_json(&page)).unwrap();
-        assert_eq!(json, json!({"items": [{"id": "a"}, {"id": "b"}], "next_page_id": "c"}));
+        assert_eq!(
+            json,
+            json!({"items": [{"id": "a"}, {"id": "b"}], "next_page_id": "c"})
+        );
         let json: Value = serde_json::from_slice(&page_json(&EventPage::default())).unwrap();
         assert_eq!(json, json!({"items": [], "next_page_id": null}));
     }

@@ -54,7 +54,10 @@ impl FromRequest for ConversationPath {
     type Future = Ready<Result<Self, Failure>>;
 
     fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
-        let text = request.match_info().get("conversation_id").unwrap_or_default();
+        let text = request
+            .match_info()
+            .get("conversation_id")
+            .unwrap_or_default();
         let id = validation::conversation_id(text, &["path", "conversation_id"]);
         ready(id.map(Self).map_err(Failure::from))
     }
@@ -141,7 +144,10 @@ impl FromRequest for SocketPayload {
 
 fn shared(request: &HttpRequest) -> Result<web::Data<Shared>, Failure> {
     // Our routes are only ever mounted together with it.
-    request.app_data::<web::Data<Shared>>().cloned().ok_or(Failure::NotFound)
+    request
+        .app_data::<web::Data<Shared>>()
+        .cloned()
+        .ok_or(Failure::NotFound)
 }
 
 async fn read(
@@ -169,9 +175,11 @@ fn parse<T: RequestBody>(bytes: &[u8]) -> Result<T, Failure> {
     } else if T::OPTIONAL {
         json!({})
     } else {
-        return Err(validation::Problem::missing(&["body"]).input(Value::Null).into());
+        return Err(validation::Problem::missing(&["body"])
+            .input(Value::Null)
+            .into());
     };
-    Ok(validation::typed(&value, &["body"])?)
+    Ok(validation::object(&value, &["body"])?)
 }
 
 #[cfg(test)]
@@ -180,9 +188,9 @@ mod tests {
 
     #[actix_web::test]
     async fn a_body_over_the_limit_is_refused_before_it_is_read() {
-        let untouched = dev::Payload::from(futures_util::stream::poll_fn(|_| {
-            panic!("the body was read")
-        }).boxed_local());
+        let untouched = dev::Payload::from(
+            futures_util::stream::poll_fn(|_| panic!("the body was read")).boxed_local(),
+        );
         let refused = read(untouched, Some(11), 10).await;
         assert!(matches!(refused, Err(Failure::TooLarge { limit: 10 })));
     }

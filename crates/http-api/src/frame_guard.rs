@@ -19,8 +19,15 @@ const MASK_BYTES: u64 = 4;
 /// The same payload up to the first frame of more than `limit` bytes. That frame is announced by
 /// `oversized`; from there on whatever comes is read and thrown away.
 pub(crate) fn guarded(payload: dev::Payload, limit: usize, oversized: Rc<Notify>) -> dev::Payload {
-    let guard = FrameGuard { payload, limit: limit as u64, scan: Scan::start(), oversized };
-    dev::Payload::Stream { payload: Box::pin(guard) }
+    let guard = FrameGuard {
+        payload,
+        limit: limit as u64,
+        scan: Scan::start(),
+        oversized,
+    };
+    dev::Payload::Stream {
+        payload: Box::pin(guard),
+    }
 }
 
 struct FrameGuard {
@@ -32,15 +39,23 @@ struct FrameGuard {
 
 /// Where in a frame the stream is.
 enum Scan {
-    Header { bytes: [u8; LONGEST_HEADER], len: usize },
+    Header {
+        bytes: [u8; LONGEST_HEADER],
+        len: usize,
+    },
     /// So many bytes of mask and payload are still to come.
-    Body { left: u64 },
+    Body {
+        left: u64,
+    },
     Oversized,
 }
 
 impl Scan {
     fn start() -> Self {
-        Self::Header { bytes: [0; LONGEST_HEADER], len: 0 }
+        Self::Header {
+            bytes: [0; LONGEST_HEADER],
+            len: 0,
+        }
     }
 
     /// Goes through `chunk` and returns how many of its bytes may pass.
@@ -50,7 +65,9 @@ impl Scan {
             match self {
                 Self::Oversized => return at,
                 Self::Body { left } => {
-                    let here = usize::try_from(*left).unwrap_or(usize::MAX).min(chunk.len() - at);
+                    let here = usize::try_from(*left)
+                        .unwrap_or(usize::MAX)
+                        .min(chunk.len() - at);
                     at += here;
                     *left -= here as u64;
                     if *left == 0 {
@@ -72,7 +89,9 @@ impl Scan {
                         }
                         Some((length, mask)) => {
                             at += 1;
-                            *self = Self::Body { left: length + mask };
+                            *self = Self::Body {
+                                left: length + mask,
+                            };
                         }
                     }
                 }
@@ -89,7 +108,11 @@ fn body_length(header: &[u8; LONGEST_HEADER], len: usize) -> Option<(u64, u64)> 
         return None;
     }
     let mask = if header[1] & 0x80 == 0 { 0 } else { MASK_BYTES };
-    let extended = |bytes: &[u8]| bytes.iter().fold(0, |sum, byte| (sum << 8) | u64::from(*byte));
+    let extended = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
+    };
     match header[1] & 0x7f {
         126 => (len == 4).then(|| (extended(&header[2..4]), mask)),
         127 => (len == 10).then(|| (extended(&header[2..10]), mask)),
@@ -149,20 +172,42 @@ mod tests {
 
     /// What passes when `bytes` come in pieces of `piece`, and whether a frame was too large.
     async fn passing(bytes: &[u8], piece: usize, limit: usize) -> (Vec<u8>, bool) {
-        let chunks: Vec<_> = bytes.chunks(piece).map(|c| Ok(Bytes::copy_from_slice(c))).collect();
-        let payload = dev::Payload::Stream { payload: stream::iter(chunks).boxed_local() };
+        let chunks: Vec<_> = bytes
+            .chunks(piece)
+            .map(|c| Ok(Bytes::copy_from_slice(c)))
+            .collect();
+        let payload = dev::Payload::Stream {
+            payload: stream::iter(chunks).boxed_local(),
+        };
         let oversized = Rc::new(Notify::new());
-        let passed: Vec<_> = guarded(payload, limit, Rc::clone(&oversized)).collect().await;
-        let passed = passed.into_iter().flat_map(|chunk| chunk.unwrap().to_vec()).collect();
+        let passed: Vec<_> = guarded(payload, limit, Rc::clone(&oversized))
+            .collect()
+            .await;
+        let passed = passed
+            .into_iter()
+            .flat_map(|chunk| chunk.unwrap().to_vec())
+            .collect();
         (passed, oversized.notified().now_or_never().is_some())
     }
 
     #[actix_web::test]
     async fn frames_within_the_limit_pass_whole_however_they_are_cut() {
-        let bytes = [frame(0), frame(5), frame(125), frame(126), frame(70_000), frame(3)].concat();
+        let bytes = [
+            frame(0),
+            frame(5),
+            frame(125),
+            frame(126),
+            frame(70_000),
+            frame(3),
+        ]
+        .concat();
         for piece in [1, 2, 3, 7, 1000, bytes.len()] {
             let (passed, oversized) = passing(&bytes, piece, 70_000).await;
-            assert_eq!((passed.len(), oversized), (bytes.len(), false), "pieces of {piece}");
+            assert_eq!(
+                (passed.len(), oversized),
+                (bytes.len(), false),
+                "pieces of {piece}"
+            );
             assert!(passed == bytes);
         }
     }
@@ -175,7 +220,11 @@ mod tests {
                 let (passed, oversized) = passing(&bytes, piece, 125).await;
                 assert!(oversized, "{length} bytes in pieces of {piece}");
                 let header = 9;
-                assert!(passed.len() <= frame(5).len() + header, "{} bytes passed", passed.len());
+                assert!(
+                    passed.len() <= frame(5).len() + header,
+                    "{} bytes passed",
+                    passed.len()
+                );
                 assert!(passed.starts_with(&frame(5)));
             }
         }

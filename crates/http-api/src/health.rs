@@ -37,10 +37,19 @@ pub(crate) async fn alive() -> Result<Reply<HealthStatus>, Failure> {
 #[api_v2_operation(tags("Server"), operation_id = "ready")]
 pub(crate) async fn ready(server: Server) -> Result<Readiness<Ready>, Failure> {
     Ok(match server.0.runtime.ready() {
-        Ok(()) => Readiness { body: Ready { status: "ready", reason: None }, ready: true },
+        Ok(()) => Readiness {
+            body: Ready {
+                status: "ready",
+                reason: None,
+            },
+            ready: true,
+        },
         Err(reason) => {
             tracing::warn!(reason, "not ready");
-            let body = Ready { status: "not ready", reason: Some(reason) };
+            let body = Ready {
+                status: "not ready",
+                reason: Some(reason),
+            };
             Readiness { body, ready: false }
         }
     })
@@ -71,7 +80,11 @@ pub(crate) async fn root(
 fn info(server: &Server, request: &HttpRequest, here: &str) -> ServerInfo {
     let configured = &server.0.config.prefix;
     let mounted = request.path().strip_suffix(here).unwrap_or_default();
-    let prefix = if configured.is_empty() { mounted } else { configured };
+    let prefix = if configured.is_empty() {
+        mounted
+    } else {
+        configured
+    };
     ServerInfo {
         uptime: server.0.started.elapsed().as_secs_f64().floor(),
         idle_time: server.0.runtime.idle_seconds().floor(),

@@ -25,18 +25,31 @@ pub(crate) struct Params {
 
 impl Params {
     pub(crate) fn parse(query: &str) -> Self {
-        let pairs = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        Self { pairs, problems: Vec::new() }
+        let pairs = form_urlencoded::parse(query.as_bytes())
+            .into_owned()
+            .collect();
+        Self {
+            pairs,
+            problems: Vec::new(),
+        }
     }
 
     /// # Errors
     /// All that was wrong.
     pub(crate) fn finish<T>(self, value: T) -> Result<T, Failure> {
-        if self.problems.is_empty() { Ok(value) } else { Err(self.problems.into()) }
+        if self.problems.is_empty() {
+            Ok(value)
+        } else {
+            Err(self.problems.into())
+        }
     }
 
     fn text(&self, name: &str) -> Option<String> {
-        self.pairs.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.clone())
+        self.pairs
+            .iter()
+            .rev()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.clone())
     }
 
     /// Repeated, or separated by commas.
@@ -64,10 +77,12 @@ impl Params {
             Ok(limit) if limit < 1 => {
                 Problem::new("greater_than", &at, "Input should be greater than 0").ctx("gt", 0)
             }
-            Ok(limit) if limit > PAGE_LIMIT as i64 => {
-                Problem::new("less_than_equal", &at, "Input should be less than or equal to 100")
-                    .ctx("le", PAGE_LIMIT)
-            }
+            Ok(limit) if limit > PAGE_LIMIT as i64 => Problem::new(
+                "less_than_equal",
+                &at,
+                "Input should be less than or equal to 100",
+            )
+            .ctx("le", PAGE_LIMIT),
             Ok(limit) => return usize::try_from(limit).unwrap_or(PAGE_LIMIT),
         };
         self.problems.push(problem.input(text));
@@ -80,7 +95,8 @@ impl Params {
             return Some(*choice);
         }
         let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
-        self.problems.push(Problem::choice(&["query", name], &words).input(text));
+        self.problems
+            .push(Problem::choice(&["query", name], &words).input(text));
         None
     }
 
@@ -122,7 +138,10 @@ impl Params {
         for (index, text) in self.batch(name).into_iter().enumerate() {
             match validation::conversation_id(&text, &["query", name]) {
                 Ok(id) => ids.push(id),
-                Err(problem) => self.problems.push(problem.at(index)),
+                Err(found) => {
+                    self.problems
+                        .extend(found.into_iter().map(|problem| problem.at(index)));
+                }
             }
         }
         ids
@@ -221,8 +240,20 @@ impl FromQuery for EventFilterParams {
 
 impl From<EventFilterParams> for EventFilter {
     fn from(params: EventFilterParams) -> Self {
-        let EventFilterParams { kind, source, body, from, until } = params;
-        Self { kind, source, body, from, until }
+        let EventFilterParams {
+            kind,
+            source,
+            body,
+            from,
+            until,
+        } = params;
+        Self {
+            kind,
+            source,
+            body,
+            from,
+            until,
+        }
     }
 }
 
@@ -246,7 +277,9 @@ impl FromQuery for EventSearchParams {
         Self {
             page_id: params.text("page_id"),
             limit: params.limit(),
-            sort_order: params.choice("sort_order", &EVENT_ORDERS).unwrap_or_default(),
+            sort_order: params
+                .choice("sort_order", &EVENT_ORDERS)
+                .unwrap_or_default(),
             filter: EventFilterParams::from_query(params),
         }
     }
@@ -307,7 +340,9 @@ impl FromQuery for ConversationSearchParams {
             page_id: params.text("page_id"),
             limit: params.limit(),
             status: status(params),
-            sort_order: params.choice("sort_order", &CONVERSATION_ORDERS).unwrap_or_default(),
+            sort_order: params
+                .choice("sort_order", &CONVERSATION_ORDERS)
+                .unwrap_or_default(),
             include_skills: params.flag("include_skills"),
         }
     }
@@ -315,8 +350,19 @@ impl FromQuery for ConversationSearchParams {
 
 impl From<ConversationSearchParams> for ConversationQuery {
     fn from(params: ConversationSearchParams) -> Self {
-        let ConversationSearchParams { page_id, limit, status, sort_order, .. } = params;
-        Self { status, page_id, limit, order: sort_order }
+        let ConversationSearchParams {
+            page_id,
+            limit,
+            status,
+            sort_order,
+            ..
+        } = params;
+        Self {
+            status,
+            page_id,
+            limit,
+            order: sort_order,
+        }
     }
 }
 
@@ -329,7 +375,9 @@ pub(crate) struct ConversationCountParams {
 
 impl FromQuery for ConversationCountParams {
     fn from_query(params: &mut Params) -> Self {
-        Self { status: status(params) }
+        Self {
+            status: status(params),
+        }
     }
 }
 
@@ -348,7 +396,10 @@ impl FromQuery for ConversationBatchParams {
         if params.text("ids").is_none() {
             params.problems.push(Problem::missing(&["query", "ids"]));
         }
-        Self { ids: params.ids("ids"), include_skills: params.flag("include_skills") }
+        Self {
+            ids: params.ids("ids"),
+            include_skills: params.flag("include_skills"),
+        }
     }
 }
 
@@ -362,7 +413,9 @@ pub(crate) struct ShowParams {
 
 impl FromQuery for ShowParams {
     fn from_query(params: &mut Params) -> Self {
-        Self { include_skills: params.flag("include_skills") }
+        Self {
+            include_skills: params.flag("include_skills"),
+        }
     }
 }
 
@@ -430,7 +483,11 @@ mod tests {
     fn read<T: FromQuery>(query: &str) -> Result<T, Value> {
         let mut params = Params::parse(query);
         let value = T::from_query(&mut params);
-        if params.problems.is_empty() { Ok(value) } else { Err(json!(params.problems)) }
+        if params.problems.is_empty() {
+            Ok(value)
+        } else {
+            Err(json!(params.problems))
+        }
     }
 
     #[test]
@@ -448,7 +505,10 @@ mod tests {
                     "ctx": {"le": 100}}])
         );
         assert_eq!(refused("limit=many")[0]["type"], "int_parsing");
-        assert_eq!(read::<EventSearchParams>("").ok().map(|p| p.limit), Some(100));
+        assert_eq!(
+            read::<EventSearchParams>("").ok().map(|p| p.limit),
+            Some(100)
+        );
     }
 
     #[test]
@@ -477,7 +537,9 @@ mod tests {
 
     #[test]
     fn every_problem_is_reported_at_once() {
-        let problems = read::<EventSearchParams>("limit=0&timestamp__gte=bad").err().unwrap();
+        let problems = read::<EventSearchParams>("limit=0&timestamp__gte=bad")
+            .err()
+            .unwrap();
         assert_eq!(problems.as_array().map(Vec::len), Some(2));
     }
 
@@ -491,12 +553,19 @@ mod tests {
         }
         let problems = read::<ConversationBatchParams>("ids=zzz").err().unwrap();
         assert_eq!(problems[0]["loc"], json!(["query", "ids", 0]));
-        assert_eq!(read::<ConversationBatchParams>("").err().unwrap()[0]["type"], "missing");
+        assert_eq!(
+            read::<ConversationBatchParams>("").err().unwrap()[0]["type"],
+            "missing"
+        );
     }
 
     #[test]
     fn a_socket_starts_where_it_is_told() {
-        let start = |query| read::<SocketParams>(query).ok().map(|params| params.start());
+        let start = |query| {
+            read::<SocketParams>(query)
+                .ok()
+                .map(|params| params.start())
+        };
         let time: EventTime = "2026-11-22T19:41:07.359261".parse().unwrap();
         assert_eq!(start(""), Some(Start::Live));
         assert_eq!(start("resend_mode=all"), Some(Start::Beginning));
@@ -506,7 +575,10 @@ mod tests {
             start("resend_mode=since&after_timestamp=2026-11-22T19:41:07.359261Z"),
             Some(Start::Since(time))
         );
-        assert_eq!(start("resend_mode=all&after_event_id=x"), Some(Start::After("x".into())));
+        assert_eq!(
+            start("resend_mode=all&after_event_id=x"),
+            Some(Start::After("x".into()))
+        );
         assert_eq!(start("resend_mode=bogus"), None);
     }
 }

@@ -32,7 +32,10 @@ pub(crate) struct Readiness<T> {
 
 impl<T> Verbatim<T> {
     pub(crate) fn new(json: impl Into<Bytes>) -> Self {
-        Self { json: json.into(), shape: PhantomData }
+        Self {
+            json: json.into(),
+            shape: PhantomData,
+        }
     }
 }
 
@@ -48,7 +51,11 @@ impl<T: Serialize> Responder for Made<T> {
     type Body = BoxBody;
 
     fn respond_to(self, _: &HttpRequest) -> HttpResponse {
-        let status = if self.existed { StatusCode::OK } else { StatusCode::CREATED };
+        let status = if self.existed {
+            StatusCode::OK
+        } else {
+            StatusCode::CREATED
+        };
         HttpResponse::build(status).json(self.value)
     }
 }
@@ -57,7 +64,9 @@ impl<T> Responder for Verbatim<T> {
     type Body = BoxBody;
 
     fn respond_to(self, _: &HttpRequest) -> HttpResponse {
-        HttpResponse::Ok().content_type("application/json").body(self.json)
+        HttpResponse::Ok()
+            .content_type("application/json")
+            .body(self.json)
     }
 }
 
@@ -73,7 +82,11 @@ impl<T: Serialize> Responder for Readiness<T> {
     type Body = BoxBody;
 
     fn respond_to(self, _: &HttpRequest) -> HttpResponse {
-        let status = if self.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        let status = if self.ready {
+            StatusCode::OK
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
+        };
         HttpResponse::build(status).json(self.body)
     }
 }

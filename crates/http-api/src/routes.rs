@@ -2,8 +2,7 @@
 
 use actix_web::{
     FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, ResponseError, Route,
-    http::Method,
-    web,
+    http::Method, web,
 };
 use paperclip::v2::schema::Apiv2Operation;
 
@@ -24,8 +23,10 @@ pub(crate) const CONVERSATIONS: [&str; 2] = ["/conversations", "/api/conversatio
 /// Where the OpenHands dialect keeps its sockets.
 pub(crate) const SOCKETS: &str = "/sockets";
 /// How a socket's route ends; requests to become one authenticate inside.
-pub(crate) const SOCKET_ROUTES: [&str; 2] =
-    ["/conversations/{conversation_id}/events/socket", "/sockets/events/{conversation_id}"];
+pub(crate) const SOCKET_ROUTES: [&str; 2] = [
+    "/conversations/{conversation_id}/events/socket",
+    "/sockets/events/{conversation_id}",
+];
 
 /// The routes of conversations, below `at`.
 pub(crate) fn conversations(table: &mut impl Table, at: &str) {
@@ -35,25 +36,69 @@ pub(crate) fn conversations(table: &mut impl Table, at: &str) {
     table.route(Method::GET, &path("/search"), conversations::search);
     table.route(Method::GET, &path("/count"), conversations::count);
     table.route(Method::GET, &path("/{conversation_id}"), conversations::get);
-    table.route(Method::DELETE, &path("/{conversation_id}"), conversations::delete);
-    table.route(Method::POST, &path("/{conversation_id}/run"), conversations::run);
-    table.route(Method::POST, &path("/{conversation_id}/pause"), conversations::pause);
-    table.route(Method::POST, &path("/{conversation_id}/interrupt"), conversations::interrupt);
+    table.route(
+        Method::DELETE,
+        &path("/{conversation_id}"),
+        conversations::delete,
+    );
+    table.route(
+        Method::POST,
+        &path("/{conversation_id}/run"),
+        conversations::run,
+    );
+    table.route(
+        Method::POST,
+        &path("/{conversation_id}/pause"),
+        conversations::pause,
+    );
+    table.route(
+        Method::POST,
+        &path("/{conversation_id}/interrupt"),
+        conversations::interrupt,
+    );
     let last_words = path("/{conversation_id}/agent_final_response");
     table.route(Method::GET, &last_words, conversations::final_response);
-    table.route(Method::GET, &path("/{conversation_id}/events"), events::list);
-    table.route(Method::POST, &path("/{conversation_id}/events"), events::send);
-    table.route(Method::GET, &path("/{conversation_id}/events/search"), events::search);
-    table.route(Method::GET, &path("/{conversation_id}/events/count"), events::count);
-    table.route(Method::GET, &path("/{conversation_id}/events/socket"), socket::open);
+    table.route(
+        Method::GET,
+        &path("/{conversation_id}/events"),
+        events::list,
+    );
+    table.route(
+        Method::POST,
+        &path("/{conversation_id}/events"),
+        events::send,
+    );
+    table.route(
+        Method::GET,
+        &path("/{conversation_id}/events/search"),
+        events::search,
+    );
+    table.route(
+        Method::GET,
+        &path("/{conversation_id}/events/count"),
+        events::count,
+    );
+    table.route(
+        Method::GET,
+        &path("/{conversation_id}/events/socket"),
+        socket::open,
+    );
     let respond = path("/{conversation_id}/events/respond_to_confirmation");
     table.route(Method::POST, &respond, events::respond_to_confirmation);
-    table.route(Method::GET, &path("/{conversation_id}/events/{event_id}"), events::get);
+    table.route(
+        Method::GET,
+        &path("/{conversation_id}/events/{event_id}"),
+        events::get,
+    );
 }
 
 /// The sockets of the OpenHands dialect, below `at`.
 pub(crate) fn sockets(table: &mut impl Table, at: &str) {
-    table.route(Method::GET, &format!("{at}/events/{{conversation_id}}"), socket::open);
+    table.route(
+        Method::GET,
+        &format!("{at}/events/{{conversation_id}}"),
+        socket::open,
+    );
 }
 
 /// Whether the server is well, and what it is.
@@ -112,7 +157,14 @@ impl Table for Served {
                 let mut methods = served.methods;
                 methods.push(name);
                 let resource = served.resource.route(route);
-                self.0.insert(at, ServedPath { path: served.path, methods, resource });
+                self.0.insert(
+                    at,
+                    ServedPath {
+                        path: served.path,
+                        methods,
+                        resource,
+                    },
+                );
             }
             None => self.0.push(ServedPath {
                 path: path.to_owned(),
@@ -126,12 +178,16 @@ impl Table for Served {
 impl Served {
     /// One resource for each path, in the order of the table; each answers other methods with 405.
     pub(crate) fn into_resources(self) -> impl Iterator<Item = Resource> {
-        self.0.into_iter().map(|ServedPath { methods, resource, .. }| {
-            let allow = methods.join(", ");
-            resource.default_service(web::to(move |_: HttpRequest| {
-                let allow = allow.clone();
-                async move { Failure::MethodNotAllowed { allow }.error_response() }
-            }))
-        })
+        self.0.into_iter().map(
+            |ServedPath {
+                 methods, resource, ..
+             }| {
+                let allow = methods.join(", ");
+                resource.default_service(web::to(move |_: HttpRequest| {
+                    let allow = allow.clone();
+                    async move { Failure::MethodNotAllowed { allow }.error_response() }
+                }))
+            },
+        )
     }
 }

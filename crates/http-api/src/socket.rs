@@ -3,11 +3,11 @@
 mod close;
 mod inbound;
 
-use std::{rc::Rc, sync::Arc, time::Instant};
+use std::{io::ErrorKind, rc::Rc, sync::Arc, time::Instant};
 
 use actix_web::{FromRequest, HttpRequest, web};
 use actix_ws::{AggregatedMessage, AggregatedMessageStream, ProtocolError, Session};
-use agent_runtime::{Conversation, End, Follower, Frame, RuntimeError, Start};
+use agent_runtime::{Conversation, End, Follower, Frame, Start};
 use bytes::Bytes;
 use bytestring::ByteString;
 use core_model::ConversationId;
@@ -58,10 +58,10 @@ pub(crate) async fn open(
     let oversized = Rc::new(Notify::new());
     let mut payload = frame_guard::guarded(payload.0, limit, Rc::clone(&oversized));
     let bad_handshake = |error: actix_web::Error| Failure::Handshake(error.to_string());
-    let payload =
-        web::Payload::from_request(&request, &mut payload).await.map_err(bad_handshake)?;
-    let (response, session, stream) =
-        actix_ws::handle(&request, payload).map_err(bad_handshake)?;
+    let payload = web::Payload::from_request(&request, &mut payload)
+        .await
+        .map_err(bad_handshake)?;
+    let (response, session, stream) = actix_ws::handle(&request, payload).map_err(bad_handshake)?;
     let inbound = stream
         .max_frame_size(limit)
         .aggregate_continuations()
@@ -89,7 +89,9 @@ fn permit(shared: &Shared, request: &HttpRequest, in_query: Option<&str>) -> Per
     if in_headers == Permit::Granted || in_query.is_none() {
         return in_headers;
     }
-    tracing::warn!("a session key came in a socket's URL, which is deprecated: URLs end up in logs");
+    tracing::warn!(
+        "a session key came in a socket's URL, which is deprecated: URLs end up in logs"
+    );
     shared.keys.judge_key(in_query)
 }
 
@@ -210,7 +212,10 @@ impl Socket {
         match message {
             Some(Ok(AggregatedMessage::Text(text))) => Ok(Some(text)),
             Some(Ok(AggregatedMessage::Ping(payload))) => {
-                self.session.pong(&payload).await.map_err(|_closed| Goodbye::Gone)?;
+                self.session
+                    .pong(&payload)
+                    .await
+                    .map_err(|_closed| Goodbye::Gone)?;
                 Ok(None)
             }
             Some(Ok(AggregatedMessage::Pong(_))) => Ok(None),
@@ -238,7 +243,10 @@ impl Socket {
             Heard::Message { content, run } => {
                 match conversation.send_message(content, run).await {
                     Ok(()) => return Ok(()),
-                    Err(error) => inbound::complaint(self.refusal(error)),
+                    Err(error) => {
+                        let run_path = || format!("/conversations/{}/run", self.id);
+                        inbound::complaint(&Failure::of_message(error, run_path))
+                    }
                 }
             }
             Heard::Nonsense { code, detail } => inbound::server_error(code, detail),
@@ -248,28 +256,22 @@ impl Socket {
             None => Err(Goodbye::Failed),
         }
     }
-
-    fn refusal(&self, error: RuntimeError) -> Failure {
-        match error {
-            RuntimeError::RunLimit { message_saved: true, .. } => {
-                Failure::MessageSaved { run_path: format!("/conversations/{}/run", self.id) }
-            }
-            other => other.into(),
-        }
-    }
 }
 
 fn protocol_fault(error: &ProtocolError) -> Goodbye {
     match error {
         ProtocolError::Overflow => Goodbye::TooLarge,
-        ProtocolError::Io(error) => match error.kind() {
-            std::io::ErrorKind::InvalidData => Goodbye::NotText,
-            // The only one that the codec makes up itself: too many continuations.
-            std::io::ErrorKind::Other if error.to_string().contains("continuation") => {
-                Goodbye::TooLarge
-            }
-            _ => Goodbye::Gone,
-        },
-        _ => Goodbye::Protocol,
+        ProtocolError::Io(error) if error.kind() == ErrorKind::InvalidData => Goodbye::NotText,
+        // The codec has no variant of its own for too many continuations.
+        ProtocolError::Io(error) if error.to_string().contains("continuation") => Goodbye::TooLarge,
+        ProtocolError::Io(_) => Goodbye::Gone,
+        ProtocolError::UnmaskedFrame
+        | ProtocolError::MaskedFrame
+        | ProtocolError::InvalidOpcode(_)
+        | ProtocolError::InvalidLength(_)
+        | ProtocolError::BadOpCode
+        | ProtocolError::ContinuationNotStarted
+        | ProtocolError::ContinuationStarted
+        | ProtocolError::ContinuationFragment(_) => Goodbye::Protocol,
     }
 }

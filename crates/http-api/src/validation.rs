@@ -8,8 +8,18 @@ use serde_path_to_error::{Path, Segment};
 
 /// Path segments below which a value may be a secret, so that it is never sent back.
 const SENSITIVE: [&str; 12] = [
-    "llm", "secrets", "mcp_config", "params", "headers", "extra_headers", "env", "api_key", "auth",
-    "token", "value", "session_api_key",
+    "llm",
+    "secrets",
+    "mcp_config",
+    "params",
+    "headers",
+    "extra_headers",
+    "env",
+    "api_key",
+    "auth",
+    "token",
+    "value",
+    "session_api_key",
 ];
 
 /// One thing that is wrong with a request.
@@ -28,7 +38,13 @@ pub(crate) struct Problem {
 impl Problem {
     pub(crate) fn new(kind: &'static str, loc: &[&str], msg: impl Into<String>) -> Self {
         let loc = loc.iter().map(|segment| json!(segment)).collect();
-        Self { kind, loc, msg: msg.into(), input: None, ctx: None }
+        Self {
+            kind,
+            loc,
+            msg: msg.into(),
+            input: None,
+            ctx: None,
+        }
     }
 
     pub(crate) fn missing(loc: &[&str]) -> Self {
@@ -49,16 +65,22 @@ impl Problem {
     /// The text is no UUID.
     pub(crate) fn uuid(loc: &[&str], text: &str) -> Self {
         let why = uuid_fault(text);
-        Self::new("uuid_parsing", loc, format!("Input should be a valid UUID, {why}"))
-            .input(text)
-            .ctx("error", why)
+        Self::new(
+            "uuid_parsing",
+            loc,
+            format!("Input should be a valid UUID, {why}"),
+        )
+        .input(text)
+        .ctx("error", why)
     }
 
     /// The same problem, with what was given, unless that may be a secret or is no plain value.
     pub(crate) fn input(mut self, input: impl Into<Value>) -> Self {
         let input = input.into();
         let sensitive = self.loc.iter().any(|segment| {
-            segment.as_str().is_some_and(|name| SENSITIVE.contains(&name))
+            segment
+                .as_str()
+                .is_some_and(|name| SENSITIVE.contains(&name))
         });
         if !sensitive && !input.is_object() && !input.is_array() {
             self.input = Some(input);
@@ -83,9 +105,17 @@ impl Problem {
             .loc
             .iter()
             .skip(1)
-            .map(|segment| segment.as_str().map_or_else(|| segment.to_string(), str::to_owned))
+            .map(|segment| {
+                segment
+                    .as_str()
+                    .map_or_else(|| segment.to_string(), str::to_owned)
+            })
             .collect();
-        if loc.is_empty() { self.msg.clone() } else { format!("{}: {}", loc.join("."), self.msg) }
+        if loc.is_empty() {
+            self.msg.clone()
+        } else {
+            format!("{}: {}", loc.join("."), self.msg)
+        }
     }
 }
 
@@ -114,15 +144,29 @@ pub(crate) fn typed<T: DeserializeOwned>(value: &Value, at: &[&str]) -> Result<T
     })
 }
 
+/// Reads `value`, which must be an object, as a `T`. A list would do for a deserialiser too.
+///
+/// # Errors
+/// The first thing that does not fit.
+pub(crate) fn object<T: DeserializeOwned>(value: &Value, at: &[&str]) -> Result<T, Vec<Problem>> {
+    if !value.is_object() {
+        let msg = "Input should be a valid dictionary or object to extract fields from";
+        return Err(vec![
+            Problem::new("model_attributes_type", at, msg).input(value.clone()),
+        ]);
+    }
+    typed(value, at)
+}
+
 /// Reads a conversation id, dashed or as 32 hex digits.
 ///
 /// # Errors
 /// What is wrong with it.
-pub(crate) fn conversation_id(text: &str, loc: &[&str]) -> Result<ConversationId, Problem> {
+pub(crate) fn conversation_id(text: &str, loc: &[&str]) -> Result<ConversationId, Vec<Problem>> {
     let plain = text.len() == 36 || text.len() == 32;
     match text.parse() {
         Ok(id) if plain => Ok(id),
-        Ok(_) | Err(_) => Err(Problem::uuid(loc, text)),
+        Ok(_) | Err(_) => Err(vec![Problem::uuid(loc, text)]),
     }
 }
 
@@ -137,7 +181,10 @@ fn either(names: &[&str]) -> String {
 }
 
 fn uuid_fault(text: &str) -> String {
-    let digits = text.chars().enumerate().find(|(_, c)| !c.is_ascii_hexdigit() && *c != '-');
+    let digits = text
+        .chars()
+        .enumerate()
+        .find(|(_, c)| !c.is_ascii_hexdigit() && *c != '-');
     match digits {
         Some((at, found)) => format!("invalid character: found `{found}` at {at}"),
         None => format!("invalid length: found {} characters", text.chars().count()),
@@ -160,7 +207,10 @@ fn syntax_fault(error: &serde_json::Error) -> String {
         Category::Eof => "the text ends too early".to_owned(),
         Category::Syntax | Category::Data | Category::Io => {
             let text = error.to_string();
-            text.split(" at line ").next().unwrap_or_default().to_owned()
+            text.split(" at line ")
+                .next()
+                .unwrap_or_default()
+                .to_owned()
         }
     }
 }
@@ -191,13 +241,23 @@ fn explain(message: &str, at: &[&str], path: &Path, root: &Value) -> Problem {
     } else if message.starts_with("unknown field `") {
         problem = Problem::new("extra_forbidden", &[], "Extra inputs are not permitted");
     } else if message.starts_with("unknown variant `") {
-        let names: Vec<&str> = message.rsplit("expected").next().unwrap_or_default().split('`')
-            .skip(1).step_by(2).collect();
+        let names: Vec<&str> = message
+            .rsplit("expected")
+            .next()
+            .unwrap_or_default()
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .collect();
         problem = Problem::choice(&[], &names);
     } else if let Some(why) = message.strip_prefix("UUID parsing failed: ") {
         problem = match found.and_then(Value::as_str) {
             Some(text) => Problem::uuid(&[], text),
-            None => Problem::new("uuid_parsing", &[], format!("Input should be a valid UUID, {why}")),
+            None => Problem::new(
+                "uuid_parsing",
+                &[],
+                format!("Input should be a valid UUID, {why}"),
+            ),
         };
     } else if let Some((_, expected)) = message.split_once(", expected ") {
         let (kind, words) = expectation(expected);
@@ -292,7 +352,7 @@ mod tests {
         assert_eq!(Ok(id), conversation_id(&id.to_string(), &["path"]));
         let problem = conversation_id("not-a-uuid", &["path", "conversation_id"]).unwrap_err();
         assert_eq!(
-            json!(problem),
+            json!(problem[0]),
             json!({
                 "type": "uuid_parsing",
                 "loc": ["path", "conversation_id"],

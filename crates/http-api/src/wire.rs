@@ -8,7 +8,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::{extract::RequestBody, validation::{self, Problem}};
+use crate::{
+    extract::RequestBody,
+    validation::{self, Problem},
+};
 
 pub(crate) use start::StartConversation;
 
@@ -117,7 +120,11 @@ fn content(given: &Value, at: &[&str]) -> Result<Vec<Content>, Vec<Problem>> {
             validation::typed(&Value::Array(parts), at)
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
-            Err(vec![Problem::new("list_type", at, "Input should be a valid list or string")])
+            Err(vec![Problem::new(
+                "list_type",
+                at,
+                "Input should be a valid list or string",
+            )])
         }
     }
 }
@@ -167,7 +174,10 @@ pub(crate) struct ConversationPageBody {
 
 /// One page of events.
 #[derive(JsonSchema)]
-#[expect(dead_code, reason = "describes pages, which are put together from bytes")]
+#[expect(
+    dead_code,
+    reason = "describes pages, which are put together from bytes"
+)]
 pub(crate) struct EventPageBody {
     items: Vec<Event>,
     /// Pass it as `page_id` for the next page; null on the last.
@@ -177,7 +187,10 @@ pub(crate) struct EventPageBody {
 /// A page of events, or, when certain events were asked for, those.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
-#[expect(dead_code, reason = "describes answers, which are put together from bytes")]
+#[expect(
+    dead_code,
+    reason = "describes answers, which are put together from bytes"
+)]
 pub(crate) enum EventListBody {
     Page(EventPageBody),
     Batch(Vec<Option<Event>>),
@@ -185,9 +198,7 @@ pub(crate) enum EventListBody {
 
 /// Leaves out what only those want who asked for it.
 pub(crate) fn trimmed(mut info: ConversationInfo, include_skills: bool) -> ConversationInfo {
-    if !include_skills
-        && let Some(skills) = info.agent.pointer_mut("/agent_context/skills")
-    {
+    if !include_skills && let Some(skills) = info.agent.pointer_mut("/agent_context/skills") {
         *skills = json!([]);
     }
     info
@@ -281,8 +292,10 @@ mod tests {
     use super::*;
 
     fn message(body: Value) -> Result<Vec<Content>, Value> {
-        let message: SendMessage = validation::typed(&body, &["body"]).map_err(|p| json!(p))?;
-        message.content(&["body"]).map_err(|problems| json!(problems))
+        let message: SendMessage = validation::object(&body, &["body"]).map_err(|p| json!(p))?;
+        message
+            .content(&["body"])
+            .map_err(|problems| json!(problems))
     }
 
     #[test]
@@ -293,11 +306,18 @@ mod tests {
             json!({"type": "message", "content": "hi"}),
             json!({"content": "hi", "extra_top": 1}),
         ] {
-            assert_eq!(message(body.clone()), Ok(vec![Content::text("hi")]), "{body}");
+            assert_eq!(
+                message(body.clone()),
+                Ok(vec![Content::text("hi")]),
+                "{body}"
+            );
         }
         assert_eq!(message(json!({})), Ok(vec![]));
         let image = json!({"content": [{"type": "image", "image_urls": ["data:x"]}]});
-        let part = Content::Image { cache_prompt: false, image_urls: vec!["data:x".into()] };
+        let part = Content::Image {
+            cache_prompt: false,
+            image_urls: vec!["data:x".into()],
+        };
         assert_eq!(message(image), Ok(vec![part]));
     }
 
@@ -312,8 +332,14 @@ mod tests {
     fn wrong_content_is_located() {
         let loc = |body| message(body).unwrap_err()[0]["loc"].clone();
         assert_eq!(loc(json!({"content": 1})), json!(["body", "content"]));
-        assert_eq!(loc(json!({"content": [{"type": "audio"}]})), json!(["body", "content", 0, "type"]));
-        assert_eq!(loc(json!({"content": ["hi"]})), json!(["body", "content", 0]));
+        assert_eq!(
+            loc(json!({"content": [{"type": "audio"}]})),
+            json!(["body", "content", 0, "type"])
+        );
+        assert_eq!(
+            loc(json!({"content": ["hi"]})),
+            json!(["body", "content", 0])
+        );
         assert_eq!(loc(json!([])), json!(["body"]));
         assert_eq!(loc(json!({"run": "maybe"})), json!(["body", "run"]));
     }

@@ -250,8 +250,10 @@ mod tests {
         expected.event_buffer_size = NonZeroU32::new(3).unwrap();
         expected.num_retries = 1;
         expected.retry_delay = Duration::from_millis(500);
-        expected.headers =
-            BTreeMap::from([("Authorization".to_owned(), "Bearer your-webhook-token".to_owned())]);
+        expected.headers = BTreeMap::from([(
+            "Authorization".to_owned(),
+            "Bearer your-webhook-token".to_owned(),
+        )]);
         assert_eq!(config, expected);
         let written = serde_json::to_value(&config).unwrap();
         assert_eq!(read(written), Ok(expected));
@@ -279,13 +281,34 @@ mod tests {
         let url = "http://localhost/x";
         for (value, reason) in [
             (json!({}), "missing field `webhook_url`"),
-            (json!({"webhook_url": url, "base_url": url}), "both `webhook_url` and `base_url`"),
-            (json!({"webhook_url": "ftp://x/y"}), "expected an http:// or https:// URL"),
-            (json!({"webhook_url": "not a url"}), "expected an http:// or https:// URL"),
-            (json!({"webhook_url": url, "method": "GET"}), "unknown variant `GET`"),
-            (json!({"webhook_url": url, "event_buffer_size": 0}), "expected a nonzero u32"),
-            (json!({"webhook_url": url, "retry_delay": -1}), "expected a number of seconds"),
-            (json!({"webhook_url": url, "headers": {"a b": "c"}}), "`a b` is no name"),
+            (
+                json!({"webhook_url": url, "base_url": url}),
+                "both `webhook_url` and `base_url`",
+            ),
+            (
+                json!({"webhook_url": "ftp://x/y"}),
+                "expected an http:// or https:// URL",
+            ),
+            (
+                json!({"webhook_url": "not a url"}),
+                "expected an http:// or https:// URL",
+            ),
+            (
+                json!({"webhook_url": url, "method": "GET"}),
+                "unknown variant `GET`",
+            ),
+            (
+                json!({"webhook_url": url, "event_buffer_size": 0}),
+                "expected a nonzero u32",
+            ),
+            (
+                json!({"webhook_url": url, "retry_delay": -1}),
+                "expected a number of seconds",
+            ),
+            (
+                json!({"webhook_url": url, "headers": {"a b": "c"}}),
+                "`a b` is no name",
+            ),
         ] {
             let error = read(value.clone()).unwrap_err();
             assert!(error.contains(reason), "{value}: {error}");
@@ -294,8 +317,11 @@ mod tests {
 
     #[test]
     fn a_refused_header_value_is_not_shown() {
-        let error =
-            read(json!({"webhook_url": "http://h/", "headers": {"X": "hush\r\nY: 1"}})).unwrap_err();
-        assert!(error.contains("header `X`") && !error.contains("hush"), "{error}");
+        let error = read(json!({"webhook_url": "http://h/", "headers": {"X": "hush\r\nY: 1"}}))
+            .unwrap_err();
+        assert!(
+            error.contains("header `X`") && !error.contains("hush"),
+            "{error}"
+        );
     }
 }

@@ -1,8 +1,9 @@
 use std::{net::TcpListener, path::PathBuf, time::Duration};
 
-use agent_server::{config::Settings, server::Server};
+use agent_server::{config::Settings, server::Server, start_error::StartError};
 use reqwest::{Client, Method, Response};
 use serde_json::{Value, json};
+use store_fs::OpenError;
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
@@ -41,8 +42,19 @@ impl TestServer {
     }
 
     async fn over(folder: TempDir, settings: Settings) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let server = Server::start(&settings, listener, false).await.unwrap();
+        let started = async {
+            loop {
+                let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+                match Server::start(&settings, listener, false).await {
+                    // A worker of the server before still drops its share of the store.
+                    Err(StartError::Store(OpenError::Locked { .. })) => {
+                        sleep(Duration::from_millis(10)).await;
+                    }
+                    started => return started.unwrap(),
+                }
+            }
+        };
+        let server = timeout(PATIENCE, started).await.expect("the folder comes free");
         let key = settings.keys().next().map(str::to_owned);
         let client = Client::builder().timeout(PATIENCE).build().unwrap();
         Self { server, folder, settings, client, key }

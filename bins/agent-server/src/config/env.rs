@@ -40,7 +40,10 @@ pub(super) fn layers(
     }
     // `OH_LLM` before `OH_LLM_MODEL`, so that the finer one wins.
     ranked.sort_by_key(|(rank, depth, _)| (*rank, *depth));
-    Ok((ranked.into_iter().map(|(.., layer)| layer).collect(), notices))
+    Ok((
+        ranked.into_iter().map(|(.., layer)| layer).collect(),
+        notices,
+    ))
 }
 
 /// A key that a variable names.
@@ -66,7 +69,11 @@ impl Target<'_> {
                 });
         }
         if self.sample.is_array() {
-            let parts = || text.split(',').map(str::trim).filter(|part| !part.is_empty());
+            let parts = || {
+                text.split(',')
+                    .map(str::trim)
+                    .filter(|part| !part.is_empty())
+            };
             return Ok(json
                 .filter(Value::is_array)
                 .unwrap_or_else(|| parts().map(Value::from).collect()));
@@ -107,7 +114,9 @@ fn resolve<'a>(sample: &'a Value, rest: &str, at: &str) -> Option<Target<'a>> {
             resolve(&Value::Null, "", &format!("{at}.{name}"))
         }
         Value::Array(items) => {
-            let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+            let digits = rest
+                .find(|c: char| !c.is_ascii_digit())
+                .unwrap_or(rest.len());
             let (index, rest) = rest.split_at(digits);
             let index: u16 = index.parse().ok()?;
             let item = items.first().unwrap_or(&Value::Null);
@@ -129,7 +138,10 @@ fn after<'a>(rest: &'a str, name: &str) -> Option<&'a str> {
 fn remark(variable: &str, name: &str, known: &Value) -> Notice {
     let key = name.to_lowercase();
     let origin = format!("environment {variable}");
-    if WITHOUT_EFFECT.iter().any(|ignored| key.starts_with(ignored)) {
+    if WITHOUT_EFFECT
+        .iter()
+        .any(|ignored| key.starts_with(ignored))
+    {
         return Notice::NoEffect { origin, key };
     }
     let nearest = fields(known)

@@ -45,7 +45,8 @@ impl Source for Layer {
     }
 
     fn collect(&self) -> Result<Map<String, Sourced>, config::ConfigError> {
-        let sourced = |(key, value): &(String, Value)| (key.clone(), with_origin(value, &self.origin));
+        let sourced =
+            |(key, value): &(String, Value)| (key.clone(), with_origin(value, &self.origin));
         Ok(self.values.iter().map(sourced).collect())
     }
 }
@@ -60,7 +61,9 @@ pub(super) struct Merged {
 pub(super) fn merge(layers: Vec<Layer>) -> Result<Merged, config::ConfigError> {
     let builder = layers
         .into_iter()
-        .fold(Config::builder(), |builder, layer| builder.add_source(layer));
+        .fold(Config::builder(), |builder, layer| {
+            builder.add_source(layer)
+        });
     let merged = builder.build()?.cache;
     let mut origins = BTreeMap::new();
     let values = without_origin(merged, "", &mut origins).unwrap_or_default();

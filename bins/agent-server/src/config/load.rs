@@ -132,7 +132,10 @@ fn flag_layers(flags: &Overrides) -> Vec<Layer> {
     let set = [
         ("host", flags.host.clone().map(Value::from)),
         ("port", flags.port.map(Value::from)),
-        ("log_format", flags.log_format.map(|format| format.as_str().into())),
+        (
+            "log_format",
+            flags.log_format.map(|format| format.as_str().into()),
+        ),
     ];
     set.into_iter()
         .filter_map(|(key, value)| {

@@ -56,12 +56,7 @@ pub(super) fn find(given: &Value, known: &Value, origin: &str) -> Vec<Notice> {
     notices
 }
 
-fn walk(
-    given: &Value,
-    known: &Value,
-    at: &str,
-    report: &mut impl FnMut(&str, Option<String>),
-) {
+fn walk(given: &Value, known: &Value, at: &str, report: &mut impl FnMut(&str, Option<String>)) {
     if let (Some(given), Some(known)) = (given.as_object(), fields(known)) {
         for (name, value) in given {
             let key = if at.is_empty() {
@@ -74,7 +69,9 @@ fn walk(
                 None => report(&key, nearest(name, known.keys()).map(str::to_owned)),
             }
         }
-    } else if let (Some(given), Some([known])) = (given.as_array(), known.as_array().map(Vec::as_slice)) {
+    } else if let (Some(given), Some([known])) =
+        (given.as_array(), known.as_array().map(Vec::as_slice))
+    {
         for (index, value) in given.iter().enumerate() {
             walk(value, known, &format!("{at}[{index}]"), report);
         }

@@ -35,7 +35,11 @@ impl Client {
     /// A new conversation's id.
     pub(super) async fn create(&self, workspace: &Path) -> Result<String, DemoError> {
         let body = json!({"workspace": {"working_dir": workspace}});
-        let info = self.ask(Method::POST, "/conversations", |request| request.json(&body)).await?;
+        let info = self
+            .ask(Method::POST, "/conversations", |request| {
+                request.json(&body)
+            })
+            .await?;
         let id = info["id"].as_str().map(str::to_owned);
         id.ok_or_else(|| DemoError::Request {
             request: "POST /conversations".to_owned(),
@@ -44,14 +48,19 @@ impl Client {
     }
 
     pub(super) async fn listen(&self, id: &str) -> Result<Socket, DemoError> {
-        let url = format!("ws://{}/conversations/{id}/events/socket?resend_mode=all", self.address);
+        let url = format!(
+            "ws://{}/conversations/{id}/events/socket?resend_mode=all",
+            self.address
+        );
         let wrong = |error: &dyn std::fmt::Display| DemoError::Socket(error.to_string());
         let mut request = url.into_client_request().map_err(|error| wrong(&error))?;
         let bearer = HeaderValue::try_from(format!("Bearer {}", self.key));
         request
             .headers_mut()
             .insert("authorization", bearer.map_err(|error| wrong(&error))?);
-        let (stream, _) = connect_async(request).await.map_err(|error| wrong(&error))?;
+        let (stream, _) = connect_async(request)
+            .await
+            .map_err(|error| wrong(&error))?;
         Ok(Socket(stream))
     }
 
@@ -59,21 +68,25 @@ impl Client {
     pub(super) async fn send(&self, id: &str, text: &str) -> Result<(), DemoError> {
         let body = json!({"role": "user", "content": [{"type": "text", "text": text}]});
         let path = format!("/conversations/{id}/events");
-        self.ask(Method::POST, &path, |request| request.json(&body)).await?;
+        self.ask(Method::POST, &path, |request| request.json(&body))
+            .await?;
         Ok(())
     }
 
     /// How many events REST lists that the socket did not bring.
     pub(super) async fn missing(&self, seen: &Seen) -> Result<usize, DemoError> {
-        let path = format!("/conversations/{}/events/search", seen.conversation());
+        let path = format!(
+            "/conversations/{}/events/search?limit=100",
+            seen.conversation()
+        );
         let mut missing = 0;
         let mut page_id = None::<String>;
         loop {
-            let page = self.ask(Method::GET, &path, |request| match &page_id {
-                Some(id) => request.query(&[("limit", "100"), ("page_id", id)]),
-                None => request.query(&[("limit", "100")]),
-            });
-            let page = page.await?;
+            // Event ids need no escaping.
+            let page = page_id.map_or_else(String::new, |id| format!("&page_id={id}"));
+            let page = self
+                .ask(Method::GET, &format!("{path}{page}"), |request| request)
+                .await?;
             let ids = page["items"].as_array().into_iter().flatten();
             missing += ids
                 .filter(|event| !event["id"].as_str().is_some_and(|id| seen.has(id)))
@@ -99,9 +112,15 @@ impl Client {
             .http
             .request(method.clone(), format!("http://{}{path}", self.address))
             .bearer_auth(&self.key);
-        let answer = with(request).send().await.map_err(|error| failed(error.to_string()))?;
+        let answer = with(request)
+            .send()
+            .await
+            .map_err(|error| failed(error.to_string()))?;
         let status = answer.status();
-        let body = answer.text().await.map_err(|error| failed(error.to_string()))?;
+        let body = answer
+            .text()
+            .await
+            .map_err(|error| failed(error.to_string()))?;
         if !status.is_success() {
             return Err(failed(format!("{status} {body}")));
         }
@@ -110,6 +129,11 @@ impl Client {
 }
 
 impl Socket {
+    /// Says goodbye; a server that does not listen any more is no failure.
+    pub(super) async fn close(mut self) {
+        self.0.close(None).await.ok();
+    }
+
     /// The next event.
     ///
     /// # Cancel safety

@@ -11,7 +11,7 @@ mod verdict;
 use std::{
     fs::{self, File},
     net::TcpListener,
-    path::{Path, PathBuf},
+    path::Path,
     process::ExitCode,
     time::Duration,
 };
@@ -53,7 +53,8 @@ pub fn run(args: &DemoArgs) -> ExitCode {
 
 fn demonstrate(args: &DemoArgs, screen: &mut Screen) -> Result<(), DemoError> {
     let variables = crate::environment();
-    let loaded = config::load(&config::Overrides::default(), &variables).map_err(DemoError::start)?;
+    let loaded =
+        config::load(&config::Overrides::default(), &variables).map_err(DemoError::start)?;
     let folder = match &args.keep {
         Some(folder) => std::path::absolute(folder)?,
         None => std::env::temp_dir().join(format!("agent-server-demo-{}", Uuid::new_v4().simple())),
@@ -67,7 +68,9 @@ fn demonstrate(args: &DemoArgs, screen: &mut Screen) -> Result<(), DemoError> {
     let threads = agent_threads()?;
     let outcome = threads.block_on(async {
         let listener = TcpListener::bind((settings.host.as_str(), settings.port))?;
-        let server = Server::start(&settings, listener, false).await.map_err(DemoError::start)?;
+        let server = Server::start(&settings, listener, false)
+            .await
+            .map_err(DemoError::start)?;
         screen.title(&format!(
             "agent-server on http://{}; every step below goes through its REST and WebSocket API",
             server.address()
@@ -151,11 +154,12 @@ async fn converse(
             ) => break,
         }
     }
+    socket.close().await;
     seen.missed = client.missing(&seen).await?;
     Ok(seen)
 }
 
-fn show_place(args: &DemoArgs, folder: &PathBuf, screen: &mut Screen) {
+fn show_place(args: &DemoArgs, folder: &Path, screen: &mut Screen) {
     if folder.exists() {
         let hint = match args.keep {
             Some(_) => "",

@@ -44,12 +44,14 @@ pub(super) fn lines(event: &Event) -> Vec<Line> {
     match &event.body {
         EventBody::SystemPromptEvent(prompt) => {
             let tools = prompt.tools.len();
-            vec![faint(format!("· the agent has its instructions and {tools} tools"))]
+            vec![faint(format!(
+                "· the agent has its instructions and {tools} tools"
+            ))]
         }
         EventBody::MessageEvent(message) => {
             let text = message.llm_message.text();
             match message.llm_message.role {
-                Role::User => block(Style::User, "user:", &text),
+                Role::User => block(Style::User, "user:", without_script(&text)),
                 Role::Assistant => block(Style::Agent, "agent:", &text),
                 Role::System | Role::Tool => Vec::new(),
             }
@@ -57,7 +59,10 @@ pub(super) fn lines(event: &Event) -> Vec<Line> {
         EventBody::ActionEvent(action) => action_lines(action),
         EventBody::ObservationEvent(observation) => observation_lines(observation),
         EventBody::UserRejectObservation(rejection) => {
-            vec![(Style::Bad, format!("✗ rejected: {}", rejection.rejection_reason))]
+            vec![(
+                Style::Bad,
+                format!("✗ rejected: {}", rejection.rejection_reason),
+            )]
         }
         EventBody::AgentErrorEvent(failure) => block(Style::Bad, "✗ tool call:", &failure.error),
         EventBody::ConversationErrorEvent(failure) => {
@@ -77,14 +82,26 @@ pub(super) fn lines(event: &Event) -> Vec<Line> {
     }
 }
 
+/// The scripted model's steps are shown as they happen.
+fn without_script(text: &str) -> &str {
+    text.split_once("```json").map_or(text, |(words, _)| words)
+}
+
 fn action_lines(event: &ActionEvent) -> Vec<Line> {
-    let thought: Vec<&str> = event.thought.iter().map(|part| part.text.as_str()).collect();
+    let thought: Vec<&str> = event
+        .thought
+        .iter()
+        .map(|part| part.text.as_str())
+        .collect();
     let mut lines = match thought.join("\n") {
         thought if thought.trim().is_empty() => Vec::new(),
         thought => block(Style::Agent, "agent:", &thought),
     };
     let Some(action) = &event.action else {
-        lines.push((Style::Bad, format!("✗ {} could not be understood", event.tool_name)));
+        lines.push((
+            Style::Bad,
+            format!("✗ {} could not be understood", event.tool_name),
+        ));
         return lines;
     };
     let text = |name: &str| action.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -110,7 +127,10 @@ fn action_lines(event: &ActionEvent) -> Vec<Line> {
 fn edit(action: &Map<String, Value>) -> String {
     let parts = [("file_text", "+ "), ("old_str", "- "), ("new_str", "+ ")];
     let shown = parts.iter().flat_map(|(name, mark)| {
-        let text = action.get(*name).and_then(Value::as_str).unwrap_or_default();
+        let text = action
+            .get(*name)
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         text.lines().map(move |line| format!("{mark}{line}"))
     });
     let shown: Vec<String> = shown.collect();
@@ -122,25 +142,34 @@ fn edit(action: &Map<String, Value>) -> String {
 
 fn plan(action: &Map<String, Value>) -> String {
     let tasks = action.get("task_list").and_then(Value::as_array);
-    tasks.into_iter().flatten().fold(String::new(), |plan, task| {
-        let mark = match task["status"].as_str() {
-            Some("done") => "[x]",
-            Some("in_progress") => "[~]",
-            Some(_) | None => "[ ]",
-        };
-        format!("{plan}\n{mark} {}", task["title"].as_str().unwrap_or_default())
-    })
+    tasks
+        .into_iter()
+        .flatten()
+        .fold(String::new(), |plan, task| {
+            let mark = match task["status"].as_str() {
+                Some("done") => "[x]",
+                Some("in_progress") => "[~]",
+                Some(_) | None => "[ ]",
+            };
+            format!(
+                "{plan}\n{mark} {}",
+                task["title"].as_str().unwrap_or_default()
+            )
+        })
 }
 
 fn observation_lines(event: &ObservationEvent) -> Vec<Line> {
     // Their actions said it already.
-    if matches!(event.tool_name.as_str(), "finish" | "think" | "task_tracker") {
+    if matches!(
+        event.tool_name.as_str(),
+        "finish" | "think" | "task_tracker"
+    ) {
         return Vec::new();
     }
     let observation = &event.observation;
     let texts = observation.content.iter().filter_map(|part| match part {
-        Content::Text(text) => Some(text.text.as_str()),
-        Content::Image(_) => None,
+        Content::Text { text, .. } => Some(text.as_str()),
+        Content::Image { .. } => None,
     });
     let text = texts.collect::<Vec<_>>().join("\n");
     let code = observation.fields.get("exit_code").and_then(Value::as_i64);
@@ -174,13 +203,16 @@ fn block(style: Style, label: &str, text: &str) -> Vec<Line> {
         .enumerate()
         .map(|(number, line)| {
             let line = cut(line.trim_end_matches('\r'));
-            let lead = if number == 0 { label } else { " " };
+            let lead = if number == 0 && !label.is_empty() {
+                label
+            } else {
+                " "
+            };
             (style, format!("{lead} {line}").trim_end().to_owned())
         })
         .collect();
     if label.is_empty() {
         lines.retain(|(_, line)| !line.is_empty());
-        lines.iter_mut().for_each(|(_, line)| line.insert(0, ' '));
     }
     if all.len() > MOST_LINES {
         lines.push(faint(format!("  … {} more lines", all.len() - MOST_LINES)));
@@ -228,7 +260,13 @@ mod tests {
 
     #[test]
     fn commands_and_edits_are_shown_as_such() {
-        assert_eq!(call("terminal", json!({"command": "ls", "kind": "TerminalAction"})), ["$ ls"]);
+        assert_eq!(
+            call(
+                "terminal",
+                json!({"command": "ls", "kind": "TerminalAction"})
+            ),
+            ["$ ls"]
+        );
         assert_eq!(
             call(
                 "file_editor",
@@ -241,7 +279,10 @@ mod tests {
 
     #[test]
     fn output_is_cut_and_failure_is_marked() {
-        let text = (0..20).map(|n| n.to_string()).collect::<Vec<_>>().join("\n");
+        let text = (0..20)
+            .map(|n| n.to_string())
+            .collect::<Vec<_>>()
+            .join("\n");
         let lines = shown(
             "ObservationEvent",
             "environment",

@@ -45,7 +45,10 @@ impl Screen {
         }
         self.frame = (self.frame + 1) % FRAMES.len();
         let waited = self.last_event.elapsed().as_secs();
-        self.write(&format!("\r\x1b[2K{} working {waited} s", FRAMES[self.frame]));
+        self.write(&format!(
+            "\r\x1b[2K{} working {waited} s",
+            FRAMES[self.frame]
+        ));
         self.spinning = true;
     }
 
@@ -85,13 +88,21 @@ impl Screen {
     /// A reader that has gone away must not end the demonstration.
     fn write(&self, text: &str) {
         let mut out = io::stdout().lock();
-        out.write_all(text.as_bytes()).and_then(|()| out.flush()).ok();
+        out.write_all(text.as_bytes())
+            .and_then(|()| out.flush())
+            .ok();
     }
 }
 
 /// What a model or a command wrote may hold control characters that would play with the terminal.
 fn printable(text: &str) -> String {
     text.chars()
-        .map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c })
+        .map(|c| {
+            if c.is_control() && c != '\t' {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
         .collect()
 }

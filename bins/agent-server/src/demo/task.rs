@@ -111,6 +111,8 @@ fn fixed(workspace: &Path) -> Task {
              git -c user.name=demo -c user.email=demo@localhost commit -qm 'Count words in any case' \
              && git log --oneline --stat | cat; else echo 'no git here'; fi"}},
         plan(["done", "done", "done"]),
+        {"tool": "finish", "args": {"message":
+            "wordcount.sh counts words in any case; test.sh checks that, and passes."}},
     ]);
     let text = format!(
         "Write a shell script that counts words, with a test, and make the test pass.\n\n\
@@ -123,7 +125,11 @@ fn fixed(workspace: &Path) -> Task {
 }
 
 fn plan(statuses: [&str; 3]) -> Value {
-    let titles = ["write the script and a test", "make the test pass", "try it on a real text"];
+    let titles = [
+        "write the script and a test",
+        "make the test pass",
+        "try it on a real text",
+    ];
     let tasks = titles.iter().zip(statuses);
     let tasks: Vec<Value> = tasks
         .map(|(title, status)| json!({"title": title, "status": status}))

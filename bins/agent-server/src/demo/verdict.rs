@@ -107,7 +107,9 @@ impl Seen {
         if let Some(code) = self.last_exit_code.filter(|code| *code != 0) {
             return Err(DemoError::CommandFailed(code));
         }
-        let missing = makes.iter().find(|name| !settings.workspace_path.join(name).is_file());
+        let missing = makes
+            .iter()
+            .find(|name| !settings.workspace_path.join(name).is_file());
         missing.map_or(Ok(()), |name| Err(DemoError::NoFile((*name).to_owned())))
     }
 
@@ -125,7 +127,10 @@ impl Seen {
             let event = Event::from_slice(line.as_bytes());
             let event = event.map_err(|error| bad(format!("line {}: {error}", number + 1)))?;
             if !self.has(&event.id.to_string()) {
-                return Err(bad(format!("line {} never came over the socket", number + 1)));
+                return Err(bad(format!(
+                    "line {} never came over the socket",
+                    number + 1
+                )));
             }
         }
         Ok(())

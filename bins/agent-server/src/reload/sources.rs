@@ -52,7 +52,10 @@ impl Sources {
         let passing = |name: &str| name.starts_with('.') || name.ends_with(['~', '#']);
         let named = path.file_name().and_then(|name| name.to_str());
         named.is_some_and(|name| !passing(name))
-            && self.watched().iter().any(|watched| path.starts_with(watched))
+            && self
+                .watched()
+                .iter()
+                .any(|watched| path.starts_with(watched))
     }
 
     /// Builds the program; cargo reports on standard error.
@@ -96,7 +99,13 @@ mod tests {
         assert!(!found.contains(&root.join("crates/a/src/.lib.rs.swp")));
         assert!(!found.contains(&root.join("target/debug/x.rs")));
 
-        assert_eq!(Sources::find(&below, Path::new("/usr/bin/agent-server")), None);
-        assert_eq!(Sources::find(Path::new("/"), &root.join("target/debug/x")), None);
+        assert_eq!(
+            Sources::find(&below, Path::new("/usr/bin/agent-server")),
+            None
+        );
+        assert_eq!(
+            Sources::find(Path::new("/"), &root.join("target/debug/x")),
+            None
+        );
     }
 }

@@ -98,7 +98,11 @@ impl Supervisor {
     }
 
     fn watch(&self) -> notify::Result<Watch> {
-        info!("watching {} and {}", self.config.display(), self.program.display());
+        info!(
+            "watching {} and {}",
+            self.config.display(),
+            self.program.display()
+        );
         if let Some(sources) = &self.sources {
             info!("watching the sources in {}", sources.root().display());
         }

@@ -45,7 +45,8 @@ impl Watch {
     /// When the system gives no way to watch.
     pub(super) fn start(watched: Watched) -> notify::Result<Self> {
         // A file that is replaced is another file: its folder is what stays.
-        let files = [&watched.config, &watched.program].map(|file| file.parent().map(PathBuf::from));
+        let files =
+            [&watched.config, &watched.program].map(|file| file.parent().map(PathBuf::from));
         let sources = watched.sources.as_ref().map(Sources::watched);
         let (sender, changes) = unbounded_channel();
         let mut watcher = notify::recommended_watcher(move |event| tell(event, &watched, &sender))?;
@@ -79,7 +80,11 @@ fn tell(event: notify::Result<Event>, watched: &Watched, changes: &UnboundedSend
     match event {
         // Reading is no change, and cargo reads all sources.
         Ok(event) if !matches!(event.kind, EventKind::Access(_)) => {
-            for change in event.paths.iter().filter_map(|path| watched.change_at(path)) {
+            for change in event
+                .paths
+                .iter()
+                .filter_map(|path| watched.change_at(path))
+            {
                 // Nobody listens when the supervisor ends.
                 changes.send(change).ok();
             }

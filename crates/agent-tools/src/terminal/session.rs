@@ -9,6 +9,7 @@ use std::{
     },
     path::{Path, PathBuf},
     process::ExitStatus,
+    sync::Mutex,
     time::Duration,
 };
 
@@ -19,7 +20,7 @@ use nix::{
     },
     unistd::{Pid, tcgetpgrp},
 };
-use pty_process::{OwnedWritePty, Size};
+use pty_process::{OwnedWritePty, Pty, Size};
 use tokio::{io::AsyncWriteExt, process::Child, time::timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -86,20 +87,8 @@ impl Session {
         let nonce = Uuid::new_v4().simple().to_string();
         let tag = Uuid::new_v4().simple().to_string();
         let scratch = Scratch::new(&tag)?;
-        let (pty, slave) = pty_process::open().map_err(io::Error::other)?;
-        pty.resize(Size::new(SIZE.0, SIZE.1))
-            .map_err(io::Error::other)?;
+        let (pty, shell) = spawn(working_dir, &tag)?;
         let terminal = pty.as_fd().try_clone_to_owned()?;
-        set_plain_modes(&terminal)?;
-        let shell = pty_process::Command::new("bash")
-            .args(["--noprofile", "--norc", "--noediting", "-i"])
-            .env_clear()
-            .envs(environment::inherited(std::env::vars_os()))
-            .env(processes::TAG_VARIABLE, &tag)
-            .current_dir(working_dir)
-            .kill_on_drop(true)
-            .spawn(slave)
-            .map_err(io::Error::other)?;
         let pid = shell
             .id()
             .and_then(|id| i32::try_from(id).ok())
@@ -257,8 +246,31 @@ impl Drop for Session {
     }
 }
 
+/// Starts bash in a terminal of its own.
+fn spawn(working_dir: &Path, tag: &str) -> io::Result<(Pty, Child)> {
+    /// A terminal is open for a moment before it is marked close-on-exec; a shell forked by
+    /// another thread in that moment would keep it, and so keep it from hanging up.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let guard = ONE_AT_A_TIME.lock();
+    let (pty, slave) = pty_process::open().map_err(io::Error::other)?;
+    pty.resize(Size::new(SIZE.0, SIZE.1))
+        .map_err(io::Error::other)?;
+    set_plain_modes(&pty)?;
+    let shell = pty_process::Command::new("bash")
+        .args(["--noprofile", "--norc", "--noediting", "-i"])
+        .env_clear()
+        .envs(environment::inherited(std::env::vars_os()))
+        .env(processes::TAG_VARIABLE, tag)
+        .current_dir(working_dir)
+        .kill_on_drop(true)
+        .spawn(slave)
+        .map_err(io::Error::other)?;
+    drop(guard);
+    Ok((pty, shell))
+}
+
 /// No echo, no newline translation, no flow control; line editing by the kernel and signal keys.
-fn set_plain_modes(terminal: &OwnedFd) -> io::Result<()> {
+fn set_plain_modes(terminal: &impl AsFd) -> io::Result<()> {
     let mut modes = tcgetattr(terminal)?;
     modes
         .local_flags

@@ -452,7 +452,9 @@ async fn output_cannot_pass_for_a_marker() {
 #[tokio::test]
 async fn background_jobs_live_on_and_make_no_noise_later() {
     let bench = Bench::new();
-    bench.output("sleep 1000 & echo $! > pid; true &").await;
+    bench
+        .output("sleep 1000 & echo $! > pid; sh -c 'echo $$ > ended' &")
+        .await;
     let pid = bench.file("pid").await;
     assert_gone(&bench.file("ended").await).await;
     for _ in 0..3 {
@@ -622,4 +624,25 @@ async fn a_model_reads_output_directory_and_exit_code() {
         "{text}"
     );
     assert_eq!(observation.content, [Content::text("a")]);
+}
+
+/// A shell that holds another's terminal keeps it from hanging up when its server dies.
+#[tokio::test(flavor = "multi_thread")]
+async fn shells_do_not_hold_the_terminals_of_others() {
+    let calls = (0..12).map(|_| {
+        tokio::spawn(async {
+            let bench = Bench::new();
+            let held = bench
+                .output("readlink /proc/$$/fd/* | grep -c ptmx || true")
+                .await;
+            (bench, held)
+        })
+    });
+    let calls: Vec<_> = calls.collect();
+    let mut benches = Vec::new();
+    for call in calls {
+        let (bench, held) = call.await.unwrap();
+        assert_eq!(held, "0");
+        benches.push(bench);
+    }
 }

@@ -17,7 +17,10 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value};
 
 use crate::{
-    extract::{Body, ConversationPath, Dialect, EventPath, Query, RawBody, RequestBody, Server, SocketPayload},
+    extract::{
+        Body, ConversationPath, Dialect, EventPath, Query, RawBody, RequestBody, Server,
+        SocketPayload,
+    },
     reply::{Made, Readiness, Reply, Upgraded, Verbatim},
 };
 
@@ -36,7 +39,10 @@ impl Schemas {
             settings.definitions_path = "/components/schemas".into();
             settings.meta_schema = None;
         });
-        Self { generator: settings.into_generator(), by_placeholder: BTreeMap::new() }
+        Self {
+            generator: settings.into_generator(),
+            by_placeholder: BTreeMap::new(),
+        }
     }
 
     /// Describes a type that no route mentions.
@@ -64,7 +70,10 @@ pub(super) fn recording(walk: impl FnOnce()) -> Schemas {
 /// A reference to `T` that only `finish` can resolve.
 fn placeholder<T: JsonSchema>() -> DefaultSchemaRaw {
     // Hex, as paperclip escapes some of the characters of a type's name and not others.
-    let name: String = T::schema_id().bytes().map(|byte| format!("{byte:02x}")).collect();
+    let name: String = T::schema_id()
+        .bytes()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     RECORDING.with_borrow_mut(|recording| {
         if let Some(schemas) = recording {
             let schema = schemas.add::<T>();
@@ -91,7 +100,8 @@ fn answer<T: JsonSchema>(op: &mut DefaultOperationRaw, status: &str, description
         schema: Some(reference::<T>()),
         ..Response::default()
     };
-    op.responses.insert(status.to_owned(), Either::Right(response));
+    op.responses
+        .insert(status.to_owned(), Either::Right(response));
 }
 
 fn path_parameter(op: &mut DefaultOperationRaw, name: &str, uuid: bool, description: &str) {

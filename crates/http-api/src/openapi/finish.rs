@@ -15,18 +15,52 @@ const SCHEMAS: &str = "#/components/schemas/";
 
 /// A refusal that several operations share: its name, status, what it means, an example's detail.
 const REFUSALS: [(&str, &str, &str, &str); 7] = [
-    ("Unauthorized", "401", "A session key is set and the request has none or a wrong one", "Unauthorized"),
-    ("ForeignOrigin", "403", "A web page of an origin that is not allowed sent this", "Origin not allowed"),
+    (
+        "Unauthorized",
+        "401",
+        "A session key is set and the request has none or a wrong one",
+        "Unauthorized",
+    ),
+    (
+        "ForeignOrigin",
+        "403",
+        "A web page of an origin that is not allowed sent this",
+        "Origin not allowed",
+    ),
     ("NotFound", "404", "There is no such thing", "Not Found"),
-    ("Conflict", "409", "The conversation is running", "Conversation already running. Wait for completion or pause first."),
-    ("TooLarge", "413", "The body is larger than the server's limit", "The request body is larger than 10485760 bytes"),
-    ("RunLimit", "429", "Every run slot is taken; `Retry-After` says when to try again", "Conversation run limit reached. Retry the request later."),
-    ("Busy", "503", "Too many requests wait, or the server is stopping; see `Retry-After`", "The conversation has too many requests waiting. Retry the request later."),
+    (
+        "Conflict",
+        "409",
+        "The conversation is running",
+        "Conversation already running. Wait for completion or pause first.",
+    ),
+    (
+        "TooLarge",
+        "413",
+        "The body is larger than the server's limit",
+        "The request body is larger than 10485760 bytes",
+    ),
+    (
+        "RunLimit",
+        "429",
+        "Every run slot is taken; `Retry-After` says when to try again",
+        "Conversation run limit reached. Retry the request later.",
+    ),
+    (
+        "Busy",
+        "503",
+        "Too many requests wait, or the server is stopping; see `Retry-After`",
+        "The conversation has too many requests waiting. Retry the request later.",
+    ),
 ];
 
 /// Operations that can be refused for want of a run slot.
-const STARTS_RUNS: [&str; 4] =
-    ["create_conversation", "run_conversation", "send_event", "respond_to_confirmation"];
+const STARTS_RUNS: [&str; 4] = [
+    "create_conversation",
+    "run_conversation",
+    "send_event",
+    "respond_to_confirmation",
+];
 const OPEN_TAGS: [&str; 1] = ["Server"];
 
 const DESCRIPTION: &str = "\
@@ -102,8 +136,12 @@ fn resolve(value: &mut Value, by_placeholder: &BTreeMap<String, Value>) {
         return;
     }
     match value {
-        Value::Object(fields) => fields.values_mut().for_each(|field| resolve(field, by_placeholder)),
-        Value::Array(items) => items.iter_mut().for_each(|item| resolve(item, by_placeholder)),
+        Value::Object(fields) => fields
+            .values_mut()
+            .for_each(|field| resolve(field, by_placeholder)),
+        Value::Array(items) => items
+            .iter_mut()
+            .for_each(|item| resolve(item, by_placeholder)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
@@ -119,18 +157,27 @@ fn spread_query(
     };
     let mut spread = Vec::new();
     for parameter in std::mem::take(parameters) {
-        let mark = parameter["name"].as_str().and_then(|name| name.strip_prefix(QUERY_MARK));
+        let mark = parameter["name"]
+            .as_str()
+            .and_then(|name| name.strip_prefix(QUERY_MARK));
         let Some(mark) = mark else {
             spread.push(parameter);
             continue;
         };
-        let schema = by_placeholder.get(mark).ok_or_else(|| malformed(QUERY_MARK))?;
-        let schema = match schema["$ref"].as_str().and_then(|name| name.strip_prefix(SCHEMAS)) {
+        let schema = by_placeholder
+            .get(mark)
+            .ok_or_else(|| malformed(QUERY_MARK))?;
+        let schema = match schema["$ref"]
+            .as_str()
+            .and_then(|name| name.strip_prefix(SCHEMAS))
+        {
             Some(name) => definitions.get(name).ok_or_else(|| malformed(name))?,
             None => schema,
         };
         let required = schema["required"].as_array().cloned().unwrap_or_default();
-        let fields = schema["properties"].as_object().ok_or_else(|| malformed(QUERY_MARK))?;
+        let fields = schema["properties"]
+            .as_object()
+            .ok_or_else(|| malformed(QUERY_MARK))?;
         for (name, field) in fields {
             let needed = required.contains(&json!(name)) && field.get("default").is_none();
             spread.push(query_parameter(name, field, needed));
@@ -165,27 +212,51 @@ fn without_null(schema: &Value) -> Value {
     }
     if let Some(Value::Array(options)) = schema.get_mut("anyOf") {
         options.retain(|option| option["type"] != "null");
+        if let [only] = options.as_slice() {
+            return only.clone();
+        }
     }
     schema
 }
 
 fn complete(operation: &mut Map<String, Value>, path: &str, method: &str) {
-    let id = operation.get("operationId").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let id = operation
+        .get("operationId")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
     // Operations that are mounted twice are told apart by where.
     let unique = match path.split('/').nth(1) {
-        Some("api" | "sockets") => format!("{id}_openhands"),
+        Some("api") => format!("{id}_openhands"),
+        Some("sockets") => format!("{id}_at_sockets"),
         Some(_) | None => id.clone(),
     };
     operation.insert("operationId".to_owned(), json!(unique));
-    let open = operation.get("tags").and_then(Value::as_array).is_some_and(|tags| {
-        tags.iter().any(|tag| OPEN_TAGS.iter().any(|open| tag == open))
-    });
+    if id == "open_socket" {
+        about_the_socket(operation);
+    }
+    if let Some(Value::String(text)) = operation.get_mut("description") {
+        // Lines of a doc comment begin with a space.
+        *text = text.lines().map(str::trim).collect::<Vec<_>>().join("\n");
+    }
+    let open = operation
+        .get("tags")
+        .and_then(Value::as_array)
+        .is_some_and(|tags| {
+            tags.iter()
+                .any(|tag| OPEN_TAGS.iter().any(|open| tag == open))
+        });
     let has_body = operation.contains_key("requestBody");
-    let has_parameters =
-        operation.get("parameters").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
+    let has_parameters = operation
+        .get("parameters")
+        .and_then(Value::as_array)
+        .is_some_and(|list| !list.is_empty());
     let mut refused = Vec::new();
     if !open {
-        operation.insert("security".to_owned(), json!([{"HTTPBearer": []}, {"APIKeyHeader": []}]));
+        operation.insert(
+            "security".to_owned(),
+            json!([{"HTTPBearer": []}, {"APIKeyHeader": []}]),
+        );
         refused.extend(["Unauthorized", "Busy"]);
         if method != "get" || id == "open_socket" {
             refused.push("ForeignOrigin");
@@ -208,11 +279,23 @@ fn complete(operation: &mut Map<String, Value>, path: &str, method: &str) {
     }
     let responses = operation.entry("responses").or_insert_with(|| json!({}));
     for name in refused {
-        let status = REFUSALS.iter().find(|refusal| refusal.0 == name).map_or("422", |it| it.1);
+        let status = REFUSALS
+            .iter()
+            .find(|refusal| refusal.0 == name)
+            .map_or("422", |it| it.1);
         if responses.get(status).is_none() {
             responses[status] = json!({"$ref": format!("#/components/responses/{name}")});
         }
     }
+}
+
+/// What OpenAPI has no words for.
+fn about_the_socket(operation: &mut Map<String, Value>) {
+    let about = json!({
+        "to_client": {"$ref": "#/components/schemas/Event"},
+        "from_client": {"$ref": "#/components/schemas/SendMessage"}
+    });
+    operation.insert("x-websocket".to_owned(), about);
 }
 
 fn refusals() -> Value {
@@ -244,12 +327,16 @@ fn refusals() -> Value {
 
 /// Unions whose members are told apart by one property say so.
 fn with_discriminators(mut definitions: Map<String, Value>) -> Map<String, Value> {
+    // Structs of query parameters were taken apart.
+    definitions.retain(|name, _| !name.ends_with("Params"));
     for definition in definitions.values_mut() {
         let Some(members) = definition.get("oneOf").and_then(Value::as_array) else {
             continue;
         };
         let told_by = ["kind", "type"].into_iter().find(|property| {
-            members.iter().all(|member| member["properties"].get(property).is_some())
+            members
+                .iter()
+                .all(|member| member["properties"].get(property).is_some())
         });
         if let Some(property) = told_by {
             definition["discriminator"] = json!({"propertyName": property});
@@ -259,117 +346,5 @@ fn with_discriminators(mut definitions: Map<String, Value>) -> Map<String, Value
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use crate::{configure::Surface, openapi::document};
-
-    use super::*;
-
-    fn operations(document: &Value) -> Vec<(String, Value)> {
-        let paths = document["paths"].as_object().unwrap();
-        paths
-            .iter()
-            .flat_map(|(path, item)| {
-                let methods = item.as_object().unwrap();
-                methods.iter().map(move |(method, op)| (format!("{method} {path}"), op.clone()))
-            })
-            .collect()
-    }
-
-    fn references(value: &Value, found: &mut HashSet<String>) {
-        match value {
-            Value::Object(fields) => {
-                if let Some(Value::String(reference)) = fields.get("$ref") {
-                    found.insert(reference.clone());
-                }
-                fields.values().for_each(|field| references(field, found));
-            }
-            Value::Array(items) => items.iter().for_each(|item| references(item, found)),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-        }
-    }
-
-    #[test]
-    fn every_reference_leads_somewhere() {
-        let document = document(Surface::default()).unwrap();
-        let mut found = HashSet::new();
-        references(&document, &mut found);
-        assert!(found.len() > 20, "only {} references", found.len());
-        for reference in found {
-            let pointer = reference.strip_prefix('#').unwrap();
-            assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
-        }
-    }
-
-    #[test]
-    fn every_operation_is_described_and_has_an_id_of_its_own() {
-        let document = document(Surface::default()).unwrap();
-        let mut ids = HashSet::new();
-        for (name, operation) in operations(&document) {
-            let text = |field: &str| operation[field].as_str().unwrap_or_default().to_owned();
-            assert!(!text("summary").is_empty(), "{name} has no summary");
-            assert!(!text("description").is_empty(), "{name} has no description");
-            assert!(ids.insert(text("operationId")), "{name}: {} is taken", text("operationId"));
-            assert!(!operation["tags"].as_array().unwrap().is_empty(), "{name} has no tag");
-            for parameter in operation["parameters"].as_array().into_iter().flatten() {
-                let described = parameter["description"].as_str().is_some_and(|d| !d.is_empty())
-                    || parameter["name"] == "sort_order";
-                assert!(described, "{name}: {parameter} is not described");
-            }
-        }
-        assert!(ids.len() >= 35, "{} operations", ids.len());
-    }
-
-    #[test]
-    fn conversations_need_a_key_and_health_does_not() {
-        let document = document(Surface::default()).unwrap();
-        for (name, operation) in operations(&document) {
-            let keyed = name.contains("/conversations") || name.contains("/sockets");
-            assert_eq!(operation.get("security").is_some(), keyed, "{name}");
-            assert_eq!(operation["responses"].get("401").is_some(), keyed, "{name}");
-        }
-    }
-
-    #[test]
-    fn both_dialects_are_documented_alike() {
-        let document = document(Surface::default()).unwrap();
-        let below = |at: &str| -> HashSet<String> {
-            operations(&document)
-                .into_iter()
-                .filter_map(|(name, _)| {
-                    let (method, path) = name.split_once(' ')?;
-                    Some(format!("{method} {}", path.strip_prefix(at)?))
-                })
-                .collect()
-        };
-        assert_eq!(below("/conversations"), below("/api/conversations"));
-        assert!(below("/conversations").contains("post /{conversation_id}/run"));
-    }
-
-    #[test]
-    fn limits_defaults_and_choices_survive() {
-        let document = document(Surface::default()).unwrap();
-        let search = &document["paths"]["/conversations/{conversation_id}/events/search"]["get"];
-        let parameter = |name: &str| {
-            let list = search["parameters"].as_array().unwrap();
-            list.iter().find(|parameter| parameter["name"] == name).cloned().unwrap()
-        };
-        let limit = parameter("limit");
-        assert_eq!(limit["schema"]["minimum"], 1);
-        assert_eq!(limit["schema"]["maximum"], 100);
-        assert_eq!(limit["schema"]["default"], 100);
-        assert_eq!(limit["required"], false);
-        assert_eq!(parameter("timestamp__gte")["in"], "query");
-        assert_eq!(parameter("conversation_id")["required"], true);
-    }
-
-    #[test]
-    fn what_is_switched_off_is_not_documented() {
-        let surface = Surface { health: false, docs: true, root: false };
-        let document = document(surface).unwrap();
-        assert!(document["paths"].get("/health").is_none());
-        assert!(document["paths"].get("/").is_none());
-        assert!(document["paths"].get("/conversations/search").is_some());
-    }
-}
+#[path = "finish_tests.rs"]
+mod tests;

@@ -24,7 +24,9 @@ pub(crate) fn document(surface: Surface) -> Result<Value, ApiError> {
     let schemas = bridge::recording(|| {
         // An app that serves nobody: routes are only walked. Its type does not matter, only what
         // paperclip notes down on the way.
-        let app = App::new().wrap_api().configure(|cfg| describe(cfg, surface));
+        let app = App::new()
+            .wrap_api()
+            .configure(|cfg| describe(cfg, surface));
         drop(app.with_raw_json_spec_v3(|app, document| {
             raw = Some(document);
             app

@@ -65,9 +65,15 @@ impl Goodbye {
             Self::Unauthenticated => (4001, "Authentication failed"),
             Self::NotFound => (4004, "Conversation not found"),
             Self::Deleted => (4004, "Conversation deleted"),
-            Self::UnknownStart => (4400, "after_event_id is no logged event of this conversation"),
+            Self::UnknownStart => (
+                4400,
+                "after_event_id is no logged event of this conversation",
+            ),
             Self::Stopping => (1001, "The server is stopping"),
-            Self::Crowded => (1013, "Too many sockets on this conversation; try again later"),
+            Self::Crowded => (
+                1013,
+                "Too many sockets on this conversation; try again later",
+            ),
             Self::TooLarge => (1009, "The frame is too large"),
             Self::Binary => (1003, "Only text frames are understood"),
             Self::NotText => (1007, "The frame is not well formed"),
@@ -79,14 +85,15 @@ impl Goodbye {
     }
 
     fn reason(self) -> Option<CloseReason> {
-        match self {
-            Self::Peer(reason) => reason,
-            Self::Gone => None,
-            other => {
-                let (code, text) = other.words();
-                Some(CloseReason { code: CloseCode::from(code), description: Some(text.to_owned()) })
-            }
+        let (code, text) = self.words();
+        if let Self::Peer(reason) = self {
+            return reason;
         }
+        let description = Some(text.to_owned());
+        Some(CloseReason {
+            code: CloseCode::from(code),
+            description,
+        })
     }
 }
 

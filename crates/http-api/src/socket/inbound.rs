@@ -1,8 +1,5 @@
 use bytes::Bytes;
-use core_model::{
-    Content, Draft, EventBody, EventTime, Source,
-    event::ServerErrorEvent,
-};
+use core_model::{Content, Draft, EventBody, EventTime, Source, event::ServerErrorEvent};
 use serde_json::Value;
 
 use crate::{
@@ -16,23 +13,36 @@ use crate::{
 pub(super) enum Heard {
     /// A key that is not needed any more.
     Nothing,
-    Message { content: Vec<Content>, run: bool },
+    Message {
+        content: Vec<Content>,
+        run: bool,
+    },
     /// `code` is the name that clients know the fault by.
-    Nonsense { code: &'static str, detail: String },
+    Nonsense {
+        code: &'static str,
+        detail: String,
+    },
 }
 
 pub(super) fn understand(text: &str) -> Heard {
     let frame: Value = match serde_json::from_str(text) {
         Ok(frame) => frame,
         Err(error) => {
-            let detail = format!("The frame is not JSON: line {}, column {}", error.line(), error.column());
-            return Heard::Nonsense { code: "JSONDecodeError", detail };
+            let detail = format!(
+                "The frame is not JSON: line {}, column {}",
+                error.line(),
+                error.column()
+            );
+            return Heard::Nonsense {
+                code: "JSONDecodeError",
+                detail,
+            };
         }
     };
     if is_auth(&frame) {
         return Heard::Nothing;
     }
-    let message: SendMessage = match validation::typed(&frame, &["frame"]) {
+    let message: SendMessage = match validation::object(&frame, &["frame"]) {
         Ok(message) => message,
         Err(problems) => return invalid(&problems),
     };
@@ -41,10 +51,16 @@ pub(super) fn understand(text: &str) -> Heard {
     }
     if message.is_anothers() {
         let detail = "Only user messages are allowed to be sent to the agent.".to_owned();
-        return Heard::Nonsense { code: "AssertionError", detail };
+        return Heard::Nonsense {
+            code: "AssertionError",
+            detail,
+        };
     }
     match message.content(&["frame"]) {
-        Ok(content) => Heard::Message { content, run: message.run.unwrap_or(true) },
+        Ok(content) => Heard::Message {
+            content,
+            run: message.run.unwrap_or(true),
+        },
         Err(problems) => invalid(&problems),
     }
 }
@@ -59,13 +75,16 @@ pub(super) fn key(text: &str) -> Option<String> {
 }
 
 /// What a client is told of a message that was understood and still refused.
-pub(super) fn complaint(failure: Failure) -> Option<Bytes> {
+pub(super) fn complaint(failure: &Failure) -> Option<Bytes> {
     server_error(&failure.to_string(), failure.detail())
 }
 
 /// A `ServerErrorEvent` for this client alone; it is never logged.
 pub(super) fn server_error(code: &str, detail: String) -> Option<Bytes> {
-    let body = EventBody::ServerErrorEvent(ServerErrorEvent { code: code.to_owned(), detail });
+    let body = EventBody::ServerErrorEvent(ServerErrorEvent {
+        code: code.to_owned(),
+        detail,
+    });
     let event = Draft::new(Source::Environment, body).at(EventTime::now(), None);
     event.to_vec().ok().map(Bytes::from)
 }
@@ -73,13 +92,18 @@ pub(super) fn server_error(code: &str, detail: String) -> Option<Bytes> {
 fn is_auth(frame: &Value) -> bool {
     frame.get("type").is_some_and(|tag| tag == "auth")
         && frame.as_object().is_some_and(|fields| {
-            fields.keys().all(|name| matches!(name.as_str(), "type" | "session_api_key"))
+            fields
+                .keys()
+                .all(|name| matches!(name.as_str(), "type" | "session_api_key"))
         })
 }
 
 fn invalid(problems: &[Problem]) -> Heard {
     let lines: Vec<String> = problems.iter().map(Problem::summary).collect();
-    Heard::Nonsense { code: "ValidationError", detail: lines.join("; ") }
+    Heard::Nonsense {
+        code: "ValidationError",
+        detail: lines.join("; "),
+    }
 }
 
 #[cfg(test)]
@@ -88,11 +112,17 @@ mod tests {
 
     #[test]
     fn messages_come_in_both_forms() {
-        let hi = |run| Heard::Message { content: vec![Content::text("hi")], run };
+        let hi = |run| Heard::Message {
+            content: vec![Content::text("hi")],
+            run,
+        };
         assert_eq!(understand(r#"{"type":"message","content":"hi"}"#), hi(true));
         let long = r#"{"role":"user","content":[{"type":"text","text":"hi"}]}"#;
         assert_eq!(understand(long), hi(true));
-        assert_eq!(understand(r#"{"role":"user","content":"hi","run":false}"#), hi(false));
+        assert_eq!(
+            understand(r#"{"role":"user","content":"hi","run":false}"#),
+            hi(false)
+        );
     }
 
     #[test]
@@ -102,7 +132,10 @@ mod tests {
             (r#"{"foo":1}"#, "ValidationError"),
             ("[1]", "ValidationError"),
             (r#"{"role":"robot"}"#, "ValidationError"),
-            (r#"{"role":"user","content":[{"type":"audio"}]}"#, "ValidationError"),
+            (
+                r#"{"role":"user","content":[{"type":"audio"}]}"#,
+                "ValidationError",
+            ),
             (r#"{"role":"assistant","content":[]}"#, "AssertionError"),
         ] {
             let Heard::Nonsense { code, detail } = understand(frame) else {
@@ -115,8 +148,14 @@ mod tests {
 
     #[test]
     fn a_late_auth_frame_means_nothing() {
-        assert_eq!(understand(r#"{"type":"auth","session_api_key":"x"}"#), Heard::Nothing);
-        assert_eq!(key(r#"{"type":"auth","session_api_key":"x"}"#), Some("x".to_owned()));
+        assert_eq!(
+            understand(r#"{"type":"auth","session_api_key":"x"}"#),
+            Heard::Nothing
+        );
+        assert_eq!(
+            key(r#"{"type":"auth","session_api_key":"x"}"#),
+            Some("x".to_owned())
+        );
         assert_eq!(key(r#"{"type":"message","session_api_key":"x"}"#), None);
         assert_eq!(key("x"), None);
     }

@@ -111,7 +111,10 @@ struct AgentSettings {
 #[expect(dead_code, reason = "describes a part of the request")]
 enum FirstMessage {
     Text(String),
-    Message { role: Option<String>, content: TextOrParts },
+    Message {
+        role: Option<String>,
+        content: TextOrParts,
+    },
 }
 
 /// One of the known ways to judge an action.
@@ -127,7 +130,11 @@ struct SecurityAnalyzer {
 #[expect(dead_code, reason = "describes a part of the request")]
 enum Secret {
     Text(String),
-    Source { kind: Option<String>, value: Option<String>, description: Option<String> },
+    Source {
+        kind: Option<String>,
+        value: Option<String>,
+        description: Option<String>,
+    },
 }
 
 impl StartConversation {
@@ -172,7 +179,11 @@ impl StartConversation {
             autotitle: self.autotitle.unwrap_or(defaults.autotitle),
             parent_conversation_id: self.parent_conversation_id,
         };
-        if problems.is_empty() { Ok(new) } else { Err(problems.into()) }
+        if problems.is_empty() {
+            Ok(new)
+        } else {
+            Err(problems.into())
+        }
     }
 
     /// What would silently mean something else than the client asked for.
@@ -181,7 +192,11 @@ impl StartConversation {
             "secrets_encrypted is not supported: send secrets as they are"
         } else if self.worktree == Some(true) {
             "worktree is not supported: name a workspace of its own"
-        } else if self.conversation_runtime.as_deref().is_some_and(|runtime| runtime != "local") {
+        } else if self
+            .conversation_runtime
+            .as_deref()
+            .is_some_and(|runtime| runtime != "local")
+        {
             "conversation_runtime: only `local` is available"
         } else {
             return Ok(());
@@ -193,22 +208,33 @@ impl StartConversation {
         let Some(id) = self.agent_profile_id else {
             return Ok(());
         };
-        let other = [("agent", &self.agent), ("agent_settings", &self.agent_settings)]
-            .into_iter()
-            .find(|(_, value)| !is_null(value.as_ref()));
+        let other = [
+            ("agent", &self.agent),
+            ("agent_settings", &self.agent_settings),
+        ]
+        .into_iter()
+        .find(|(_, value)| !is_null(value.as_ref()));
         if let Some((other, _)) = other {
             let why = format!("`agent_profile_id` is mutually exclusive with `{other}`");
             problems.push(Problem::value_error(&["body"], &why));
             return Ok(());
         }
-        if problems.is_empty() { Err(Failure::ProfileNotFound(id)) } else { Ok(()) }
+        if problems.is_empty() {
+            Err(Failure::ProfileNotFound(id))
+        } else {
+            Ok(())
+        }
     }
 
     fn agent(&self, dialect: Dialect) -> Result<Option<Agent>, Vec<Problem>> {
         if let Some(agent) = self.agent.as_ref().filter(|agent| !agent.is_null()) {
             return read_agent(agent).map(Some);
         }
-        if let Some(settings) = self.agent_settings.as_ref().filter(|agent| !agent.is_null()) {
+        if let Some(settings) = self
+            .agent_settings
+            .as_ref()
+            .filter(|agent| !agent.is_null())
+        {
             return read_settings(settings).map(Some);
         }
         if dialect == Dialect::OpenHands && self.agent_profile_id.is_none() {
@@ -235,23 +261,32 @@ fn given<T>(
 }
 
 fn object<'a>(value: &'a Value, at: &[&str]) -> Result<&'a Map<String, Value>, Vec<Problem>> {
-    value
-        .as_object()
-        .ok_or_else(|| vec![Problem::new("dict_type", at, "Input should be a valid object")])
+    value.as_object().ok_or_else(|| {
+        vec![Problem::new(
+            "dict_type",
+            at,
+            "Input should be a valid object",
+        )]
+    })
 }
 
 fn read_agent(agent: &Value) -> Result<Agent, Vec<Problem>> {
     let fields = object(agent, &["body", "agent"])?;
     let kind = fields.get("kind").and_then(Value::as_str);
     if let Some(kind) = kind.filter(|kind| *kind != "Agent") {
-        return Err(vec![Problem::choice(&["body", "agent", "kind"], &["Agent"]).input(kind)]);
+        return Err(vec![
+            Problem::choice(&["body", "agent", "kind"], &["Agent"]).input(kind),
+        ]);
     }
     if is_null(fields.get("llm")) {
         return Err(vec![Problem::missing(&["body", "agent", "llm"])]);
     }
     let agent: Agent = validation::typed(agent, &["body", "agent"])?;
     if agent.tool_concurrency_limit == 0 {
-        return Err(vec![at_least_one(&["body", "agent", "tool_concurrency_limit"], 0)]);
+        return Err(vec![at_least_one(
+            &["body", "agent", "tool_concurrency_limit"],
+            0,
+        )]);
     }
     Ok(agent)
 }
@@ -269,9 +304,14 @@ fn read_settings(settings: &Value) -> Result<Agent, Vec<Problem>> {
     if let Some(config) = part(fields, "mcp_config", &at)? {
         agent.mcp_config = config;
     }
-    agent.agent_context = fields.get("agent_context").filter(|it| !it.is_null()).cloned();
-    agent.condenser =
-        fields.get("condenser").filter(|it| it.get("kind").is_some()).cloned();
+    agent.agent_context = fields
+        .get("agent_context")
+        .filter(|it| !it.is_null())
+        .cloned();
+    agent.condenser = fields
+        .get("condenser")
+        .filter(|it| it.get("kind").is_some())
+        .cloned();
     Ok(agent)
 }
 
@@ -280,25 +320,39 @@ fn part<T: DeserializeOwned>(
     name: &str,
     at: &[&str],
 ) -> Result<Option<T>, Vec<Problem>> {
-    given(fields.get(name), |value| validation::typed(value, &[at, &[name]].concat()))
+    given(fields.get(name), |value| {
+        validation::typed(value, &[at, &[name]].concat())
+    })
 }
 
 fn workspace(value: &Value) -> Result<Workspace, Vec<Problem>> {
     let at = ["body", "workspace"];
     let fields = object(value, &at)?;
-    let kind = fields.get("kind").and_then(Value::as_str).unwrap_or("LocalWorkspace");
+    let kind = fields
+        .get("kind")
+        .and_then(Value::as_str)
+        .unwrap_or("LocalWorkspace");
     if kind != "LocalWorkspace" {
         let kind_at = ["body", "workspace", "kind"];
-        return Err(vec![Problem::choice(&kind_at, &["LocalWorkspace"]).input(kind)]);
+        return Err(vec![
+            Problem::choice(&kind_at, &["LocalWorkspace"]).input(kind),
+        ]);
     }
     let folder = fields.get("working_dir");
-    let folder = folder.ok_or_else(|| vec![Problem::missing(&["body", "workspace", "working_dir"])])?;
+    let folder =
+        folder.ok_or_else(|| vec![Problem::missing(&["body", "workspace", "working_dir"])])?;
     let working_dir: String = validation::typed(folder, &["body", "workspace", "working_dir"])?;
     if working_dir.trim().is_empty() || working_dir.contains('\0') {
         let why = "working_dir must name a folder";
-        return Err(vec![Problem::value_error(&["body", "workspace", "working_dir"], why)]);
+        return Err(vec![Problem::value_error(
+            &["body", "workspace", "working_dir"],
+            why,
+        )]);
     }
-    Ok(Workspace { working_dir, kind: WorkspaceKind::LocalWorkspace })
+    Ok(Workspace {
+        working_dir,
+        kind: WorkspaceKind::LocalWorkspace,
+    })
 }
 
 fn message(value: &Value) -> Result<Vec<Content>, Vec<Problem>> {
@@ -306,7 +360,7 @@ fn message(value: &Value) -> Result<Vec<Content>, Vec<Problem>> {
     if let Some(text) = value.as_str() {
         return Ok(vec![Content::text(text)]);
     }
-    validation::typed::<SendMessage>(value, &at)?.content(&at)
+    validation::object::<SendMessage>(value, &at)?.content(&at)
 }
 
 fn iterations(given: Option<i64>) -> Result<u32, Vec<Problem>> {
@@ -321,18 +375,28 @@ fn iterations(given: Option<i64>) -> Result<u32, Vec<Problem>> {
 }
 
 fn at_least_one(at: &[&str], given: i64) -> Problem {
-    Problem::new("greater_than_equal", at, "Input should be greater than or equal to 1")
-        .input(given)
-        .ctx("ge", 1)
+    Problem::new(
+        "greater_than_equal",
+        at,
+        "Input should be greater than or equal to 1",
+    )
+    .input(given)
+    .ctx("ge", 1)
 }
 
 /// Plain, or wrapped as `POST …/confirmation_policy` takes it.
 fn policy(value: &Value) -> Result<ConfirmationPolicy, Vec<Problem>> {
-    validation::typed(value.get("policy").unwrap_or(value), &["body", "confirmation_policy"])
+    validation::typed(
+        value.get("policy").unwrap_or(value),
+        &["body", "confirmation_policy"],
+    )
 }
 
 fn analyzer(value: &Value) -> Result<Value, Vec<Problem>> {
-    let kind = value.get("kind").and_then(Value::as_str).unwrap_or_default();
+    let kind = value
+        .get("kind")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     if !SECURITY_ANALYZERS.contains(&kind) {
         let at = ["body", "security_analyzer", "kind"];
         return Err(vec![Problem::choice(&at, &SECURITY_ANALYZERS).input(kind)]);
@@ -353,7 +417,11 @@ fn tags(tags: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Vec<
             problems.push(Problem::value_error(&["body", "tags"], &why));
         }
     }
-    if problems.is_empty() { Ok(tags) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(tags)
+    } else {
+        Err(problems)
+    }
 }
 
 /// Brings each secret into the form `{kind, value, description, …}`.
@@ -367,30 +435,37 @@ fn secrets(given: Map<String, Value>) -> Result<Map<String, Value>, Vec<Problem>
             Value::Object(fields) => secret_source(fields, &at),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
                 let msg = "Input should be a string or a secret source";
-                Err(Problem::new("value_error", &at, msg))
+                Err(vec![Problem::new("value_error", &at, msg)])
             }
         };
         match source {
             Ok(source) => {
                 read.insert(name, source);
             }
-            Err(problem) => problems.push(problem),
+            Err(more) => problems.extend(more),
         }
     }
-    if problems.is_empty() { Ok(read) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(read)
+    } else {
+        Err(problems)
+    }
 }
 
-fn secret_source(fields: Map<String, Value>, at: &[&str]) -> Result<Value, Problem> {
+fn secret_source(fields: Map<String, Value>, at: &[&str]) -> Result<Value, Vec<Problem>> {
     let null = Value::Null;
     let field = |name: &str| fields.get(name).unwrap_or(&null);
     match field("kind").as_str().unwrap_or("StaticSecret") {
         "StaticSecret" if field("value").is_string() => {
             Ok(static_secret(field("value"), field("description")))
         }
-        "StaticSecret" => Err(Problem::missing(&[at, &["value"]].concat())),
+        "StaticSecret" => Err(vec![Problem::missing(&[at, &["value"]].concat())]),
         "LookupSecret" if field("url").is_string() => Ok(Value::Object(fields)),
-        "LookupSecret" => Err(Problem::missing(&[at, &["url"]].concat())),
-        _ => Err(Problem::choice(&[at, &["kind"]].concat(), &SECRET_SOURCES)),
+        "LookupSecret" => Err(vec![Problem::missing(&[at, &["url"]].concat())]),
+        _ => Err(vec![Problem::choice(
+            &[at, &["kind"]].concat(),
+            &SECRET_SOURCES,
+        )]),
     }
 }
 

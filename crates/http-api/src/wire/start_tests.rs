@@ -10,17 +10,20 @@ fn readme(body: Value) -> NewConversation {
 }
 
 fn refused(body: Value) -> Value {
-    match start(body, Dialect::Readme).unwrap_err() {
-        Failure::Invalid(problems) => json!(problems),
-        other => panic!("refused otherwise: {other:?}"),
-    }
+    let Failure::Invalid(problems) = start(body, Dialect::Readme).unwrap_err() else {
+        panic!("refused otherwise");
+    };
+    json!(problems)
 }
 
 #[test]
 fn the_readme_dialect_asks_for_nothing() {
     let new = readme(json!({}));
     assert!(new.agent.is_none() && new.workspace.is_none() && new.initial_message.is_none());
-    assert_eq!((new.max_iterations, new.stuck_detection, new.autotitle), (500, true, true));
+    assert_eq!(
+        (new.max_iterations, new.stuck_detection, new.autotitle),
+        (500, true, true)
+    );
 }
 
 #[test]
@@ -29,9 +32,12 @@ fn the_openhands_dialect_asks_for_a_workspace_and_an_agent() {
         panic!("refused otherwise");
     };
     let problems = json!(problems);
-    assert_eq!(problems[0], json!({
-        "type": "missing", "loc": ["body", "workspace"], "msg": "Field required"
-    }));
+    assert_eq!(
+        problems[0],
+        json!({
+            "type": "missing", "loc": ["body", "workspace"], "msg": "Field required"
+        })
+    );
     assert_eq!(problems[1]["type"], "value_error");
 }
 
@@ -70,19 +76,31 @@ fn a_body_as_the_public_sdk_sends_it_is_taken_whole() {
     assert_eq!(agent.tools.len(), 2);
     assert_eq!(new.max_iterations, 7);
     assert_eq!(new.tool_module_qualnames["terminal"], "my.module");
-    assert_eq!(new.security_analyzer, Some(json!({"kind": "LLMSecurityAnalyzer"})));
+    assert_eq!(
+        new.security_analyzer,
+        Some(json!({"kind": "LLMSecurityAnalyzer"}))
+    );
 }
 
 #[test]
 fn the_typescript_clients_workspace_is_taken() {
     let new = readme(json!({"workspace": {"type": "local", "working_dir": "w"}}));
-    assert_eq!(new.workspace.map(|workspace| workspace.working_dir), Some("w".to_owned()));
+    assert_eq!(
+        new.workspace.map(|workspace| workspace.working_dir),
+        Some("w".to_owned())
+    );
 }
 
 #[test]
 fn agent_settings_bring_the_usual_tools() {
     let new = readme(json!({"agent_settings": {"llm": {"model": "m"}, "tools": null}}));
-    let names: Vec<String> = new.agent.unwrap().tools.into_iter().map(|tool| tool.name).collect();
+    let names: Vec<String> = new
+        .agent
+        .unwrap()
+        .tools
+        .into_iter()
+        .map(|tool| tool.name)
+        .collect();
     assert_eq!(names, ["terminal", "file_editor", "task_tracker"]);
     let new = readme(json!({"agent_settings": {"llm": {}, "tools": [{"name": "terminal"}]}}));
     assert_eq!(new.agent.unwrap().tools.len(), 1);
@@ -99,7 +117,10 @@ fn an_initial_message_is_a_text_or_a_message() {
         assert_eq!(new.initial_message, Some(vec![Content::text("hi")]));
     }
     let problems = refused(json!({"initial_message": {"content": [{"type": "x"}]}}));
-    assert_eq!(problems[0]["loc"], json!(["body", "initial_message", "content", 0, "type"]));
+    assert_eq!(
+        problems[0]["loc"],
+        json!(["body", "initial_message", "content", 0, "type"])
+    );
 }
 
 #[test]
@@ -110,36 +131,75 @@ fn secrets_are_brought_into_one_form() {
         "C": {"kind": "StaticSecret", "value": "c", "description": "d"},
         "D": {"kind": "LookupSecret", "url": "http://x", "headers": {}}
     }}));
-    assert_eq!(Value::Object(new.secrets), json!({
-        "A": {"kind": "StaticSecret", "description": null, "value": "a"},
-        "B": {"kind": "StaticSecret", "description": null, "value": "b"},
-        "C": {"kind": "StaticSecret", "description": "d", "value": "c"},
-        "D": {"kind": "LookupSecret", "url": "http://x", "headers": {}}
-    }));
+    assert_eq!(
+        Value::Object(new.secrets),
+        json!({
+            "A": {"kind": "StaticSecret", "description": null, "value": "a"},
+            "B": {"kind": "StaticSecret", "description": null, "value": "b"},
+            "C": {"kind": "StaticSecret", "description": "d", "value": "c"},
+            "D": {"kind": "LookupSecret", "url": "http://x", "headers": {}}
+        })
+    );
 }
 
 #[test]
 fn what_is_wrong_is_said_and_located() {
     for (body, loc, kind) in [
-        (json!({"max_iterations": 0}), json!(["body", "max_iterations"]), "greater_than_equal"),
-        (json!({"max_iterations": "x"}), json!(["body", "max_iterations"]), "int_type"),
-        (json!({"tags": {"Bad": "x"}}), json!(["body", "tags"]), "value_error"),
-        (json!({"tags": {"ok": "x".repeat(257)}}), json!(["body", "tags"]), "value_error"),
-        (json!({"conversation_id": "x"}), json!(["body", "conversation_id"]), "uuid_parsing"),
+        (
+            json!({"max_iterations": 0}),
+            json!(["body", "max_iterations"]),
+            "greater_than_equal",
+        ),
+        (
+            json!({"max_iterations": "x"}),
+            json!(["body", "max_iterations"]),
+            "int_type",
+        ),
+        (
+            json!({"tags": {"Bad": "x"}}),
+            json!(["body", "tags"]),
+            "value_error",
+        ),
+        (
+            json!({"tags": {"ok": "x".repeat(257)}}),
+            json!(["body", "tags"]),
+            "value_error",
+        ),
+        (
+            json!({"conversation_id": "x"}),
+            json!(["body", "conversation_id"]),
+            "uuid_parsing",
+        ),
         (
             json!({"workspace": {"kind": "RemoteWorkspace", "working_dir": "/x", "host": "h"}}),
             json!(["body", "workspace", "kind"]),
             "enum",
         ),
-        (json!({"workspace": {}}), json!(["body", "workspace", "working_dir"]), "missing"),
-        (json!({"agent": {"kind": "Nope"}}), json!(["body", "agent", "kind"]), "enum"),
-        (json!({"agent": {"tools": []}}), json!(["body", "agent", "llm"]), "missing"),
+        (
+            json!({"workspace": {}}),
+            json!(["body", "workspace", "working_dir"]),
+            "missing",
+        ),
+        (
+            json!({"agent": {"kind": "Nope"}}),
+            json!(["body", "agent", "kind"]),
+            "enum",
+        ),
+        (
+            json!({"agent": {"tools": []}}),
+            json!(["body", "agent", "llm"]),
+            "missing",
+        ),
         (
             json!({"agent": {"llm": {"num_retries": "sk-secret"}}}),
             json!(["body", "agent", "llm", "num_retries"]),
             "int_type",
         ),
-        (json!({"secrets": {"A": 1}}), json!(["body", "secrets", "A"]), "value_error"),
+        (
+            json!({"secrets": {"A": 1}}),
+            json!(["body", "secrets", "A"]),
+            "value_error",
+        ),
         (
             json!({"secrets": {"A": {"kind": "sk-secret"}}}),
             json!(["body", "secrets", "A", "kind"]),
@@ -167,9 +227,15 @@ fn what_is_wrong_is_said_and_located() {
 
 #[test]
 fn a_policy_comes_plain_or_wrapped() {
-    for policy in [json!({"kind": "AlwaysConfirm"}), json!({"policy": {"kind": "AlwaysConfirm"}})] {
+    for policy in [
+        json!({"kind": "AlwaysConfirm"}),
+        json!({"policy": {"kind": "AlwaysConfirm"}}),
+    ] {
         let new = readme(json!({"confirmation_policy": policy}));
-        assert_eq!(new.confirmation_policy, ConfirmationPolicy::AlwaysConfirm {});
+        assert_eq!(
+            new.confirmation_policy,
+            ConfirmationPolicy::AlwaysConfirm {}
+        );
     }
 }
 
@@ -192,7 +258,10 @@ fn what_is_not_here_is_refused_rather_than_ignored() {
         json!({"worktree": true}),
         json!({"conversation_runtime": "docker"}),
     ] {
-        assert!(matches!(start(body, Dialect::Readme), Err(Failure::Unprocessable(_))));
+        assert!(matches!(
+            start(body, Dialect::Readme),
+            Err(Failure::Unprocessable(_))
+        ));
     }
     readme(json!({"secrets_encrypted": false, "worktree": false, "conversation_runtime": "local"}));
 }

@@ -1,0 +1,429 @@
+//! Where configuration comes from, what is said about it, and what stops a start.
+
+use std::{fs, path::Path};
+
+use crate::support::{agent_server, output, start_error};
+use agent_server::config::{ConfigError, Loaded, LogFormat, Overrides, load};
+use serde_json::{Value, json};
+
+fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs
+        .iter()
+        .map(|(name, value)| (name.to_string(), value.to_string()))
+        .collect()
+}
+
+fn read(file: Option<Value>, pairs: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.json");
+    fs::write(&path, file.unwrap_or_else(|| json!({})).to_string()).unwrap();
+    let flags = Overrides {
+        config: Some(path),
+        ..Overrides::default()
+    };
+    load(&flags, &variables(pairs))
+}
+
+fn refused(file: Option<Value>, pairs: &[(&str, &str)]) -> String {
+    match read(file, pairs) {
+        Ok(_) => panic!("accepted"),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn source(loaded: &Loaded, key: &str) -> String {
+    let sources = loaded.sources();
+    let found = sources
+        .iter()
+        .find(|(_, keys)| keys.iter().any(|known| known == key));
+    found.map_or("default".to_owned(), |(source, _)| source.to_string())
+}
+
+#[test]
+fn each_layer_outranks_the_one_below() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.json");
+    fs::write(
+        &path,
+        json!({"port": 1, "host": "file", "max_concurrent_runs": 3}).to_string(),
+    )
+    .unwrap();
+    let flags = Overrides {
+        config: Some(path.clone()),
+        port: Some(3),
+        log_format: Some(LogFormat::Json),
+        ..Overrides::default()
+    };
+    let loaded = load(
+        &flags,
+        &variables(&[("OH_PORT", "2"), ("OH_HOST", "variable")]),
+    )
+    .unwrap();
+    let settings = &loaded.settings;
+    assert_eq!(settings.port, 3);
+    assert_eq!(settings.host, "variable");
+    assert_eq!(settings.max_concurrent_runs.get(), 3);
+    assert_eq!(settings.max_body_bytes.get(), 10 << 20);
+    assert_eq!(settings.log_format, LogFormat::Json);
+    assert_eq!(source(&loaded, "port"), "flag --port");
+    assert_eq!(source(&loaded, "log_format"), "flag --log-format");
+    assert_eq!(source(&loaded, "host"), "environment OH_HOST");
+    assert_eq!(
+        source(&loaded, "max_concurrent_runs"),
+        format!("file {}", path.display())
+    );
+    assert_eq!(source(&loaded, "max_body_bytes"), "default");
+}
+
+#[test]
+fn the_readme_example_is_accepted_whole() {
+    let loaded = read(
+        Some(json!({
+            "session_api_key": "your-secret-api-key",
+            "allow_cors_origins": ["https://your-frontend.com"],
+            "conversations_path": "workspace/conversations",
+            "webhooks": [{
+                "webhook_url": "https://your-webhook-endpoint.com/events",
+                "method": "POST",
+                "event_buffer_size": 10,
+                "num_retries": 3,
+                "retry_delay": 5,
+                "headers": {"Authorization": "Bearer your-webhook-token"}
+            }]
+        })),
+        &[],
+    )
+    .unwrap();
+    assert_eq!(loaded.notices, []);
+    let settings = &loaded.settings;
+    assert_eq!(settings.keys().collect::<Vec<_>>(), ["your-secret-api-key"]);
+    assert_eq!(settings.allow_cors_origins, ["https://your-frontend.com"]);
+    let here = std::env::current_dir().unwrap();
+    assert_eq!(
+        settings.conversations_path,
+        here.join("workspace/conversations")
+    );
+    assert_eq!(settings.workspace_root(), here.join("workspace"));
+    let headers = &settings.webhooks[0].headers;
+    assert_eq!(headers["Authorization"], "Bearer your-webhook-token");
+}
+
+#[test]
+fn variables_reach_into_lists_and_objects() {
+    let loaded = read(
+        Some(json!({"webhooks": [{"webhook_url": "http://file/", "num_retries": 7}]})),
+        &[
+            ("SESSION_API_KEY", "one"),
+            ("OH_SESSION_API_KEYS_0", "two"),
+            ("OH_SESSION_API_KEYS_2", "three"),
+            (
+                "OH_ALLOW_CORS_ORIGINS",
+                "https://a.example, https://b.example/",
+            ),
+            ("OH_WEBHOOKS_0_WEBHOOK_URL", "http://variable/"),
+            ("OH_WEBHOOKS_0_HEADERS_X_TOKEN", "t"),
+            ("OH_WEBHOOKS_1_BASE_URL", "http://second/"),
+            ("OH_LLM", r#"{"model": "openai/a", "num_retries": 1}"#),
+            ("LLM_MODEL", "outranked"),
+            ("LLM_API_KEY", "12345"),
+            ("OH_LLM_TIMEOUT", "12"),
+            ("OH_LLM_STREAM", "true"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(loaded.notices, []);
+    let settings = &loaded.settings;
+    assert_eq!(settings.keys().collect::<Vec<_>>(), ["one", "two", "three"]);
+    assert_eq!(
+        settings.allow_cors_origins,
+        ["https://a.example", "https://b.example"]
+    );
+    let webhooks = serde_json::to_value(&settings.webhooks).unwrap();
+    assert_eq!(webhooks[0]["webhook_url"], "http://variable/");
+    assert_eq!(webhooks[0]["num_retries"], 7);
+    assert_eq!(webhooks[0]["headers"], json!({"x-token": "t"}));
+    assert_eq!(webhooks[1]["base_url"], "http://second/");
+    let llm = &settings.llm;
+    assert_eq!((llm.model.as_str(), llm.num_retries), ("openai/a", 1));
+    assert_eq!(llm.api_key.as_deref(), Some("12345"));
+    assert_eq!((llm.timeout, llm.stream), (Some(12), true));
+    assert_eq!(
+        source(&loaded, "webhooks[0].num_retries").split(' ').next(),
+        Some("file")
+    );
+    assert_eq!(source(&loaded, "webhooks[0].retry_delay"), "default");
+}
+
+#[test]
+fn empty_keys_and_variables_count_as_unset() {
+    let loaded = read(
+        Some(json!({"session_api_key": "", "session_api_keys": ["", "  ", "k"]})),
+        &[
+            ("SESSION_API_KEY", ""),
+            ("OH_PORT", " "),
+            ("OH_SECRET_KEY", ""),
+        ],
+    )
+    .unwrap();
+    assert_eq!(loaded.settings.keys().collect::<Vec<_>>(), ["k"]);
+    assert_eq!(loaded.settings.port, 8000);
+    assert!(loaded.settings.secret_key.is_none());
+}
+
+#[test]
+fn without_anything_the_documented_defaults_hold() {
+    let loaded = load(&Overrides::default(), &[]).unwrap();
+    let settings = &loaded.settings;
+    assert_eq!((settings.host.as_str(), settings.port), ("0.0.0.0", 8000));
+    assert_eq!(settings.llm.model, "scripted");
+    assert_eq!(settings.keys().count(), 0);
+    assert!(settings.workspace_path.ends_with("workspace/project"));
+    assert!(settings.bash_events_dir.ends_with("workspace/bash_events"));
+    assert!(loaded.sources().is_empty());
+}
+
+#[test]
+fn a_wrong_value_is_named_with_what_was_expected_and_found() {
+    for (file, text) in [
+        (
+            json!({"port": "80x"}),
+            r#"at `port`: expected a whole number from 0 to 65535, found "80x""#,
+        ),
+        (
+            json!({"port": 70000}),
+            "at `port`: expected a whole number from 0 to 65535, found 70000",
+        ),
+        (
+            json!({"port": "8000"}),
+            r#"at `port`: expected a whole number from 0 to 65535, found "8000""#,
+        ),
+        (json!({"host": 7}), "at `host`: expected a string, found 7"),
+        (
+            json!({"max_concurrent_runs": 0}),
+            "at `max_concurrent_runs`: expected a whole number, one or more, found 0",
+        ),
+        (
+            json!({"allow_cors_origins": "x"}),
+            r#"at `allow_cors_origins`: expected a list, found "x""#,
+        ),
+        (
+            json!({"allow_cors_origins": ["no origin"]}),
+            "at `allow_cors_origins`: expected an origin such as https://app.example.com, found a list",
+        ),
+        (
+            json!({"allow_cors_origin_regex": "("}),
+            r#"at `allow_cors_origin_regex`: expected a regular expression, found "(""#,
+        ),
+        (
+            json!({"webhooks": [{"webhook_url": "nowhere"}]}),
+            r#"at `webhooks[0].webhook_url`: expected an http:// or https:// URL, found "nowhere""#,
+        ),
+        (
+            json!({"webhooks": [{"webhook_url": "http://h/", "method": "GET"}]}),
+            r#"at `webhooks[0].method`: expected one of `POST`, `PUT`, `PATCH`, found "GET""#,
+        ),
+        (
+            json!({"webhooks": [{}]}),
+            "at `webhooks[0]`: missing field `webhook_url`",
+        ),
+        (
+            json!({"llm": {"base_url": "nowhere"}}),
+            r#"at `llm.base_url`: expected an http:// or https:// URL, found "nowhere""#,
+        ),
+        (
+            json!({"llm": "gpt"}),
+            r#"at `llm`: expected an object, found "gpt""#,
+        ),
+        (
+            json!({"durability": "never"}),
+            r#"at `durability`: expected one of `always`, `interval`, `os`, found "never""#,
+        ),
+    ] {
+        let error = refused(Some(file), &[]);
+        assert!(error.starts_with("file "), "{error}");
+        assert!(error.ends_with(text), "{error}");
+    }
+    assert_eq!(
+        refused(None, &[("OH_PORT", "abc")]),
+        r#"environment OH_PORT: at `port`: expected a whole number from 0 to 65535, found "abc""#
+    );
+    assert_eq!(
+        refused(None, &[("OH_LLM", "gpt")]),
+        "environment OH_LLM: at `llm`: expected a JSON object, found other text"
+    );
+}
+
+#[test]
+fn errors_show_no_secret() {
+    for (file, key) in [
+        (json!({"session_api_key": 123_456}), "session_api_key"),
+        (
+            json!({"session_api_keys": [123_456]}),
+            "session_api_keys[0]",
+        ),
+        (json!({"llm": {"api_key": 123_456}}), "llm.api_key"),
+        (
+            json!({"webhooks": [{"webhook_url": "http://h/", "headers": {"Authorization": 123_456}}]}),
+            "webhooks[0].headers.Authorization",
+        ),
+    ] {
+        let error = refused(Some(file), &[]);
+        assert!(
+            error.ends_with("expected a string, found a number"),
+            "{error}"
+        );
+        assert!(
+            error.contains(&format!("`{key}`")) && !error.contains("123456"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn an_unknown_key_is_reported_with_the_nearest_known_one() {
+    let loaded = read(
+        Some(json!({
+            "sesion_api_key": "hush",
+            "enable_vscode": true,
+            "llm": {"modle": "x"},
+            "webhooks": [{"webhook_url": "http://h/", "retry_dely": 1}],
+            "zzzz": 1
+        })),
+        &[
+            ("OH_CONVERSATION_PATH", "x"),
+            ("OH_ENABLE_VNC", "1"),
+            ("LLM_WHATEVER", "x"),
+        ],
+    )
+    .unwrap();
+    let said: Vec<String> = loaded
+        .notices
+        .iter()
+        .map(|notice| notice.to_string().rsplit_once(": ").unwrap().1.to_owned())
+        .collect();
+    assert_eq!(
+        said,
+        [
+            "unknown key `sesion_api_key` is ignored; did you mean `session_api_key`?",
+            "`enable_vscode` is known to the reference server and has no effect here",
+            "unknown key `llm.modle` is ignored; did you mean `model`?",
+            "unknown key `webhooks[0].retry_dely` is ignored; did you mean `retry_delay`?",
+            "unknown key `zzzz` is ignored",
+            "unknown key `conversation_path` is ignored; did you mean `OH_CONVERSATIONS_PATH`?",
+            "`enable_vnc` is known to the reference server and has no effect here",
+        ]
+    );
+}
+
+#[test]
+fn files_that_cannot_be_read_stop_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let with = |path: &Path| {
+        start_error(
+            agent_server(folder.path())
+                .args(["--port", "0", "--config"])
+                .arg(path),
+        )
+    };
+    let missing = with(&at("missing.json"));
+    assert!(
+        missing.contains("missing.json: no such configuration file (named by --config)"),
+        "{missing}"
+    );
+    let named = start_error(
+        agent_server(folder.path()).env("OPENHANDS_AGENT_SERVER_CONFIG_PATH", at("gone.json")),
+    );
+    assert!(
+        named.contains("(named by OPENHANDS_AGENT_SERVER_CONFIG_PATH)"),
+        "{named}"
+    );
+    let unreadable = with(folder.path());
+    assert!(
+        unreadable.contains("cannot read the configuration file"),
+        "{unreadable}"
+    );
+    fs::write(at("broken.json"), "{\n  \"port\": ,\n}").unwrap();
+    let broken = with(&at("broken.json"));
+    assert!(
+        broken.contains("broken.json:2:11: expected JSON"),
+        "{broken}"
+    );
+    fs::write(at("list.json"), "[]").unwrap();
+    let list = with(&at("list.json"));
+    assert!(
+        list.contains("list.json: expected one JSON object, found a list"),
+        "{list}"
+    );
+    let filter = start_error(agent_server(folder.path()).env("OH_LOG_LEVEL", "a=b=c"));
+    assert!(filter.contains("log filter"), "{filter}");
+}
+
+#[test]
+fn the_default_file_is_found_and_config_shows_all_but_secrets() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("workspace")).unwrap();
+    let file = "workspace/openhands_agent_server_config.json";
+    let content = json!({
+        "session_api_key": "hush-1",
+        "port": 4321,
+        "webhooks": [{
+            "webhook_url": "https://user:hush-2@h.example/x?token=hush-3",
+            "headers": {"Authorization": "hush-4"}
+        }],
+    });
+    fs::write(folder.path().join(file), content.to_string()).unwrap();
+    let run = |arguments: &[&str]| {
+        output(
+            agent_server(folder.path())
+                .args(arguments)
+                .env("LLM_API_KEY", "hush-5")
+                .env("OH_SECRET_KEY", "hush-6")
+                .env("OH_PROT", "1"),
+        )
+    };
+    let (success, table, stderr) = run(&["config", "--host", "::1"]);
+    assert!(success, "{stderr}");
+    let line = |key: &str| {
+        let found = table
+            .lines()
+            .find(|line| line.split(' ').next() == Some(key));
+        let words = found
+            .unwrap_or_else(|| panic!("no {key} in\n{table}"))
+            .split_whitespace();
+        words.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(line("port"), format!("port 4321 file {file}"));
+    assert_eq!(line("host"), "host ::1 flag --host");
+    assert_eq!(
+        line("session_api_key"),
+        format!("session_api_key ********** file {file}")
+    );
+    assert_eq!(
+        line("llm.api_key"),
+        "llm.api_key ********** environment LLM_API_KEY"
+    );
+    assert_eq!(line("llm.model"), "llm.model scripted default");
+    assert!(
+        stderr.contains("unknown key `prot` is ignored; did you mean `OH_PORT`?"),
+        "{stderr}"
+    );
+
+    let (success, json, _) = run(&["config", "--json"]);
+    assert!(success);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        json["port"],
+        json!({"value": 4321, "source": format!("file {file}")})
+    );
+    assert_eq!(
+        json["max_concurrent_runs"],
+        json!({"value": 10, "source": "default"})
+    );
+    for text in [table, json.to_string(), stderr] {
+        assert!(!text.contains("hush"), "{text}");
+    }
+
+    assert!(run(&["config", "--check"]).0);
+    assert!(!run(&["config", "--check", "--config", "nowhere.json"]).0);
+}

@@ -1,0 +1,13 @@
+//! The program as a user meets it: configuration, start, stop, reload, demonstration.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what a test's helper cannot do, the test cannot either"
+)]
+
+mod config;
+mod demo;
+mod reload;
+mod start;
+mod support;

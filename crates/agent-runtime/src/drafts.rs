@@ -1,0 +1,126 @@
+//! The events a turn proposes.
+
+use agent_tools::ToolError;
+use bytes::Bytes;
+use core_model::{
+    ConversationState, Draft, EventBody, EventId, EventTime, Message, MessageToolCall, Role,
+    Source, TextContent,
+    event::{
+        ActionEvent, AgentErrorEvent, ErrorClassification, MessageEvent, SecurityAnalysisEvent,
+        SecurityRisk, StreamingDeltaEvent,
+    },
+};
+use llm_client::{Delta, ModelReply};
+use serde_json::{Map, json};
+
+pub(crate) fn action_event(
+    reply: &ModelReply,
+    call: &MessageToolCall,
+    name: &str,
+    first: bool,
+) -> ActionEvent {
+    let thought = reply.text.trim();
+    ActionEvent {
+        thought: if first && !thought.is_empty() {
+            vec![TextContent::new(thought)]
+        } else {
+            vec![]
+        },
+        reasoning_content: reply.reasoning.clone().filter(|_| first),
+        thinking_blocks: Vec::new(),
+        responses_reasoning_item: None,
+        action: None,
+        tool_name: name.to_owned(),
+        tool_call_id: call.id.clone(),
+        tool_call: call.clone(),
+        llm_response_id: reply.id.clone(),
+        security_risk: SecurityRisk::Unknown,
+        critic_result: None,
+        summary: None,
+    }
+}
+
+/// What stands in for arguments that are no JSON object: providers refuse to be sent those again.
+pub(crate) fn malformed(error: &ToolError) -> String {
+    json!({"_openhands_malformed_tool_call": true, "error": error.to_string()}).to_string()
+}
+
+pub(crate) fn agent_error(
+    tool: &str,
+    call_id: &str,
+    error: String,
+    classification: ErrorClassification,
+) -> Draft {
+    Draft::new(
+        Source::Agent,
+        EventBody::AgentErrorEvent(AgentErrorEvent {
+            tool_name: tool.to_owned(),
+            tool_call_id: call_id.to_owned(),
+            error,
+            classification: Some(classification),
+        }),
+    )
+}
+
+pub(crate) fn agent_message(reply: &ModelReply) -> Draft {
+    let content = if reply.text.is_empty() {
+        Vec::new()
+    } else {
+        vec![core_model::Content::text(&reply.text)]
+    };
+    let mut message = Message::new(Role::Assistant, content);
+    message.reasoning_content.clone_from(&reply.reasoning);
+    let mut event = MessageEvent::new(message);
+    event.llm_response_id = Some(reply.id.clone());
+    Draft::new(Source::Agent, EventBody::MessageEvent(event))
+}
+
+pub(crate) fn environment_message(text: &str) -> Draft {
+    let message = MessageEvent::new(Message::user(text));
+    Draft::new(Source::Environment, EventBody::MessageEvent(message))
+}
+
+pub(crate) fn analysis(
+    state: &ConversationState,
+    risks: &[(EventId, SecurityRisk)],
+) -> Option<Draft> {
+    let analyzer = state
+        .security_analyzer
+        .as_ref()?
+        .get("kind")?
+        .as_str()?
+        .to_owned();
+    let policy = json!(state.confirmation_policy);
+    let event = SecurityAnalysisEvent {
+        analyzer,
+        policy: policy["kind"].as_str().unwrap_or_default().to_owned(),
+        risks: risks
+            .iter()
+            .map(|(id, risk)| (id.0.clone(), *risk))
+            .collect(),
+        details: Map::new(),
+    };
+    Some(Draft::new(
+        Source::Environment,
+        EventBody::SecurityAnalysisEvent(event),
+    ))
+}
+
+pub(crate) fn delta_frame(delta: Delta) -> Bytes {
+    let event = match delta {
+        Delta::Text(text) => StreamingDeltaEvent {
+            content: Some(text),
+            reasoning_content: None,
+        },
+        Delta::Reasoning(text) => StreamingDeltaEvent {
+            content: None,
+            reasoning_content: Some(text),
+        },
+    };
+    let draft = Draft::new(Source::Agent, EventBody::StreamingDeltaEvent(event));
+    draft
+        .at(EventTime::now(), None)
+        .to_vec()
+        .unwrap_or_default()
+        .into()
+}

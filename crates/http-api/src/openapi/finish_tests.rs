@@ -1,0 +1,133 @@
+use std::collections::HashSet;
+
+use crate::{configure::Surface, openapi::document};
+
+use super::*;
+
+fn operations(document: &Value) -> Vec<(String, Value)> {
+    let paths = document["paths"].as_object().unwrap();
+    paths
+        .iter()
+        .flat_map(|(path, item)| {
+            let methods = item.as_object().unwrap();
+            methods
+                .iter()
+                .map(move |(method, op)| (format!("{method} {path}"), op.clone()))
+        })
+        .collect()
+}
+
+fn references(value: &Value, found: &mut HashSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            if let Some(Value::String(reference)) = fields.get("$ref") {
+                found.insert(reference.clone());
+            }
+            fields.values().for_each(|field| references(field, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[test]
+fn every_reference_leads_somewhere() {
+    let document = document(Surface::default()).unwrap();
+    let mut found = HashSet::new();
+    references(&document, &mut found);
+    assert!(found.len() > 20, "only {} references", found.len());
+    for reference in found {
+        let pointer = reference.strip_prefix('#').unwrap();
+        assert!(
+            document.pointer(pointer).is_some(),
+            "{reference} leads nowhere"
+        );
+    }
+}
+
+#[test]
+fn every_operation_is_described_and_has_an_id_of_its_own() {
+    let document = document(Surface::default()).unwrap();
+    let mut ids = HashSet::new();
+    for (name, operation) in operations(&document) {
+        let text = |field: &str| operation[field].as_str().unwrap_or_default().to_owned();
+        assert!(!text("summary").is_empty(), "{name} has no summary");
+        assert!(!text("description").is_empty(), "{name} has no description");
+        assert!(
+            ids.insert(text("operationId")),
+            "{name}: {} is taken",
+            text("operationId")
+        );
+        assert!(
+            !operation["tags"].as_array().unwrap().is_empty(),
+            "{name} has no tag"
+        );
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            let described = parameter["description"]
+                .as_str()
+                .is_some_and(|d| !d.is_empty())
+                || parameter["name"] == "sort_order";
+            assert!(described, "{name}: {parameter} is not described");
+        }
+    }
+    assert!(ids.len() >= 35, "{} operations", ids.len());
+}
+
+#[test]
+fn conversations_need_a_key_and_health_does_not() {
+    let document = document(Surface::default()).unwrap();
+    for (name, operation) in operations(&document) {
+        let keyed = name.contains("/conversations") || name.contains("/sockets");
+        assert_eq!(operation.get("security").is_some(), keyed, "{name}");
+        assert_eq!(operation["responses"].get("401").is_some(), keyed, "{name}");
+    }
+}
+
+#[test]
+fn both_dialects_are_documented_alike() {
+    let document = document(Surface::default()).unwrap();
+    let below = |at: &str| -> HashSet<String> {
+        operations(&document)
+            .into_iter()
+            .filter_map(|(name, _)| {
+                let (method, path) = name.split_once(' ')?;
+                Some(format!("{method} {}", path.strip_prefix(at)?))
+            })
+            .collect()
+    };
+    assert_eq!(below("/conversations"), below("/api/conversations"));
+    assert!(below("/conversations").contains("post /{conversation_id}/run"));
+}
+
+#[test]
+fn limits_defaults_and_choices_survive() {
+    let document = document(Surface::default()).unwrap();
+    let search = &document["paths"]["/conversations/{conversation_id}/events/search"]["get"];
+    let parameter = |name: &str| {
+        let list = search["parameters"].as_array().unwrap();
+        list.iter()
+            .find(|parameter| parameter["name"] == name)
+            .cloned()
+            .unwrap()
+    };
+    let limit = parameter("limit");
+    assert_eq!(limit["schema"]["minimum"], 1);
+    assert_eq!(limit["schema"]["maximum"], 100);
+    assert_eq!(limit["schema"]["default"], 100);
+    assert_eq!(limit["required"], false);
+    assert_eq!(parameter("timestamp__gte")["in"], "query");
+    assert_eq!(parameter("conversation_id")["required"], true);
+}
+
+#[test]
+fn what_is_switched_off_is_not_documented() {
+    let surface = Surface {
+        health: false,
+        docs: true,
+        root: false,
+    };
+    let document = document(surface).unwrap();
+    assert!(document["paths"].get("/health").is_none());
+    assert!(document["paths"].get("/").is_none());
+    assert!(document["paths"].get("/conversations/search").is_some());
+}

@@ -1,0 +1,433 @@
+//! The API mounted into an app, without a network.
+#![expect(clippy::unwrap_used, reason = "a test fails where it goes wrong")]
+
+use std::{collections::HashSet, sync::Arc};
+
+use actix_web::{
+    App, HttpResponse,
+    http::{Method, header},
+    test::{self, TestRequest},
+    web,
+};
+use agent_runtime::{Runtime, RuntimeConfig};
+use core_model::LlmSettings;
+use http_api::{Api, ApiConfig, ERROR_CODE_HEADER, Limits, Surface};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use store_fs::{FsStore, Options};
+use tempfile::TempDir;
+
+async fn api(config: ApiConfig) -> (Api, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = FsStore::open(&folder.path().join("conversations"), Options::default()).unwrap();
+    let llm = LlmSettings {
+        model: "scripted".to_owned(),
+        ..LlmSettings::default()
+    };
+    let runtime = RuntimeConfig::new([7; 32], llm, folder.path().join("project"));
+    let runtime = Runtime::start(runtime, Arc::new(store)).await.unwrap();
+    (Api::new(runtime, config).unwrap(), folder)
+}
+
+fn keyed() -> ApiConfig {
+    ApiConfig {
+        keys: vec![SecretString::from("sekrit")],
+        ..ApiConfig::default()
+    }
+}
+
+/// An app with the API at its root and a host's default service beside it.
+macro_rules! app {
+    ($api:expr) => {{
+        let api = $api.clone();
+        test::init_service(
+            App::new()
+                .configure(move |cfg| api.configure(cfg))
+                .route("/hosts/own", web::get().to(|| async { "host" }))
+                .default_service(web::to(|| async {
+                    HttpResponse::NotFound().body("host's 404")
+                })),
+        )
+        .await
+    }};
+}
+
+/// Status and body of the answer to a request.
+macro_rules! call {
+    ($app:expr, $request:expr) => {{
+        let response = test::call_service($app, $request.to_request()).await;
+        let status = response.status().as_u16();
+        let body = test::read_body(response).await;
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }};
+}
+
+fn detail(text: &str) -> String {
+    json!({ "detail": text }).to_string()
+}
+
+#[actix_web::test]
+async fn every_documented_path_is_served() {
+    let (api, _folder) = api(ApiConfig::default()).await;
+    let app = app!(api);
+    let document = api.openapi().unwrap();
+    let mut seen = HashSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for method in item.as_object().unwrap().keys() {
+            let uri = path
+                .replace("{conversation_id}", "no-id")
+                .replace("{event_id}", "e");
+            let verb: Method = method.to_uppercase().parse().unwrap();
+            let request = TestRequest::default().method(verb).uri(&uri).to_request();
+            let response = test::call_service(&app, request).await;
+            let status = response.status().as_u16();
+            assert!(status != 404 && status != 405, "{method} {path}: {status}");
+            seen.insert(format!("{method} {path}"));
+        }
+    }
+    assert!(seen.contains("get /conversations/{conversation_id}/events/socket"));
+    assert!(seen.contains("get /sockets/events/{conversation_id}"));
+}
+
+#[actix_web::test]
+async fn without_a_key_nothing_below_the_api_answers() {
+    let (api, _folder) = api(keyed()).await;
+    let app = app!(api);
+    let id = "00000000-0000-0000-0000-000000000001";
+    for (method, uri) in [
+        (Method::GET, "/conversations/search".to_owned()),
+        (Method::GET, "/conversations/nowhere/at/all".to_owned()),
+        (Method::POST, "/conversations".to_owned()),
+        (Method::PUT, "/conversations".to_owned()),
+        (Method::GET, "/api/nope".to_owned()),
+        (Method::GET, "/v1/models".to_owned()),
+        (Method::GET, format!("/conversations/{id}/events/socket")),
+        (Method::GET, format!("/sockets/events/{id}")),
+        (Method::GET, "/sockets/nope".to_owned()),
+    ] {
+        for key in [None, Some("wrong")] {
+            let mut request = TestRequest::default().method(method.clone()).uri(&uri);
+            if let Some(key) = key {
+                request = request.insert_header(("x-session-api-key", key));
+            }
+            assert_eq!(
+                call!(&app, request),
+                (401, detail("Unauthorized")),
+                "{method} {uri}"
+            );
+        }
+    }
+    for open in [
+        "/health",
+        "/alive",
+        "/ready",
+        "/server_info",
+        "/",
+        "/docs",
+        "/openapi.json",
+    ] {
+        assert_eq!(call!(&app, TestRequest::get().uri(open)).0, 200, "{open}");
+    }
+}
+
+#[actix_web::test]
+async fn only_sockets_may_bring_their_key_later() {
+    let (api, _folder) = api(keyed()).await;
+    let app = app!(api);
+    for uri in [
+        "/conversations/search",
+        "/conversations/x/events/search",
+        "/sockets/nope",
+    ] {
+        let request = TestRequest::get()
+            .uri(uri)
+            .insert_header((header::UPGRADE, "websocket"))
+            .insert_header((header::CONNECTION, "Upgrade"));
+        assert_eq!(call!(&app, request), (401, detail("Unauthorized")), "{uri}");
+    }
+}
+
+#[actix_web::test]
+async fn each_form_of_key_opens() {
+    let (api, _folder) = api(keyed()).await;
+    let app = app!(api);
+    for header in [
+        ("Authorization", "Bearer sekrit"),
+        ("X-Session-API-Key", "sekrit"),
+    ] {
+        for uri in ["/conversations/count", "/api/conversations/count"] {
+            let request = TestRequest::get().uri(uri).insert_header(header);
+            assert_eq!(call!(&app, request), (200, "0".to_owned()), "{uri}");
+        }
+    }
+    let in_query = TestRequest::get().uri("/conversations/count?session_api_key=sekrit");
+    assert_eq!(call!(&app, in_query).0, 401);
+}
+
+#[actix_web::test]
+async fn unknown_paths_and_methods_are_told_apart() {
+    let (api, _folder) = api(ApiConfig::default()).await;
+    let app = app!(api);
+    assert_eq!(
+        call!(&app, TestRequest::get().uri("/api/nope")),
+        (404, detail("Not Found"))
+    );
+    let request = TestRequest::put().uri("/conversations").to_request();
+    let response = test::call_service(&app, request).await;
+    assert_eq!(response.status(), 405);
+    assert_eq!(response.headers().get(header::ALLOW).unwrap(), "POST, GET");
+    assert_eq!(
+        response.headers().get(ERROR_CODE_HEADER).unwrap(),
+        "method_not_allowed"
+    );
+    let plain = TestRequest::get().uri("/sockets/events/00000000-0000-0000-0000-000000000001");
+    assert_eq!(call!(&app, plain).0, 426);
+}
+
+#[actix_web::test]
+async fn the_hosts_own_routes_stay_the_hosts() {
+    let (api, _folder) = api(keyed()).await;
+    let app = app!(api);
+    assert_eq!(
+        call!(&app, TestRequest::get().uri("/hosts/own")),
+        (200, "host".to_owned())
+    );
+    for uri in ["/nowhere", "/conversationsx", "/healthy"] {
+        assert_eq!(
+            call!(&app, TestRequest::get().uri(uri)),
+            (404, "host's 404".to_owned())
+        );
+    }
+}
+
+#[actix_web::test]
+async fn a_missing_conversation_is_missed_as_recorded() {
+    let (api, _folder) = api(ApiConfig::default()).await;
+    let app = app!(api);
+    let id = "c19f8284-b44a-40fe-b3b6-957841fc14cd";
+    for at in ["/conversations", "/api/conversations"] {
+        for (method, rest) in [
+            (Method::GET, ""),
+            (Method::DELETE, ""),
+            (Method::POST, "/run"),
+            (Method::POST, "/pause"),
+        ] {
+            let request = TestRequest::default()
+                .method(method)
+                .uri(&format!("{at}/{id}{rest}"));
+            assert_eq!(call!(&app, request), (404, detail("Not Found")), "{rest}");
+        }
+        let missing = detail(&format!("Conversation not found: {id}"));
+        for rest in ["", "/search", "/count", "/some-event"] {
+            let request = TestRequest::get().uri(&format!("{at}/{id}/events{rest}"));
+            assert_eq!(call!(&app, request), (404, missing.clone()), "{rest}");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_conversation_goes_through_its_life() {
+    let (api, _folder) = api(ApiConfig::default()).await;
+    let app = app!(api);
+    let body = json!({"conversation_id": "c19f8284b44a40feb3b6957841fc14cd", "autotitle": false});
+    let create = || TestRequest::post().uri("/conversations").set_json(&body);
+    let (status, made) = call!(&app, create());
+    assert_eq!(status, 201, "{made}");
+    let made: Value = serde_json::from_str(&made).unwrap();
+    assert_eq!(made["runtime_info"], Value::Null);
+    let id = made["id"].as_str().unwrap();
+    assert_eq!(id, "c19f8284-b44a-40fe-b3b6-957841fc14cd");
+    assert_eq!(call!(&app, create()).0, 200);
+
+    let (_, shown) = call!(
+        &app,
+        TestRequest::get().uri(&format!("/conversations/{id}"))
+    );
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown["runtime_info"]["runtime_status"], "available");
+
+    let send = TestRequest::post().uri(&format!("/api/conversations/{id}/events"));
+    let (status, body) = call!(&app, send.set_json(json!({"content": "hello"})));
+    assert_eq!((status, body.as_str()), (200, r#"{"success":true}"#));
+
+    let find = format!("/conversations/{id}/events/search?kind=MessageEvent");
+    let (_, page) = call!(&app, TestRequest::get().uri(&find));
+    let page: Value = serde_json::from_str(&page).unwrap();
+    assert_eq!(
+        page["items"][0]["llm_message"]["content"][0]["text"],
+        "hello"
+    );
+    let event = page["items"][0]["id"].as_str().unwrap();
+
+    let batch = format!("/api/conversations/{id}/events?event_ids={event},nope");
+    let (_, batch) = call!(&app, TestRequest::get().uri(&batch));
+    assert_eq!(
+        serde_json::from_str::<Value>(&batch).unwrap(),
+        json!([page["items"][0], null])
+    );
+    let in_body = TestRequest::get()
+        .uri(&format!("/conversations/{id}/events"))
+        .set_payload(json!([event]).to_string());
+    let (status, batch) = call!(&app, in_body);
+    assert_eq!(status, 200);
+    assert_eq!(
+        serde_json::from_str::<Value>(&batch).unwrap(),
+        json!([page["items"][0]])
+    );
+    let other = TestRequest::get()
+        .uri(&format!("/conversations/{id}/events"))
+        .set_payload(r#"{"event_ids":[]}"#);
+    assert_eq!(call!(&app, other).0, 422);
+
+    let both = format!("/api/conversations?ids={id},00000000-0000-0000-0000-000000000001");
+    let (_, both) = call!(&app, TestRequest::get().uri(&both));
+    let both: Value = serde_json::from_str(&both).unwrap();
+    assert_eq!((both[0]["id"].as_str(), &both[1]), (Some(id), &Value::Null));
+
+    let delete = || TestRequest::delete().uri(&format!("/conversations/{id}"));
+    assert_eq!(
+        call!(&app, delete()),
+        (200, r#"{"success":true}"#.to_owned())
+    );
+    assert_eq!(call!(&app, delete()).0, 404);
+}
+
+#[actix_web::test]
+async fn a_body_over_the_limit_is_a_413() {
+    let limits = Limits {
+        body_bytes: 100,
+        ..Limits::default()
+    };
+    let (api, _folder) = api(ApiConfig {
+        limits,
+        ..ApiConfig::default()
+    })
+    .await;
+    let app = app!(api);
+    let request = TestRequest::post()
+        .uri("/conversations")
+        .set_payload(vec![b' '; 101]);
+    let (status, body) = call!(&app, request);
+    assert_eq!(
+        (status, body),
+        (413, detail("The request body is larger than 100 bytes"))
+    );
+}
+
+#[actix_web::test]
+async fn pages_of_localhost_may_ask_and_others_may_not() {
+    let (api, _folder) = api(keyed()).await;
+    let app = app!(api);
+    let preflight = |origin: &'static str| {
+        TestRequest::default()
+            .method(Method::OPTIONS)
+            .uri("/api/conversations")
+            .insert_header((header::ORIGIN, origin))
+            .insert_header((header::ACCESS_CONTROL_REQUEST_METHOD, "POST"))
+            .insert_header((
+                header::ACCESS_CONTROL_REQUEST_HEADERS,
+                "content-type,x-session-api-key",
+            ))
+            .to_request()
+    };
+    let allowed = test::call_service(&app, preflight("http://localhost:3000")).await;
+    assert_eq!(allowed.status(), 200);
+    let header = |name| {
+        allowed
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
+    assert_eq!(
+        header(header::ACCESS_CONTROL_ALLOW_ORIGIN),
+        Some("http://localhost:3000")
+    );
+    assert_eq!(
+        header(header::ACCESS_CONTROL_ALLOW_CREDENTIALS),
+        Some("true")
+    );
+    let refused = test::call_service(&app, preflight("https://evil.example")).await;
+    assert_eq!(refused.status(), 400);
+
+    let get = |uri: &'static str, origin: &'static str| {
+        TestRequest::get()
+            .uri(uri)
+            .insert_header((header::ORIGIN, origin))
+            .to_request()
+    };
+    let unauthorized = test::call_service(
+        &app,
+        get("/api/conversations/count", "http://localhost:3000"),
+    )
+    .await;
+    assert_eq!(unauthorized.status(), 401);
+    assert!(
+        unauthorized
+            .headers()
+            .contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN)
+    );
+    let foreign = test::call_service(&app, get("/alive", "https://evil.example")).await;
+    assert!(
+        !foreign
+            .headers()
+            .contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN)
+    );
+}
+
+#[actix_web::test]
+async fn large_answers_are_compressed_and_small_ones_are_not() {
+    let (api, _folder) = api(ApiConfig::default()).await;
+    let app = app!(api);
+    for (uri, encoding) in [("/openapi.json", Some("gzip")), ("/health", None)] {
+        let request = TestRequest::get()
+            .uri(uri)
+            .insert_header((header::ACCEPT_ENCODING, "gzip"));
+        let response = test::call_service(&app, request.to_request()).await;
+        let found = response.headers().get(header::CONTENT_ENCODING);
+        assert_eq!(
+            found.and_then(|value| value.to_str().ok()),
+            encoding,
+            "{uri}"
+        );
+    }
+}
+
+#[actix_web::test]
+async fn what_the_host_switches_off_is_the_hosts() {
+    let surface = Surface {
+        health: false,
+        docs: false,
+        root: false,
+    };
+    let (api, _folder) = api(ApiConfig {
+        surface,
+        ..ApiConfig::default()
+    })
+    .await;
+    let app = app!(api);
+    for uri in ["/", "/health", "/docs", "/openapi.json"] {
+        assert_eq!(
+            call!(&app, TestRequest::get().uri(uri)),
+            (404, "host's 404".to_owned())
+        );
+    }
+    assert_eq!(
+        call!(&app, TestRequest::get().uri("/conversations/count")).0,
+        200
+    );
+}
+
+#[actix_web::test]
+async fn the_server_says_what_it_is() {
+    let (api, _folder) = api(ApiConfig::default()).await;
+    let app = app!(api);
+    let (_, info) = call!(&app, TestRequest::get().uri("/server_info"));
+    let info: Value = serde_json::from_str(&info).unwrap();
+    assert_eq!(info["title"], "OpenHands Agent Server");
+    assert_eq!(info["version"], "1.58.0");
+    assert_eq!(info["docs"], "/docs");
+    assert_eq!(
+        info["usable_tools"],
+        json!(["terminal", "file_editor", "task_tracker"])
+    );
+}

@@ -1,0 +1,72 @@
+# Everything a developer does here, by name. `just` alone lists it.
+
+_default:
+    @just --list --unsorted
+
+# Serve, and restart when the sources, the binary or the configuration change
+dev *flags:
+    cargo run --bin agent-server -- --reload {{ flags }}
+
+# Serve
+run *flags:
+    cargo run --release --bin agent-server -- {{ flags }}
+
+# Watch an agent do real work through the public API
+demo *arguments:
+    cargo run --release --bin agent-server -- demo {{ arguments }}
+
+# All tests that need nothing but a Rust toolchain
+test *arguments:
+    cargo test --workspace {{ arguments }}
+
+# What the tests reach, as a table and as lcov.info
+coverage:
+    @cargo llvm-cov --version >/dev/null 2>&1 || { \
+        echo "This needs cargo-llvm-cov: cargo install cargo-llvm-cov --locked" >&2; \
+        echo "and rustup component add llvm-tools" >&2; \
+        exit 1; \
+    }
+    cargo llvm-cov --workspace --no-report
+    cargo llvm-cov report --lcov --output-path lcov.info
+    cargo llvm-cov report
+
+# Formatting and clippy, as CI has them
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# Format all code
+fmt:
+    cargo fmt --all
+
+# The documentation of all crates
+docs *flags:
+    cargo doc --workspace --no-deps {{ flags }}
+
+# Licences, advisories and sources of all dependencies
+deny:
+    @cargo deny --version >/dev/null 2>&1 || { \
+        echo "This needs cargo-deny: cargo install cargo-deny --locked" >&2; \
+        exit 1; \
+    }
+    cargo deny check
+
+# Drive the server with public clients (needs Python 3.12 and PyPI)
+clients *arguments:
+    tests/clients/python/run.sh {{ arguments }}
+
+# Check the OpenAPI document with a public validator (needs Python 3.12 and PyPI)
+openapi:
+    tests/clients/openapi.sh
+
+# Start time and memory, beside a minimal server
+bench-start:
+    cargo run --release -p agent-server --example bench_start
+
+# A conversation with a real model on a real repository (needs Python 3.12 and PyPI)
+real-model:
+    tests/real_model/run.sh
+
+# What a change has to pass
+ci:
+    .ci/run
