@@ -6,8 +6,11 @@ const UNAUTHORIZED: &str = r#"{"detail":"Unauthorized"}"#;
 
 async fn locked() -> TestServer {
     TestServer::with(|settings| {
-        settings.session_api_keys =
-            vec!["first".to_owned().into(), "second".to_owned().into(), String::new().into()];
+        settings.session_api_keys = vec![
+            "first".to_owned().into(),
+            "second".to_owned().into(),
+            String::new().into(),
+        ];
     })
     .await
 }
@@ -17,13 +20,22 @@ async fn each_key_opens_in_each_header_and_nothing_else_does() {
     let server = locked().await;
     for path in ["/conversations/search", "/api/conversations/search"] {
         for key in ["first", "second"] {
-            let bearer = server.request(Method::GET, path).bearer_auth(key).send().await.unwrap();
+            let bearer = server
+                .request(Method::GET, path)
+                .bearer_auth(key)
+                .send()
+                .await
+                .unwrap();
             assert_eq!(bearer.status(), 200);
-            let header = server.request(Method::GET, path).header("X-Session-API-Key", key);
+            let header = server
+                .request(Method::GET, path)
+                .header("X-Session-API-Key", key);
             assert_eq!(header.send().await.unwrap().status(), 200);
         }
         for wrong in ["", "firs", "first ", "FIRST", "firstt"] {
-            let header = server.request(Method::GET, path).header("X-Session-API-Key", wrong);
+            let header = server
+                .request(Method::GET, path)
+                .header("X-Session-API-Key", wrong);
             let response = header.send().await.unwrap();
             // A header's outer spaces are no part of its value.
             let expected = if wrong == "first " { 200 } else { 401 };
@@ -31,7 +43,9 @@ async fn each_key_opens_in_each_header_and_nothing_else_does() {
         }
         let in_query = server.request(Method::GET, &format!("{path}?session_api_key=first"));
         assert_eq!(in_query.send().await.unwrap().status(), 401);
-        let basic = server.request(Method::GET, path).basic_auth("first", Some("first"));
+        let basic = server
+            .request(Method::GET, path)
+            .basic_auth("first", Some("first"));
         assert_eq!(basic.send().await.unwrap().status(), 401);
     }
 }
@@ -40,7 +54,10 @@ async fn each_key_opens_in_each_header_and_nothing_else_does() {
 async fn the_key_is_asked_for_before_routes_and_bodies() {
     let server = locked().await;
     for path in [
-        "/conversations/nope/nope", "/api/nope", "/v1/nope", "/conversations/not-a-uuid",
+        "/conversations/nope/nope",
+        "/api/nope",
+        "/v1/nope",
+        "/conversations/not-a-uuid",
         "/conversations/00000000-0000-0000-0000-000000000001/events/socket",
         "/sockets/events/00000000-0000-0000-0000-000000000001",
     ] {
@@ -50,13 +67,28 @@ async fn the_key_is_asked_for_before_routes_and_bodies() {
     }
     for body in ["{bad", "{}"] {
         let post = server.request(Method::POST, "/conversations").body(body);
-        assert_eq!(answer(post.send().await.unwrap()).await, (401, json!({"detail": "Unauthorized"})));
+        assert_eq!(
+            answer(post.send().await.unwrap()).await,
+            (401, json!({"detail": "Unauthorized"}))
+        );
     }
     let (status, body) = server.get("/api/nope").await;
     assert_eq!((status, body), (404, json!({"detail": "Not Found"})));
-    for open in ["/health", "/alive", "/ready", "/server_info", "/", "/docs", "/openapi.json"] {
+    for open in [
+        "/health",
+        "/alive",
+        "/ready",
+        "/server_info",
+        "/",
+        "/docs",
+        "/openapi.json",
+    ] {
         let response = server.request(Method::GET, open).send().await.unwrap();
-        assert!(response.status().is_success(), "{open}: {}", response.status());
+        assert!(
+            response.status().is_success(),
+            "{open}: {}",
+            response.status()
+        );
     }
 }
 
@@ -65,7 +97,10 @@ async fn sockets_take_the_key_in_headers_the_query_or_the_first_frame() {
     let server = locked().await;
     let (_, made) = server.post("/conversations", &json!({})).await;
     let id = made["id"].as_str().unwrap();
-    for path in [format!("/conversations/{id}/events/socket"), format!("/sockets/events/{id}")] {
+    for path in [
+        format!("/conversations/{id}/events/socket"),
+        format!("/sockets/events/{id}"),
+    ] {
         let url = server.socket_url(&path);
         let auth = json!({"type": "auth", "session_api_key": "second"});
         let mut sockets = vec![
@@ -80,7 +115,9 @@ async fn sockets_take_the_key_in_headers_the_query_or_the_first_frame() {
         }
         // Another one later is ignored.
         sockets[0].send(&auth).await;
-        sockets[0].send(&json!({"type": "message", "content": "hello"})).await;
+        sockets[0]
+            .send(&json!({"type": "message", "content": "hello"}))
+            .await;
         sockets[0].until_snapshot("finished").await;
     }
 }

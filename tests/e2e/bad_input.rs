@@ -6,35 +6,61 @@ use tokio_tungstenite::tungstenite::Message;
 const NOBODY: &str = "00000000-0000-0000-0000-000000000001";
 
 fn first_error(body: &Value) -> (&str, &Value) {
-    (body["detail"][0]["type"].as_str().unwrap(), &body["detail"][0]["loc"])
+    (
+        body["detail"][0]["type"].as_str().unwrap(),
+        &body["detail"][0]["loc"],
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn malformed_and_mistyped_bodies_are_422_and_say_where() {
     let server = TestServer::start().await;
     let post = async |path: &str, body: &str| {
-        let request = server.request(Method::POST, path).header("content-type", "application/json");
+        let request = server
+            .request(Method::POST, path)
+            .header("content-type", "application/json");
         answer(request.body(body.to_owned()).send().await.unwrap()).await
     };
     let (status, body) = post("/conversations", "{bad").await;
     assert_eq!((status, first_error(&body).0), (422, "json_invalid"));
     for (body, place) in [
-        (json!({"max_iterations": 0}), json!(["body", "max_iterations"])),
-        (json!({"max_iterations": "many"}), json!(["body", "max_iterations"])),
+        (
+            json!({"max_iterations": 0}),
+            json!(["body", "max_iterations"]),
+        ),
+        (
+            json!({"max_iterations": "many"}),
+            json!(["body", "max_iterations"]),
+        ),
         (json!({"agent": {"kind": "Nope"}}), json!(["body", "agent"])),
-        (json!({"agent": {"llm": {"num_retries": -1}}}), json!(["body", "agent", "llm", "num_retries"])),
-        (json!({"conversation_id": "xyz"}), json!(["body", "conversation_id"])),
+        (
+            json!({"agent": {"llm": {"num_retries": -1}}}),
+            json!(["body", "agent", "llm", "num_retries"]),
+        ),
+        (
+            json!({"conversation_id": "xyz"}),
+            json!(["body", "conversation_id"]),
+        ),
         (json!({"tags": {"Bad": "x"}}), json!(["body", "tags"])),
-        (json!({"workspace": {"kind": "RemoteWorkspace", "working_dir": "/x", "host": "h"}}),
-         json!(["body", "workspace"])),
-        (json!({"confirmation_policy": {"kind": "Perhaps"}}), json!(["body", "confirmation_policy"])),
+        (
+            json!({"workspace": {"kind": "RemoteWorkspace", "working_dir": "/x", "host": "h"}}),
+            json!(["body", "workspace"]),
+        ),
+        (
+            json!({"confirmation_policy": {"kind": "Perhaps"}}),
+            json!(["body", "confirmation_policy"]),
+        ),
         (json!([]), json!(["body"])),
     ] {
         let (status, answer) = post("/conversations", &body.to_string()).await;
         assert_eq!(status, 422, "{body} gave {answer}");
         let place_start = place.as_array().unwrap();
         let found = first_error(&answer).1.as_array().unwrap();
-        assert_eq!(&found[..place_start.len()], &place_start[..], "{body} gave {answer}");
+        assert_eq!(
+            &found[..place_start.len()],
+            &place_start[..],
+            "{body} gave {answer}"
+        );
     }
     let secret = json!({"agent": {"llm": {"api_key": "sk-secret", "num_retries": "x"}}});
     let (status, answer) = post("/conversations", &secret.to_string()).await;
@@ -53,8 +79,14 @@ async fn malformed_and_mistyped_bodies_are_422_and_say_where() {
 async fn unknown_and_impossible_ids_are_404_and_422() {
     let server = TestServer::start().await;
     let not_found = (404, json!({"detail": "Not Found"}));
-    assert_eq!(server.get(&format!("/conversations/{NOBODY}")).await, not_found);
-    assert_eq!(server.delete(&format!("/conversations/{NOBODY}")).await, not_found);
+    assert_eq!(
+        server.get(&format!("/conversations/{NOBODY}")).await,
+        not_found
+    );
+    assert_eq!(
+        server.delete(&format!("/conversations/{NOBODY}")).await,
+        not_found
+    );
     for action in ["run", "pause", "interrupt"] {
         let path = format!("/conversations/{NOBODY}/{action}");
         assert_eq!(server.post(&path, &json!({})).await, not_found, "{action}");
@@ -75,21 +107,35 @@ async fn unknown_and_impossible_ids_are_404_and_422() {
 async fn bad_parameters_are_422() {
     let server = TestServer::start().await;
     let (_, made) = server.post("/conversations", &json!({})).await;
-    let events = format!("/conversations/{}/events/search", made["id"].as_str().unwrap());
+    let events = format!(
+        "/conversations/{}/events/search",
+        made["id"].as_str().unwrap()
+    );
     for (path, kind) in [
         (format!("{events}?limit=0"), "greater_than"),
         (format!("{events}?limit=101"), "less_than_equal"),
         (format!("{events}?limit=x"), "int_parsing"),
         (format!("{events}?sort_order=X"), "enum"),
-        (format!("{events}?timestamp__gte=bad"), "datetime_from_date_parsing"),
+        (
+            format!("{events}?timestamp__gte=bad"),
+            "datetime_from_date_parsing",
+        ),
         ("/conversations/search?limit=0".to_owned(), "greater_than"),
         ("/conversations/search?status=bogus".to_owned(), "enum"),
         ("/conversations/search?sort_order=X".to_owned(), "enum"),
     ] {
         let (status, body) = server.get(&path).await;
-        assert_eq!((status, first_error(&body).0), (422, kind), "{path}: {body}");
+        assert_eq!(
+            (status, first_error(&body).0),
+            (422, kind),
+            "{path}: {body}"
+        );
     }
-    let wrong_method = server.request(Method::PUT, "/conversations").send().await.unwrap();
+    let wrong_method = server
+        .request(Method::PUT, "/conversations")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(wrong_method.status(), 405);
     assert!(wrong_method.headers().contains_key("allow"));
 }
@@ -119,13 +165,18 @@ async fn a_huge_body_is_413_and_the_server_lives() {
     let server = TestServer::start().await;
     // Sent in pieces, so that no length announces it.
     let piece = bytes_of(1 << 20);
-    let pieces = futures_util::stream::iter((0..100).map(move |_| Ok::<_, std::io::Error>(piece.clone())));
-    let request = server.request(Method::POST, "/conversations").body(Body::wrap_stream(pieces));
+    let pieces =
+        futures_util::stream::iter((0..100).map(move |_| Ok::<_, std::io::Error>(piece.clone())));
+    let request = server
+        .request(Method::POST, "/conversations")
+        .body(Body::wrap_stream(pieces));
     // The server may answer and close while we still send: either is fine, a 5xx or a hang is not.
     if let Ok(response) = request.send().await {
         assert_eq!(response.status(), 413);
     }
-    let announced = server.request(Method::POST, "/conversations").body(vec![b' '; 100 << 20]);
+    let announced = server
+        .request(Method::POST, "/conversations")
+        .body(vec![b' '; 100 << 20]);
     if let Ok(response) = announced.send().await {
         assert_eq!(response.status(), 413);
     }
@@ -147,19 +198,30 @@ async fn frames_that_are_wrong_are_answered_and_those_too_big_or_binary_close() 
         (json!({"foo": 1}).to_string(), "ValidationError"),
         ("[1]".to_owned(), "ValidationError"),
         ("not json".to_owned(), "JSONDecodeError"),
-        (json!({"role": "assistant", "content": []}).to_string(), "AssertionError"),
+        (
+            json!({"role": "assistant", "content": []}).to_string(),
+            "AssertionError",
+        ),
     ] {
         socket.send_text(&frame).await;
         let error = socket.json().await;
-        assert_eq!((&error["kind"], &error["code"]), (&json!("ServerErrorEvent"), &json!(code)));
+        assert_eq!(
+            (&error["kind"], &error["code"]),
+            (&json!("ServerErrorEvent"), &json!(code))
+        );
     }
     assert_eq!(server.events(id).await.len(), 0);
-    socket.send(&json!({"type": "message", "content": "still here"})).await;
+    socket
+        .send(&json!({"type": "message", "content": "still here"}))
+        .await;
     socket.until_snapshot("finished").await;
 
     let mut binary = server.follow(id).await;
     binary.json().await;
-    binary.send_raw(Message::binary(vec![1, 2, 3])).await.unwrap();
+    binary
+        .send_raw(Message::binary(vec![1, 2, 3]))
+        .await
+        .unwrap();
     assert_eq!(binary.close_code().await, 1003);
 
     let mut big = server.follow(id).await;
@@ -179,7 +241,10 @@ async fn sockets_on_nothing_close_with_a_reason() {
         format!("/sockets/events/{NOBODY}"),
     ] {
         let mut socket = Socket::connect(&server.socket_url(&path), &[]).await;
-        assert!(matches!(socket.receive().await, Received::Closed(4004, _)), "{path}");
+        assert!(
+            matches!(socket.receive().await, Received::Closed(4004, _)),
+            "{path}"
+        );
     }
     let bad = server.socket_url("/sockets/events/xyz");
     assert!(Socket::try_connect(&bad, &[]).await.is_err());

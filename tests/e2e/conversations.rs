@@ -9,7 +9,12 @@ async fn an_empty_body_makes_a_conversation_with_defaults() {
     assert_eq!(made["execution_status"], "idle");
     assert_eq!(made["agent"]["llm"]["model"], "scripted");
     assert_eq!(made["workspace"]["kind"], "LocalWorkspace");
-    assert!(made["workspace"]["working_dir"].as_str().unwrap().ends_with("project"));
+    assert!(
+        made["workspace"]["working_dir"]
+            .as_str()
+            .unwrap()
+            .ends_with("project")
+    );
     assert_eq!(made["runtime_info"], json!(null));
 
     let id = made["id"].as_str().unwrap();
@@ -18,14 +23,17 @@ async fn an_empty_body_makes_a_conversation_with_defaults() {
     assert_eq!(read["created_at"], made["created_at"]);
     assert_eq!(read["runtime_info"]["runtime_status"], "available");
     // Without dashes is the same conversation.
-    let (status, same) = server.get(&format!("/api/conversations/{}", id.replace('-', ""))).await;
+    let (status, same) = server
+        .get(&format!("/api/conversations/{}", id.replace('-', "")))
+        .await;
     assert_eq!((status, &same["id"]), (200, &made["id"]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_id_that_exists_is_found_and_nothing_else_happens() {
     let server = TestServer::start().await;
-    let body = json!({"conversation_id": "ef8707a8-dc1e-4564-aa37-77d111175e40", "tags": {"n": "1"}});
+    let body =
+        json!({"conversation_id": "ef8707a8-dc1e-4564-aa37-77d111175e40", "tags": {"n": "1"}});
     let (first, made) = server.post("/conversations", &body).await;
     let again = json!({
         "conversation_id": body["conversation_id"], "tags": {"n": "2"}, "initial_message": "ignored",
@@ -44,8 +52,9 @@ async fn an_initial_message_runs_as_text_or_as_an_object() {
         json!("$ echo one"),
         json!({"role": "user", "content": [{"type": "text", "text": "$ echo one"}], "run": false}),
     ] {
-        let (status, made) =
-            server.post("/conversations", &json!({"initial_message": message})).await;
+        let (status, made) = server
+            .post("/conversations", &json!({"initial_message": message}))
+            .await;
         assert_eq!(status, 201);
         let id = made["id"].as_str().unwrap();
         server.wait_for(id, "finished").await;
@@ -74,7 +83,11 @@ async fn the_list_pages_with_an_inclusive_cursor_in_every_order() {
             let (status, page) = server.get(&path).await;
             assert_eq!(status, 200);
             let items = page["items"].as_array().unwrap();
-            seen.extend(items.iter().map(|item| item["id"].as_str().unwrap().to_owned()));
+            seen.extend(
+                items
+                    .iter()
+                    .map(|item| item["id"].as_str().unwrap().to_owned()),
+            );
             match page["next_page_id"].as_str() {
                 Some(next) => {
                     assert_eq!(next.len(), 32, "the cursor is hex without dashes");
@@ -85,7 +98,9 @@ async fn the_list_pages_with_an_inclusive_cursor_in_every_order() {
         }
         assert_eq!(&seen, expected, "{order}");
     }
-    let (_, page) = server.get("/conversations/search?page_id=nope&limit=1").await;
+    let (_, page) = server
+        .get("/conversations/search?page_id=nope&limit=1")
+        .await;
     assert_eq!(page["items"][0]["id"], newest_first[0].as_str());
     let (_, idle) = server.get("/conversations/search?status=idle").await;
     let (_, finished) = server.get("/conversations/search?status=finished").await;
@@ -105,7 +120,10 @@ async fn secrets_are_neither_shown_nor_stored_in_the_clear() {
     let (status, made) = server.post("/conversations", &body).await;
     assert_eq!(status, 201);
     assert_eq!(made["agent"]["llm"]["api_key"], json!(null));
-    assert_eq!(made["secret_registry"]["secret_sources"]["TOKEN"]["value"], json!(null));
+    assert_eq!(
+        made["secret_registry"]["secret_sources"]["TOKEN"]["value"],
+        json!(null)
+    );
     let id = made["id"].as_str().unwrap();
     server.wait_for(id, "finished").await;
     let (_, shown) = server.get(&format!("/conversations/{id}")).await;
@@ -124,10 +142,14 @@ async fn secrets_are_neither_shown_nor_stored_in_the_clear() {
 #[tokio::test(flavor = "multi_thread")]
 async fn delete_ends_the_run_and_the_sockets_and_leaves_the_workspace() {
     let server = TestServer::start().await;
-    let id = server.create_running("$ echo kept > kept.txt\n$ sleep 300").await;
+    let id = server
+        .create_running("$ echo kept > kept.txt\n$ sleep 300")
+        .await;
     let mut socket = server.follow(&id).await;
     socket.json().await;
-    server.wait_for_event(&id, |e| e["action"]["command"] == "sleep 300").await;
+    server
+        .wait_for_event(&id, |e| e["action"]["command"] == "sleep 300")
+        .await;
 
     let (status, body) = server.delete(&format!("/conversations/{id}")).await;
     assert_eq!((status, body), (200, json!({"success": true})));
@@ -145,12 +167,20 @@ async fn health_and_server_info_answer() {
     let server = TestServer::start().await;
     assert_eq!(server.get("/health").await, (200, json!({"status": "ok"})));
     assert_eq!(server.get("/alive").await, (200, json!({"status": "ok"})));
-    assert_eq!(server.get("/ready").await, (200, json!({"status": "ready"})));
+    assert_eq!(
+        server.get("/ready").await,
+        (200, json!({"status": "ready"}))
+    );
     for path in ["/server_info", "/"] {
         let (status, info) = server.get(path).await;
         assert_eq!(status, 200);
         assert!(info["uptime"].is_number() && info["idle_time"].is_number());
         assert_eq!(info["docs"], "/docs");
-        assert!(info["usable_tools"].as_array().unwrap().contains(&json!("terminal")));
+        assert!(
+            info["usable_tools"]
+                .as_array()
+                .unwrap()
+                .contains(&json!("terminal"))
+        );
     }
 }

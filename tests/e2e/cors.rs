@@ -6,14 +6,19 @@ async fn preflight(server: &TestServer, origin: &str) -> Response {
         .request(Method::OPTIONS, "/conversations")
         .header("Origin", origin)
         .header("Access-Control-Request-Method", "POST")
-        .header("Access-Control-Request-Headers", "content-type,x-session-api-key")
+        .header(
+            "Access-Control-Request-Headers",
+            "content-type,x-session-api-key",
+        )
         .send()
         .await
         .unwrap()
 }
 
 fn allowed(headers: &HeaderMap) -> Option<&str> {
-    headers.get("access-control-allow-origin").map(|value| value.to_str().unwrap())
+    headers
+        .get("access-control-allow-origin")
+        .map(|value| value.to_str().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -25,29 +30,59 @@ async fn own_machine_and_listed_origins_are_let_in_and_no_others() {
     })
     .await;
     for origin in [
-        "http://localhost:3000", "https://localhost", "http://127.0.0.1:5173",
-        "https://your-frontend.com", "https://app.example.org",
+        "http://localhost:3000",
+        "https://localhost",
+        "http://127.0.0.1:5173",
+        "https://your-frontend.com",
+        "https://app.example.org",
     ] {
         let response = preflight(&server, origin).await;
         assert_eq!(response.status(), 200, "{origin}");
         assert_eq!(allowed(response.headers()), Some(origin));
-        assert_eq!(response.headers()["access-control-allow-credentials"], "true");
-        let methods = response.headers()["access-control-allow-methods"].to_str().unwrap();
-        assert!(methods.contains("POST") && methods.contains("DELETE"), "{methods}");
+        assert_eq!(
+            response.headers()["access-control-allow-credentials"],
+            "true"
+        );
+        let methods = response.headers()["access-control-allow-methods"]
+            .to_str()
+            .unwrap();
+        assert!(
+            methods.contains("POST") && methods.contains("DELETE"),
+            "{methods}"
+        );
 
-        let simple = server.request(Method::GET, "/health").header("Origin", origin);
-        assert_eq!(allowed(simple.send().await.unwrap().headers()), Some(origin));
+        let simple = server
+            .request(Method::GET, "/health")
+            .header("Origin", origin);
+        assert_eq!(
+            allowed(simple.send().await.unwrap().headers()),
+            Some(origin)
+        );
     }
     for origin in [
-        "https://evil.example", "http://localhost.evil.com", "http://127.0.0.1.evil.com",
-        "https://your-frontend.com.evil.com", "https://your-frontend.com:8443",
-        "https://app.example.org.evil.com", "null",
+        "https://evil.example",
+        "http://localhost.evil.com",
+        "http://127.0.0.1.evil.com",
+        "https://your-frontend.com.evil.com",
+        "https://your-frontend.com:8443",
+        "https://app.example.org.evil.com",
+        "null",
     ] {
         let response = preflight(&server, origin).await;
-        assert!(response.status().is_client_error(), "{origin}: {}", response.status());
+        assert!(
+            response.status().is_client_error(),
+            "{origin}: {}",
+            response.status()
+        );
         assert_eq!(allowed(response.headers()), None, "{origin}");
-        let simple = server.request(Method::GET, "/health").header("Origin", origin);
-        assert_eq!(allowed(simple.send().await.unwrap().headers()), None, "{origin}");
+        let simple = server
+            .request(Method::GET, "/health")
+            .header("Origin", origin);
+        assert_eq!(
+            allowed(simple.send().await.unwrap().headers()),
+            None,
+            "{origin}"
+        );
     }
     // A refused key can be read by the page that sent it.
     let denied = server

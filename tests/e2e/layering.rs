@@ -9,7 +9,10 @@ const KNOWS: [(&str, &[&str]); 8] = [
     ("llm-client", &["core-model"]),
     ("agent-tools", &["core-model"]),
     ("webhooks", &["core-model"]),
-    ("agent-runtime", &["agent-tools", "core-model", "llm-client"]),
+    (
+        "agent-runtime",
+        &["agent-tools", "core-model", "llm-client"],
+    ),
     ("http-api", &["agent-runtime", "core-model"]),
     (
         "agent-server",
@@ -38,12 +41,16 @@ const HOME: [(&str, &[&str]); 6] = [
 #[test]
 fn arrows_point_down() {
     let metadata = MetadataCommand::new().no_deps().exec().unwrap();
-    let allowed: BTreeMap<&str, BTreeSet<&str>> =
-        KNOWS.iter().map(|(name, knows)| (*name, knows.iter().copied().collect())).collect();
+    let allowed: BTreeMap<&str, BTreeSet<&str>> = KNOWS
+        .iter()
+        .map(|(name, knows)| (*name, knows.iter().copied().collect()))
+        .collect();
     let members: BTreeSet<&str> = allowed.keys().copied().collect();
     let mut checked = 0;
     for package in &metadata.packages {
-        let Some(knows) = allowed.get(package.name.as_str()) else { continue };
+        let Some(knows) = allowed.get(package.name.as_str()) else {
+            continue;
+        };
         for dependency in &package.dependencies {
             if dependency.kind != DependencyKind::Normal {
                 continue;
@@ -54,10 +61,16 @@ fn arrows_point_down() {
                 checked += 1;
             }
             if let Some((_, homes)) = HOME.iter().find(|(name, _)| *name == to) {
-                assert!(homes.contains(&from), "{to} belongs to {homes:?}, not to {from}");
+                assert!(
+                    homes.contains(&from),
+                    "{to} belongs to {homes:?}, not to {from}"
+                );
                 checked += 1;
             }
         }
     }
-    assert!(checked > 20, "the check found only {checked} arrows: has the workspace moved?");
+    assert!(
+        checked > 20,
+        "the check found only {checked} arrows: has the workspace moved?"
+    );
 }

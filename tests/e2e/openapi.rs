@@ -10,32 +10,52 @@ async fn the_document_describes_every_operation_with_bodies_errors_and_security(
     assert_eq!(document["openapi"], "3.1.0");
     let paths = document["paths"].as_object().unwrap();
     for path in [
-        "/conversations", "/conversations/search", "/conversations/{conversation_id}",
-        "/conversations/{conversation_id}/events", "/conversations/{conversation_id}/events/search",
+        "/conversations",
+        "/conversations/search",
+        "/conversations/{conversation_id}",
+        "/conversations/{conversation_id}/events",
+        "/conversations/{conversation_id}/events/search",
         "/conversations/{conversation_id}/events/count",
         "/conversations/{conversation_id}/events/{event_id}",
-        "/conversations/{conversation_id}/run", "/conversations/{conversation_id}/pause",
+        "/conversations/{conversation_id}/run",
+        "/conversations/{conversation_id}/pause",
         "/conversations/{conversation_id}/interrupt",
-        "/conversations/{conversation_id}/events/socket", "/sockets/events/{conversation_id}",
-        "/health", "/alive", "/ready", "/server_info", "/",
+        "/conversations/{conversation_id}/events/socket",
+        "/sockets/events/{conversation_id}",
+        "/health",
+        "/alive",
+        "/ready",
+        "/server_info",
+        "/",
     ] {
         assert!(paths.contains_key(path), "{path}");
-        if let Some(twin) = path.strip_prefix("/conversations") {
-            if !path.ends_with("/socket") {
-                assert!(paths.contains_key(&format!("/api/conversations{twin}")), "{path}");
-            }
+        if let Some(twin) = path.strip_prefix("/conversations")
+            && !path.ends_with("/socket")
+        {
+            assert!(
+                paths.contains_key(&format!("/api/conversations{twin}")),
+                "{path}"
+            );
         }
     }
     let mut ids = Vec::new();
     for (path, item) in paths {
         for (method, operation) in item.as_object().unwrap() {
             let name = format!("{method} {path}");
-            ids.push(operation["operationId"].as_str().unwrap_or_else(|| panic!("{name}")).to_owned());
+            ids.push(
+                operation["operationId"]
+                    .as_str()
+                    .unwrap_or_else(|| panic!("{name}"))
+                    .to_owned(),
+            );
             assert!(operation["summary"].is_string(), "{name} has no summary");
             assert!(operation["tags"].is_array(), "{name} has no tags");
             if path.contains("conversations") {
                 let responses = operation["responses"].as_object().unwrap();
-                assert!(responses.contains_key("401"), "{name} does not document 401");
+                assert!(
+                    responses.contains_key("401"),
+                    "{name} does not document 401"
+                );
                 assert!(operation["security"].is_array(), "{name} has no security");
             }
         }
@@ -48,7 +68,10 @@ async fn the_document_describes_every_operation_with_bodies_errors_and_security(
     assert!(references.len() > 20);
     for reference in references {
         let pointer = reference.strip_prefix('#').unwrap();
-        assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
+        assert!(
+            document.pointer(pointer).is_some(),
+            "{reference} leads nowhere"
+        );
     }
 }
 
@@ -73,7 +96,10 @@ async fn the_documentation_comes_from_the_binary_alone() {
     assert_eq!(page.status(), 200);
     let base = page.url().clone();
     let html = page.text().await.unwrap();
-    assert!(!html.contains("http://") && !html.contains("https://"), "{html}");
+    assert!(
+        !html.contains("http://") && !html.contains("https://"),
+        "{html}"
+    );
     let sources: Vec<&str> = html
         .split(['"', '\''])
         .filter(|text| text.ends_with(".js") || text.ends_with(".css"))

@@ -4,9 +4,8 @@ use serde_json::{Value, json};
 use test_support::{Socket, TestServer};
 
 fn logged(frames: &[Value]) -> Vec<Value> {
-    let transient = |frame: &&Value| {
-        frame["key"] != "full_state" && frame["kind"] != "StreamingDeltaEvent"
-    };
+    let transient =
+        |frame: &&Value| frame["key"] != "full_state" && frame["kind"] != "StreamingDeltaEvent";
     frames.iter().filter(transient).cloned().collect()
 }
 
@@ -22,19 +21,26 @@ async fn a_snapshot_first_then_every_event_as_the_log_has_it() {
     for path in ["/conversations/{}/events/socket", "/sockets/events/{}"] {
         let (_, made) = server.post("/conversations", &json!({})).await;
         let id = made["id"].as_str().unwrap();
-        let mut socket =
-            Socket::connect(&server.socket_url(&path.replace("{}", id)), &[]).await;
+        let mut socket = Socket::connect(&server.socket_url(&path.replace("{}", id)), &[]).await;
         let snapshot = socket.json().await;
         assert_eq!(snapshot["key"], "full_state");
         assert_eq!(snapshot["value"]["execution_status"], "idle");
         assert_eq!(snapshot["value"]["id"], id);
         assert_eq!(snapshot.get("parent_id"), None);
 
-        socket.send(&json!({"type": "message", "content": "$ echo over the socket"})).await;
+        socket
+            .send(&json!({"type": "message", "content": "$ echo over the socket"}))
+            .await;
         let frames = socket.until_snapshot("finished").await;
         assert_eq!(logged(&frames), server.events(id).await);
         // Snapshots are not in the log.
-        assert!(server.events(id).await.iter().all(|event| event["key"] != "full_state"));
+        assert!(
+            server
+                .events(id)
+                .await
+                .iter()
+                .all(|event| event["key"] != "full_state")
+        );
     }
 }
 
@@ -50,9 +56,16 @@ async fn both_message_forms_are_taken_and_run() {
         socket.json().await;
         socket.send(&message).await;
         let frames = socket.until_snapshot("finished").await;
-        assert!(frames.iter().any(|f| f["source"] == "agent" && f["kind"] == "MessageEvent"));
+        assert!(
+            frames
+                .iter()
+                .any(|f| f["source"] == "agent" && f["kind"] == "MessageEvent")
+        );
         // The run came by message: its end is told once.
-        drop(std::mem::replace(&mut socket, server.follow(made["id"].as_str().unwrap()).await));
+        drop(std::mem::replace(
+            &mut socket,
+            server.follow(made["id"].as_str().unwrap()).await,
+        ));
     }
 }
 
@@ -64,9 +77,12 @@ async fn two_clients_see_the_same() {
     let (mut one, mut two) = (server.follow(id).await, server.follow(id).await);
     one.json().await;
     two.json().await;
-    one.send(&json!({"type": "message", "content": "$ echo hi"})).await;
-    let (seen_by_one, seen_by_two) =
-        tokio::join!(one.until_snapshot("finished"), two.until_snapshot("finished"));
+    one.send(&json!({"type": "message", "content": "$ echo hi"}))
+        .await;
+    let (seen_by_one, seen_by_two) = tokio::join!(
+        one.until_snapshot("finished"),
+        two.until_snapshot("finished")
+    );
     assert_eq!(seen_by_one, seen_by_two);
 }
 
@@ -76,13 +92,22 @@ async fn resends_start_where_they_are_asked_to() {
     let id = finished(&server).await;
     let all = server.events(&id).await;
     let middle = all.len() / 2;
-    let (time, cursor) = (all[middle]["timestamp"].as_str().unwrap(), all[middle]["id"].as_str().unwrap());
+    let (time, cursor) = (
+        all[middle]["timestamp"].as_str().unwrap(),
+        all[middle]["id"].as_str().unwrap(),
+    );
     for (query, expected) in [
         ("?resend_mode=all".to_owned(), &all[..]),
         ("?resend_all=true".to_owned(), &all[..]),
         // Inclusive, as the reference has it.
-        (format!("?resend_mode=since&after_timestamp={time}"), &all[middle..]),
-        (format!("?resend_mode=since&after_timestamp={time}Z"), &all[middle..]),
+        (
+            format!("?resend_mode=since&after_timestamp={time}"),
+            &all[middle..],
+        ),
+        (
+            format!("?resend_mode=since&after_timestamp={time}Z"),
+            &all[middle..],
+        ),
         (format!("?after_event_id={cursor}"), &all[middle + 1..]),
         ("?resend_mode=since".to_owned(), &[][..]),
         (String::new(), &[][..]),
@@ -94,7 +119,10 @@ async fn resends_start_where_they_are_asked_to() {
             seen.push(socket.json().await);
         }
         assert_eq!(seen, expected, "{query}");
-        assert!(socket.is_silent_for(Duration::from_millis(100)).await, "{query}");
+        assert!(
+            socket.is_silent_for(Duration::from_millis(100)).await,
+            "{query}"
+        );
     }
 }
 
@@ -124,7 +152,10 @@ async fn a_cursor_neither_loses_nor_repeats_while_the_run_goes_on() {
         if done {
             break;
         }
-        query = format!("?after_event_id={}", seen.last().unwrap()["id"].as_str().unwrap());
+        query = format!(
+            "?after_event_id={}",
+            seen.last().unwrap()["id"].as_str().unwrap()
+        );
     }
     assert_eq!(seen, server.events(&id).await);
 }
@@ -137,7 +168,9 @@ async fn a_streamed_reply_comes_in_pieces_that_are_not_logged() {
     let id = made["id"].as_str().unwrap();
     let mut socket = server.follow(id).await;
     socket.json().await;
-    socket.send(&json!({"type": "message", "content": "hello"})).await;
+    socket
+        .send(&json!({"type": "message", "content": "hello"}))
+        .await;
     let frames = socket.until_snapshot("finished").await;
     let pieces: Vec<&str> = frames
         .iter()
@@ -149,8 +182,17 @@ async fn a_streamed_reply_comes_in_pieces_that_are_not_logged() {
         .iter()
         .find(|frame| frame["kind"] == "MessageEvent" && frame["source"] == "agent")
         .unwrap();
-    assert_eq!(message["llm_message"]["content"][0]["text"], pieces.concat());
-    assert!(server.events(id).await.iter().all(|e| e["kind"] != "StreamingDeltaEvent"));
+    assert_eq!(
+        message["llm_message"]["content"][0]["text"],
+        pieces.concat()
+    );
+    assert!(
+        server
+            .events(id)
+            .await
+            .iter()
+            .all(|e| e["kind"] != "StreamingDeltaEvent")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

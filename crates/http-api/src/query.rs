@@ -1,166 +1,14 @@
 //! Query parameters: how each kind is read, and what each route takes.
 
+mod params;
+
 use agent_runtime::{ConversationOrder, ConversationQuery, EventFilter, EventQuery, Start};
 use core_model::{ConversationId, EventId, EventTime, ExecutionStatus};
 use schemars::JsonSchema;
-use serde_json::json;
-use url::form_urlencoded;
 
-use crate::{
-    error::Failure,
-    extract::FromQuery,
-    validation::{self, Problem},
-};
+use crate::extract::FromQuery;
 
-/// The most items a page has, and what it has when nothing is said.
-pub(crate) const PAGE_LIMIT: usize = 100;
-/// The most conversations or events that one request may name.
-pub(crate) const BATCH_LIMIT: usize = 1000;
-
-/// A query string being read; collects what is wrong with it.
-pub(crate) struct Params {
-    pairs: Vec<(String, String)>,
-    problems: Vec<Problem>,
-}
-
-impl Params {
-    pub(crate) fn parse(query: &str) -> Self {
-        let pairs = form_urlencoded::parse(query.as_bytes())
-            .into_owned()
-            .collect();
-        Self {
-            pairs,
-            problems: Vec::new(),
-        }
-    }
-
-    /// # Errors
-    /// All that was wrong.
-    pub(crate) fn finish<T>(self, value: T) -> Result<T, Failure> {
-        if self.problems.is_empty() {
-            Ok(value)
-        } else {
-            Err(self.problems.into())
-        }
-    }
-
-    fn text(&self, name: &str) -> Option<String> {
-        self.pairs
-            .iter()
-            .rev()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.clone())
-    }
-
-    /// Repeated, or separated by commas.
-    fn list(&self, name: &str) -> Vec<String> {
-        self.pairs
-            .iter()
-            .filter(|(key, _)| key == name)
-            .flat_map(|(_, value)| value.split(',').map(str::trim))
-            .filter(|item| !item.is_empty())
-            .map(str::to_owned)
-            .collect()
-    }
-
-    fn limit(&mut self) -> usize {
-        let Some(text) = self.text("limit") else {
-            return PAGE_LIMIT;
-        };
-        let at = ["query", "limit"];
-        let problem = match text.trim().parse::<i64>() {
-            Err(_) => Problem::new(
-                "int_parsing",
-                &at,
-                "Input should be a valid integer, unable to parse string as an integer",
-            ),
-            Ok(limit) if limit < 1 => {
-                Problem::new("greater_than", &at, "Input should be greater than 0").ctx("gt", 0)
-            }
-            Ok(limit) if limit > PAGE_LIMIT as i64 => Problem::new(
-                "less_than_equal",
-                &at,
-                "Input should be less than or equal to 100",
-            )
-            .ctx("le", PAGE_LIMIT),
-            Ok(limit) => return usize::try_from(limit).unwrap_or(PAGE_LIMIT),
-        };
-        self.problems.push(problem.input(text));
-        PAGE_LIMIT
-    }
-
-    fn choice<T: Copy>(&mut self, name: &str, choices: &[(&str, T)]) -> Option<T> {
-        let text = self.text(name)?;
-        if let Some((_, choice)) = choices.iter().find(|(word, _)| *word == text) {
-            return Some(*choice);
-        }
-        let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
-        self.problems
-            .push(Problem::choice(&["query", name], &words).input(text));
-        None
-    }
-
-    fn time(&mut self, name: &str) -> Option<EventTime> {
-        let text = self.text(name)?;
-        match text.parse() {
-            Ok(time) => Some(time),
-            Err(_) => {
-                let why = "expected ISO 8601 such as 2026-01-31T12:00:00";
-                let msg = format!("Input should be a valid datetime or date, {why}");
-                self.problems.push(
-                    Problem::new("datetime_from_date_parsing", &["query", name], msg)
-                        .input(text)
-                        .ctx("error", why),
-                );
-                None
-            }
-        }
-    }
-
-    fn flag(&mut self, name: &str) -> bool {
-        let Some(text) = self.text(name) else {
-            return false;
-        };
-        match text.to_ascii_lowercase().as_str() {
-            "true" | "1" | "yes" | "on" | "t" | "y" => true,
-            "false" | "0" | "no" | "off" | "f" | "n" => false,
-            _ => {
-                let msg = "Input should be a valid boolean, unable to interpret input";
-                let problem = Problem::new("bool_parsing", &["query", name], msg);
-                self.problems.push(problem.input(text));
-                false
-            }
-        }
-    }
-
-    fn ids(&mut self, name: &str) -> Vec<ConversationId> {
-        let mut ids = Vec::new();
-        for (index, text) in self.batch(name).into_iter().enumerate() {
-            match validation::conversation_id(&text, &["query", name]) {
-                Ok(id) => ids.push(id),
-                Err(found) => {
-                    self.problems
-                        .extend(found.into_iter().map(|problem| problem.at(index)));
-                }
-            }
-        }
-        ids
-    }
-
-    fn batch(&mut self, name: &str) -> Vec<String> {
-        let items = self.list(name);
-        if items.len() > BATCH_LIMIT {
-            self.problems.push(too_long(&["query", name], items.len()));
-        }
-        items
-    }
-}
-
-/// A list of ids is longer than one request may have.
-pub(crate) fn too_long(loc: &[&str], found: usize) -> Problem {
-    let msg = format!("List should have at most {BATCH_LIMIT} items, not {found}");
-    Problem::new("too_long", loc, msg).ctx("max_length", json!(BATCH_LIMIT))
-}
+pub(crate) use params::{BATCH_LIMIT, Params, too_long};
 
 /// In which order events are listed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
@@ -327,6 +175,7 @@ pub(crate) struct ConversationSearchParams {
     limit: usize,
     /// Only those that stand like this.
     status: Option<ExecutionStatus>,
+    /// By what they are ordered, and whether the newest come first.
     #[schemars(with = "ConversationSortOrder", extend("default" = "CREATED_AT_DESC"))]
     sort_order: ConversationOrder,
     /// With the texts of the agent's skills.
@@ -394,7 +243,7 @@ pub(crate) struct ConversationBatchParams {
 impl FromQuery for ConversationBatchParams {
     fn from_query(params: &mut Params) -> Self {
         if params.text("ids").is_none() {
-            params.problems.push(Problem::missing(&["query", "ids"]));
+            params.missing("ids");
         }
         Self {
             ids: params.ids("ids"),
@@ -475,110 +324,5 @@ impl SocketParams {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::Value;
-
-    use super::*;
-
-    fn read<T: FromQuery>(query: &str) -> Result<T, Value> {
-        let mut params = Params::parse(query);
-        let value = T::from_query(&mut params);
-        if params.problems.is_empty() {
-            Ok(value)
-        } else {
-            Err(json!(params.problems))
-        }
-    }
-
-    #[test]
-    fn limits_read_as_recorded() {
-        let refused = |query| read::<EventSearchParams>(query).err().unwrap();
-        assert_eq!(
-            refused("limit=0"),
-            json!([{"type": "greater_than", "loc": ["query", "limit"],
-                    "msg": "Input should be greater than 0", "input": "0", "ctx": {"gt": 0}}])
-        );
-        assert_eq!(
-            refused("limit=101"),
-            json!([{"type": "less_than_equal", "loc": ["query", "limit"],
-                    "msg": "Input should be less than or equal to 100", "input": "101",
-                    "ctx": {"le": 100}}])
-        );
-        assert_eq!(refused("limit=many")[0]["type"], "int_parsing");
-        assert_eq!(
-            read::<EventSearchParams>("").ok().map(|p| p.limit),
-            Some(100)
-        );
-    }
-
-    #[test]
-    fn orders_read_as_recorded() {
-        assert_eq!(
-            read::<EventSearchParams>("sort_order=X").err().unwrap(),
-            json!([{"type": "enum", "loc": ["query", "sort_order"],
-                    "msg": "Input should be 'TIMESTAMP' or 'TIMESTAMP_DESC'", "input": "X",
-                    "ctx": {"expected": "'TIMESTAMP' or 'TIMESTAMP_DESC'"}}])
-        );
-        let params = read::<ConversationSearchParams>("sort_order=UPDATED_AT&status=paused");
-        let query = ConversationQuery::from(params.unwrap_or_else(|e| panic!("{e}")));
-        assert_eq!(query.order, ConversationOrder::Updated);
-        assert_eq!(query.status, Some(ExecutionStatus::Paused));
-    }
-
-    #[test]
-    fn the_documented_orders_are_those_that_are_read() {
-        let schema = schemars::schema_for!(ConversationSortOrder).to_value();
-        let words: Vec<&str> = CONVERSATION_ORDERS.iter().map(|(word, _)| *word).collect();
-        assert_eq!(schema["enum"], json!(words));
-        let schema = schemars::schema_for!(EventSortOrder).to_value();
-        let words: Vec<&str> = EVENT_ORDERS.iter().map(|(word, _)| *word).collect();
-        assert_eq!(schema["enum"], json!(words));
-    }
-
-    #[test]
-    fn every_problem_is_reported_at_once() {
-        let problems = read::<EventSearchParams>("limit=0&timestamp__gte=bad")
-            .err()
-            .unwrap();
-        assert_eq!(problems.as_array().map(Vec::len), Some(2));
-    }
-
-    #[test]
-    fn ids_come_repeated_or_by_comma() {
-        let a = "4ed7564a-c465-4319-ba19-ee162b106852";
-        let b = "c19f8284b44a40feb3b6957841fc14cd";
-        for query in [format!("ids={a}&ids={b}"), format!("ids={a},{b}")] {
-            let ids = read::<ConversationBatchParams>(&query).ok().unwrap().ids;
-            assert_eq!(ids, [a.parse().unwrap(), b.parse().unwrap()]);
-        }
-        let problems = read::<ConversationBatchParams>("ids=zzz").err().unwrap();
-        assert_eq!(problems[0]["loc"], json!(["query", "ids", 0]));
-        assert_eq!(
-            read::<ConversationBatchParams>("").err().unwrap()[0]["type"],
-            "missing"
-        );
-    }
-
-    #[test]
-    fn a_socket_starts_where_it_is_told() {
-        let start = |query| {
-            read::<SocketParams>(query)
-                .ok()
-                .map(|params| params.start())
-        };
-        let time: EventTime = "2026-11-22T19:41:07.359261".parse().unwrap();
-        assert_eq!(start(""), Some(Start::Live));
-        assert_eq!(start("resend_mode=all"), Some(Start::Beginning));
-        assert_eq!(start("resend_all=true"), Some(Start::Beginning));
-        assert_eq!(start("resend_mode=since"), Some(Start::Live));
-        assert_eq!(
-            start("resend_mode=since&after_timestamp=2026-11-22T19:41:07.359261Z"),
-            Some(Start::Since(time))
-        );
-        assert_eq!(
-            start("resend_mode=all&after_event_id=x"),
-            Some(Start::After("x".into()))
-        );
-        assert_eq!(start("resend_mode=bogus"), None);
-    }
-}
+#[path = "query/tests.rs"]
+mod tests;

@@ -54,15 +54,28 @@ impl TestServer {
                 }
             }
         };
-        let server = timeout(PATIENCE, started).await.expect("the folder comes free");
+        let server = timeout(PATIENCE, started)
+            .await
+            .expect("the folder comes free");
         let key = settings.keys().next().map(str::to_owned);
         let client = Client::builder().timeout(PATIENCE).build().unwrap();
-        Self { server, folder, settings, client, key }
+        Self {
+            server,
+            folder,
+            settings,
+            client,
+            key,
+        }
     }
 
     /// Stops in order and starts again over the same folder.
     pub async fn restart(self) -> Self {
-        let Self { server, folder, settings, .. } = self;
+        let Self {
+            server,
+            folder,
+            settings,
+            ..
+        } = self;
         server.stop().await;
         Self::over(folder, settings).await
     }
@@ -96,7 +109,6 @@ impl TestServer {
     }
 
     /// A request of the test's own making, without the key.
-    #[must_use]
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.client.request(method, self.url(path))
     }
@@ -106,7 +118,9 @@ impl TestServer {
     }
 
     pub async fn get_with_body(&self, path: &str, body: &str) -> (u16, Value) {
-        let request = self.request(Method::GET, path).header("content-type", "application/json");
+        let request = self
+            .request(Method::GET, path)
+            .header("content-type", "application/json");
         self.send(request.body(body.to_owned())).await
     }
 
@@ -128,8 +142,9 @@ impl TestServer {
 
     /// A conversation that has been told something and runs: its id.
     pub async fn create_running(&self, message: &str) -> String {
-        let (status, info) =
-            self.post("/conversations", &json!({"initial_message": message})).await;
+        let (status, info) = self
+            .post("/conversations", &json!({"initial_message": message}))
+            .await;
         assert_eq!(status, 201, "{info}");
         info["id"].as_str().unwrap().to_owned()
     }
@@ -152,7 +167,10 @@ impl TestServer {
 
     pub async fn status(&self, id: &str) -> String {
         let (_, info) = self.get(&format!("/conversations/{id}")).await;
-        info["execution_status"].as_str().unwrap_or_default().to_owned()
+        info["execution_status"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     }
 
     /// Waits until the conversation has this status.
@@ -164,7 +182,10 @@ impl TestServer {
         };
         if timeout(PATIENCE, reached).await.is_err() {
             let (now, events) = (self.status(id).await, self.events(id).await);
-            panic!("{id} is {now}, not {status}; its last event: {:?}", events.last());
+            panic!(
+                "{id} is {now}, not {status}; its last event: {:?}",
+                events.last()
+            );
         }
     }
 
@@ -178,7 +199,9 @@ impl TestServer {
                 sleep(Duration::from_millis(10)).await;
             }
         };
-        timeout(PATIENCE, found).await.expect("the event comes before the test gives up")
+        timeout(PATIENCE, found)
+            .await
+            .expect("the event comes before the test gives up")
     }
 
     /// A socket of the README dialect on a conversation.

@@ -56,7 +56,9 @@ impl Socket {
     /// The next JSON frame or the end; pings are answered on the way.
     pub async fn receive(&mut self) -> Received {
         loop {
-            let message = timeout(PATIENCE, self.0.next()).await.expect("a frame before the test gives up");
+            let message = timeout(PATIENCE, self.0.next())
+                .await
+                .expect("a frame before the test gives up");
             match message {
                 Some(Ok(Message::Text(text))) => {
                     return Received::Json(serde_json::from_str(&text).unwrap());
@@ -65,7 +67,9 @@ impl Socket {
                     let (code, reason) = frame.map_or((1005, String::new()), close_parts);
                     return Received::Closed(code, reason);
                 }
-                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Binary(_) | Message::Frame(_))) => {}
+                Some(Ok(
+                    Message::Ping(_) | Message::Pong(_) | Message::Binary(_) | Message::Frame(_),
+                )) => {}
                 Some(Err(_)) | None => return Received::Closed(1006, String::new()),
             }
         }

@@ -153,3 +153,61 @@ fn a_turn_that_a_swap_paused_goes_on() {
     replace(&config, br#"{"max_concurrent_runs": 3}"#);
     wait_until("the second step ran", || project.join("resumed").exists());
 }
+
+/// Stands in for cargo: it fails when `broken` is there, and makes another program otherwise.
+const BUILDER: &str = "#!/bin/sh
+if [ -e broken ]; then echo 'error: broken' >&2; exit 1; fi
+cp target/debug/agent-server target/new && echo >> target/new && mv target/new target/debug/agent-server
+";
+
+#[test]
+fn changed_sources_are_built_first_and_a_failed_build_keeps_the_old_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().canonicalize().unwrap();
+    for made in ["bins/agent-server", "crates/a", "target/debug"] {
+        fs::create_dir_all(root.join(made)).unwrap();
+    }
+    let source = root.join("crates/a/lib.rs");
+    for empty in [
+        "bins/agent-server/Cargo.toml",
+        "Cargo.toml",
+        "broken",
+        "crates/a/lib.rs",
+    ] {
+        fs::write(root.join(empty), "").unwrap();
+    }
+    let program = root.join("target/debug/agent-server");
+    fs::copy(env!("CARGO_BIN_EXE_agent-server"), &program).unwrap();
+    let builder = root.join("builder");
+    fs::write(&builder, BUILDER).unwrap();
+    fs::set_permissions(&builder, fs::metadata(&program).unwrap().permissions()).unwrap();
+    let config = root.join("config.json");
+    fs::write(&config, "{}").unwrap();
+    let mut supervisor = Running::start(
+        command(&program, &root)
+            .args(LOCAL)
+            .arg(&config)
+            .env("CARGO", &builder),
+    );
+    supervisor.wait_for("watching the sources in");
+
+    fs::write(&source, "mistake").unwrap();
+    supervisor.wait_for("the build failed; the old server stays");
+    assert!(
+        supervisor
+            .get("/health")
+            .unwrap()
+            .starts_with("HTTP/1.1 200")
+    );
+    assert_eq!(supervisor.count("listening on http://"), 1);
+
+    fs::remove_file(root.join("broken")).unwrap();
+    fs::write(&source, "mended").unwrap();
+    supervisor.wait_for_nth("listening on http://", 2);
+    assert!(
+        supervisor
+            .get("/health")
+            .unwrap()
+            .starts_with("HTTP/1.1 200")
+    );
+}

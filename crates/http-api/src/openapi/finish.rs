@@ -212,8 +212,13 @@ fn without_null(schema: &Value) -> Value {
     }
     if let Some(Value::Array(options)) = schema.get_mut("anyOf") {
         options.retain(|option| option["type"] != "null");
-        if let [only] = options.as_slice() {
-            return only.clone();
+        let only = match options.as_slice() {
+            [Value::Object(only)] => Some(only.clone()),
+            _ => None,
+        };
+        if let (Some(only), Some(fields)) = (only, schema.as_object_mut()) {
+            fields.remove("anyOf");
+            fields.extend(only);
         }
     }
     schema
