@@ -298,10 +298,13 @@ impl Actor {
     /// Stores the fold with the metadata, so that the next reader folds only the tail.
     async fn store_snapshot(&mut self, resume: bool) {
         let mut metadata = (*self.shared.now().metadata).clone();
-        metadata.resume = resume;
-        self.shared
-            .published
-            .send_modify(|now| *now = now.described(metadata.clone()));
+        if metadata.resume != resume {
+            metadata.resume = resume;
+            let described = metadata.clone();
+            self.shared
+                .published
+                .send_modify(|now| *now = now.described(described));
+        }
         let bytes = self.shared.log.size();
         let state = (*self.state).clone();
         metadata.snapshot = Some(Snapshot {

@@ -1,9 +1,5 @@
 //! The runtime on a real store and real tools, with a model that does as it is told.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "tests"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use std::{
     collections::VecDeque,

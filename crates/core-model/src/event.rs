@@ -32,17 +32,14 @@ impl Source {
 /// One immutable fact of a conversation. Its JSON is its line in the log, its WebSocket frame and
 /// its place in a page of events.
 #[derive(Clone, Debug, PartialEq, JsonSchema)]
-#[schemars(transparent)]
 pub struct Event {
-    #[schemars(skip)]
     pub id: EventId,
-    #[schemars(skip)]
     pub timestamp: EventTime,
-    #[schemars(skip)]
     pub source: Source,
-    /// The event this one follows on its branch; none on the first and on transients.
-    #[schemars(skip)]
+    /// The event this one follows on its branch; absent on the first and on transients.
+    #[schemars(default, with = "EventId")]
     pub parent_id: Option<EventId>,
+    #[schemars(flatten)]
     pub body: EventBody,
 }
 
@@ -68,6 +65,7 @@ pub enum EventBody {
     /// A kind this build does not know: its fields, its `kind` among them. Only ever read, never
     /// written: the log keeps the bytes.
     #[serde(untagged)]
+    #[schemars(skip)]
     Unknown(Map<String, Value>),
 }
 

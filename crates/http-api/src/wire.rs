@@ -90,6 +90,12 @@ impl SendMessage {
             problems.push(Problem::choice(&[at, &["type"]].concat(), &["message"]).input(tag));
         }
         let content = match &self.content {
+            // The short form has nothing but its content.
+            None | Some(Value::Null) if self.tag.is_some() => Err(vec![Problem::new(
+                "missing",
+                &[at, &["content"]].concat(),
+                "Field required",
+            )]),
             None | Some(Value::Null) => Ok(Vec::new()),
             Some(given) => content(given, &[at, &["content"]].concat()),
         };

@@ -1,15 +1,10 @@
 """What the server says over plain HTTP, to compare with what the client made of it."""
 
-import time
-from collections.abc import Callable
-
 import httpx
 from agent_server import AgentServer
 from openhands.sdk import Event, RemoteConversation
 from openhands.sdk.event import ConversationStateUpdateEvent, StreamingDeltaEvent
 
-# How long something may take to appear before it counts as missing.
-PATIENCE_SECONDS = 60
 # A page so small that any conversation needs several.
 PAGE = 4
 
@@ -43,11 +38,3 @@ def lasting(events: list[Event]) -> list[Event]:
         if not snapshot and not isinstance(event, StreamingDeltaEvent):
             kept.setdefault(event.id, event)
     return list(kept.values())
-
-
-def eventually(what: str, holds: Callable[[], object]) -> None:
-    """Waits until something holds, and fails when it never does."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not holds():
-        assert time.monotonic() < deadline, f"never happened: {what}"
-        time.sleep(0.05)

@@ -4,7 +4,7 @@ import httpx
 import pytest
 from openhands.sdk.conversation.state import ConversationExecutionStatus as Status
 from steps import script, terminal
-from test_run import RUN_SECONDS
+from waiting import RUN_SECONDS
 
 KEY = "a-key-for-this-test"
 

@@ -1,7 +1,7 @@
 """Stopping, approving and refusing what the agent does."""
 
 from conftest import make_agent
-from listing import eventually, listed, status
+from listing import listed, status
 from openhands.sdk import RemoteConversation, Workspace
 from openhands.sdk.conversation.request import StartConversationRequest
 from openhands.sdk.conversation.state import ConversationExecutionStatus as Status
@@ -9,7 +9,7 @@ from openhands.sdk.event import AgentErrorEvent, InterruptEvent, PauseEvent, Use
 from openhands.sdk.security.confirmation_policy import AlwaysConfirm
 from openhands.sdk.workspace import LocalWorkspace
 from steps import script, terminal
-from test_run import RUN_SECONDS
+from waiting import RUN_SECONDS, eventually
 
 
 def test_interrupt_ends_a_command_at_once(server, project, connect):

@@ -1,11 +1,11 @@
 """What a conversation is after its server went away."""
 
-from listing import eventually, lasting, listed
+from listing import lasting, listed
 from openhands.sdk import RemoteConversation, Workspace
 from openhands.sdk.conversation.state import ConversationExecutionStatus as Status
 from openhands.sdk.event import ActionEvent, AgentErrorEvent
 from steps import create_file, script, terminal
-from test_run import RUN_SECONDS
+from waiting import RUN_SECONDS, eventually
 
 
 def test_attaching_after_a_restart(server, project, connect):

@@ -9,16 +9,13 @@ from openhands.sdk.conversation.state import ConversationExecutionStatus as Stat
 from openhands.sdk.event import (
     ActionEvent,
     AgentErrorEvent,
-    ConversationErrorEvent,
     MessageEvent,
     ObservationEvent,
     SystemPromptEvent,
 )
+from openhands.sdk.event.conversation_error import ConversationErrorEvent
 from steps import create_file, replace_in_file, script, terminal
-
-# A guard against hanging. It is below the 30 s after which `run()` gives up waiting for the
-# snapshot that ends a run, so that a server which the client cannot hear ending fails here.
-RUN_SECONDS = 25
+from waiting import RUN_SECONDS
 
 
 def test_a_run_with_terminal_and_editor(server, project, connect):
