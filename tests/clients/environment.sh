@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the checks that need more than a Rust toolchain: a Python, packages from PyPI, and the
 # server's binary.
 
@@ -14,7 +15,7 @@ fail() {
     exit 1
 }
 
-# The first interpreter that can be used; PYTHON names one explicitly.
+# The first interpreter that can be used; PYTHON is tried before all others.
 find_python() {
     local candidate
     for candidate in ${PYTHON:-} python3.13 python3.12 python3 \

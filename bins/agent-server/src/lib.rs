@@ -25,7 +25,10 @@ pub mod signals;
 pub mod start_error;
 pub mod telemetry;
 
-use std::process::ExitCode;
+use std::{
+    io::{ErrorKind, Write},
+    process::ExitCode,
+};
 
 use clap::Parser;
 
@@ -68,10 +71,15 @@ fn print_config(args: &ConfigArgs) -> Result<ExitCode, StartError> {
         for notice in &loaded.notices {
             eprintln!("warning: {notice}");
         }
-        if args.json {
-            println!("{:#}", loaded.json());
+        let text = if args.json {
+            format!("{:#}\n", loaded.json())
         } else {
-            print!("{}", loaded.table());
+            loaded.table()
+        };
+        match std::io::stdout().write_all(text.as_bytes()) {
+            // Whoever reads has read enough.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+            written => written?,
         }
     }
     Ok(ExitCode::SUCCESS)

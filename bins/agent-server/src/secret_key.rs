@@ -8,14 +8,12 @@ use std::{
     sync::Arc,
 };
 
+use agent_runtime::KeySource;
 use secrecy::SecretBox;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::config::Settings;
-
-/// 32 bytes that show in no log.
-pub type SecretKey = Arc<SecretBox<[u8; 32]>>;
 
 const FILE_NAME: &str = "secret.key";
 
@@ -24,8 +22,8 @@ const FILE_NAME: &str = "secret.key";
 pub enum Origin {
     Configured,
     File(PathBuf),
-    /// Made just now.
-    Generated(PathBuf),
+    /// Not there yet: to be made in this file.
+    None(PathBuf),
 }
 
 #[derive(Debug, Error)]
@@ -44,28 +42,48 @@ pub enum SecretKeyError {
     NoRandomness(getrandom::Error),
 }
 
-/// The configured key, of which any text will do, or else that of `secret.key` in the workspace's
-/// root folder, which is made when it is not there (mode 0600).
+/// Where the runtime gets its key from: the configuration, of which any text will do, or else
+/// `secret.key` in the workspace's root folder, which is made (mode 0600) when a first secret needs
+/// it.
 ///
 /// # Errors
-/// When the file cannot be read or made, or holds no key.
-pub fn load_or_create(settings: &Settings) -> Result<(SecretKey, Origin), SecretKeyError> {
+/// When the file is there but cannot be read or holds no key.
+pub fn source(settings: &Settings) -> Result<(KeySource, Origin), SecretKeyError> {
     if let Some(text) = settings.secret_key.as_ref().and_then(|key| key.text()) {
         let bytes: [u8; 32] = Sha256::digest(text.as_bytes()).into();
-        return Ok((sealed(bytes), Origin::Configured));
+        return Ok((Arc::new(move || Ok(sealed(bytes))), Origin::Configured));
     }
     let path = settings.workspace_root().join(FILE_NAME);
     if let Some(bytes) = read(&path)? {
-        return Ok((sealed(bytes), Origin::File(path)));
+        return Ok((Arc::new(move || Ok(sealed(bytes))), Origin::File(path)));
     }
-    create(&path)?;
-    // Read back, so that a key which another process made first is the one that counts.
-    let bytes = read(&path)?.ok_or_else(|| SecretKeyError::NoKey { path: path.clone() })?;
-    Ok((sealed(bytes), Origin::Generated(path)))
+    let origin = Origin::None(path.clone());
+    let make = move || {
+        read_or_make(&path)
+            .map(sealed)
+            .map_err(|error| error.to_string())
+    };
+    Ok((Arc::new(make), origin))
 }
 
-fn sealed(bytes: [u8; 32]) -> SecretKey {
-    Arc::new(SecretBox::new(Box::new(bytes)))
+fn read_or_make(path: &Path) -> Result<[u8; 32], SecretKeyError> {
+    if let Some(bytes) = read(path)? {
+        return Ok(bytes);
+    }
+    create(path)?;
+    tracing::warn!(
+        "made a key that seals secrets: {}; whoever loses it loses the secrets (OH_SECRET_KEY sets \
+         one)",
+        path.display()
+    );
+    // Read back, so that a key which another process made first is the one that counts.
+    read(path)?.ok_or_else(|| SecretKeyError::NoKey {
+        path: path.to_owned(),
+    })
+}
+
+fn sealed(bytes: [u8; 32]) -> SecretBox<[u8; 32]> {
+    SecretBox::new(Box::new(bytes))
 }
 
 fn read(path: &Path) -> Result<Option<[u8; 32]>, SecretKeyError> {
@@ -145,13 +163,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let settings = settings_in(folder.path());
         let path = folder.path().join("secret.key");
-        let (made, origin) = load_or_create(&settings).unwrap();
-        assert_eq!(origin, Origin::Generated(path.clone()));
+        let (source, origin) = source(&settings).unwrap();
+        assert_eq!(origin, Origin::None(path.clone()));
+        assert!(!path.exists(), "no secret, no key");
+        let made = source().unwrap();
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        let (again, origin) = load_or_create(&settings).unwrap();
+        let (again, origin) = super::source(&settings).unwrap();
         assert_eq!(origin, Origin::File(path));
-        assert_eq!(again.expose_secret(), made.expose_secret());
+        assert_eq!(again().unwrap().expose_secret(), made.expose_secret());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
@@ -160,8 +180,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut settings = settings_in(folder.path());
         settings.secret_key = Some(Secret::from("any text".to_owned()));
-        let (_, origin) = load_or_create(&settings).unwrap();
+        let (key, origin) = source(&settings).unwrap();
         assert_eq!(origin, Origin::Configured);
+        key().unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
@@ -171,7 +192,7 @@ mod tests {
         let path = folder.path().join("secret.key");
         for content in ["", "abcd", &"z".repeat(64)] {
             fs::write(&path, content).unwrap();
-            let error = load_or_create(&settings_in(folder.path())).unwrap_err();
+            let error = source(&settings_in(folder.path())).err().unwrap();
             assert!(matches!(error, SecretKeyError::NoKey { .. }), "{error}");
             assert_eq!(fs::read_to_string(&path).unwrap(), content);
         }

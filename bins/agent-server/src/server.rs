@@ -127,19 +127,20 @@ fn open_store(settings: &Settings) -> Result<FsStore, StartError> {
     )?)
 }
 
-/// Reads or makes the secret key; the store's lock, taken before, keeps other servers out.
+/// The store's lock, taken before, keeps other servers from making another secret key.
 fn runtime_config(settings: &Settings, resume: bool) -> Result<RuntimeConfig, StartError> {
-    let (secret_key, origin) = secret_key::load_or_create(settings)?;
+    let (secret_key, origin) = secret_key::source(settings)?;
     match origin {
         Origin::Configured => tracing::info!("secrets are sealed with the configured key"),
         Origin::File(path) => {
             tracing::info!("secrets are sealed with the key in {}", path.display());
         }
-        Origin::Generated(path) => tracing::warn!(
-            "made a key that seals secrets: {}; whoever loses it loses the secrets (OH_SECRET_KEY \
-             sets one)",
-            path.display()
-        ),
+        Origin::None(path) => {
+            tracing::debug!(
+                "a key for secrets is made at first need: {}",
+                path.display()
+            );
+        }
     }
     Ok(RuntimeConfig {
         max_concurrent_runs: settings.max_concurrent_runs.get(),

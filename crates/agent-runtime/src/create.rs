@@ -106,9 +106,9 @@ async fn metadata(
     }
     let mut agent = serde_json::to_value(agent)
         .map_err(|error| RuntimeError::Internal(format!("agent settings: {error}")))?;
-    core.vault.seal_all(&mut agent);
+    core.vault.seal_all(&mut agent)?;
     let mut secrets = Value::Object(new.secrets);
-    core.vault.seal_all(&mut secrets);
+    core.vault.seal_all(&mut secrets)?;
     let mut metadata = Metadata {
         format: Metadata::FORMAT,
         id,

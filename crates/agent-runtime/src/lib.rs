@@ -2,14 +2,15 @@
 //!
 //! | module | does |
 //! |---|---|
-//! | `runtime` | starts, creates, finds, lists, deletes, shuts down |
-//! | `handle` | what a client can do with one conversation |
+//! | `runtime` | starts, finds, lists, deletes, shuts down |
+//! | `create` | makes a conversation |
+//! | `handle`, `query` | what a client can do with one conversation, and ask of its log |
 //! | `command` | what a conversation can be asked |
 //! | `actor` | takes commands, one batch at a time; the only writer |
 //! | `decide` | what each command means |
 //! | `commit` | makes a batch durable, then visible |
 //! | `turn` | a run of the agent as a child task: start, pause, stop, outcome |
-//! | `step` | one model call and the tool calls it asks for |
+//! | `step`, `drafts` | one model call and the tool calls it asks for, as events |
 //! | `view` | events into model messages |
 //! | `prompt` | instructions and tools |
 //! | `stuck` | notices an agent that goes in circles |
@@ -48,3 +49,4 @@ pub use query::{
     ConversationOrder, ConversationPage, ConversationQuery, EventFilter, EventPage, EventQuery,
 };
 pub use runtime::{Connect, Runtime, RuntimeConfig};
+pub use vault::KeySource;

@@ -27,7 +27,7 @@ use crate::{
     restart,
     shared::{Mailbox, Shared},
     shelf::Shelf,
-    vault::Vault,
+    vault::{KeySource, Vault},
 };
 
 /// Makes the model that settings describe.
@@ -46,8 +46,8 @@ pub struct RuntimeConfig {
     pub default_llm: LlmSettings,
     /// For conversations that name no workspace.
     pub default_workspace: PathBuf,
-    /// Seals secrets at rest: 32 bytes.
-    pub secret_key: Arc<SecretBox<[u8; 32]>>,
+    /// Seals secrets at rest.
+    pub secret_key: KeySource,
     /// Whether runs that the last stop of the server paused start again with it.
     pub resume_runs: bool,
     pub connect: Connect,
@@ -70,7 +70,7 @@ impl RuntimeConfig {
             idle_ttl: Self::IDLE_TTL,
             default_llm,
             default_workspace: default_workspace.into(),
-            secret_key: Arc::new(SecretBox::new(Box::new(secret_key))),
+            secret_key: Arc::new(move || Ok(SecretBox::new(Box::new(secret_key)))),
             resume_runs: false,
             connect: Arc::new(llm_client::connect),
         }

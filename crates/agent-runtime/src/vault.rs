@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chacha20poly1305::{
@@ -9,29 +9,46 @@ use core_model::secrets::visit_secrets;
 use secrecy::{ExposeSecret, SecretBox};
 use serde_json::Value;
 
+use crate::RuntimeError;
+
 const PREFIX: &str = "sealed:v1:";
 const NONCE_BYTES: usize = 24;
 
 /// Seals secrets at rest with XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha) under the server's key.
-#[derive(Clone)]
 pub(crate) struct Vault {
-    key: Arc<SecretBox<[u8; 32]>>,
+    source: KeySource,
+    key: OnceLock<SecretBox<[u8; 32]>>,
 }
 
+/// Gives the key that seals secrets at rest, or says why there is none. Asked at the first secret,
+/// so that a server without secrets needs no key.
+pub type KeySource = Arc<dyn Fn() -> Result<SecretBox<[u8; 32]>, String> + Send + Sync>;
+
 impl Vault {
-    pub(crate) fn new(key: Arc<SecretBox<[u8; 32]>>) -> Self {
-        Self { key }
+    pub(crate) fn new(source: KeySource) -> Self {
+        Self {
+            source,
+            key: OnceLock::new(),
+        }
     }
 
     /// Seals every secret of `settings` in place; what is sealed already stays as it is.
-    pub(crate) fn seal_all(&self, settings: &mut Value) {
+    ///
+    /// # Errors
+    /// When there is no key. Then `settings` may be half sealed and must not be stored.
+    pub(crate) fn seal_all(&self, settings: &mut Value) -> Result<(), RuntimeError> {
+        let mut outcome = Ok(());
         visit_secrets(settings, &mut |secret| {
             if let Value::String(text) = secret
                 && !text.starts_with(PREFIX)
             {
-                *secret = self.seal(text).map_or(Value::Null, Value::String);
+                match self.seal(text) {
+                    Ok(sealed) => *secret = Value::String(sealed),
+                    Err(error) => outcome = Err(error),
+                }
             }
         });
+        outcome
     }
 
     /// Opens every secret of `settings` in place. One that this key does not open becomes null:
@@ -50,16 +67,27 @@ impl Vault {
         });
     }
 
-    fn cipher(&self) -> XChaCha20Poly1305 {
-        XChaCha20Poly1305::new(self.key.expose_secret().into())
+    fn cipher(&self) -> Result<XChaCha20Poly1305, RuntimeError> {
+        let key = match self.key.get() {
+            Some(key) => key,
+            None => {
+                let key = (self.source)().map_err(RuntimeError::Internal)?;
+                self.key.get_or_init(|| key)
+            }
+        };
+        Ok(XChaCha20Poly1305::new(key.expose_secret().into()))
     }
 
-    /// None only when the text is too long for the cipher (256 GiB).
-    fn seal(&self, text: &str) -> Option<String> {
+    fn seal(&self, text: &str) -> Result<String, RuntimeError> {
         let nonce = XChaCha20Poly1305::generate_nonce(&mut OsRng);
         let mut sealed = nonce.to_vec();
-        sealed.extend(self.cipher().encrypt(&nonce, text.as_bytes()).ok()?);
-        Some(format!("{PREFIX}{}", STANDARD.encode(sealed)))
+        let too_long = |_| RuntimeError::Invalid("a secret is too long to be sealed".to_owned());
+        sealed.extend(
+            self.cipher()?
+                .encrypt(&nonce, text.as_bytes())
+                .map_err(too_long)?,
+        );
+        Ok(format!("{PREFIX}{}", STANDARD.encode(sealed)))
     }
 
     fn open(&self, sealed: &str) -> Option<String> {
@@ -67,6 +95,7 @@ impl Vault {
         let (nonce, text) = bytes.split_at_checked(NONCE_BYTES)?;
         let opened = self
             .cipher()
+            .ok()?
             .decrypt(XNonce::from_slice(nonce), text)
             .ok()?;
         String::from_utf8(opened).ok()
@@ -79,18 +108,18 @@ mod tests {
     use serde_json::json;
 
     fn vault(byte: u8) -> Vault {
-        Vault::new(Arc::new(SecretBox::new(Box::new([byte; 32]))))
+        Vault::new(Arc::new(move || Ok(SecretBox::new(Box::new([byte; 32])))))
     }
 
     #[test]
     fn what_is_sealed_opens_with_the_same_key_only() {
         let plain = json!({"llm": {"model": "m", "api_key": "sk-1"}});
         let mut sealed = plain.clone();
-        vault(1).seal_all(&mut sealed);
+        vault(1).seal_all(&mut sealed).unwrap();
         assert!(!sealed.to_string().contains("sk-1"));
 
         let mut twice = sealed.clone();
-        vault(1).seal_all(&mut twice);
+        vault(1).seal_all(&mut twice).unwrap();
         assert_eq!(twice, sealed, "sealing again changes nothing");
 
         let mut opened = sealed.clone();
@@ -99,5 +128,14 @@ mod tests {
 
         vault(2).open_all(&mut sealed);
         assert_eq!(sealed["llm"]["api_key"], Value::Null);
+    }
+
+    #[test]
+    fn without_a_key_nothing_is_sealed_and_nothing_without_secrets_needs_one() {
+        let none = Vault::new(Arc::new(|| Err("no key".to_owned())));
+        let mut plain = json!({"llm": {"model": "m", "api_key": null}});
+        none.seal_all(&mut plain).unwrap();
+        let mut secret = json!({"llm": {"api_key": "sk-1"}});
+        assert!(none.seal_all(&mut secret).is_err());
     }
 }

@@ -135,7 +135,7 @@ def test_a_failing_tool_is_told_to_the_agent(server, project, connect):
 def test_a_failing_model_is_told_to_the_client(server, connect):
     seen = []
     conversation = connect(server, callbacks=[seen.append])
-    conversation.send_message(script({"error": 401, "message": "no such key"}))
+    conversation.send_message(script(terminal("true"), {"error": 401, "message": "no such key"}))
     with pytest.raises(ConversationRunError, match="LLMAuthenticationError"):
         conversation.run(timeout=RUN_SECONDS)
 

@@ -154,6 +154,10 @@ impl Running {
     pub(crate) fn get(&self, path: &str) -> std::io::Result<String> {
         get(self.address, path)
     }
+
+    pub(crate) fn post(&self, path: &str, body: &str) -> String {
+        ask(self.address, "POST", path, body).unwrap()
+    }
 }
 
 impl Drop for Running {
