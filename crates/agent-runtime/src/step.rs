@@ -138,13 +138,13 @@ impl Steps {
             self.context.propose(drafts).await?;
             return Err(self.finished());
         }
-        let batch = self.understand(&reply, state.security_analyzer.is_some());
+        let batch = self.understand(&reply, model_judges(state));
         let asks = batch
             .risks
             .iter()
             .any(|(_, risk)| state.confirmation_policy.asks(*risk));
         drafts.extend(batch.drafts);
-        if !batch.harmless {
+        if !batch.harmless && model_judges(state) {
             drafts.extend(analysis(state, &batch.risks));
         }
         self.context.propose(drafts).await?;
@@ -319,6 +319,13 @@ impl Steps {
             seen: self.seen.clone(),
         }
     }
+}
+
+/// Whether the model's own word on an action's risk counts. Other analyzers are not built in: with
+/// one of those every risk stays unknown, which cautious policies ask about.
+fn model_judges(state: &ConversationState) -> bool {
+    let kind = |analyzer: &Value| analyzer["kind"] == "LLMSecurityAnalyzer";
+    state.security_analyzer.as_ref().is_some_and(kind)
 }
 
 fn iterations_spent(limit: u32) -> Outcome {

@@ -74,7 +74,8 @@ pub(crate) struct StartConversation {
     hook_config: Option<Value>,
     /// Names of lower case letters and digits; values of at most 256 characters.
     tags: Option<BTreeMap<String, String>>,
-    /// By name: a text, or where to get it from. Kept encrypted, given to the agent's commands.
+    /// By name: a text, or where to get it from. Kept encrypted and never shown; commands do not get
+    /// them yet.
     #[schemars(with = "Option<BTreeMap<String, Secret>>")]
     secrets: Option<Map<String, Value>>,
     /// Must be false: secrets are taken as they are.
