@@ -61,6 +61,7 @@ openapi:
 
 # Start time and memory, beside a minimal server
 bench-start:
+    cargo build --release --bin agent-server --example minimal_actix
     cargo run --release -p agent-server --example bench_start
 
 # A conversation with a real model on a real repository (needs Python 3.12 and PyPI)

@@ -98,6 +98,17 @@ async fn the_list_pages_with_an_inclusive_cursor_in_every_order() {
         }
         assert_eq!(&seen, expected, "{order}");
     }
+    // Speaking to the oldest, without a run, makes it the one that changed last.
+    let path = format!("/conversations/{}/events", made[0]);
+    let message = json!({"type": "message", "content": "hello", "run": false});
+    assert_eq!(server.post(&path, &message).await.0, 200);
+    assert_eq!(server.status(&made[0]).await, "idle");
+    for (order, place) in [("UPDATED_AT", 4), ("UPDATED_AT_DESC", 0)] {
+        let (_, page) = server
+            .get(&format!("/conversations/search?sort_order={order}"))
+            .await;
+        assert_eq!(page["items"][place]["id"], made[0].as_str(), "{order}");
+    }
     let (_, page) = server
         .get("/conversations/search?page_id=nope&limit=1")
         .await;

@@ -1,5 +1,6 @@
 use reqwest::{Method, Response, header::HeaderMap};
-use test_support::TestServer;
+use serde_json::json;
+use test_support::{Socket, TestServer};
 
 async fn preflight(server: &TestServer, origin: &str) -> Response {
     server
@@ -91,4 +92,32 @@ async fn own_machine_and_listed_origins_are_let_in_and_no_others() {
     let denied = denied.send().await.unwrap();
     assert_eq!(denied.status(), 401);
     assert_eq!(allowed(denied.headers()), Some("http://localhost:3000"));
+}
+
+/// Browsers ask nobody before they send a form or open a socket.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_pages_send_without_asking_first_is_refused_to_foreign_ones() {
+    let server = TestServer::start().await;
+    let (_, made) = server.post("/conversations", &json!({})).await;
+    let url = server.socket_url(&format!(
+        "/conversations/{}/events/socket",
+        made["id"].as_str().unwrap()
+    ));
+    for (origin, allowed) in [
+        ("https://evil.example", false),
+        ("null", false),
+        ("http://localhost:3000", true),
+    ] {
+        let socket = Socket::try_connect(&url, &[("origin", origin)]).await;
+        assert_eq!(socket.is_ok(), allowed, "{origin}");
+        let form = server
+            .request(Method::POST, "/conversations")
+            .header("Origin", origin)
+            .header("Content-Type", "text/plain")
+            .body("{}");
+        let status = form.send().await.unwrap().status();
+        assert_eq!(status, if allowed { 201 } else { 403 }, "{origin}");
+    }
+    let (_, count) = server.get("/conversations/count").await;
+    assert_eq!(count, json!(2));
 }

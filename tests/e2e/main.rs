@@ -7,6 +7,7 @@ mod conversations;
 mod cors;
 mod events;
 mod layering;
+mod odd_input;
 mod openapi;
 mod runs;
 mod sockets;

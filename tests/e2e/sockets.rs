@@ -208,3 +208,28 @@ async fn too_many_sockets_on_one_conversation_are_turned_away() {
     two.json().await;
     assert_eq!(server.follow(id).await.close_code().await, 1013);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_laggard_holds_nobody_up_and_misses_nothing() {
+    let server = TestServer::start().await;
+    let (_, made) = server.post("/conversations", &json!({})).await;
+    let id = made["id"].as_str().unwrap();
+    let (mut laggard, mut prompt) = (server.follow(id).await, server.follow(id).await);
+    prompt.json().await;
+    // More than the buffers of a connection hold.
+    let path = format!("/conversations/{id}/events");
+    for n in 0..16 {
+        let content = format!("{n}{}", "x".repeat(1 << 20));
+        let message = json!({"content": content, "run": false});
+        assert_eq!(server.post(&path, &message).await.0, 200);
+        let seen = prompt.until(|f| f["kind"] == "MessageEvent").await;
+        let said = &seen.last().unwrap()["llm_message"]["content"][0]["text"];
+        assert_eq!(said, &content);
+    }
+    assert_eq!(laggard.json().await["key"], "full_state");
+    let all = server.events(id).await;
+    for event in &all {
+        assert_eq!(laggard.json().await["id"], event["id"]);
+    }
+    assert!(all.len() > 16);
+}

@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, process::ExitCode, time::Duration};
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracing::{info, warn};
 
 use crate::{
@@ -20,6 +21,10 @@ const MOST_BLOCKING_THREADS: usize = 64;
 /// How long file work that is still under way may hold up the end.
 const LAST_WORK_MAY_TAKE: Duration = Duration::from_millis(300);
 
+/// More descriptors than this are not asked for: programs that agents start inherit the limit, and
+/// some go through every number below it.
+const MOST_FILES: u64 = 65_536;
+
 /// What a program gives that Ctrl-C killed, as shells have it.
 const KILLED_BY_INTERRUPT: u8 = 130;
 
@@ -32,10 +37,23 @@ pub fn run(flags: &Flags) -> Result<ExitCode, StartError> {
     telemetry::to_stdout(loaded.settings.log_format, &loaded.settings.log_level)
         .map_err(StartError::Log)?;
     log_configuration(&loaded);
+    allow_many_files();
     let tokio = agent_threads()?;
     let outcome = tokio.block_on(serve(&loaded.settings, flags));
     tokio.shutdown_timeout(LAST_WORK_MAY_TAKE);
     outcome
+}
+
+/// Sockets, logs and terminals each take a file descriptor, and many systems start a process with
+/// no more than 1,024: asks for as many as may be had without leave, within reason.
+fn allow_many_files() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+        let wanted = hard.min(MOST_FILES).max(soft);
+        setrlimit(Resource::RLIMIT_NOFILE, wanted, hard)
+    });
+    if let Err(error) = raised {
+        warn!(%error, "the limit on open files stays as it was");
+    }
 }
 
 /// The tokio runtime that agents run on.

@@ -58,7 +58,7 @@ impl Server {
             .map_err(|error| StartError::Api(error.to_string()))?;
         let server = HttpServer::new(move || {
             let api = api.clone();
-            App::new().configure(move |service| api.configure(service))
+            App::new().configure(move |service| api.configure_alone(service))
         })
         .workers(settings.workers.get())
         .shutdown_timeout(ANSWERS_MAY_TAKE.as_secs())

@@ -12,6 +12,7 @@ use tokio::{
 };
 
 use crate::{
+    RuntimeError,
     command::{Answer, Command, Farewell},
     commit::Batch,
     restart,
@@ -85,7 +86,8 @@ impl Actor {
         let mut last_active = Instant::now();
         while !self.stopped {
             let echo = self.echoes.front().copied();
-            let idle = self.turn.is_none().then(|| last_active + idle_ttl);
+            let resting = self.turn.is_none().then_some(last_active);
+            let idle = resting.and_then(|since| since.checked_add(idle_ttl));
             tokio::select! {
                 biased;
                 outcome = turn::end(&mut self.turn) => self.end_turn(outcome).await,
@@ -121,16 +123,24 @@ impl Actor {
                 Work::Proposal(proposal) => batch.take(proposal),
                 Work::Command(command) => self.decide(command, &mut batch),
             }
-            if batch.answers.len() < BATCH && !self.stopped && batch.settle.is_none() {
+            // What comes after the start of a turn is said to that turn.
+            let closed = self.stopped || batch.settle.is_some() || batch.start.is_some();
+            if batch.answers.len() < BATCH && !closed {
                 next = self.waiting();
             }
         }
         let settle = batch.settle.take();
-        self.commit(batch).await;
+        let committed = self.commit(batch).await;
         match settle {
-            Some(Settle::Mended(answer)) => {
+            Some(Settle::Mended(answer)) if committed => {
                 self.store_snapshot(false).await;
+                self.shared.list();
                 answer.send(Ok(())).ok();
+            }
+            Some(Settle::Mended(answer)) => {
+                self.shared.lose_run();
+                let reason = "what a stop left open could not be answered".to_owned();
+                answer.send(Err(RuntimeError::Internal(reason))).ok();
             }
             Some(Settle::Stop(farewell, answer)) => self.stop(farewell, answer).await,
             None => {}
@@ -201,10 +211,9 @@ impl Actor {
             self.shared.published.send_modify(|now| {
                 *now = now.advanced(self.len, Arc::clone(&self.state), announce);
             });
-            self.shared
-                .core
-                .listing
-                .put(&self.shared.now().metadata, &self.state);
+        }
+        if !events.is_empty() {
+            self.shared.list();
         }
         for (answer, result) in answers {
             answer.send(result).ok();
@@ -234,7 +243,14 @@ impl Actor {
     /// Records how a turn ended.
     async fn end_turn(&mut self, outcome: Outcome) {
         let Some(turn) = self.turn.take() else { return };
-        let (stop, answers, permit) = turn.into_parts();
+        let turn::Parts {
+            stop,
+            answers,
+            permit,
+            paused,
+        } = turn.into_parts();
+        // What an aborted turn still asked for must not follow its end.
+        while self.proposals.try_recv().is_ok() {}
         let mut batch = self.batch();
         batch.announce = true;
         match stop {
@@ -254,11 +270,21 @@ impl Actor {
                 }
             }
             Some(Stop::Farewell(Farewell::Deleted)) => {}
-            None => outcome.record(&mut batch, permit),
+            None => outcome.record(&mut batch, permit, paused),
+        }
+        let mut farewells = Vec::new();
+        for (farewell, answer) in answers {
+            match farewell {
+                Some(farewell) => farewells.push((farewell, answer)),
+                None => batch.answers.push((answer, Ok(()))),
+            }
         }
         let goes_on = batch.start.is_some();
-        self.commit(batch).await;
-        if !goes_on {
+        let committed = self.commit(batch).await;
+        if !committed {
+            self.shared.lose_run();
+        }
+        if !(committed && goes_on) {
             if self
                 .run_answered
                 .is_some_and(|answered| answered.elapsed() < SHORT_RUN)
@@ -268,15 +294,11 @@ impl Actor {
             self.store_snapshot(stop == Some(Stop::Farewell(Farewell::ServerStopping)))
                 .await;
         }
-        for (farewell, answer) in answers {
-            match farewell {
-                Some(farewell) => self.stop(farewell, answer).await,
-                None => {
-                    answer.send(Ok(())).ok();
-                }
-            }
+        for (farewell, answer) in farewells {
+            self.stop(farewell, answer).await;
         }
-        while let Some(command) = self.deferred.pop_front() {
+        // Taken out first: behind a run that starts here, some may have to wait again.
+        for command in std::mem::take(&mut self.deferred) {
             // Dropped commands are answered "stopping".
             if !self.stopped {
                 self.work(Work::Command(command)).await;

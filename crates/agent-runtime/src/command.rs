@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use core_model::{Agent, ConfirmationPolicy, Content, ConversationId, ConversationInfo, Workspace};
 use serde_json::{Map, Value};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::RuntimeError;
 
@@ -69,6 +69,8 @@ pub(crate) enum Command {
     SendMessage {
         content: Vec<Content>,
         run: bool,
+        /// The run's slot, when it was taken beforehand.
+        slot: Option<OwnedSemaphorePermit>,
         answer: Answer<()>,
     },
     Run {

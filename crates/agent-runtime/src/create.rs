@@ -11,7 +11,8 @@ use core_model::{
 use serde_json::Value;
 
 use crate::{
-    Conversation, Created, NewConversation, RuntimeError, runtime::Runtime, shared::Shared,
+    Conversation, Created, NewConversation, RuntimeError, command::Command, runtime::Runtime,
+    shared::Shared,
 };
 
 /// Longer than any healthy `git init`.
@@ -36,15 +37,14 @@ pub(crate) async fn create(
         }
     }
     let core = runtime.core();
-    if new.initial_message.is_some() && core.slots.available_permits() == 0 {
-        let limit = core.config.max_concurrent_runs;
-        return Err(RuntimeError::RunLimit {
-            limit,
-            message_saved: false,
-        });
-    }
+    // Taken before anything is made, so that nothing is made when there is none.
+    let slot = match new.initial_message {
+        Some(_) => Some(core.take_slot()?),
+        None => None,
+    };
     let initial_message = new.initial_message.clone();
     let metadata = metadata(runtime, id, new).await?;
+    let removals = core.shelf.removals();
     match core.catalog.create(&metadata).await {
         Ok(()) => {}
         Err(StoreError::Exists(_)) => {
@@ -56,14 +56,27 @@ pub(crate) async fn create(
         Err(error) => return Err(error.into()),
     }
     let state = ConversationState::new(&metadata);
-    core.listing.put(&metadata, &state);
     let log = core.catalog.open(id).await?;
-    let shared = core
-        .shelf
-        .put(Shared::new(Arc::clone(core), log, metadata, state));
+    let fresh = Shared::new(Arc::clone(core), log, metadata.clone(), state.clone());
+    let shared = match core.shelf.put(fresh, removals) {
+        Some(shared) => shared,
+        None => runtime.shared(id).await?,
+    };
+    core.listing.add(&metadata, &state);
+    if shared.is_deleted() {
+        core.listing.remove(id);
+    }
     let conversation = Conversation(shared);
     if let Some(content) = initial_message {
-        conversation.send_message(content, true).await?;
+        let run = true;
+        conversation
+            .ask(|answer| Command::SendMessage {
+                content,
+                run,
+                slot,
+                answer,
+            })
+            .await?;
     }
     Ok(Created {
         info: conversation.info(),

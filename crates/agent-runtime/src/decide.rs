@@ -1,10 +1,8 @@
-use std::sync::Arc;
-
 use core_model::{
     Content, Draft, EventBody, ExecutionStatus, Message, Role, Source,
     event::{MessageEvent, Nothing, RejectionSource, UserRejectObservation},
 };
-use tokio::time::Instant;
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use crate::{
     RuntimeError,
@@ -25,12 +23,17 @@ impl Actor {
             Command::Run { .. } | Command::SendMessage { run: true, .. } if self.is_stopping() => {
                 self.deferred.push_back(command);
             }
+            // They mean the run that waits before them, too.
+            Command::Pause { .. } | Command::Interrupt { .. } if !self.deferred.is_empty() => {
+                self.deferred.push_back(command);
+            }
             Command::SendMessage {
                 content,
                 run,
+                slot,
                 answer,
             } => {
-                let result = self.message(content, run, batch);
+                let result = self.message(content, run, slot, batch);
                 batch.answers.push((answer, result));
             }
             Command::Run { answer } => {
@@ -70,8 +73,10 @@ impl Actor {
                 batch.answers.push((answer, result));
             }
             Command::Mend { answer } => {
-                for draft in restart::mend(batch.state()) {
-                    batch.push(draft);
+                if self.turn.is_none() {
+                    for draft in restart::mend(batch.state()) {
+                        batch.push(draft);
+                    }
                 }
                 batch.settle = Some(Settle::Mended(answer));
             }
@@ -86,6 +91,7 @@ impl Actor {
         &mut self,
         content: Vec<Content>,
         run: bool,
+        slot: Option<OwnedSemaphorePermit>,
         batch: &mut Batch,
     ) -> Result<(), RuntimeError> {
         match batch.state().execution_status {
@@ -110,11 +116,17 @@ impl Actor {
         if !run {
             return Ok(());
         }
-        match self.start_run(batch) {
-            Err(RuntimeError::RunLimit { limit, .. }) => Err(RuntimeError::RunLimit {
-                limit,
-                message_saved: true,
-            }),
+        match self.start_run(batch, slot) {
+            Err(RuntimeError::RunLimit { limit, .. }) => {
+                // Nothing waits for consent any more.
+                if batch.state().execution_status == ExecutionStatus::WaitingForConfirmation {
+                    batch.set_status(ExecutionStatus::Idle);
+                }
+                Err(RuntimeError::RunLimit {
+                    limit,
+                    message_saved: true,
+                })
+            }
             Ok(()) | Err(RuntimeError::AlreadyRunning) => Ok(()),
             Err(error) => Err(error),
         }
@@ -135,14 +147,18 @@ impl Actor {
             | ExecutionStatus::WaitingForConfirmation
             | ExecutionStatus::Error
             | ExecutionStatus::Stuck
-            | ExecutionStatus::Deleting => self.start_run(batch),
+            | ExecutionStatus::Deleting => self.start_run(batch, None),
         };
         self.run_answered = Some(Instant::now());
         started
     }
 
     /// Takes a slot and marks the conversation running; the turn starts once that is durable.
-    fn start_run(&mut self, batch: &mut Batch) -> Result<(), RuntimeError> {
+    fn start_run(
+        &mut self,
+        batch: &mut Batch,
+        slot: Option<OwnedSemaphorePermit>,
+    ) -> Result<(), RuntimeError> {
         if let Some(turn) = &self.turn {
             // A run that was about to pause goes on.
             return if turn.unpause() {
@@ -154,16 +170,11 @@ impl Actor {
         if batch.start.is_some() {
             return Err(RuntimeError::AlreadyRunning);
         }
-        let core = &self.shared.core;
-        let permit = Arc::clone(&core.slots)
-            .try_acquire_owned()
-            .map_err(|_none_left| {
-                let limit = core.config.max_concurrent_runs;
-                RuntimeError::RunLimit {
-                    limit,
-                    message_saved: false,
-                }
-            })?;
+        let permit = match slot {
+            Some(permit) => permit,
+            None => self.shared.core.take_slot()?,
+        };
+        self.initialise(batch);
         batch.set_status(ExecutionStatus::Running);
         batch.start = Some(permit);
         Ok(())

@@ -63,7 +63,7 @@ pub(crate) fn agent_error(
 }
 
 pub(crate) fn agent_message(reply: &ModelReply) -> Draft {
-    let content = if reply.text.is_empty() {
+    let content = if reply.text.trim().is_empty() {
         Vec::new()
     } else {
         vec![core_model::Content::text(&reply.text)]

@@ -39,6 +39,7 @@ impl Conversation {
         self.ask(|answer| Command::SendMessage {
             content,
             run,
+            slot: None,
             answer,
         })
         .await
@@ -191,10 +192,13 @@ impl Conversation {
         Follower::new(Arc::clone(&self.0), start)
     }
 
-    async fn ask(&self, command: impl FnOnce(Answer<()>) -> Command) -> Result<(), RuntimeError> {
+    pub(crate) async fn ask(
+        &self,
+        command: impl FnOnce(Answer<()>) -> Command,
+    ) -> Result<(), RuntimeError> {
         let (answer, answered) = oneshot::channel();
         self.0.send(command(answer))?;
-        answered.await.map_err(|_dropped| RuntimeError::Stopping)?
+        answered.await.map_err(|_dropped| self.0.gone())?
     }
 
     /// The matching events of a range of seqs, in log order. Only a filter on text reads the log.

@@ -20,13 +20,13 @@ struct Row {
 
 impl Listing {
     pub(crate) fn put(&self, metadata: &Metadata, state: &ConversationState) {
-        let created_at = metadata.created_at.0;
-        let row = Row {
-            created_at,
-            updated_at: state.updated_at.map_or(created_at, |time| time.utc()),
-            status: state.execution_status,
-        };
-        lock(&self.rows).insert(metadata.id, row);
+        lock(&self.rows).insert(metadata.id, Row::new(metadata, state));
+    }
+
+    /// Adds a conversation unless it is there already, with newer facts perhaps.
+    pub(crate) fn add(&self, metadata: &Metadata, state: &ConversationState) {
+        let row = Row::new(metadata, state);
+        lock(&self.rows).entry(metadata.id).or_insert(row);
     }
 
     pub(crate) fn remove(&self, id: ConversationId) {
@@ -72,5 +72,16 @@ impl Listing {
         let next = ids.get(query.limit).map(|id| id.hex());
         ids.truncate(query.limit);
         (ids, next)
+    }
+}
+
+impl Row {
+    fn new(metadata: &Metadata, state: &ConversationState) -> Self {
+        let created_at = metadata.created_at.0;
+        Self {
+            created_at,
+            updated_at: state.updated_at.map_or(created_at, |time| time.utc()),
+            status: state.execution_status,
+        }
     }
 }

@@ -9,12 +9,12 @@ use std::{
 
 use core_model::{
     Catalog, ConversationId, ConversationInfo, ExecutionStatus, LlmSettings, Metadata, Snapshot,
-    info::RuntimeInfo,
+    StoreError, info::RuntimeInfo,
 };
 use llm_client::{Model, ModelError};
 use secrecy::SecretBox;
 use tokio::{
-    sync::{Semaphore, oneshot},
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
     time::timeout,
 };
 use tokio_util::task::TaskTracker;
@@ -104,6 +104,19 @@ impl Core {
         let millis = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last_command.store(millis, Ordering::Relaxed);
     }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn take_slot(&self) -> Result<OwnedSemaphorePermit, RuntimeError> {
+        let limit = self.config.max_concurrent_runs;
+        let slot = Arc::clone(&self.slots).try_acquire_owned();
+        slot.map_err(|_none_left| RuntimeError::RunLimit {
+            limit,
+            message_saved: false,
+        })
+    }
 }
 
 impl Runtime {
@@ -142,12 +155,17 @@ impl Runtime {
     /// # Errors
     /// [`RuntimeError::Invalid`] when the workspace cannot be made, [`RuntimeError::RunLimit`] when
     /// an initial message finds no run slot (then nothing was made), or a store error.
+    ///
+    /// # Cancel safety
+    /// A dropped call is carried out all the same.
     pub async fn create(&self, new: NewConversation) -> Result<Created, RuntimeError> {
-        if self.0.stopping.load(Ordering::Acquire) {
+        if self.0.is_stopping() {
             return Err(RuntimeError::Stopping);
         }
         self.0.touch();
-        create::create(self, new).await
+        let runtime = self.clone();
+        self.see_through(async move { create::create(&runtime, new).await })
+            .await
     }
 
     /// A conversation to talk to.
@@ -168,11 +186,14 @@ impl Runtime {
             None => {
                 let metadata = self.0.catalog.metadata(id).await?;
                 match &metadata.snapshot {
-                    Some(snapshot) => {
+                    // A run that no actor knows of is mended on the way into memory.
+                    Some(snapshot)
+                        if snapshot.state.execution_status != ExecutionStatus::Running =>
+                    {
                         let folder = self.0.catalog.folder(id);
                         ConversationInfo::new(&metadata, &snapshot.state, &folder)
                     }
-                    None => self.shared(id).await?.info(),
+                    Some(_) | None => self.shared(id).await?.info(),
                 }
             }
         };
@@ -195,6 +216,9 @@ impl Runtime {
                 Ok(info) => items.push(info),
                 // Deleted since the page was made.
                 Err(RuntimeError::NotFound(_)) => {}
+                Err(RuntimeError::Store(error @ StoreError::Damaged { .. })) => {
+                    tracing::warn!(conversation.id = %id, %error, "left out of a page");
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -214,15 +238,36 @@ impl Runtime {
     /// workspace.
     ///
     /// # Errors
-    /// [`RuntimeError::NotFound`], or a store error.
+    /// [`RuntimeError::NotFound`], or a store error: then it is still there.
+    ///
+    /// # Cancel safety
+    /// A dropped call is carried out all the same.
     pub async fn delete(&self, id: ConversationId) -> Result<(), RuntimeError> {
         self.0.touch();
+        let runtime = self.clone();
+        self.see_through(async move { runtime.remove(id).await })
+            .await
+    }
+
+    async fn remove(&self, id: ConversationId) -> Result<(), RuntimeError> {
         let shared = self.shared(id).await?;
         dismiss(&shared, Farewell::Deleted).await?;
-        self.0.listing.remove(id);
+        let deleted = self.0.catalog.delete(id).await;
+        if matches!(deleted, Ok(()) | Err(StoreError::NotFound(_))) {
+            self.0.listing.remove(id);
+        }
+        // Only now: whoever looked in the meantime found what was being deleted, and no other.
         self.0.shelf.remove(id);
-        self.0.catalog.delete(id).await?;
-        Ok(())
+        Ok(deleted?)
+    }
+
+    /// Carries out `work` even if whoever waits for it goes away.
+    async fn see_through<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, RuntimeError>> + Send + 'static,
+    ) -> Result<T, RuntimeError> {
+        let done = self.0.tokio.spawn(work).await;
+        done.map_err(|error| RuntimeError::Internal(error.to_string()))?
     }
 
     /// Whether events can be made durable now, or why not.
@@ -230,7 +275,7 @@ impl Runtime {
     /// # Errors
     /// The reason in words.
     pub fn ready(&self) -> Result<(), String> {
-        if self.0.stopping.load(Ordering::Acquire) {
+        if self.0.is_stopping() {
             return Err("the server is stopping".to_owned());
         }
         self.0.catalog.ready()
@@ -267,15 +312,39 @@ impl Runtime {
         &self.0
     }
 
+    /// A conversation in memory. One that its log says is running, though nobody runs it, is mended
+    /// first: an append that failed left it so.
     pub(crate) async fn shared(&self, id: ConversationId) -> Result<Arc<Shared>, RuntimeError> {
         if let Some(shared) = self.0.shelf.get(id) {
             return Ok(shared);
         }
-        let metadata = self.0.catalog.metadata(id).await?;
-        let log = self.0.catalog.open(id).await?;
-        let state = restart::fold(log.as_ref(), &metadata).await?;
-        let shared = Shared::new(Arc::clone(&self.0), log, metadata, state);
-        Ok(self.0.shelf.put(shared))
+        let shared = self.load(id).await?;
+        if self.0.is_stopping() {
+            // Put there too late for the stop to find it.
+            return Err(RuntimeError::Stopping);
+        }
+        if shared.now().state.execution_status == ExecutionStatus::Running
+            && let Err(error) = mend(&shared).await
+        {
+            tracing::error!(conversation.id = %id, %error, "a lost run was not mended");
+        }
+        Ok(shared)
+    }
+
+    async fn load(&self, id: ConversationId) -> Result<Arc<Shared>, RuntimeError> {
+        loop {
+            if let Some(shared) = self.0.shelf.get(id) {
+                return Ok(shared);
+            }
+            let removals = self.0.shelf.removals();
+            let metadata = self.0.catalog.metadata(id).await?;
+            let log = self.0.catalog.open(id).await?;
+            let state = restart::fold(log.as_ref(), &metadata).await?;
+            let shared = Shared::new(Arc::clone(&self.0), log, metadata, state);
+            if let Some(shared) = self.0.shelf.put(shared, removals) {
+                return Ok(shared);
+            }
+        }
     }
 
     /// Puts a stored conversation on the list, mended if it needs it.
@@ -291,7 +360,7 @@ impl Runtime {
             self.0
                 .listing
                 .put(&metadata, &core_model::ConversationState::new(&metadata));
-        } else if let Err(error) = self.mend(id).await {
+        } else if let Err(error) = self.bring_up_to_date(id).await {
             tracing::error!(conversation.id = %id, %error, "a conversation cannot be read and is left out");
             return;
         }
@@ -301,11 +370,9 @@ impl Runtime {
     }
 
     /// Brings the stored state up to its log and answers what a stop left open.
-    async fn mend(&self, id: ConversationId) -> Result<(), RuntimeError> {
-        let shared = self.shared(id).await?;
-        let (answer, answered) = oneshot::channel();
-        shared.send(Command::Mend { answer })?;
-        answered.await.map_err(|_dropped| RuntimeError::Stopping)?
+    async fn bring_up_to_date(&self, id: ConversationId) -> Result<(), RuntimeError> {
+        let shared = self.load(id).await?;
+        mend(&shared).await
     }
 
     async fn resume(&self, id: ConversationId) {
@@ -320,6 +387,13 @@ impl Runtime {
             Err(error) => tracing::warn!(conversation.id = %id, %error, "could not resume a run"),
         }
     }
+}
+
+/// Has the stored state brought up to its log, and what a stop left open answered.
+async fn mend(shared: &Arc<Shared>) -> Result<(), RuntimeError> {
+    Conversation(Arc::clone(shared))
+        .ask(|answer| Command::Mend { answer })
+        .await
 }
 
 /// Ends a conversation's actor, if it has one, and tells its followers.

@@ -1,12 +1,13 @@
 use std::{
+    borrow::Cow,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use bytes::Bytes;
 use core_model::{
-    ConversationId, ConversationInfo, ConversationState, Draft, EventLog, EventTime, Metadata, Seq,
-    info::full_state,
+    ConversationId, ConversationInfo, ConversationState, Draft, EventLog, EventTime,
+    ExecutionStatus, Metadata, Seq, info::full_state,
 };
 use tokio::sync::{broadcast, mpsc, watch};
 
@@ -37,6 +38,8 @@ pub(crate) struct Published {
     pub(crate) state: Arc<ConversationState>,
     pub(crate) metadata: Arc<Metadata>,
     pub(crate) end: Option<End>,
+    /// The log says that a run goes on, and does not take its end.
+    run_lost: bool,
     frame: Arc<OnceLock<Bytes>>,
 }
 
@@ -62,6 +65,7 @@ impl Shared {
             state: Arc::new(state),
             metadata: Arc::new(metadata),
             end: None,
+            run_lost: false,
             frame: Arc::default(),
         };
         Arc::new(Self {
@@ -82,23 +86,53 @@ impl Shared {
 
     pub(crate) fn info(&self) -> ConversationInfo {
         let now = self.now();
-        ConversationInfo::new(&now.metadata, &now.state, &self.folder)
+        ConversationInfo::new(&now.metadata, &now.shown_state(), &self.folder)
     }
 
     /// The snapshot frame for this moment, encoded once for all followers.
     pub(crate) fn snapshot_frame(&self, moment: &Published) -> Bytes {
         let encode = || {
-            let value = full_state(&moment.metadata, &moment.state, &self.folder);
+            let value = full_state(&moment.metadata, &moment.shown_state(), &self.folder);
             let event = Draft::state("full_state", value).at(EventTime::now(), None);
             event.to_vec().unwrap_or_default().into()
         };
         moment.frame.get_or_init(encode).clone()
     }
 
+    /// Brings the list of conversations up to date.
+    pub(crate) fn list(&self) {
+        let now = self.now();
+        self.core.listing.put(&now.metadata, &now.shown_state());
+    }
+
+    /// Tells everybody that the run is over although the log does not take that. What the log says
+    /// stays as it is, to be mended when it is next opened.
+    pub(crate) fn lose_run(&self) {
+        self.published.send_modify(|now| {
+            let mut moment = now.advanced(now.len, Arc::clone(&now.state), true);
+            moment.run_lost = true;
+            *now = moment;
+        });
+        self.list();
+    }
+
+    /// Why a command got no answer.
+    pub(crate) fn gone(&self) -> RuntimeError {
+        match *self.lock_mailbox() {
+            Mailbox::Closed(End::Deleted | End::Failed) => RuntimeError::NotFound(self.id),
+            Mailbox::Closed(End::ServerStopping) | Mailbox::Open(_) | Mailbox::Resting => {
+                RuntimeError::Stopping
+            }
+        }
+    }
+
     /// Hands a command to the actor, bringing it up if need be. Never waits.
     pub(crate) fn send(self: &Arc<Self>, command: Command) -> Result<(), RuntimeError> {
         self.core.touch();
         let mut mailbox = self.lock_mailbox();
+        if self.core.is_stopping() {
+            return Err(RuntimeError::Stopping);
+        }
         let sender = match &*mailbox {
             Mailbox::Open(sender) => sender.clone(),
             Mailbox::Closed(End::Deleted | End::Failed) => {
@@ -115,12 +149,26 @@ impl Shared {
         sender.try_send(command).map_err(|_full| RuntimeError::Busy)
     }
 
+    pub(crate) fn is_deleted(&self) -> bool {
+        matches!(*self.lock_mailbox(), Mailbox::Closed(End::Deleted))
+    }
+
     pub(crate) fn lock_mailbox(&self) -> MutexGuard<'_, Mailbox> {
         self.mailbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Published {
+    /// The state as readers are told it.
+    fn shown_state(&self) -> Cow<'_, ConversationState> {
+        if self.run_lost && self.state.execution_status == ExecutionStatus::Running {
+            let mut state = (*self.state).clone();
+            state.execution_status = ExecutionStatus::Error;
+            return Cow::Owned(state);
+        }
+        Cow::Borrowed(&self.state)
+    }
+
     /// The moment after a commit.
     pub(crate) fn advanced(&self, len: Seq, state: Arc<ConversationState>, announce: bool) -> Self {
         Self {
@@ -129,6 +177,7 @@ impl Published {
             state,
             metadata: Arc::clone(&self.metadata),
             end: self.end,
+            run_lost: self.run_lost && len == self.len,
             frame: Arc::default(),
         }
     }

@@ -1,6 +1,9 @@
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, Weak},
+    sync::{
+        Arc, Mutex, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -16,6 +19,8 @@ use crate::{
 #[derive(Default)]
 pub(crate) struct Shelf {
     places: Mutex<HashMap<ConversationId, Place>>,
+    /// Moves with each deletion, under the lock of the places.
+    removals: AtomicU64,
 }
 
 struct Place {
@@ -35,9 +40,18 @@ impl Shelf {
         Some(shared)
     }
 
-    /// Adds a conversation unless somebody else was faster; the one that is there in the end.
-    pub(crate) fn put(&self, shared: Arc<Shared>) -> Arc<Shared> {
+    /// How many conversations were deleted so far.
+    pub(crate) fn removals(&self) -> u64 {
+        self.removals.load(Ordering::Acquire)
+    }
+
+    /// Adds a conversation that was read after `removals` deletions, unless somebody else was faster;
+    /// the one that is there in the end. None when there were more deletions since: it may be gone.
+    pub(crate) fn put(&self, shared: Arc<Shared>, removals: u64) -> Option<Arc<Shared>> {
         let mut places = lock(&self.places);
+        if self.removals() != removals {
+            return None;
+        }
         let there = places
             .get(&shared.id)
             .and_then(|place| place.known.upgrade());
@@ -48,11 +62,13 @@ impl Shelf {
             last_used: Instant::now(),
         };
         places.insert(shared.id, place);
-        shared
+        Some(shared)
     }
 
     pub(crate) fn remove(&self, id: ConversationId) {
-        lock(&self.places).remove(&id);
+        let mut places = lock(&self.places);
+        self.removals.fetch_add(1, Ordering::AcqRel);
+        places.remove(&id);
     }
 
     pub(crate) fn clear(&self) {

@@ -26,9 +26,14 @@ use crate::{
     command::{Answer, Farewell},
     commit::Batch,
     decide::{SUPERSEDED, reject_pending},
+    restart,
     shared::Shared,
     step,
 };
+
+const PANICKED: &str = "the agent's turn failed inside the server; its log says more";
+const PANICKED_CALL: &str =
+    "This tool call failed inside the server. Whether it took effect is unknown.";
 
 /// A running turn as its actor holds it.
 pub(crate) struct Turn {
@@ -41,6 +46,15 @@ pub(crate) struct Turn {
     abort_at: Option<Instant>,
     /// Who waits for its end, and whether they want the actor gone.
     answers: Vec<(Option<Farewell>, Answer<()>)>,
+}
+
+/// What is left of a turn that has ended.
+pub(crate) struct Parts {
+    pub(crate) stop: Option<Stop>,
+    pub(crate) answers: Vec<(Option<Farewell>, Answer<()>)>,
+    pub(crate) permit: OwnedSemaphorePermit,
+    /// Whether it was asked to pause, and not asked to go on since.
+    pub(crate) paused: bool,
 }
 
 /// Why a turn is ended from outside.
@@ -82,6 +96,8 @@ pub(crate) enum Outcome {
         detail: String,
         classification: ErrorClassification,
     },
+    /// A fault of the server's own, perhaps in the middle of a tool call.
+    Panicked,
     /// Somebody else knows why.
     Cancelled,
 }
@@ -154,18 +170,13 @@ impl Turn {
         self.stop.is_some()
     }
 
-    #[expect(
-        clippy::type_complexity,
-        reason = "taken apart at once by its one caller"
-    )]
-    pub(crate) fn into_parts(
-        self,
-    ) -> (
-        Option<Stop>,
-        Vec<(Option<Farewell>, Answer<()>)>,
-        OwnedSemaphorePermit,
-    ) {
-        (self.stop, self.answers, self.permit)
+    pub(crate) fn into_parts(self) -> Parts {
+        Parts {
+            stop: self.stop,
+            answers: self.answers,
+            permit: self.permit,
+            paused: self.pause.load(Ordering::Acquire),
+        }
     }
 }
 
@@ -193,7 +204,7 @@ pub(crate) async fn end(turn: &mut Option<Turn>) -> Outcome {
         Err(error) if error.is_cancelled() => Outcome::Cancelled,
         Err(error) => {
             tracing::error!(%error, "a turn panicked");
-            Outcome::internal("the agent's turn failed inside the server; its log says more")
+            Outcome::Panicked
         }
     }
 }
@@ -218,24 +229,27 @@ impl Outcome {
     }
 
     /// Writes down how the turn ended. If a user message came that the turn has not seen, the run
-    /// goes on in the same slot instead.
-    pub(crate) fn record(self, batch: &mut Batch, permit: OwnedSemaphorePermit) {
+    /// goes on in the same slot instead, unless it was asked to pause. It goes on, too, when the pause
+    /// was taken back after the turn had heeded it.
+    pub(crate) fn record(self, batch: &mut Batch, permit: OwnedSemaphorePermit, paused: bool) {
         match self {
             Self::Finished { seen } if is_new(batch.state(), seen.as_ref()) => {
-                batch.announce = false;
-                batch.start = Some(permit);
+                go_on(batch, permit, paused);
             }
             Self::Waiting { seen } if is_new(batch.state(), seen.as_ref()) => {
                 reject_pending(batch, SUPERSEDED);
-                batch.announce = false;
-                batch.start = Some(permit);
+                go_on(batch, permit, paused);
+            }
+            Self::Paused => go_on(batch, permit, paused),
+            Self::Panicked => {
+                // Unanswered, the call would be made again by every later run.
+                for draft in restart::orphans(&batch.state().pending, PANICKED_CALL) {
+                    batch.push(draft);
+                }
+                Self::internal(PANICKED).record(batch, permit, paused);
             }
             Self::Finished { .. } => batch.set_status(ExecutionStatus::Finished),
             Self::Waiting { .. } => batch.set_status(ExecutionStatus::WaitingForConfirmation),
-            Self::Paused => {
-                batch.set_status(ExecutionStatus::Paused);
-                batch.push(Draft::new(Source::User, EventBody::PauseEvent(Nothing {})));
-            }
             Self::Stuck => batch.set_status(ExecutionStatus::Stuck),
             Self::Failed {
                 code,
@@ -255,6 +269,17 @@ impl Outcome {
             }
             Self::Cancelled => batch.set_status(ExecutionStatus::Paused),
         }
+    }
+}
+
+/// Takes up what is left to do in the same slot, or pauses before it.
+fn go_on(batch: &mut Batch, permit: OwnedSemaphorePermit, paused: bool) {
+    if paused {
+        batch.set_status(ExecutionStatus::Paused);
+        batch.push(Draft::new(Source::User, EventBody::PauseEvent(Nothing {})));
+    } else {
+        batch.announce = false;
+        batch.start = Some(permit);
     }
 }
 
@@ -282,5 +307,54 @@ impl TurnContext {
                     "the conversation's log could not be written: {error}"
                 ))
             })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core_model::Event;
+    use serde_json::json;
+    use tokio::sync::Semaphore;
+
+    /// A running conversation with one unanswered call.
+    fn running() -> Batch {
+        let action = json!({
+            "id": "a", "timestamp": "2026-11-22T19:31:36", "source": "agent",
+            "kind": "ActionEvent", "thought": [], "action": {"kind": "TerminalAction"},
+            "tool_name": "terminal", "tool_call_id": "c", "llm_response_id": "r",
+            "tool_call": {"id": "c", "name": "terminal", "arguments": "{}", "origin": "completion"},
+        });
+        let mut state: ConversationState = serde_json::from_value(json!({
+            "execution_status": "running", "confirmation_policy": {"kind": "NeverConfirm"},
+            "tags": {}, "agent_state": {}, "stats": {}, "pending": [], "initialised": true,
+        }))
+        .unwrap();
+        state.apply(&Event::from_slice(action.to_string().as_bytes()).unwrap());
+        Batch::new(Arc::new(state))
+    }
+
+    fn record(outcome: Outcome, paused: bool) -> Batch {
+        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let mut batch = running();
+        outcome.record(&mut batch, permit, paused);
+        batch
+    }
+
+    #[test]
+    fn a_pause_that_was_taken_back_after_it_was_heeded_does_not_hold() {
+        let paused = record(Outcome::Paused, true);
+        assert_eq!(paused.state().execution_status, ExecutionStatus::Paused);
+        assert!(paused.start.is_none());
+        let unpaused = record(Outcome::Paused, false);
+        assert_eq!(unpaused.state().execution_status, ExecutionStatus::Running);
+        assert!(unpaused.start.is_some());
+    }
+
+    #[test]
+    fn a_call_that_panicked_is_answered_so_that_no_later_run_repeats_it() {
+        let batch = record(Outcome::Panicked, false);
+        assert_eq!(batch.state().execution_status, ExecutionStatus::Error);
+        assert!(batch.state().pending.is_empty());
     }
 }

@@ -17,6 +17,9 @@ const ERROR_HEADER: &str = "[An error occurred during execution.]\n";
 pub(crate) struct View {
     next: Seq,
     items: Vec<Item>,
+    /// Whether the next call may belong to the last batch. Not after anything but calls and errors:
+    /// some servers give every reply the same id.
+    batch_is_open: bool,
 }
 
 enum Item {
@@ -98,6 +101,11 @@ impl View {
     }
 
     fn take(&mut self, event: &Event) {
+        let goes_on = matches!(
+            event.body,
+            EventBody::ActionEvent(_) | EventBody::AgentErrorEvent(_)
+        );
+        self.batch_is_open &= goes_on;
         match &event.body {
             EventBody::SystemPromptEvent(system) => {
                 let parts = [Some(&system.system_prompt), system.dynamic_context.as_ref()];
@@ -158,7 +166,8 @@ impl View {
             action: action.action.clone(),
             answer: None,
         };
-        if let Some(Item::Calls(batch)) = self.items.last_mut()
+        if std::mem::replace(&mut self.batch_is_open, true)
+            && let Some(Item::Calls(batch)) = self.items.last_mut()
             && batch.response_id == action.llm_response_id
         {
             batch.calls.push(call);

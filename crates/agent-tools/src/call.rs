@@ -171,6 +171,8 @@ fn coerce(value: &mut Value, schema: &Value) {
             }
         }
         Value::Object(fields) => {
+            let known = &schema["properties"];
+            fields.retain(|name, field| !field.is_null() || known.get(name).is_none());
             for (name, field) in fields {
                 coerce(field, &schema["properties"][name.as_str()]);
             }
@@ -424,5 +426,17 @@ mod tests {
         );
         assert_eq!(command(r#", "insert_line": "3", "new_str": "y""#), "insert");
         assert_eq!(command(r#", "command": null, "old_str": null"#), "view");
+    }
+
+    #[test]
+    fn null_means_absent_inside_a_list_too() {
+        let list =
+            r#"{"command": "plan", "task_list": [{"title": "a", "notes": null, "status": null}]}"#;
+        assert!(
+            action("task_tracker", list).contains(r#"[{"title":"a","notes":"","status":"todo"}]"#)
+        );
+        let untitled = r#"{"command": "plan", "task_list": [{"title": null}]}"#;
+        let error = parse("task_tracker", untitled).unwrap_err();
+        assert!(error.contains("missing field `title`"), "{error}");
     }
 }

@@ -22,7 +22,10 @@ impl EventTime {
     pub fn now_after(last: Option<Self>) -> Self {
         let now = Self::now();
         match last {
-            Some(last) if now <= last => Self(last.0 + TimeDelta::microseconds(1)),
+            Some(last) if now <= last => {
+                let next = last.0.checked_add_signed(TimeDelta::microseconds(1));
+                Self(next.unwrap_or(last.0))
+            }
             _ => now,
         }
     }

@@ -50,6 +50,8 @@ pub struct CorsConfig {
 pub struct Limits {
     /// Bytes of a request body; more is a 413.
     pub body_bytes: usize,
+    /// How long a request body may pause on its way; longer is a 408.
+    pub body_pause: Duration,
     /// Bytes of a message that comes in over a socket; more closes it with 1009.
     pub frame_bytes: usize,
     /// Sockets open on one conversation; more close with 1013.
@@ -68,6 +70,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body_bytes: 10 * 1024 * 1024,
+            body_pause: Duration::from_secs(30),
             frame_bytes: 1024 * 1024,
             sockets_per_conversation: 1000,
             auth_timeout: Duration::from_secs(10),
@@ -97,6 +100,25 @@ impl Default for Surface {
             root: true,
         }
     }
+}
+
+/// Wraps a scope or resource, innermost first.
+macro_rules! dressed {
+    ($api:expr, $service:expr, $door:expr) => {{
+        let shared = &$api.0;
+        let (at_edge, at_door, door) = (shared.clone(), shared.clone(), $door);
+        $service
+            .app_data(web::Data::from(shared.clone()))
+            .wrap(from_fn(access_log::leave_small_bodies))
+            .wrap(Compress::default())
+            .wrap(from_fn(move |request, next| {
+                access_log::door(at_door.clone(), door, request, next)
+            }))
+            .wrap(cors::middleware(&shared.origins))
+            .wrap(from_fn(move |request, next| {
+                access_log::edge(at_edge.clone(), request, next)
+            }))
+    }};
 }
 
 /// The API of one runtime. Built once, outside the app factory, and cloned into each worker.
@@ -137,24 +159,6 @@ impl Api {
     /// its own with its own settings and middleware, so that what the host configured for itself
     /// stays as it is, and paths that are not ours still go to the host.
     pub fn configure(&self, cfg: &mut ServiceConfig) {
-        /// Wraps a scope or resource, innermost first.
-        macro_rules! dressed {
-            ($service:expr, $door:expr) => {{
-                let (at_edge, at_door, door) = (self.0.clone(), self.0.clone(), $door);
-                $service
-                    .app_data(web::Data::from(self.0.clone()))
-                    .wrap(from_fn(access_log::leave_small_bodies))
-                    .wrap(Compress::default())
-                    .wrap(from_fn(move |request, next| {
-                        access_log::door(at_door.clone(), door, request, next)
-                    }))
-                    .wrap(cors::middleware(&self.0.origins))
-                    .wrap(from_fn(move |request, next| {
-                        access_log::edge(at_edge.clone(), request, next)
-                    }))
-            }};
-        }
-
         for (path, dialect, routes) in routes::scopes() {
             let scope = web::scope(path)
                 .app_data(web::Data::new(dialect))
@@ -162,7 +166,7 @@ impl Api {
             let scope = routes
                 .into_resources()
                 .fold(scope, actix_web::Scope::service);
-            cfg.service(dressed!(scope, Door::Keyed));
+            cfg.service(dressed!(self, scope, Door::Keyed));
         }
         let Surface { health, docs, root } = self.0.config.surface;
         let mut open = Served::default();
@@ -173,13 +177,22 @@ impl Api {
             routes::root(&mut open);
         }
         for resource in open.into_resources() {
-            cfg.service(dressed!(resource, Door::Open));
+            cfg.service(dressed!(self, resource, Door::Open));
         }
         if docs {
             for resource in docs::resources() {
-                cfg.service(dressed!(resource, Door::Open));
+                cfg.service(dressed!(self, resource, Door::Open));
             }
         }
+    }
+
+    /// Mounts every route into an app that has no others: what is not ours is answered as an unknown
+    /// path below the API is, and logged like it. A host with routes or a default service of its own
+    /// takes [`Api::configure`].
+    pub fn configure_alone(&self, cfg: &mut ServiceConfig) {
+        self.configure(cfg);
+        let elsewhere = web::resource(routes::ELSEWHERE).route(web::to(routes::not_found));
+        cfg.service(dressed!(self, elsewhere, Door::Open));
     }
 
     /// The OpenAPI 3.1 document, with `servers` as the configured prefix says.

@@ -4,13 +4,20 @@ use std::borrow::Cow;
 
 use actix_web::{
     HttpRequest, HttpResponse, Resource, ResponseError,
-    http::header::{self, HeaderValue},
+    http::{
+        Method,
+        header::{self, HeaderValue},
+    },
     web,
 };
 use bytes::Bytes;
 use rust_embed::{EmbeddedFile, RustEmbed};
 
-use crate::{error::Failure, extract::Server};
+use crate::{
+    error::Failure,
+    extract::Server,
+    routes::{self, READS},
+};
 
 /// Nothing from elsewhere; Swagger UI styles its elements in place and draws icons from data URLs.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; \
@@ -24,11 +31,12 @@ struct Assets;
 /// Everything about documentation, one resource a path.
 pub(crate) fn resources() -> [Resource; 4] {
     [
-        web::resource("/openapi.json").route(web::get().to(document)),
-        web::resource("/docs").route(web::get().to(page)),
-        web::resource("/docs/{file}").route(web::get().to(file)),
-        web::resource("/redoc").route(web::get().to(to_docs)),
+        web::resource("/openapi.json").route(routes::on(Method::GET).to(document)),
+        web::resource("/docs").route(routes::on(Method::GET).to(page)),
+        web::resource("/docs/{file}").route(routes::on(Method::GET).to(file)),
+        web::resource("/redoc").route(routes::on(Method::GET).to(to_docs)),
     ]
+    .map(|resource| resource.default_service(routes::refusing_methods(READS.to_owned())))
 }
 
 async fn document(server: Server, request: HttpRequest) -> HttpResponse {

@@ -53,6 +53,8 @@ pub(crate) enum Failure {
         limit: usize,
     },
     BodyUnreadable,
+    /// The rest of the body does not come.
+    BodyLate,
     /// The message is in the log, the run was refused.
     MessageSaved {
         run_path: String,
@@ -155,6 +157,11 @@ impl Failure {
                 "body_unreadable",
                 "There was an error parsing the body",
             ),
+            Self::BodyLate => answer(
+                408,
+                "body_late",
+                "The rest of the request body did not come",
+            ),
             Self::MessageSaved { run_path } => later(
                 429,
                 "run_limit",
@@ -230,6 +237,7 @@ impl Failure {
             | Self::Unprocessable(_)
             | Self::TooLarge { .. }
             | Self::BodyUnreadable
+            | Self::BodyLate
             | Self::MessageSaved { .. } => None,
         }
     }

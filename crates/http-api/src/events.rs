@@ -14,6 +14,10 @@ use crate::{
     wire::{ConfirmationResponse, EventListBody, EventPageBody, SendMessage, Success},
 };
 
+/// Events that are picked come in one piece, which is in memory as a whole; a single one of any size
+/// is given out.
+const BATCH_BYTES: usize = 64 * 1024 * 1024;
+
 /// List events
 ///
 /// A page of events, as `…/events/search` gives it. With `event_ids`, or with a JSON list of ids as
@@ -150,9 +154,17 @@ fn ids_in_body(body: &[u8]) -> Result<Vec<String>, Failure> {
 
 async fn pick(conversation: &Conversation, ids: Vec<String>) -> Result<Vec<u8>, Failure> {
     let mut lines = Vec::with_capacity(ids.len());
+    let mut bytes = 0;
     for id in ids {
         let line = conversation.event(&EventId(id)).await?;
-        lines.push(line.unwrap_or(Bytes::from_static(b"null")));
+        let line = line.unwrap_or(Bytes::from_static(b"null"));
+        bytes += line.len();
+        if bytes > BATCH_BYTES && !lines.is_empty() {
+            return Err(Failure::Unprocessable(format!(
+                "These events have more than {BATCH_BYTES} bytes together; ask for fewer at once"
+            )));
+        }
+        lines.push(line);
     }
     Ok(list_json(&lines))
 }

@@ -12,8 +12,14 @@ use core_model::{ConversationId, EventId};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
-use crate::{configure::Shared, error::Failure, query::Params, validation};
+use crate::{
+    configure::{Limits, Shared},
+    error::Failure,
+    query::Params,
+    validation,
+};
 
 /// Which of the two dialects a route belongs to; they differ in defaults, not in handlers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,13 +126,13 @@ impl FromRequest for RawBody {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Failure>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
-        let limit = shared(request).map(|shared| shared.config.limits.body_bytes);
+        let limits = shared(request).map(|shared| shared.config.limits.clone());
         let declared = request
             .headers()
             .get(header::CONTENT_LENGTH)
             .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
         let payload = payload.take();
-        Box::pin(async move { read(payload, declared, limit?).await.map(Self) })
+        Box::pin(async move { read(payload, declared, &limits?).await.map(Self) })
     }
 }
 
@@ -153,13 +159,17 @@ fn shared(request: &HttpRequest) -> Result<web::Data<Shared>, Failure> {
 async fn read(
     mut payload: dev::Payload,
     declared: Option<usize>,
-    limit: usize,
+    limits: &Limits,
 ) -> Result<Bytes, Failure> {
+    let limit = limits.body_bytes;
     if declared.is_some_and(|length| length > limit) {
         return Err(Failure::TooLarge { limit });
     }
     let mut body = BytesMut::with_capacity(declared.unwrap_or(0).min(64 * 1024));
-    while let Some(chunk) = payload.next().await {
+    while let Some(chunk) = timeout(limits.body_pause, payload.next())
+        .await
+        .map_err(|_elapsed| Failure::BodyLate)?
+    {
         let chunk = chunk.map_err(|_| Failure::BodyUnreadable)?;
         if body.len() + chunk.len() > limit {
             return Err(Failure::TooLarge { limit });
@@ -186,19 +196,38 @@ fn parse<T: RequestBody>(bytes: &[u8]) -> Result<T, Failure> {
 mod tests {
     use super::*;
 
+    fn ten_bytes() -> Limits {
+        Limits {
+            body_bytes: 10,
+            ..Limits::default()
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_body_that_stops_coming_is_given_up() {
+        let first = futures_util::stream::iter([Ok(Bytes::from_static(b"{"))]);
+        let payload = first.chain(futures_util::stream::pending());
+        let limits = Limits {
+            body_pause: std::time::Duration::from_millis(10),
+            ..ten_bytes()
+        };
+        let refused = read(dev::Payload::from(payload.boxed_local()), Some(2), &limits);
+        assert!(matches!(refused.await, Err(Failure::BodyLate)));
+    }
+
     #[actix_web::test]
     async fn a_body_over_the_limit_is_refused_before_it_is_read() {
         let untouched = dev::Payload::from(
             futures_util::stream::poll_fn(|_| panic!("the body was read")).boxed_local(),
         );
-        let refused = read(untouched, Some(11), 10).await;
+        let refused = read(untouched, Some(11), &ten_bytes()).await;
         assert!(matches!(refused, Err(Failure::TooLarge { limit: 10 })));
     }
 
     #[actix_web::test]
     async fn a_body_that_does_not_say_its_size_is_cut_off_at_the_limit() {
         let chunks = futures_util::stream::iter([4, 4, 4].map(|n| Ok(Bytes::from(vec![b'x'; n]))));
-        let refused = read(dev::Payload::from(chunks.boxed_local()), None, 10).await;
+        let refused = read(dev::Payload::from(chunks.boxed_local()), None, &ten_bytes()).await;
         assert!(matches!(refused, Err(Failure::TooLarge { limit: 10 })));
     }
 }

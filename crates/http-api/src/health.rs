@@ -11,9 +11,9 @@ use crate::{
 };
 
 /// The version of the protocol this server speaks; clients compare it with the one they need.
-const PROTOCOL_VERSION: &str = "1.58.0";
+pub(crate) const PROTOCOL_VERSION: &str = "1.58.0";
 /// The tools an agent may be given by name.
-const USABLE_TOOLS: [&str; 3] = ["terminal", "file_editor", "task_tracker"];
+pub(crate) const USABLE_TOOLS: [&str; 3] = ["terminal", "file_editor", "task_tracker"];
 
 /// Is it there
 ///

@@ -1,7 +1,7 @@
 //! Every URL, once. The same table serves the requests and describes them in the OpenAPI document.
 
 use actix_web::{
-    FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, ResponseError, Route,
+    FromRequest, Handler, HttpResponse, Resource, Responder, ResponseError, Route, guard,
     http::Method, web,
 };
 use paperclip::v2::schema::Apiv2Operation;
@@ -127,6 +127,29 @@ pub(crate) fn scopes() -> [(&'static str, Dialect, Served); 4] {
     ]
 }
 
+/// Every path, for an app that has no other routes.
+pub(crate) const ELSEWHERE: &str = "/{elsewhere:.*}";
+
+/// The methods of what can be read: the server leaves out the body of an answer to HEAD by itself.
+pub(crate) const READS: &str = "GET, HEAD";
+
+/// A route for a method, and with GET for HEAD too.
+pub(crate) fn on(method: Method) -> Route {
+    if method == Method::GET {
+        web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+    } else {
+        web::method(method)
+    }
+}
+
+/// Answers methods other than those with 405.
+pub(crate) fn refusing_methods(allow: String) -> Route {
+    web::to(move || {
+        let allow = allow.clone();
+        async move { Failure::MethodNotAllowed { allow }.error_response() }
+    })
+}
+
 pub(crate) async fn not_found() -> HttpResponse {
     Failure::NotFound.error_response()
 }
@@ -149,8 +172,12 @@ impl Table for Served {
         F::Output: Responder + 'static,
         F::Future: Apiv2Operation,
     {
-        let name = method.to_string();
-        let route: Route = web::method(method).to(handler);
+        let name = if method == Method::GET {
+            READS.to_owned()
+        } else {
+            method.to_string()
+        };
+        let route = on(method).to(handler);
         match self.0.iter().position(|served| served.path == path) {
             Some(at) => {
                 let served = self.0.remove(at);
@@ -181,13 +208,7 @@ impl Served {
         self.0.into_iter().map(
             |ServedPath {
                  methods, resource, ..
-             }| {
-                let allow = methods.join(", ");
-                resource.default_service(web::to(move |_: HttpRequest| {
-                    let allow = allow.clone();
-                    async move { Failure::MethodNotAllowed { allow }.error_response() }
-                }))
-            },
+             }| { resource.default_service(refusing_methods(methods.join(", "))) },
         )
     }
 }

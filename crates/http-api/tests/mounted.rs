@@ -1,7 +1,7 @@
 //! The API mounted into an app, without a network.
 #![expect(clippy::unwrap_used, reason = "a test fails where it goes wrong")]
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use actix_web::{
     App, HttpResponse,
@@ -18,6 +18,11 @@ use store_fs::{FsStore, Options};
 use tempfile::TempDir;
 
 async fn api(config: ApiConfig) -> (Api, TempDir) {
+    let (runtime, folder) = runtime().await;
+    (Api::new(runtime, config).unwrap(), folder)
+}
+
+async fn runtime() -> (Runtime, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let store = FsStore::open(&folder.path().join("conversations"), Options::default()).unwrap();
     let llm = LlmSettings {
@@ -26,7 +31,7 @@ async fn api(config: ApiConfig) -> (Api, TempDir) {
     };
     let runtime = RuntimeConfig::new([7; 32], llm, folder.path().join("project"));
     let runtime = Runtime::start(runtime, Arc::new(store)).await.unwrap();
-    (Api::new(runtime, config).unwrap(), folder)
+    (runtime, folder)
 }
 
 fn keyed() -> ApiConfig {
@@ -175,7 +180,10 @@ async fn unknown_paths_and_methods_are_told_apart() {
     let request = TestRequest::put().uri("/conversations").to_request();
     let response = test::call_service(&app, request).await;
     assert_eq!(response.status(), 405);
-    assert_eq!(response.headers().get(header::ALLOW).unwrap(), "POST, GET");
+    assert_eq!(
+        response.headers().get(header::ALLOW).unwrap(),
+        "POST, GET, HEAD"
+    );
     assert_eq!(
         response.headers().get(ERROR_CODE_HEADER).unwrap(),
         "method_not_allowed"
@@ -430,4 +438,46 @@ async fn the_server_says_what_it_is() {
         info["usable_tools"],
         json!(["terminal", "file_editor", "task_tracker"])
     );
+}
+
+#[actix_web::test]
+async fn who_is_not_ready_says_why_and_is_alive() {
+    let (runtime, _folder) = runtime().await;
+    let api = Api::new(runtime.clone(), ApiConfig::default()).unwrap();
+    let app = app!(api);
+    let ask = |uri: &str| TestRequest::get().uri(uri);
+    assert_eq!(call!(&app, ask("/ready")).0, 200);
+    runtime.shut_down(Duration::from_secs(5)).await;
+    let reason = json!({"status": "not ready", "reason": "the server is stopping"});
+    assert_eq!(call!(&app, ask("/ready")), (503, reason.to_string()));
+    assert_eq!(call!(&app, ask("/alive")).0, 200);
+    let create = TestRequest::post().uri("/conversations").set_payload("{}");
+    assert_eq!(
+        call!(&app, create),
+        (503, detail("The server is stopping."))
+    );
+}
+
+/// Each may be asked for many times, and all would be in memory at once.
+#[actix_web::test]
+async fn a_batch_that_would_be_huge_is_refused() {
+    let (api, _folder) = api(ApiConfig::default()).await;
+    let app = app!(api);
+    let create = TestRequest::post().uri("/conversations");
+    let (_, made) = call!(&app, create.set_payload("{}"));
+    let made: Value = serde_json::from_str(&made).unwrap();
+    let events = format!("/conversations/{}/events", made["id"].as_str().unwrap());
+    let large = json!({"content": "x".repeat(4 << 20), "run": false});
+    let send = TestRequest::post().uri(&events);
+    assert_eq!(call!(&app, send.set_payload(large.to_string())).0, 200);
+    let find = format!("{events}/search?kind=MessageEvent");
+    let (_, page) = call!(&app, TestRequest::get().uri(&find));
+    let page: Value = serde_json::from_str(&page).unwrap();
+    let id = &page["items"][0]["id"];
+    for (times, status) in [(2, 200), (20, 422)] {
+        let ids = json!(vec![id; times]);
+        let ask = TestRequest::get().uri(&events);
+        let (found, body) = call!(&app, ask.set_payload(ids.to_string()));
+        assert_eq!(found, status, "{times} times: {:.100}", body);
+    }
 }

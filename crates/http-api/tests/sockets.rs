@@ -5,6 +5,9 @@
     reason = "a test fails where it goes wrong"
 )]
 
+#[path = "sockets/log.rs"]
+mod log;
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use actix_web::{App, HttpServer};
@@ -13,13 +16,25 @@ use core_model::LlmSettings;
 use futures_util::{SinkExt, StreamExt};
 use http_api::{Api, ApiConfig, Limits};
 use secrecy::SecretString;
-use serde_json::Value;
+use serde_json::{Value, json};
 use store_fs::{FsStore, Options};
 use tempfile::TempDir;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{Message, client::IntoClientRequest, handshake::client::Request},
+    tungstenite::{
+        Message,
+        client::IntoClientRequest,
+        handshake::client::{Request, generate_key},
+        protocol::frame::{
+            Frame,
+            coding::{Data, OpCode},
+        },
+    },
 };
 
 const HANG_GUARD: Duration = Duration::from_secs(30);
@@ -229,4 +244,98 @@ async fn who_gives_no_sign_of_life_is_sent_away() {
     let mut socket = open(server.request()).await;
     assert_eq!(next(&mut socket).await, Ok("full_state".to_owned()));
     assert_eq!(next(&mut socket).await, Err(1011));
+}
+
+#[actix_web::test]
+async fn pieces_that_are_too_large_together_close_like_a_frame_that_is() {
+    let limits = Limits {
+        frame_bytes: 1000,
+        ..Limits::default()
+    };
+    let server = server(&[], limits).await;
+    let mut socket = open(server.request()).await;
+    assert_eq!(next(&mut socket).await, Ok("full_state".to_owned()));
+    for kind in [Data::Text, Data::Continue, Data::Continue] {
+        let piece = Frame::message(vec![b' '; 600], OpCode::Data(kind), false);
+        socket.send(Message::Frame(piece)).await.ok();
+    }
+    assert_eq!(next(&mut socket).await, Err(1009));
+}
+
+#[actix_web::test]
+async fn who_answers_pings_may_stay() {
+    let limits = Limits {
+        ping_interval: Duration::from_millis(50),
+        idle_timeout: Duration::from_secs(2),
+        ..Limits::default()
+    };
+    let server = server(&[], limits.clone()).await;
+    let mut socket = open(server.request()).await;
+    assert_eq!(next(&mut socket).await, Ok("full_state".to_owned()));
+    let begin = std::time::Instant::now();
+    let mut pings = 0;
+    // Reading answers them.
+    while begin.elapsed() < limits.idle_timeout * 3 / 2 {
+        let message = timeout(HANG_GUARD, socket.next()).await.unwrap();
+        let message = message.unwrap().unwrap();
+        assert!(message.is_ping(), "{message:?}");
+        pings += 1;
+    }
+    assert!(pings > 1, "{pings} pings");
+}
+
+#[actix_web::test]
+async fn who_leaves_pings_unanswered_is_sent_away() {
+    let limits = Limits {
+        ping_interval: Duration::from_millis(20),
+        idle_timeout: Duration::from_millis(100),
+        ..Limits::default()
+    };
+    let server = server(&[], limits).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let handshake = format!(
+        "GET /sockets/events/{} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}\r\n\r\n",
+        server.conversation,
+        server.address,
+        generate_key()
+    );
+    stream.write_all(handshake.as_bytes()).await.unwrap();
+    // Reads and never writes again.
+    let mut seen = Vec::new();
+    let contains = |seen: &[u8], part: &[u8]| seen.windows(part.len()).any(|at| at == part);
+    while !contains(&seen, b"\x03\xf3No sign of life") {
+        let read = timeout(HANG_GUARD, stream.read_buf(&mut seen)).await;
+        assert_ne!(read.unwrap().unwrap(), 0, "ended without a reason");
+    }
+    assert!(contains(&seen, b"\x89\x00"), "no ping came before");
+}
+
+#[actix_web::test]
+async fn who_does_not_read_is_given_up() {
+    let limits = Limits {
+        sockets_per_conversation: 1,
+        send_timeout: Duration::from_millis(100),
+        ..Limits::default()
+    };
+    let server = server(&[], limits).await;
+    let mut laggard = open(server.request()).await;
+    assert_eq!(next(&mut laggard).await, Ok("full_state".to_owned()));
+    let url = format!(
+        "http://{}/conversations/{}/events",
+        server.address, server.conversation
+    );
+    let large = json!({"content": "x".repeat(2 << 20), "run": false}).to_string();
+    let given_up = async {
+        // As much as the connection's buffers hold, and then some: its place comes free.
+        loop {
+            let sent = reqwest::Client::new().post(&url).body(large.clone());
+            assert_eq!(sent.send().await.unwrap().status(), 200);
+            if next(&mut open(server.request()).await).await.is_ok() {
+                break;
+            }
+        }
+    };
+    timeout(HANG_GUARD, given_up).await.unwrap();
+    drop(laggard);
 }

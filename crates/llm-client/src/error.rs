@@ -10,7 +10,7 @@ const KEY_REFUSED: &str =
 /// never a key, a header or an address's query.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ModelError {
-    /// The settings cannot work; nothing was sent.
+    /// The settings cannot work: nothing was sent, or what answered is no model.
     #[error("model settings: {0}")]
     Configuration(String),
     /// No key, or one that the provider refuses.

@@ -153,6 +153,12 @@ impl OpenAiChat {
     ) -> Result<RawReply, ModelError> {
         let kind = response.headers().get(CONTENT_TYPE);
         let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let kind = kind.to_ascii_lowercase();
+        if kind.starts_with("text/html") {
+            return Err(ModelError::Configuration(
+                "a web page answered, not a model: check `base_url`".to_owned(),
+            ));
+        }
         let read = if kind.starts_with("text/event-stream") {
             self.read_stream(response, on_delta).await
         } else {

@@ -2,7 +2,7 @@ mod script;
 
 use async_trait::async_trait;
 use core_model::{
-    LlmSettings, Message, MessageToolCall, Role, message::CallOrigin, usage::TokenUsage,
+    Content, LlmSettings, Message, MessageToolCall, Role, message::CallOrigin, usage::TokenUsage,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -104,7 +104,7 @@ fn next_step(request: &ModelRequest) -> Step {
         .iter()
         .filter(|message| message.role == Role::Assistant)
         .count();
-    let mut steps = match script::parse(&messages[asked].text()) {
+    let mut steps = match script::parse(&unanswered(&messages[asked])) {
         Ok(steps) if steps.is_empty() => return Step::saying(HELP),
         Ok(steps) => steps,
         Err(reason) => return Step::saying(&format!("The script cannot be read: {reason}.")),
@@ -120,6 +120,26 @@ fn next_step(request: &ModelRequest) -> Step {
         };
     }
     finishing(steps.len(), since, request)
+}
+
+/// What a user's message says, without the first parts that are scripts which begin with a failure:
+/// a message whose reply failed is followed by the next one as more parts of the same.
+fn unanswered(message: &Message) -> String {
+    let mut parts: Vec<&str> = message
+        .content
+        .iter()
+        .filter_map(Content::as_text)
+        .collect();
+    while let [first, _, ..] = parts.as_slice()
+        && script::parse(first).is_ok_and(|steps| fails_first(&steps))
+    {
+        parts.remove(0);
+    }
+    parts.join("\n")
+}
+
+fn fails_first(steps: &[Step]) -> bool {
+    matches!(steps.first(), Some(step) if matches!(step.answer, Answer::Error { .. }))
 }
 
 fn finishing(steps: usize, since: &[Message], request: &ModelRequest) -> Step {

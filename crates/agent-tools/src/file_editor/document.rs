@@ -1,9 +1,12 @@
 use std::{
-    fs::{self, Metadata},
-    io::ErrorKind,
+    fs::{self, Metadata, OpenOptions},
+    io::{self, ErrorKind, Read},
     ops::Range,
+    os::unix::fs::OpenOptionsExt,
     path::Path,
 };
+
+use nix::libc;
 
 /// The largest file that is read or written, in bytes.
 pub(super) const MAX_BYTES: u64 = 10 << 20;
@@ -50,7 +53,9 @@ pub(super) fn read(path: &Path) -> Result<String, String> {
         return Err(format!("{shown} is no regular file (a device or a pipe)."));
     }
     check_size(&shown.to_string(), metadata.len())?;
-    let bytes = fs::read(path).map_err(|error| format!("{shown} cannot be read: {error}."))?;
+    let bytes = bytes(path).map_err(|error| format!("{shown} cannot be read: {error}."))?;
+    // files of `/proc` state no size
+    check_size(&shown.to_string(), bytes.len() as u64)?;
     if bytes.contains(&0) {
         return Err(format!(
             "{shown} is a binary file, and this tool reads only text. Look at it with a command in \
@@ -64,6 +69,19 @@ pub(super) fn read(path: &Path) -> Result<String, String> {
             error.utf8_error().valid_up_to()
         )
     })
+}
+
+/// The bytes of a file, at most a page (files of `/proc` refuse odd lengths) more than the limit;
+/// waits for none that do not come.
+fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)?
+        .take(MAX_BYTES + 4096)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// # Errors

@@ -66,6 +66,12 @@ impl Editor {
         if Path::new(path).is_absolute() {
             return Ok(PathBuf::from(path));
         }
+        if path.starts_with('~') {
+            return Err(format!(
+                "`path` must be absolute, but is \"{path}\": `~` is not taken for the home folder \
+                 here. `echo ~` in the terminal shows that."
+            ));
+        }
         let relative = path.strip_prefix("./").unwrap_or(path);
         Err(format!(
             "`path` must be absolute, but is \"{path}\". Did you mean {}?",

@@ -393,3 +393,40 @@ proptest! {
         }
     }
 }
+
+#[tokio::test]
+async fn what_only_looks_like_a_file_does_not_hang_or_fill_memory() {
+    let bench = Bench::new();
+    nix::unistd::mkfifo(&bench.path("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    symlink("/dev/zero", bench.path("zero")).unwrap();
+    symlink("loop", bench.path("loop")).unwrap();
+    for name in ["pipe", "zero", "loop"] {
+        bench.refused("view", name, json!({})).await;
+        let edit = json!({"insert_line": 0, "new_str": "x"});
+        bench.refused("insert", name, edit).await;
+        let create = json!({"file_text": "x"});
+        bench.refused("create", name, create).await;
+    }
+    // says that it is empty, and has gigabytes
+    let pages = "/proc/self/pagemap";
+    if std::path::Path::new(pages).exists() {
+        let observation = bench
+            .call_exactly(json!({"command": "view", "path": pages}))
+            .await;
+        let text = observation["content"][0]["text"].as_str().unwrap();
+        assert!(text.contains("over the limit"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_home_folder_is_no_part_of_the_workspace() {
+    let bench = Bench::new();
+    let observation = bench
+        .call_exactly(json!({"command": "view", "path": "~/notes.txt"}))
+        .await;
+    let text = observation["content"][0]["text"].as_str().unwrap();
+    assert!(
+        text.contains("`~`") && !text.contains("Did you mean"),
+        "{text}"
+    );
+}

@@ -10,10 +10,12 @@ const DESCRIPTION: &str = "Runs a command in a bash shell that lasts for the who
     A command that runs on is not lost. Without `timeout` you get an answer when it has written \
     nothing new for a while; with `timeout`, after so many seconds. It keeps running, and you can \
     look at it again with an empty command, type into it with `is_input`, or interrupt it with \
-    `is_input` and \"C-c\". Only then can the next command start. Start servers in the background \
-    with their output sent to a file: `server > server.log 2>&1 &`.\n\n\
-    `exit` ends the shell and with it all of its state. `reset` starts a new one when the old one \
-    is stuck.";
+    `is_input` and \"C-c\". While it runs, no other command is started. A command that writes \
+    without end needs a `timeout`. Start servers in the background with their output sent to a \
+    file: `server > server.log 2>&1 &`.\n\n\
+    `exit` ends the shell and with it all of its state, and after `set -e` so does any command \
+    that fails: put such scripts in a subshell, `( set -e; … )`. `reset` starts a new shell when \
+    the old one is stuck.";
 
 /// The tool as clients see it.
 pub(super) fn definition() -> ToolDefinition {
@@ -42,7 +44,8 @@ pub(super) fn parameters() -> Value {
                 "type": "string",
                 "description": "What bash runs, one line or many. Empty: see what the running \
                     command wrote since. With is_input: what is typed into the running \
-                    command, or a control key such as C-c, C-z, C-d.",
+                    command, Enter included, or a control key such as C-c, C-z, C-d; \"\\n\" is \
+                    Enter alone.",
             },
             "is_input": {
                 "type": "boolean",

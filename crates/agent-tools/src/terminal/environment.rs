@@ -16,7 +16,7 @@ const SECRET_PARTS: [&str; 7] = [
 /// The server's own settings.
 const OWN_PREFIXES: [&str; 2] = ["OH_", "LLM_"];
 /// What steers bash itself, or belongs to the service manager's socket and log protocols.
-const STEERING: [&str; 18] = [
+const STEERING: [&str; 19] = [
     "BASH_ENV",
     "BASHOPTS",
     "BASH_XTRACEFD",
@@ -35,6 +35,7 @@ const STEERING: [&str; 18] = [
     "PS1",
     "PS2",
     "SHELLOPTS",
+    "TMOUT",
 ];
 /// Programs write plain text and wait for no reader of pages.
 const PLAIN: [(&str, &str); 5] = [
@@ -93,6 +94,7 @@ mod tests {
             "BASH_ENV",
             "BASH_FUNC_ls%%",
             "PS1",
+            "TMOUT",
             "NOTIFY_SOCKET",
         ];
         let kept = kept(&names);

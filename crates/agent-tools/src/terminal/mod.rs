@@ -148,9 +148,12 @@ impl Terminal {
         state: &mut State,
         cancel: &CancellationToken,
     ) -> Result<Answer, ToolError> {
+        const LOST: &str = "[The shell had ended since the last command. This one ran in a new \
+            shell, without the variables, working directory and jobs of the old one.]\n";
         let is_closed = |session: &Session| session.status() == Status::Closed;
-        if state.session.as_ref().is_some_and(is_closed) {
-            // killed from outside while nothing ran
+        // killed from outside while nothing ran
+        let lost = state.session.as_ref().is_some_and(is_closed);
+        if lost {
             state.end().await;
         }
         if state.session.is_none() {
@@ -168,8 +171,14 @@ impl Terminal {
                 "cannot hand the command to bash: {error}; the next one gets a new shell"
             )));
         }
-        self.wait(call, self.settings.soft_timeout, state, cancel)
-            .await
+        let answer = self
+            .wait(call, self.settings.soft_timeout, state, cancel)
+            .await?;
+        let prefix = if lost { LOST } else { "" };
+        Ok(Answer {
+            prefix: format!("{prefix}{}", answer.prefix),
+            ..answer
+        })
     }
 
     /// Deals with a call that comes while `running` was not seen to end.
@@ -295,14 +304,16 @@ impl Terminal {
             Status::Busy | Status::Closed => {
                 let status = session.exit_status().await;
                 let how = status.map_or_else(|| "no status".to_owned(), |it| it.to_string());
-                let advice = if status.is_some_and(|it| it.code().is_some()) {
-                    " A top-level `exit` does that: use a subshell, `(exit 3)`, or a condition \
-                     instead."
+                let exited = status.is_some_and(|it| it.code().is_some());
+                let advice = if exited {
+                    " A top-level `exit` does that, and so does a command that fails under \
+                     `set -e`: run such a script in a subshell, `( … )`, or as a file with `bash`."
                 } else {
                     ""
                 };
                 // an interactive bash says so when it exits
-                let output = output.strip_suffix("exit").unwrap_or(&output).trim_end();
+                let said = output.strip_suffix("exit").filter(|_| exited);
+                let output = said.unwrap_or(&output).trim_end();
                 let gap = if output.is_empty() { "" } else { "\n" };
                 Answer {
                     exit_code: Some(-1),

@@ -111,7 +111,8 @@ const KIND: &str = "TerminalObservation";
 /// What a model can do about a command that runs.
 pub(super) const HOW_TO_GO_ON: &str = "Call again with an empty command to see what else it \
     writes, with is_input and a text to answer it, or with is_input and \"C-c\" to interrupt it \
-    (\"C-z\" suspends, \"C-d\" ends its input); for a command known to be slow, give a timeout.";
+    (\"C-z\" suspends, \"C-d\" ends its input); if that does not help, with reset. For a command \
+    known to be slow, give a timeout.";
 
 /// What a model reads of a terminal's observation: its output with the notes around it. `None` for
 /// observations of other tools.

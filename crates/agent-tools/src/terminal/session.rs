@@ -1,7 +1,7 @@
 //! One bash in a pseudo-terminal.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Write},
     os::{
         fd::{AsFd, OwnedFd},
@@ -9,11 +9,12 @@ use std::{
     },
     path::{Path, PathBuf},
     process::ExitStatus,
-    sync::Mutex,
+    sync::{Mutex, Once},
     time::Duration,
 };
 
 use nix::{
+    libc,
     sys::{
         signal::{Signal, killpg},
         termios::{InputFlags, LocalFlags, OutputFlags, SetArg, tcgetattr, tcsetattr},
@@ -35,12 +36,18 @@ use super::{
 const SIZE: (u16, u16) = (50, 200);
 /// Bash is ready in milliseconds; a machine under load gets this long.
 const START_LIMIT: Duration = Duration::from_secs(30);
+/// The kernel drops what goes beyond, in bytes (`N_TTY_BUF_SIZE` of Linux, less the line's end).
+const LONGEST_LINE: usize = 4095;
 /// How long a program may leave its input unread.
 const INPUT_LIMIT: Duration = Duration::from_secs(5);
 /// How long a command has to end after an interrupt, before it is killed.
 const GRACE: Duration = Duration::from_secs(1);
 /// How long a shell has to end after a hangup, before it is killed.
 const HANGUP_GRACE: Duration = Duration::from_millis(300);
+
+const SCRATCH_PREFIX: &str = "agent-terminal-";
+/// Once a process is enough.
+static SWEPT: Once = Once::new();
 
 const SETUP: &str = include_str!("setup.bash");
 
@@ -53,6 +60,8 @@ pub(super) struct Session {
     input: OwnedWritePty,
     /// The terminal once more, to ask and set its modes.
     terminal: OwnedFd,
+    /// Its modes at the start.
+    modes: libc::termios,
     stream: Stream,
     scratch: Scratch,
     /// The number of the last command.
@@ -86,8 +95,11 @@ impl Session {
     pub(super) async fn start(working_dir: &Path, limits: Limits) -> io::Result<Self> {
         let nonce = Uuid::new_v4().simple().to_string();
         let tag = Uuid::new_v4().simple().to_string();
-        let scratch = Scratch::new(&tag)?;
+        let temp = std::env::temp_dir();
+        SWEPT.call_once(|| Scratch::sweep(&temp));
+        let scratch = Scratch::new(&temp, &tag)?;
         let (pty, shell) = spawn(working_dir, &tag)?;
+        let modes = tcgetattr(&pty)?.into();
         let terminal = pty.as_fd().try_clone_to_owned()?;
         let pid = shell
             .id()
@@ -101,6 +113,7 @@ impl Session {
             tag,
             input,
             terminal,
+            modes,
             stream: Stream::open(output, &nonce, limits),
             scratch,
             number: 0,
@@ -119,13 +132,13 @@ impl Session {
         // the NUL is where bash stops reading it
         self.scratch.write(&format!("{command}\n\0"))?;
         // the last program may have died without putting back what it set
-        set_plain_modes(&self.terminal)?;
+        tcsetattr(&self.terminal, SetArg::TCSANOW, &self.modes.into())?;
         self.number += 1;
         self.stream.expect(self.number);
         // the line starts with no reserved word: after a syntax error bash does not see one there
         self.send(&format!(
-            "__terminal_begin {} > /dev/tty 2> /dev/null; \\builtin eval \"$__terminal_command\"; \
-             {{ __terminal_end; }} 2> /dev/null\n",
+            "__terminal_begin {} > /dev/null 2>&1; \\builtin eval \"$__terminal_command\"; \
+             {{ __terminal_end; }} > /dev/null 2>&1\n",
             self.number
         ))
         .await
@@ -134,8 +147,17 @@ impl Session {
     /// Types `text` into the terminal.
     ///
     /// # Errors
-    /// When nobody reads it in time, or the terminal is gone.
+    /// When nobody reads it in time, a line of it is longer than the terminal takes, or the terminal
+    /// is gone.
     pub(super) async fn send(&mut self, text: &str) -> io::Result<()> {
+        let by_line = tcgetattr(&self.terminal)?
+            .local_flags
+            .contains(LocalFlags::ICANON);
+        if by_line && text.lines().any(|line| line.len() > LONGEST_LINE) {
+            return Err(io::Error::other(format!(
+                "a line of input has at most {LONGEST_LINE} bytes; give the program a file instead"
+            )));
+        }
         timeout(INPUT_LIMIT, self.input.write_all(text.as_bytes()))
             .await
             .map_err(|_| io::Error::other("the program does not read its input"))?
@@ -288,20 +310,47 @@ fn set_plain_modes(terminal: &impl AsFd) -> io::Result<()> {
 
 /// A private folder by which commands reach the shell; gone with it.
 #[derive(Debug)]
-struct Scratch {
+pub(super) struct Scratch {
     folder: PathBuf,
     command: PathBuf,
+    /// Tells [`Scratch::sweep`] that the folder is in use; a killed server lets go of it too.
+    _lock: File,
 }
 
 impl Scratch {
-    fn new(name: &str) -> io::Result<Self> {
-        let folder = std::env::temp_dir().join(format!("agent-terminal-{name}"));
+    /// Makes the folder `name` in `temp`.
+    pub(super) fn new(temp: &Path, name: &str) -> io::Result<Self> {
+        let folder = temp.join(format!("{SCRATCH_PREFIX}{name}"));
         fs::DirBuilder::new().mode(0o700).create(&folder)?;
+        let lock = File::open(&folder)?;
+        // where there are no locks, nobody sweeps; a sweep that was faster is made good by `write`
+        lock.try_lock_shared().ok();
         let command = folder.join("command");
-        Ok(Self { folder, command })
+        Ok(Self {
+            folder,
+            command,
+            _lock: lock,
+        })
     }
 
-    fn write(&self, text: &str) -> io::Result<()> {
+    /// Removes the folders that killed servers left in `temp`.
+    pub(super) fn sweep(temp: &Path) {
+        for entry in fs::read_dir(temp).into_iter().flatten().flatten() {
+            let named = entry
+                .file_name()
+                .to_str()
+                .is_some_and(|name| name.starts_with(SCRATCH_PREFIX));
+            if !named || !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                continue;
+            }
+            let unused = File::open(entry.path()).is_ok_and(|folder| folder.try_lock().is_ok());
+            if unused {
+                fs::remove_dir_all(entry.path()).ok();
+            }
+        }
+    }
+
+    pub(super) fn write(&self, text: &str) -> io::Result<()> {
         // a command may have emptied the folder for temporary files
         fs::DirBuilder::new()
             .recursive(true)

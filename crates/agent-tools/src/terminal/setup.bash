@@ -4,25 +4,38 @@
 set +o history +o histexpand
 unset HISTFILE MAIL MAILCHECK MAILPATH
 __terminal_number=0
+__terminal_ended=
+# Standard output is /dev/null in all of this, so that traps of the user's say nothing here.
 __terminal_begin() {
     local status=$?
     __terminal_number=$1
     IFS= builtin read -r -d '' __terminal_command < '__FILE__'
-    builtin printf '\036__NONCE__:begin\035%s\037' "$__terminal_number"
+    builtin printf '\036__NONCE__:begin\035%s\037' "$__terminal_number" > /dev/tty
     # $? of the command before is there for this one; under `set -e` it would end the shell
     case $- in *e*) return 0 ;; esac
     return "$status"
 }
 __terminal_end() {
     local status=$?
-    PROMPT_COMMAND='{ __terminal_prompt; } > /dev/tty 2> /dev/null'
-    PS0= PS1= PS2=
+    # unlike an assignment, this goes on where a variable is readonly
+    builtin printf -v PROMPT_COMMAND %s '{ __terminal_prompt; } > /dev/null 2>&1' || :
     return "$status"
 }
 __terminal_prompt() {
-    local status=$?
-    PS0= PS1= PS2=
+    local status=$? folder=${PWD-} path=${PATH-} name unread
+    # The shell would take for commands what the last one left unread. A second prompt after a
+    # command, as an interrupt makes one, leaves the next command alone.
+    if [[ $__terminal_ended != "$__terminal_number" ]]; then
+        __terminal_ended=$__terminal_number
+        for ((unread = 0; unread < 5000; unread++)); do
+            builtin read -r -t 0 < /dev/tty || break
+            builtin read -r -t 0.1 name < /dev/tty || :
+        done
+    fi
     builtin printf '\036__NONCE__:prompt\035%s\035%s\035%s\035%s\037' \
-        "$__terminal_number" "$status" "${PWD-}" "${PATH-}"
+        "$__terminal_number" "$status" "${folder//[[:cntrl:]]/?}" "${path//[[:cntrl:]]/?}" > /dev/tty
+    for name in PS0 PS1 PS2; do
+        builtin printf -v "$name" %s '' || :
+    done
 }
 __terminal_end

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use super::{Terminal, TerminalSettings, model_text};
+use super::{Terminal, TerminalSettings, model_text, session::Scratch};
 use crate::{Tool, ToolEnvironment, ToolError};
 
 const HANG_GUARD: Duration = Duration::from_secs(60);
@@ -592,6 +592,8 @@ async fn a_shell_killed_from_outside_is_replaced() {
         assert_eq!(bench.output("echo alive").await, "alive");
     } else {
         assert_eq!(text(&first), "alive");
+        let prefix = metadata(&first, "prefix").as_str().unwrap();
+        assert!(prefix.contains("new shell"), "{prefix}");
     }
 }
 
@@ -645,4 +647,119 @@ async fn shells_do_not_hold_the_terminals_of_others() {
         assert_eq!(held, "0");
         benches.push(bench);
     }
+}
+
+#[tokio::test]
+async fn no_terminal_mode_outlives_its_command() {
+    let bench = Bench::new();
+    for modes in [
+        "stty raw -echo",
+        "stty inlcr",
+        "stty sane; stty intr undef eof a",
+    ] {
+        bench.output(modes).await;
+        assert_eq!(bench.output("echo ok").await, "ok", "{modes}");
+    }
+    bench
+        .read_until(json!({"command": "echo a; sleep 1000"}), "a")
+        .await;
+    let end = bench
+        .call(json!({"command": "C-c", "is_input": true, "timeout": 30}))
+        .await;
+    assert_eq!(end.fields["exit_code"], 130);
+}
+
+#[tokio::test]
+async fn odd_folders_and_fixed_prompts_do_not_break_the_terminal() {
+    let bench = Bench::new();
+    bench
+        .output("mkdir $'a\\x1fb\\x1dc'; cd $'a\\x1fb\\x1dc'")
+        .await;
+    assert_eq!(bench.output("cd ..; echo out").await, "out");
+    bench.output("readonly PS0 PS1=mine PROMPT_COMMAND").await;
+    assert_eq!(bench.output("echo fixed").await, "fixed");
+    let status = bench.call(json!({"command": "(exit 7)"})).await;
+    assert_eq!(status.fields["exit_code"], 7);
+    assert_eq!(bench.output("echo $?").await, "7");
+}
+
+#[tokio::test]
+async fn traps_see_the_command_and_little_else() {
+    let bench = Bench::new();
+    bench
+        .output("trap 'echo E' ERR; trap 'echo D' DEBUG; set -T")
+        .await;
+    // once for the line, once for the `eval` that runs it
+    assert_eq!(bench.output("echo hi").await, "D\nD\nhi");
+    let failed = bench.call(json!({"command": "false"})).await;
+    assert_eq!(text(&failed), "D\nD\nD\nE\nD\nE");
+}
+
+/// A shell would run what its last command left unread.
+#[tokio::test]
+async fn input_that_nobody_read_is_not_run_as_a_command() {
+    let bench = Bench::new();
+    bench
+        .call(json!({"command": "until [ -e go ]; do sleep 0.05; done", "timeout": 0.1}))
+        .await;
+    for line in ["touch wrong", "cat"] {
+        bench
+            .call(json!({"command": line, "is_input": true, "timeout": 0.1}))
+            .await;
+    }
+    fs::write(bench.folder.path().join("project/go"), "").unwrap();
+    let end = bench.call(json!({"command": "", "timeout": 50})).await;
+    assert_eq!(end.fields["exit_code"], 0, "{end:?}");
+    assert_eq!(bench.output("ls").await, "go");
+}
+
+#[tokio::test]
+async fn a_line_that_the_terminal_would_cut_is_not_typed() {
+    let bench = Bench::new();
+    bench
+        .call(json!({"command": "read -r line; echo ${#line}", "timeout": 0.2}))
+        .await;
+    let long = json!({"command": "y".repeat(5000), "is_input": true});
+    let refused = bench.call(long).await;
+    assert!(refused.is_error, "{refused:?}");
+    assert!(text(&refused).contains("4095"), "{refused:?}");
+    let most = json!({"command": "y".repeat(4000), "is_input": true, "timeout": 50});
+    assert_eq!(text(&bench.call(most).await), "4000");
+}
+
+#[tokio::test]
+async fn a_shell_that_fails_keeps_its_last_words() {
+    let bench = Bench::new();
+    let killed = bench
+        .call(json!({"command": "echo no exit; kill -9 $$"}))
+        .await;
+    assert!(text(&killed).starts_with("no exit\n"), "{killed:?}");
+    let failed = bench.call(json!({"command": "set -e; false"})).await;
+    assert!(text(&failed).contains("`set -e`"), "{failed:?}");
+}
+
+#[test]
+fn what_a_killed_server_left_is_swept_and_what_lives_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let of_the_dead = folder.path().join("agent-terminal-dead");
+    fs::create_dir(&of_the_dead).unwrap();
+    fs::write(of_the_dead.join("command"), "secret").unwrap();
+    fs::create_dir(folder.path().join("other")).unwrap();
+    fs::write(folder.path().join("agent-terminal-file"), "").unwrap();
+    let living = Scratch::new(folder.path(), "living").unwrap();
+    living.write("echo").unwrap();
+
+    Scratch::sweep(folder.path());
+
+    let mut left: Vec<_> = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    left.sort();
+    assert_eq!(
+        left,
+        ["agent-terminal-file", "agent-terminal-living", "other"]
+    );
+    drop(living);
+    assert!(!folder.path().join("agent-terminal-living").exists());
 }

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::bridge::{QUERY_MARK, Schemas};
+use super::{
+    bridge::{QUERY_MARK, Schemas},
+    examples,
+};
 use crate::{
     error::ApiError,
     wire::{ErrorBody, ValidationErrorBody},
@@ -14,7 +17,7 @@ use crate::{
 const SCHEMAS: &str = "#/components/schemas/";
 
 /// A refusal that several operations share: its name, status, what it means, an example's detail.
-const REFUSALS: [(&str, &str, &str, &str); 7] = [
+const REFUSALS: [(&str, &str, &str, &str); 8] = [
     (
         "Unauthorized",
         "401",
@@ -33,6 +36,12 @@ const REFUSALS: [(&str, &str, &str, &str); 7] = [
         "409",
         "The conversation is running",
         "Conversation already running. Wait for completion or pause first.",
+    ),
+    (
+        "BodyLate",
+        "408",
+        "The rest of the body did not come",
+        "The rest of the request body did not come",
     ),
     (
         "TooLarge",
@@ -244,6 +253,7 @@ fn complete(operation: &mut Map<String, Value>, path: &str, method: &str) {
         // Lines of a doc comment begin with a space.
         *text = text.lines().map(str::trim).collect::<Vec<_>>().join("\n");
     }
+    exemplify(operation, &id);
     let open = operation
         .get("tags")
         .and_then(Value::as_array)
@@ -268,7 +278,7 @@ fn complete(operation: &mut Map<String, Value>, path: &str, method: &str) {
         }
     }
     if has_body {
-        refused.push("TooLarge");
+        refused.extend(["BodyLate", "TooLarge"]);
     }
     if has_body || has_parameters {
         refused.push("Invalid");
@@ -290,6 +300,30 @@ fn complete(operation: &mut Map<String, Value>, path: &str, method: &str) {
             .map_or("422", |it| it.1);
         if responses.get(status).is_none() {
             responses[status] = json!({"$ref": format!("#/components/responses/{name}")});
+        }
+    }
+}
+
+/// Shows what the ids in the path and the bodies of the answers look like.
+fn exemplify(operation: &mut Map<String, Value>, id: &str) {
+    if let Some(Value::Array(parameters)) = operation.get_mut("parameters") {
+        for parameter in parameters.iter_mut().filter(|it| it["in"] == "path") {
+            let named = parameter["name"] == "conversation_id";
+            parameter["example"] = json!(if named {
+                examples::CONVERSATION
+            } else {
+                examples::EVENT
+            });
+        }
+    }
+    let answers = operation
+        .get_mut("responses")
+        .and_then(Value::as_object_mut);
+    for (status, response) in answers.into_iter().flatten() {
+        if let Some(body) = response.pointer_mut("/content/application~1json")
+            && let Some(example) = examples::answer(id, status)
+        {
+            body["example"] = example;
         }
     }
 }

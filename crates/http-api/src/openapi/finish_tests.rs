@@ -72,6 +72,35 @@ fn every_operation_is_described_and_has_an_id_of_its_own() {
     assert!(ids.len() >= 35, "{} operations", ids.len());
 }
 
+/// Whether a request or an answer with this body shows an example, by itself or in its schema.
+fn has_example(body: &Value, document: &Value) -> bool {
+    let schema = &body["schema"];
+    let named = schema["$ref"].as_str().and_then(|r| r.strip_prefix('#'));
+    let schema = named.and_then(|at| document.pointer(at)).unwrap_or(schema);
+    body.get("example").is_some() || schema.get("examples").is_some()
+}
+
+#[test]
+fn every_body_has_an_example() {
+    let document = document(Surface::default()).unwrap();
+    let mut seen = 0;
+    for (name, operation) in operations(&document) {
+        let answers = operation["responses"].as_object().unwrap().values();
+        for place in answers.chain(operation.get("requestBody")) {
+            let named = place["$ref"].as_str().and_then(|r| r.strip_prefix('#'));
+            let place = named.and_then(|at| document.pointer(at)).unwrap_or(place);
+            if let Some(body) = place.pointer("/content/application~1json") {
+                assert!(
+                    has_example(body, &document),
+                    "{name}: {body} has no example"
+                );
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 100, "only {seen} bodies");
+}
+
 #[test]
 fn conversations_need_a_key_and_health_does_not() {
     let document = document(Surface::default()).unwrap();

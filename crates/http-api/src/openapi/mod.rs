@@ -3,6 +3,7 @@
 //! together.
 
 mod bridge;
+mod examples;
 mod finish;
 
 use actix_web::App;

@@ -119,13 +119,16 @@ impl Assembler {
         } else if delta["function_call"].is_object() {
             self.add_call(call(delta));
         }
-        self.finished |= choice["finish_reason"].is_string();
+        let reason = choice["finish_reason"].as_str();
+        // Some servers send an empty one with every piece.
+        self.finished |= reason.is_some_and(|reason| !reason.is_empty());
         Ok(())
     }
 
     /// Continues the call that a piece belongs to, or begins a new one. A piece with a name and an
     /// unknown id begins one even under a used index: some servers number every call 0. An id
-    /// alone does not: others mint one for every piece.
+    /// alone does not: others mint one for every piece. Where there are no ids, a piece that names
+    /// another function begins one, or that has arguments when those before are complete.
     fn add_call(&mut self, piece: RawCall) {
         let open = match piece.index {
             Some(_) => self
@@ -147,7 +150,18 @@ impl Assembler {
 }
 
 fn begins_anew(open: &RawCall, piece: &RawCall) -> bool {
-    !piece.name.is_empty() && !piece.id.is_empty() && !open.id.is_empty() && piece.id != open.id
+    if piece.name.is_empty() {
+        return false;
+    }
+    if !piece.id.is_empty() && !open.id.is_empty() {
+        return piece.id != open.id;
+    }
+    let other_name = !open.name.is_empty() && piece.name != open.name;
+    other_name || (!piece.arguments.trim().is_empty() && is_complete(&open.arguments))
+}
+
+fn is_complete(arguments: &str) -> bool {
+    arguments.trim_end().ends_with('}') && serde_json::from_str::<Value>(arguments).is_ok()
 }
 
 fn keep_first(kept: &mut String, value: &str) {

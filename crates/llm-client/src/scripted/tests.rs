@@ -203,3 +203,27 @@ async fn streamed_pieces_make_up_the_reply() {
     assert_eq!((reply.text.as_str(), reply.cost), (said, Some(0.0)));
     assert!(reply.usage.prompt_tokens > 0 && reply.usage.completion_tokens > 0);
 }
+
+/// Messages with no reply between them reach a model as one message of several parts.
+#[tokio::test]
+async fn a_failure_is_not_repeated_for_the_message_after_it() {
+    let failing = "```json\n[{\"error\": 500}]\n```";
+    let said = async |parts: &[&str]| {
+        let mut request = asking("");
+        let parts = parts.iter().map(|part| Content::text(*part)).collect();
+        request.messages[1] = Message::new(Role::User, parts);
+        let reply = model(false).reply(&request, &|_| {}).await?;
+        let calls = reply.tool_calls.into_iter();
+        Ok::<_, ModelError>((reply.text, calls.map(|call| call.arguments).collect()))
+    };
+    let call = |command: &str| (String::new(), vec![format!(r#"{{"command":"{command}"}}"#)]);
+    said(&[failing]).await.unwrap_err();
+    assert_eq!(said(&[failing, "$ b"]).await, Ok(call("b")));
+    assert_eq!(said(&[failing, failing, "$ b"]).await, Ok(call("b")));
+    assert_eq!(
+        said(&[failing, "hello"]).await,
+        Ok((HELP.to_owned(), vec![]))
+    );
+    // what was asked for meanwhile comes after what was asked for first
+    assert_eq!(said(&["$ a", "$ b"]).await, Ok(call("a")));
+}

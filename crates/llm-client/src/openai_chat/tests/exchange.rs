@@ -371,3 +371,28 @@ async fn an_endless_answer_is_cut_off() {
         assert!(error.to_string().contains("exceeds"), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_web_page_says_that_the_address_is_wrong() {
+    let page = ResponseTemplate::new(200).set_body_raw("<html>hello</html>", "Text/HTML");
+    let server = serving(page).await;
+    let patient = LlmSettings {
+        num_retries: 3,
+        ..settings(&server.uri())
+    };
+    let error = ask(&patient).await.expect_err("no model");
+    assert!(error.to_string().contains("`base_url`"), "{error}");
+    assert_eq!(bodies(&server).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_content_type_may_be_written_in_capitals() {
+    let stream = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: Text/Event-Stream\r\n\r\n{SAID}{STOPPED}data: [DONE]\n\n"
+    );
+    let streaming = LlmSettings {
+        stream: true,
+        ..settings(&raw_server(stream, true).await)
+    };
+    assert_eq!(ask(&streaming).await.expect("a reply").text, "hi");
+}

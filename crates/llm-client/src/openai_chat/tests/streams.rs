@@ -161,6 +161,31 @@ fn servers_number_calls_in_their_own_ways() {
         piece(json!(0), json!("b"), Value::Null, "}"),
     ];
     assert_eq!(calls_of(&id_a_piece), [call("a", "x", "{}")]);
+    let no_id = [
+        piece(json!(0), json!(""), json!("x"), "{\"n\": 1}"),
+        piece(json!(0), json!(""), json!("x"), "{\"n\": 2}"),
+        piece(json!(0), json!(""), json!("y"), "{}"),
+        piece(Value::Null, Value::Null, json!("z"), ""),
+    ];
+    assert_eq!(
+        calls_of(&no_id),
+        [
+            call("", "x", "{\"n\": 1}"),
+            call("", "x", "{\"n\": 2}"),
+            call("", "y", "{}"),
+            call("", "z", ""),
+        ]
+    );
+    let name_a_piece = [
+        piece(json!(0), json!("a"), json!("x"), ""),
+        piece(json!(0), Value::Null, json!("x"), "{\"n\": \"\\"),
+        piece(json!(0), Value::Null, json!("x"), "u00e9\"}"),
+        piece(json!(0), json!("a"), json!("x"), ""),
+    ];
+    assert_eq!(
+        calls_of(&name_a_piece),
+        [call("a", "x", "{\"n\": \"\\u00e9\"}")]
+    );
     let legacy = [
         delta(json!({"function_call": {"name": "x", "arguments": "{"}})),
         delta(json!({"function_call": {"arguments": "}"}})),
@@ -198,4 +223,13 @@ fn an_error_in_the_stream_ends_it() {
     assert_eq!(assembled(&unended), Err(failed));
     let garbled = assembled(&format!("{said}data: {{oops}}\n\n")).expect_err("an error");
     assert_eq!(garbled.code(), "LLMNoResponseError");
+}
+
+#[test]
+fn an_empty_reason_to_stop_is_none() {
+    let piece = event(&json!({"choices": [{"delta": {"content": "a"}, "finish_reason": ""}]}));
+    let cut = assembled(&piece).expect_err("a cut");
+    assert_eq!(cut.code(), "LLMServiceUnavailableError");
+    let reply = assembled(&format!("{piece}{piece}{}", stop())).expect("a reply");
+    assert_eq!(reply.text, "aa");
 }

@@ -1,0 +1,7 @@
+//! The runtime on a real store and real tools, with a model that does as it is told.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod harness;
+mod races;
+mod store;
+mod timeline;
