@@ -143,7 +143,8 @@ impl Actor {
                 answer.send(Err(RuntimeError::Internal(reason))).ok();
             }
             Some(Settle::Stop(farewell, answer)) => self.stop(farewell, answer).await,
-            None => {}
+            Some(Settle::CloseTools) if self.turn.is_none() => self.close_tools().await,
+            Some(Settle::CloseTools) | None => {}
         }
     }
 
@@ -293,6 +294,9 @@ impl Actor {
             }
             self.store_snapshot(stop == Some(Stop::Farewell(Farewell::ServerStopping)))
                 .await;
+            if self.tools.is_some() && farewells.is_empty() {
+                self.shared.core.resting.add(&self.shared);
+            }
         }
         for (farewell, answer) in farewells {
             self.stop(farewell, answer).await;
@@ -377,6 +381,7 @@ enum Work {
 /// What has to follow a commit, after all that was decided before it.
 pub(crate) enum Settle {
     Mended(Answer<()>),
+    CloseTools,
     Stop(Farewell, Answer<()>),
 }
 

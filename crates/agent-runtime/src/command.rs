@@ -91,6 +91,8 @@ pub(crate) enum Command {
     Mend {
         answer: Answer<()>,
     },
+    /// Closes the tools, the shell among them, unless a turn uses them.
+    CloseTools,
     /// Ends the turn, answers no more commands.
     Stop {
         farewell: Farewell,

@@ -18,7 +18,9 @@ pub(crate) const SUPERSEDED: &str = "Superseded by a new user message";
 /// What each command means, given the state after all that was decided before it.
 impl Actor {
     pub(crate) fn decide(&mut self, command: Command, batch: &mut Batch) {
-        self.echoes.clear();
+        if !matches!(command, Command::CloseTools) {
+            self.echoes.clear();
+        }
         match command {
             Command::Run { .. } | Command::SendMessage { run: true, .. } if self.is_stopping() => {
                 self.deferred.push_back(command);
@@ -80,6 +82,7 @@ impl Actor {
                 }
                 batch.settle = Some(Settle::Mended(answer));
             }
+            Command::CloseTools => batch.settle = Some(Settle::CloseTools),
             Command::Stop { farewell, answer } => match &mut self.turn {
                 Some(turn) => turn.stop(Stop::Farewell(farewell), PATIENCE, answer),
                 None => batch.settle = Some(Settle::Stop(farewell, answer)),

@@ -14,6 +14,10 @@ use crate::{
 
 /// Heads looked at, or records read, at a time.
 const STRIDE: usize = 512;
+/// Events of a page that are read at a time.
+const TOGETHER: usize = 16;
+/// A page that holds as many bytes ends there.
+const PAGE_BYTES: usize = 16 << 20;
 
 /// One conversation, to talk to and to read. Cheap to clone.
 #[derive(Clone)]
@@ -90,7 +94,7 @@ impl Conversation {
         .await
     }
 
-    /// One page of events in log order, or against it.
+    /// One page of events in log order, or against it. Ends before its limit once it holds 16 MiB.
     ///
     /// # Errors
     /// When the log cannot be read.
@@ -122,10 +126,21 @@ impl Conversation {
                 break;
             }
         }
-        let next_page_id = matches.get(query.limit).map(|(_, head)| head.id.0.clone());
-        matches.truncate(query.limit);
+        let wanted = &matches[..matches.len().min(query.limit)];
+        let mut items = Vec::with_capacity(wanted.len());
+        let (mut bytes, mut shown) = (0, 0);
+        for together in wanted.chunks(TOGETHER) {
+            if bytes >= PAGE_BYTES {
+                break;
+            }
+            let lines = self.lines(together).await?;
+            bytes += lines.iter().map(Bytes::len).sum::<usize>();
+            items.extend(lines);
+            shown += together.len();
+        }
+        let next_page_id = matches.get(shown).map(|(_, head)| head.id.0.clone());
         Ok(EventPage {
-            items: self.lines(&matches).await?,
+            items,
             next_page_id,
         })
     }

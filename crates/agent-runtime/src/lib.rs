@@ -17,6 +17,7 @@
 //! | `follow` | reads a conversation from a cursor and keeps up |
 //! | `restart` | folds a log, mends what a stop left |
 //! | `shelf`, `list`, `shared` | conversations in memory, and all by name |
+//! | `resting` | how many keep their tools open |
 //! | `vault` | secrets at rest |
 
 mod actor;
@@ -32,6 +33,7 @@ mod list;
 mod prompt;
 mod query;
 mod restart;
+mod resting;
 mod runtime;
 mod shared;
 mod shelf;

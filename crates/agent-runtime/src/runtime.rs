@@ -25,6 +25,7 @@ use crate::{
     create,
     list::Listing,
     restart,
+    resting::Resting,
     shared::{Mailbox, Shared},
     shelf::Shelf,
     vault::{KeySource, Vault},
@@ -42,6 +43,9 @@ pub struct RuntimeConfig {
     pub mailbox: usize,
     /// How long an unused conversation stays in memory.
     pub idle_ttl: Duration,
+    /// Conversations at rest that keep their tools, and so their shells, open; beyond this, the
+    /// longest at rest loses its own. Its next command starts a new shell.
+    pub max_idle_shells: usize,
     /// For conversations that name no agent.
     pub default_llm: LlmSettings,
     /// For conversations that name no workspace.
@@ -56,6 +60,7 @@ pub struct RuntimeConfig {
 impl RuntimeConfig {
     pub const MAX_CONCURRENT_RUNS: usize = 10;
     pub const MAILBOX: usize = 256;
+    pub const MAX_IDLE_SHELLS: usize = 64;
     pub const IDLE_TTL: Duration = Duration::from_secs(20 * 60);
 
     /// The usual limits with a key, a default model and a default workspace.
@@ -68,6 +73,7 @@ impl RuntimeConfig {
             max_concurrent_runs: Self::MAX_CONCURRENT_RUNS,
             mailbox: Self::MAILBOX,
             idle_ttl: Self::IDLE_TTL,
+            max_idle_shells: Self::MAX_IDLE_SHELLS,
             default_llm,
             default_workspace: default_workspace.into(),
             secret_key: Arc::new(move || Ok(SecretBox::new(Box::new(secret_key)))),
@@ -92,6 +98,7 @@ pub(crate) struct Core {
     /// Actors, so that a stop can wait for them.
     pub(crate) actors: TaskTracker,
     pub(crate) listing: Listing,
+    pub(crate) resting: Resting,
     pub(crate) shelf: Shelf,
     started: Instant,
     /// Milliseconds after `started` of the last command.
@@ -135,6 +142,7 @@ impl Runtime {
             tokio: tokio::runtime::Handle::current(),
             actors: TaskTracker::new(),
             listing: Listing::default(),
+            resting: Resting::new(config.max_idle_shells),
             shelf: Shelf::default(),
             started: Instant::now(),
             last_command: AtomicU64::new(0),

@@ -149,6 +149,13 @@ impl Shared {
         sender.try_send(command).map_err(|_full| RuntimeError::Busy)
     }
 
+    /// Hands a command to the actor if one is up and has room for it.
+    pub(crate) fn nudge(&self, command: Command) {
+        if let Mailbox::Open(sender) = &*self.lock_mailbox() {
+            sender.try_send(command).ok();
+        }
+    }
+
     pub(crate) fn is_deleted(&self) -> bool {
         matches!(*self.lock_mailbox(), Mailbox::Closed(End::Deleted))
     }

@@ -34,7 +34,6 @@ enum Trace {
     Observation(String),
     Error(String),
     AgentMessage,
-    Other,
 }
 
 impl StuckDetector {
@@ -68,7 +67,8 @@ impl StuckDetector {
                 Trace::Observation(text.join("\n"))
             }
             EventBody::AgentErrorEvent(error) => Trace::Error(error.error.clone()),
-            EventBody::MessageEvent(_) => Trace::Other,
+            // Our own hints are no user's words: they do not break a monologue.
+            EventBody::MessageEvent(_) => return,
             EventBody::UserRejectObservation(reject) => {
                 Trace::Observation(reject.rejection_reason.clone())
             }
@@ -150,11 +150,11 @@ impl StuckDetector {
             .first()
             .map_or("the tool", |trace| match trace {
                 Trace::Action { tool, .. } => tool.as_str(),
-                Trace::Observation(_) | Trace::Error(_) | Trace::AgentMessage | Trace::Other => "",
+                Trace::Observation(_) | Trace::Error(_) | Trace::AgentMessage => "",
             });
         let error = self.last_results().first().map_or("", |trace| match trace {
             Trace::Error(error) => error.as_str(),
-            Trace::Observation(_) | Trace::Action { .. } | Trace::AgentMessage | Trace::Other => "",
+            Trace::Observation(_) | Trace::Action { .. } | Trace::AgentMessage => "",
         });
         format!(
             "The last {SAME_ERROR_NUDGE} calls of `{tool}` had the same arguments and failed the \
@@ -298,5 +298,21 @@ mod tests {
             }),
         );
         assert_eq!(detector.verdict(), Verdict::Fine);
+    }
+
+    #[test]
+    fn three_replies_without_a_call_are_stuck_though_hinted_at_in_between() {
+        let mut detector = StuckDetector::default();
+        for _ in 0..3 {
+            assert_eq!(detector.verdict(), Verdict::Fine);
+            for source in ["agent", "environment"] {
+                let message = json!({"role": "user", "content": []});
+                feed(
+                    &mut detector,
+                    json!({"source": source, "kind": "MessageEvent", "llm_message": message}),
+                );
+            }
+        }
+        assert_eq!(detector.verdict(), Verdict::Stuck);
     }
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod harness;
+mod limits;
 mod races;
 mod store;
 mod timeline;
