@@ -12,8 +12,9 @@ use tracing_subscriber::{
 
 use crate::config::LogFormat;
 
-/// Of these, only what goes wrong.
-const QUIET: &str = "actix_server=warn,actix_http=warn,actix_web=warn,hyper=warn,reqwest=warn";
+/// Of these, only what goes wrong, and of that not what clients do: those that speak no HTTP.
+const QUIET: &str =
+    "actix_server=warn,actix_http=warn,actix_http::h1=off,actix_web=warn,hyper=warn,reqwest=warn";
 
 /// Sends log lines to standard output. `RUST_LOG` outranks `level`, which is a level or a filter.
 /// Does nothing when a subscriber is already in place.
