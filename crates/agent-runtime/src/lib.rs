@@ -3,6 +3,7 @@
 //! | module | does |
 //! |---|---|
 //! | `runtime` | starts, finds, lists, deletes, shuts down |
+//! | `config`, `common` | what a runtime is told, and what its conversations share |
 //! | `create` | makes a conversation |
 //! | `handle`, `query` | what a client can do with one conversation, and ask of its log |
 //! | `command` | what a conversation can be asked |
@@ -23,6 +24,8 @@
 mod actor;
 mod command;
 mod commit;
+mod common;
+mod config;
 mod create;
 mod decide;
 mod drafts;
@@ -44,11 +47,12 @@ mod vault;
 mod view;
 
 pub use command::{Created, NewConversation};
+pub use config::{Connect, RuntimeConfig};
 pub use error::RuntimeError;
 pub use follow::{End, Follower, Frame, Start};
 pub use handle::Conversation;
 pub use query::{
     ConversationOrder, ConversationPage, ConversationQuery, EventFilter, EventPage, EventQuery,
 };
-pub use runtime::{Connect, Runtime, RuntimeConfig};
+pub use runtime::Runtime;
 pub use vault::KeySource;

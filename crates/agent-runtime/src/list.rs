@@ -3,7 +3,7 @@ use std::{collections::HashMap, sync::Mutex};
 use chrono::{DateTime, Utc};
 use core_model::{ConversationId, ConversationState, ExecutionStatus, Metadata};
 
-use crate::{ConversationOrder, ConversationQuery, runtime::lock};
+use crate::{ConversationOrder, ConversationQuery, common::lock};
 
 /// What listing needs to know of every conversation, in memory or not.
 #[derive(Default)]

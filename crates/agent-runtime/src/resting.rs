@@ -3,7 +3,7 @@ use std::{
     sync::{Arc, Mutex, Weak},
 };
 
-use crate::{command::Command, runtime::lock, shared::Shared};
+use crate::{command::Command, common::lock, shared::Shared};
 
 /// The conversations at rest whose tools are still open, the longest at rest first. Each may hold a
 /// shell, and with it processes and file descriptors, so there is a limit.

@@ -1,130 +1,24 @@
-use std::{
-    path::PathBuf,
-    sync::{
-        Arc, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use core_model::{
-    Catalog, ConversationId, ConversationInfo, ExecutionStatus, LlmSettings, Metadata, Snapshot,
-    StoreError, info::RuntimeInfo,
+    Catalog, ConversationId, ConversationInfo, ExecutionStatus, Metadata, Snapshot, StoreError,
+    info::RuntimeInfo,
 };
-use llm_client::{Model, ModelError};
-use secrecy::SecretBox;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
-    time::timeout,
-};
-use tokio_util::task::TaskTracker;
+use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
-    Conversation, ConversationPage, ConversationQuery, Created, End, NewConversation, RuntimeError,
+    Conversation, ConversationPage, ConversationQuery, Created, End, NewConversation,
+    RuntimeConfig, RuntimeError,
     command::{Command, Farewell},
-    create,
-    list::Listing,
-    restart,
-    resting::Resting,
+    common::Core,
+    create, restart,
     shared::{Mailbox, Shared},
-    shelf::Shelf,
-    vault::{KeySource, Vault},
 };
-
-/// Makes the model that settings describe.
-pub type Connect = Arc<dyn Fn(&LlmSettings) -> Result<Arc<dyn Model>, ModelError> + Send + Sync>;
-
-/// What a runtime needs to know.
-#[derive(Clone)]
-pub struct RuntimeConfig {
-    /// Runs at a time, in all conversations together.
-    pub max_concurrent_runs: usize,
-    /// Commands that may wait in one conversation.
-    pub mailbox: usize,
-    /// How long an unused conversation stays in memory.
-    pub idle_ttl: Duration,
-    /// Conversations at rest that keep their tools, and so their shells, open; beyond this, the
-    /// longest at rest loses its own. Its next command starts a new shell.
-    pub max_idle_shells: usize,
-    /// For conversations that name no agent.
-    pub default_llm: LlmSettings,
-    /// For conversations that name no workspace.
-    pub default_workspace: PathBuf,
-    /// Seals secrets at rest.
-    pub secret_key: KeySource,
-    /// Whether runs that the last stop of the server paused start again with it.
-    pub resume_runs: bool,
-    pub connect: Connect,
-}
-
-impl RuntimeConfig {
-    pub const MAX_CONCURRENT_RUNS: usize = 10;
-    pub const MAILBOX: usize = 256;
-    pub const MAX_IDLE_SHELLS: usize = 64;
-    pub const IDLE_TTL: Duration = Duration::from_secs(20 * 60);
-
-    /// The usual limits with a key, a default model and a default workspace.
-    pub fn new(
-        secret_key: [u8; 32],
-        default_llm: LlmSettings,
-        default_workspace: impl Into<PathBuf>,
-    ) -> Self {
-        Self {
-            max_concurrent_runs: Self::MAX_CONCURRENT_RUNS,
-            mailbox: Self::MAILBOX,
-            idle_ttl: Self::IDLE_TTL,
-            max_idle_shells: Self::MAX_IDLE_SHELLS,
-            default_llm,
-            default_workspace: default_workspace.into(),
-            secret_key: Arc::new(move || Ok(SecretBox::new(Box::new(secret_key)))),
-            resume_runs: false,
-            connect: Arc::new(llm_client::connect),
-        }
-    }
-}
 
 /// All conversations of one server. Cheap to clone. Its tasks live on the tokio runtime it was
 /// started on, whichever thread asks.
 #[derive(Clone)]
 pub struct Runtime(Arc<Core>);
-
-/// What every conversation of a runtime shares.
-pub(crate) struct Core {
-    pub(crate) config: RuntimeConfig,
-    pub(crate) catalog: Arc<dyn Catalog>,
-    pub(crate) vault: Vault,
-    pub(crate) slots: Arc<Semaphore>,
-    pub(crate) tokio: tokio::runtime::Handle,
-    /// Actors, so that a stop can wait for them.
-    pub(crate) actors: TaskTracker,
-    pub(crate) listing: Listing,
-    pub(crate) resting: Resting,
-    pub(crate) shelf: Shelf,
-    started: Instant,
-    /// Milliseconds after `started` of the last command.
-    last_command: AtomicU64,
-    stopping: std::sync::atomic::AtomicBool,
-}
-
-impl Core {
-    pub(crate) fn touch(&self) {
-        let millis = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.last_command.store(millis, Ordering::Relaxed);
-    }
-
-    pub(crate) fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn take_slot(&self) -> Result<OwnedSemaphorePermit, RuntimeError> {
-        let limit = self.config.max_concurrent_runs;
-        let slot = Arc::clone(&self.slots).try_acquire_owned();
-        slot.map_err(|_none_left| RuntimeError::RunLimit {
-            limit,
-            message_saved: false,
-        })
-    }
-}
 
 impl Runtime {
     /// Takes charge of a store's conversations; mends those that a stop left running. Call it on
@@ -136,20 +30,7 @@ impl Runtime {
         config: RuntimeConfig,
         catalog: Arc<dyn Catalog>,
     ) -> Result<Self, RuntimeError> {
-        let core = Arc::new(Core {
-            vault: Vault::new(Arc::clone(&config.secret_key)),
-            slots: Arc::new(Semaphore::new(config.max_concurrent_runs)),
-            tokio: tokio::runtime::Handle::current(),
-            actors: TaskTracker::new(),
-            listing: Listing::default(),
-            resting: Resting::new(config.max_idle_shells),
-            shelf: Shelf::default(),
-            started: Instant::now(),
-            last_command: AtomicU64::new(0),
-            stopping: false.into(),
-            catalog,
-            config,
-        });
+        let core = Arc::new(Core::new(config, catalog));
         let runtime = Self(core);
         for (metadata, size) in runtime.0.catalog.list().await? {
             runtime.take_charge(metadata, size).await;
@@ -292,14 +173,13 @@ impl Runtime {
     /// Seconds since a client last asked for something to be done.
     #[must_use]
     pub fn idle_seconds(&self) -> f64 {
-        let last = Duration::from_millis(self.0.last_command.load(Ordering::Relaxed));
-        self.0.started.elapsed().saturating_sub(last).as_secs_f64()
+        self.0.idle().as_secs_f64()
     }
 
     /// Pauses every run and ends every follower; what was acknowledged is on disk. Waits for at
     /// most `deadline`.
     pub async fn shut_down(&self, deadline: Duration) {
-        self.0.stopping.store(true, Ordering::Release);
+        self.0.begin_to_stop();
         let farewells = self.0.shelf.all().into_iter().map(|shared| async move {
             if let Err(error) = dismiss(&shared, Farewell::ServerStopping).await {
                 tracing::warn!(conversation.id = %shared.id, %error, "a conversation did not stop in order");
@@ -430,9 +310,4 @@ async fn dismiss(shared: &Arc<Shared>, farewell: Farewell) -> Result<(), Runtime
     };
     shared.published.send_modify(|now| now.end = Some(end));
     result
-}
-
-/// Takes a lock whose holder may have panicked: what these guard is never left half changed.
-pub(crate) fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

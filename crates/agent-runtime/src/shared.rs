@@ -11,7 +11,7 @@ use core_model::{
 };
 use tokio::sync::{broadcast, mpsc, watch};
 
-use crate::{End, RuntimeError, command::Command, runtime::Core};
+use crate::{End, RuntimeError, command::Command, common::Core};
 
 /// Token deltas that a listener may fall behind before it skips some.
 const DELTA_RING: usize = 512;

@@ -10,7 +10,7 @@ use std::{
 use core_model::ConversationId;
 
 use crate::{
-    runtime::{Core, lock},
+    common::{Core, lock},
     shared::Shared,
 };
 

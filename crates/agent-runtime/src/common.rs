@@ -1,0 +1,91 @@
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use core_model::Catalog;
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    RuntimeConfig, RuntimeError, list::Listing, resting::Resting, shelf::Shelf, vault::Vault,
+};
+
+/// What every conversation of a runtime shares.
+pub(crate) struct Core {
+    pub(crate) config: RuntimeConfig,
+    pub(crate) catalog: Arc<dyn Catalog>,
+    pub(crate) vault: Vault,
+    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) tokio: Handle,
+    /// Actors, so that a stop can wait for them.
+    pub(crate) actors: TaskTracker,
+    pub(crate) listing: Listing,
+    pub(crate) resting: Resting,
+    pub(crate) shelf: Shelf,
+    started: Instant,
+    /// Milliseconds after `started` of the last command.
+    last_command: AtomicU64,
+    stopping: AtomicBool,
+}
+
+impl Core {
+    /// With no conversations yet. Its tasks live on the tokio runtime that calls this.
+    pub(crate) fn new(config: RuntimeConfig, catalog: Arc<dyn Catalog>) -> Self {
+        Self {
+            vault: Vault::new(Arc::clone(&config.secret_key)),
+            slots: Arc::new(Semaphore::new(config.max_concurrent_runs)),
+            tokio: Handle::current(),
+            actors: TaskTracker::new(),
+            listing: Listing::default(),
+            resting: Resting::new(config.max_idle_shells),
+            shelf: Shelf::default(),
+            started: Instant::now(),
+            last_command: AtomicU64::new(0),
+            stopping: AtomicBool::new(false),
+            catalog,
+            config,
+        }
+    }
+
+    /// Notes that a client asked for something to be done.
+    pub(crate) fn touch(&self) {
+        let millis = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last_command.store(millis, Ordering::Relaxed);
+    }
+
+    /// Since a client last asked for something to be done.
+    pub(crate) fn idle(&self) -> Duration {
+        let last = Duration::from_millis(self.last_command.load(Ordering::Relaxed));
+        self.started.elapsed().saturating_sub(last)
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// From here on nothing new is begun.
+    pub(crate) fn begin_to_stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn take_slot(&self) -> Result<OwnedSemaphorePermit, RuntimeError> {
+        let limit = self.config.max_concurrent_runs;
+        let slot = Arc::clone(&self.slots).try_acquire_owned();
+        slot.map_err(|_none_left| RuntimeError::RunLimit {
+            limit,
+            message_saved: false,
+        })
+    }
+}
+
+/// Takes a lock whose holder may have panicked: what these guard is never left half changed.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

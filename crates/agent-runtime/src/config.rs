@@ -1,0 +1,59 @@
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use core_model::LlmSettings;
+use llm_client::{Model, ModelError};
+use secrecy::SecretBox;
+
+use crate::KeySource;
+
+/// Makes the model that settings describe.
+pub type Connect = Arc<dyn Fn(&LlmSettings) -> Result<Arc<dyn Model>, ModelError> + Send + Sync>;
+
+/// What a runtime needs to know.
+#[derive(Clone)]
+pub struct RuntimeConfig {
+    /// Runs at a time, in all conversations together.
+    pub max_concurrent_runs: usize,
+    /// Commands that may wait in one conversation.
+    pub mailbox: usize,
+    /// How long an unused conversation stays in memory.
+    pub idle_ttl: Duration,
+    /// Conversations at rest that keep their tools, and so their shells, open; beyond this, the
+    /// longest at rest loses its own. Its next command starts a new shell.
+    pub max_idle_shells: usize,
+    /// For conversations that name no agent.
+    pub default_llm: LlmSettings,
+    /// For conversations that name no workspace.
+    pub default_workspace: PathBuf,
+    /// Seals secrets at rest.
+    pub secret_key: KeySource,
+    /// Whether runs that the last stop of the server paused start again with it.
+    pub resume_runs: bool,
+    pub connect: Connect,
+}
+
+impl RuntimeConfig {
+    pub const MAX_CONCURRENT_RUNS: usize = 10;
+    pub const MAILBOX: usize = 256;
+    pub const MAX_IDLE_SHELLS: usize = 64;
+    pub const IDLE_TTL: Duration = Duration::from_secs(20 * 60);
+
+    /// The usual limits with a key, a default model and a default workspace.
+    pub fn new(
+        secret_key: [u8; 32],
+        default_llm: LlmSettings,
+        default_workspace: impl Into<PathBuf>,
+    ) -> Self {
+        Self {
+            max_concurrent_runs: Self::MAX_CONCURRENT_RUNS,
+            mailbox: Self::MAILBOX,
+            idle_ttl: Self::IDLE_TTL,
+            max_idle_shells: Self::MAX_IDLE_SHELLS,
+            default_llm,
+            default_workspace: default_workspace.into(),
+            secret_key: Arc::new(move || Ok(SecretBox::new(Box::new(secret_key)))),
+            resume_runs: false,
+            connect: Arc::new(llm_client::connect),
+        }
+    }
+}
