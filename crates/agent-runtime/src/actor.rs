@@ -185,6 +185,7 @@ impl Actor {
                 .clone()
                 .into(),
             folder: self.shared.folder.clone(),
+            used_before: self.state.used_tools.clone(),
         };
         let tools = agent_tools::open(&agent.tools, &agent.include_default_tools, &environment)
             .map_err(|unknown| Failure("KeyError", unknown.to_string()))?;

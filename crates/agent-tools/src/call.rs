@@ -222,8 +222,9 @@ mod tests {
         });
         let defaults = ["FinishTool".to_owned(), "ThinkTool".to_owned()];
         let environment = ToolEnvironment {
-            working_dir: "/work".into(),
+            working_dir: "/workspace".into(),
             folder: "/folder".into(),
+            ..ToolEnvironment::default()
         };
         open(&choices, &defaults, &environment).unwrap()
     }

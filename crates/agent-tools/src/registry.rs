@@ -127,8 +127,9 @@ mod tests {
 
     fn environment() -> ToolEnvironment {
         ToolEnvironment {
-            working_dir: "/work".into(),
+            working_dir: "/workspace".into(),
             folder: "/folder".into(),
+            ..ToolEnvironment::default()
         }
     }
 

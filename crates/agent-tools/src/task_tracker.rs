@@ -219,6 +219,7 @@ mod tests {
         TaskTracker::new(ToolEnvironment {
             working_dir: folder.path().to_owned(),
             folder: folder.path().join("conversation"),
+            ..ToolEnvironment::default()
         })
     }
 

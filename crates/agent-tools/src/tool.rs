@@ -1,4 +1,4 @@
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use core_model::{Observation, event::ToolDefinition};
@@ -47,12 +47,15 @@ pub trait Tool: Send + Sync {
 }
 
 /// Where a conversation's tools work.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ToolEnvironment {
     /// The agent's workspace; exists, absolute.
     pub working_dir: PathBuf,
     /// The conversation's folder, for what a tool keeps: full outputs, the task list.
     pub folder: PathBuf,
+    /// Tools that were used before these were opened. What they had in memory, a shell for one, is
+    /// gone since.
+    pub used_before: BTreeSet<String>,
 }
 
 /// The tools of one conversation, in the order the agent names them.

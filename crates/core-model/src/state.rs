@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -25,6 +25,9 @@ pub struct ConversationState {
     pub pending: Vec<PendingAction>,
     /// Whether the agent has been given its system prompt.
     pub initialised: bool,
+    /// The tools that have answered a call.
+    #[serde(default)]
+    pub used_tools: BTreeSet<String>,
     pub last_timestamp: Option<EventTime>,
     /// Time of the last event that is not a state update.
     pub updated_at: Option<EventTime>,
@@ -53,6 +56,7 @@ impl ConversationState {
             stats: ConversationStats::default(),
             pending: Vec::new(),
             initialised: false,
+            used_tools: BTreeSet::new(),
             last_timestamp: None,
             updated_at: None,
         }
@@ -74,7 +78,12 @@ impl ConversationState {
                 tool_name: action.tool_name.clone(),
                 tool_call_id: action.tool_call_id.clone(),
             }),
-            EventBody::ObservationEvent(seen) => self.answer(&seen.action_id),
+            EventBody::ObservationEvent(seen) => {
+                self.answer(&seen.action_id);
+                if !self.used_tools.contains(&seen.tool_name) {
+                    self.used_tools.insert(seen.tool_name.clone());
+                }
+            }
             EventBody::UserRejectObservation(reject) => self.answer(&reject.action_id),
             EventBody::AgentErrorEvent(error) => {
                 // By call id alone: errors name no action. The oldest unanswered one is meant.

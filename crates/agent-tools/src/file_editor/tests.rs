@@ -23,6 +23,7 @@ impl Bench {
         let editor = FileEditor::new(ToolEnvironment {
             working_dir: folder.path().to_owned(),
             folder: folder.path().join("conversation"),
+            ..ToolEnvironment::default()
         });
         Self { folder, editor }
     }

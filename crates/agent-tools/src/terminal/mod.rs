@@ -20,6 +20,7 @@ mod marker;
 mod observation;
 mod processes;
 mod session;
+mod signals;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -80,6 +81,8 @@ pub(crate) struct Terminal {
 #[derive(Debug, Default)]
 struct State {
     session: Option<Session>,
+    /// Whether there has been a shell yet.
+    opened: bool,
     /// The command whose end nobody has seen yet.
     unfinished: Option<String>,
 }
@@ -152,15 +155,19 @@ impl Terminal {
             shell, without the variables, working directory and jobs of the old one.]\n";
         let is_closed = |session: &Session| session.status() == Status::Closed;
         // killed from outside while nothing ran
-        let lost = state.session.as_ref().is_some_and(is_closed);
-        if lost {
+        let killed = state.session.as_ref().is_some_and(is_closed);
+        if killed {
             state.end().await;
         }
+        // ended with the server, or closed because nobody had used it for long
+        let closed = !state.opened && self.environment.used_before.contains(self.name());
+        let lost = killed || closed;
         if state.session.is_none() {
             let session = Session::start(&self.environment.working_dir, self.limits())
                 .await
                 .map_err(|error| ToolError::Failed(format!("cannot start bash: {error}")))?;
             state.session = Some(session);
+            state.opened = true;
         }
         state.unfinished = Some(call.command.clone());
         if let Some(session) = &mut state.session

@@ -28,7 +28,7 @@ use uuid::Uuid;
 
 use super::{
     capture::Limits,
-    environment, processes,
+    environment, processes, signals,
     stream::{Status, Stream},
 };
 
@@ -273,6 +273,7 @@ fn spawn(working_dir: &Path, tag: &str) -> io::Result<(Pty, Child)> {
     /// A terminal is open for a moment before it is marked close-on-exec; a shell forked by
     /// another thread in that moment would keep it, and so keep it from hanging up.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    signals::stop_handing_down_ignored();
     let guard = ONE_AT_A_TIME.lock();
     let (pty, slave) = pty_process::open().map_err(io::Error::other)?;
     pty.resize(Size::new(SIZE.0, SIZE.1))

@@ -29,6 +29,7 @@ impl Bench {
         let environment = ToolEnvironment {
             working_dir,
             folder: folder.path().join("conversation"),
+            ..ToolEnvironment::default()
         };
         Self {
             terminal: Terminal::new(environment, settings),
@@ -762,4 +763,45 @@ fn what_a_killed_server_left_is_swept_and_what_lives_is_kept() {
     );
     drop(living);
     assert!(!folder.path().join("agent-terminal-living").exists());
+}
+
+/// Runs one of these tests in a process that was started with interrupts ignored, as scripts start
+/// what they leave in the background.
+#[tokio::test]
+async fn interrupts_work_though_whoever_started_us_ignores_them() {
+    let program = std::env::current_exe().unwrap();
+    let test = "terminal::tests::control_c_ends_a_command_and_nothing_more";
+    let run = tokio::process::Command::new("bash")
+        .args(["-c", "trap '' INT QUIT HUP; exec \"$0\" --exact \"$1\""])
+        .arg(program)
+        .arg(test)
+        .output();
+    let output = tokio::time::timeout(HANG_GUARD * 2, run)
+        .await
+        .unwrap()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && told.contains("1 passed"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn a_new_shell_after_a_restart_says_that_it_is_new() {
+    let folder = tempfile::tempdir().unwrap();
+    let environment = ToolEnvironment {
+        working_dir: folder.path().to_owned(),
+        folder: folder.path().join("conversation"),
+        used_before: ["terminal".to_owned()].into(),
+    };
+    let bench = Bench {
+        terminal: Terminal::new(environment, TerminalSettings::default()),
+        folder,
+    };
+    let first = bench.call(json!({"command": "true"})).await;
+    let prefix = first.fields["metadata"]["prefix"].as_str().unwrap();
+    assert!(prefix.contains("new shell"), "{prefix}");
+    let second = bench.call(json!({"command": "true"})).await;
+    assert_eq!(second.fields["metadata"]["prefix"], "");
 }
