@@ -17,7 +17,7 @@ use tokio::{task::JoinHandle, time::timeout};
 use crate::{
     config::{Durability, Settings},
     secret_key::{self, Origin},
-    start_error::{StartError, user_name},
+    start_error::StartError,
 };
 
 /// How long a stop waits: for connections that were being accepted to reach a worker, for turns to
@@ -110,11 +110,8 @@ impl Server {
 fn open_store(settings: &Settings) -> Result<FsStore, StartError> {
     // The agents' default workspace too, so that a folder that cannot be written shows at once.
     for folder in [&settings.conversations_path, &settings.workspace_path] {
-        std::fs::create_dir_all(folder).map_err(|source| StartError::NotWritable {
-            folder: folder.clone(),
-            user: user_name(),
-            source,
-        })?;
+        std::fs::create_dir_all(folder)
+            .map_err(|source| StartError::not_writable(folder, source))?;
     }
     let durability = match settings.durability {
         Durability::Always => store_fs::Durability::Always,

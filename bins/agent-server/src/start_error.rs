@@ -1,4 +1,7 @@
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use thiserror::Error;
 
@@ -36,6 +39,16 @@ pub enum StartError {
     Api(String),
     #[error("the system refused what every program needs: {0}")]
     System(#[from] io::Error),
+}
+
+impl StartError {
+    pub(crate) fn not_writable(folder: &Path, source: io::Error) -> Self {
+        Self::NotWritable {
+            folder: folder.to_owned(),
+            user: user_name(),
+            source,
+        }
+    }
 }
 
 /// The user this process runs as, by name if there is one.

@@ -1,7 +1,11 @@
 use serde_json::Value;
 use url::Url;
 
-use super::{ConfigError, Settings, layers::Merged, schema::is_secret};
+use super::{ConfigError, Settings, layers::Merged, report::hide_credentials, schema::is_secret};
+
+/// More would be a mistake, and the libraries below end the program over numbers far above.
+const MOST_WORKERS: usize = 1024;
+const MOST_RUNS: usize = 1_000_000;
 
 /// Values into their types. A variable's text becomes a number, a boolean or whatever its key
 /// wants when text will not do.
@@ -20,29 +24,65 @@ pub(super) fn decode(merged: &mut Merged) -> Result<Settings, ConfigError> {
 
 /// What no single key's type can say.
 fn checked(settings: Settings, merged: &Merged) -> Result<Settings, ConfigError> {
+    let wrong = |key: &str, expected: String, found: Value| ConfigError::Wrong {
+        origin: merged.origin(key).to_owned(),
+        key: key.to_owned(),
+        expected,
+        found: shown(&found, false),
+    };
+    let paths = [
+        ("conversations_path", &settings.conversations_path),
+        ("workspace_path", &settings.workspace_path),
+        ("bash_events_dir", &settings.bash_events_dir),
+    ];
+    for (key, path) in paths {
+        if path.as_os_str().is_empty() {
+            return Err(wrong(key, "a path".to_owned(), "".into()));
+        }
+    }
+    let counts = [
+        ("workers", settings.workers.get(), MOST_WORKERS),
+        (
+            "max_concurrent_runs",
+            settings.max_concurrent_runs.get(),
+            MOST_RUNS,
+        ),
+    ];
+    for (key, count, most) in counts {
+        if count > most {
+            let expected = format!("a whole number, at most {most}");
+            return Err(wrong(key, expected, count.into()));
+        }
+    }
     let addresses = [
         ("llm.base_url", &settings.llm.base_url),
         ("llm.ollama_base_url", &settings.llm.ollama_base_url),
     ];
     for (key, address) in addresses {
-        let wrong = address.as_deref().filter(|text| {
+        let no_url = address.as_deref().filter(|text| {
             !Url::parse(text).is_ok_and(|url| url.has_host() && url.scheme().starts_with("http"))
         });
-        if let Some(text) = wrong {
-            return Err(ConfigError::Wrong {
-                origin: merged.origin(key).to_owned(),
-                key: key.to_owned(),
-                expected: "an http:// or https:// URL".to_owned(),
-                found: shown(&text.into(), false),
-            });
+        if let Some(text) = no_url {
+            let expected = "an http:// or https:// URL".to_owned();
+            return Err(wrong(key, expected, text.into()));
         }
     }
     Ok(settings)
 }
 
 impl Merged {
-    /// Where a key's value came from: its own origin or that of what it is part of.
+    /// Where a key's value came from: its own origin, or that of a part of it (variables make
+    /// entries piece by piece), or that of what it is part of.
     pub(super) fn origin(&self, key: &str) -> &str {
+        if !self.origins.contains_key(key) {
+            let is_part = |part: &str| {
+                part.strip_prefix(key)
+                    .is_some_and(|rest| !key.is_empty() && rest.starts_with(['.', '[']))
+            };
+            if let Some((_, origin)) = self.origins.iter().find(|(part, _)| is_part(part)) {
+                return origin;
+            }
+        }
         let mut key = key;
         loop {
             if let Some(origin) = self.origins.get(key) {
@@ -131,6 +171,7 @@ fn shown(value: &Value, secret: bool) -> String {
         Value::Bool(_) | Value::Number(_) | Value::String(_) if secret => kind.to_owned(),
         Value::Bool(_) | Value::Number(_) => value.to_string(),
         Value::String(text) => {
+            let text = hide_credentials(text.clone());
             let cut: String = text.chars().take(LONGEST).collect();
             let more = if cut.len() < text.len() { "…" } else { "" };
             format!("\"{}{more}\"", cut.escape_debug())

@@ -54,19 +54,24 @@ struct Target<'a> {
 }
 
 impl Target<'_> {
-    /// Objects are JSON; lists are JSON or separated by commas; what else there is stays text
+    /// Objects and lists of them are JSON; other lists are JSON or separated by commas; what else there is stays text
     /// until the key's type is known.
     fn value(&self, variable: &str, text: &str) -> Result<Value, ConfigError> {
         let json = serde_json::from_str::<Value>(text).ok();
+        // The text stays out of the message: there may be secrets in it.
+        let wrong = |expected: &str| ConfigError::Wrong {
+            origin: format!("environment {variable}"),
+            key: self.key.clone(),
+            expected: expected.to_owned(),
+            found: "other text".to_owned(),
+        };
         if self.sample.is_object() {
-            return json
-                .filter(Value::is_object)
-                .ok_or_else(|| ConfigError::Wrong {
-                    origin: format!("environment {variable}"),
-                    key: self.key.clone(),
-                    expected: "a JSON object".to_owned(),
-                    found: "other text".to_owned(),
-                });
+            let object = json.filter(Value::is_object);
+            return object.ok_or_else(|| wrong("a JSON object"));
+        }
+        if self.sample.get(0).is_some_and(Value::is_object) {
+            let list = json.filter(Value::is_array);
+            return list.ok_or_else(|| wrong("a JSON list"));
         }
         if self.sample.is_array() {
             let parts = || {
@@ -144,12 +149,36 @@ fn remark(variable: &str, name: &str, known: &Value) -> Notice {
     {
         return Notice::NoEffect { origin, key };
     }
-    let nearest = fields(known)
-        .and_then(|fields| nearest(&key, fields.keys()))
-        .map(|name| format!("OH_{}", name.to_uppercase()));
+    let index = key
+        .split('_')
+        .find(|part| part.parse::<u16>().is_ok())
+        .unwrap_or("0");
+    let mut names = Vec::new();
+    collect_names(known, "", index, &mut names);
+    let nearest = nearest(&key, &names).map(|name| format!("OH_{}", name.to_uppercase()));
     Notice::UnknownKey {
         origin,
         key,
         nearest,
+    }
+}
+
+/// What variables may be called, without `OH_` and in small letters; those of lists with `index`.
+fn collect_names(sample: &Value, at: &str, index: &str, names: &mut Vec<String>) {
+    let below = |name: &str| {
+        if at.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{at}_{name}")
+        }
+    };
+    if !at.is_empty() {
+        names.push(at.to_owned());
+    }
+    for (name, field) in fields(sample).into_iter().flatten() {
+        collect_names(field, &below(name), index, names);
+    }
+    if let Some(item) = sample.get(0) {
+        collect_names(item, &below(index), index, names);
     }
 }

@@ -82,6 +82,8 @@ fn with_origin(value: &Value, origin: &String) -> Sourced {
         Value::Object(fields) => ValueKind::Table(
             fields
                 .iter()
+                // Unset: what lies below stays.
+                .filter(|(_, field)| !field.is_null())
                 .map(|(name, field)| (name.clone(), with_origin(field, origin)))
                 .collect(),
         ),

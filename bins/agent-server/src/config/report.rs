@@ -121,7 +121,7 @@ fn masked(key: &str, value: Value) -> Value {
 }
 
 /// An address may carry a password or a token in its query.
-fn hide_credentials(text: String) -> String {
+pub(super) fn hide_credentials(text: String) -> String {
     let Ok(mut url) = Url::parse(&text) else {
         return text;
     };

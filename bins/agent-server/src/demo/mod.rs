@@ -25,6 +25,7 @@ use crate::{
     config::{self, Secret, Settings},
     serve::agent_threads,
     server::Server,
+    start_error::StartError,
     telemetry,
 };
 
@@ -61,9 +62,11 @@ fn demonstrate(args: &DemoArgs, screen: &mut Screen) -> Result<(), DemoError> {
     };
     let settings = settings_in(&folder, loaded.settings);
     let task = Task::choose(args.task.as_deref(), &settings)?;
-    fs::create_dir_all(&settings.workspace_path)?;
     let log_file = folder.join("server.log");
-    telemetry::to_file(File::create(&log_file)?, &settings.log_level).map_err(DemoError::Log)?;
+    let log = fs::create_dir_all(&settings.workspace_path)
+        .and_then(|()| File::create(&log_file))
+        .map_err(|error| DemoError::start(StartError::not_writable(&folder, error)))?;
+    telemetry::to_file(log, &settings.log_level).map_err(DemoError::Log)?;
 
     let threads = agent_threads()?;
     let outcome = threads.block_on(async {

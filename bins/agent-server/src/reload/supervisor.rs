@@ -33,6 +33,8 @@ pub(super) struct Supervisor {
     sources: Option<Sources>,
     host_and_port: (String, u16),
     served: Served,
+    /// A swap has paused runs, perhaps; also when the server after it did not start.
+    resume: bool,
     /// What the running server was started from.
     started_from: State,
 }
@@ -63,6 +65,7 @@ impl Supervisor {
             program,
             host_and_port: host_and_port(loaded),
             served: Served::default(),
+            resume: false,
             started_from: State::default(),
         })
     }
@@ -71,7 +74,7 @@ impl Supervisor {
     pub(super) async fn run(mut self) -> Result<ExitCode, StartError> {
         let mut signals = Signals::listen()?;
         let mut watch = self.watch().map_err(io::Error::other)?;
-        self.start(false);
+        self.start();
         loop {
             tokio::select! {
                 signal = signals.next() => {
@@ -181,18 +184,18 @@ impl Supervisor {
     }
 
     async fn swap(&mut self) {
-        let had_server = self.served.is_running();
+        self.resume |= self.served.is_running();
         info!("swapping the server");
         self.served.stop().await;
-        self.start(had_server);
+        self.start();
     }
 
-    /// With `resume`, runs that the old server paused when it stopped go on.
-    fn start(&mut self, resume: bool) {
+    /// Runs that a swap paused go on.
+    fn start(&mut self) {
         self.started_from = self.state();
         let mut arguments = vec!["serve".to_owned(), "--supervised".to_owned()];
         arguments.extend(self.flags.to_arguments());
-        if resume {
+        if self.resume {
             arguments.push("--resume".to_owned());
         }
         if let Err(error) = self.served.start(&self.program, &arguments, &self.listener) {
@@ -221,11 +224,11 @@ fn report_end(ended: io::Result<std::process::ExitStatus>) {
 }
 
 /// The path as events will name it. Its folder is made, for only what is there can be watched.
-fn watchable(file: &Path) -> io::Result<PathBuf> {
+fn watchable(file: &Path) -> Result<PathBuf, StartError> {
     let file = std::path::absolute(file)?;
     let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else {
         return Ok(file);
     };
-    fs::create_dir_all(folder)?;
+    fs::create_dir_all(folder).map_err(|source| StartError::not_writable(folder, source))?;
     Ok(folder.canonicalize()?.join(name))
 }

@@ -247,6 +247,30 @@ fn a_wrong_value_is_named_with_what_was_expected_and_found() {
         refused(None, &[("OH_PORT", "abc")]),
         r#"environment OH_PORT: at `port`: expected a whole number from 0 to 65535, found "abc""#
     );
+    for (file, text) in [
+        (
+            json!({"conversations_path": ""}),
+            r#"at `conversations_path`: expected a path, found """#,
+        ),
+        (
+            json!({"workers": 1_000_000_000}),
+            "at `workers`: expected a whole number, at most 1024, found 1000000000",
+        ),
+        (
+            json!({"max_concurrent_runs": u64::MAX}),
+            "at `max_concurrent_runs`: expected a whole number, at most 1000000, found 18446744073709551615",
+        ),
+    ] {
+        let error = refused(Some(file), &[]);
+        assert!(
+            error.starts_with("file ") && error.ends_with(text),
+            "{error}"
+        );
+    }
+    assert_eq!(
+        refused(None, &[("OH_WEBHOOKS_0_RETRY_DELAY", "5")]),
+        "environment OH_WEBHOOKS_0_RETRY_DELAY: at `webhooks[0]`: missing field `webhook_url`"
+    );
     assert_eq!(
         refused(None, &[("OH_LLM", "gpt")]),
         "environment OH_LLM: at `llm`: expected a JSON object, found other text"
@@ -277,6 +301,26 @@ fn errors_show_no_secret() {
             "{error}"
         );
     }
+    for variables in [
+        ("OH_WEBHOOKS", r#"[{"headers": {"Authorization": "hush"}}"#),
+        ("OH_LLM_BASE_URL", "htp://user:hush@h.example/"),
+    ] {
+        let error = refused(None, &[variables]);
+        assert!(!error.contains("hush"), "{error}");
+    }
+}
+
+#[test]
+fn null_counts_as_unset_at_any_depth() {
+    let loaded = read(
+        Some(json!({"port": null, "llm": {"model": null, "num_retries": 1}})),
+        &[],
+    )
+    .unwrap();
+    assert_eq!(loaded.settings.port, 8000);
+    assert_eq!(loaded.settings.llm.model, "scripted");
+    assert_eq!(loaded.settings.llm.num_retries, 1);
+    assert_eq!(source(&loaded, "llm.model"), "default");
 }
 
 #[test]
@@ -292,6 +336,8 @@ fn an_unknown_key_is_reported_with_the_nearest_known_one() {
         &[
             ("OH_CONVERSATION_PATH", "x"),
             ("OH_ENABLE_VNC", "1"),
+            ("OH_LLM_MODLE", "x"),
+            ("OH_WEBHOOKS_3_WEBHOK_URL", "x"),
             ("LLM_WHATEVER", "x"),
         ],
     )
@@ -311,6 +357,8 @@ fn an_unknown_key_is_reported_with_the_nearest_known_one() {
             "unknown key `zzzz` is ignored",
             "unknown key `conversation_path` is ignored; did you mean `OH_CONVERSATIONS_PATH`?",
             "`enable_vnc` is known to the reference server and has no effect here",
+            "unknown key `llm_modle` is ignored; did you mean `OH_LLM_MODEL`?",
+            "unknown key `webhooks_3_webhok_url` is ignored; did you mean `OH_WEBHOOKS_3_WEBHOOK_URL`?",
         ]
     );
 }

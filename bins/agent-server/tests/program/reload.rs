@@ -154,6 +154,25 @@ fn a_turn_that_a_swap_paused_goes_on() {
     wait_until("the second step ran", || project.join("resumed").exists());
 }
 
+#[test]
+fn a_turn_goes_on_though_the_first_server_after_it_did_not_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config.json");
+    fs::write(&config, "{}").unwrap();
+    let mut supervisor = Running::start(agent_server(folder.path()).args(LOCAL).arg(&config));
+    let project = folder.path().join("project");
+    let script = "$ touch begun; sleep 600\n$ touch resumed";
+    converse(supervisor.address, &project, script);
+    wait_until("the first step runs", || project.join("begun").exists());
+    let key = folder.path().join("workspace/secret.key");
+    fs::write(&key, "damaged").unwrap();
+    replace(&config, br#"{"max_concurrent_runs": 3}"#);
+    supervisor.wait_for("the server ended");
+    fs::remove_file(&key).unwrap();
+    replace(&config, br#"{"max_concurrent_runs": 4}"#);
+    wait_until("the second step ran", || project.join("resumed").exists());
+}
+
 /// Stands in for cargo: it fails when `broken` is there, and makes another program otherwise.
 const BUILDER: &str = "#!/bin/sh
 if [ -e broken ]; then echo 'error: broken' >&2; exit 1; fi

@@ -69,6 +69,27 @@ fn a_folder_that_cannot_be_written_is_named_with_the_user() {
         error.contains("file/conversations") && error.contains(&user),
         "{error}"
     );
+
+    // The folder of the default file is made, to be watched; a link to nowhere stops that.
+    std::os::unix::fs::symlink("nowhere/at/all", folder.path().join("workspace")).unwrap();
+    let error = start_error(agent_server(folder.path()).args([
+        "--reload",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "0",
+    ]));
+    assert!(
+        error.contains("no write permission") && error.contains(&user),
+        "{error}"
+    );
+    let (success, shown, _) =
+        output(agent_server(folder.path()).args(["demo", "--keep", "file/kept"]));
+    assert!(!success);
+    assert!(
+        shown.contains("no write permission") && shown.contains(&user),
+        "{shown}"
+    );
 }
 
 #[test]
