@@ -9,7 +9,7 @@ const LLM_SECRETS: [&str; 4] = [
     "aws_secret_access_key",
     "aws_session_token",
 ];
-const SECRET_MAPS: [&str; 3] = ["extra_headers", "headers", "env"];
+const SECRET_MAPS: [&str; 4] = ["extra_headers", "headers", "env", "secrets"];
 const AUTH_KEYS: [&str; 3] = ["auth", "token", "client_secret"];
 
 /// Calls `visit` with every value of `settings` that is a secret: model and cloud keys, and what
@@ -29,15 +29,23 @@ fn visit_fields(fields: &mut Map<String, Value>, visit: &mut dyn FnMut(&mut Valu
         if (secret && value.is_string()) || (name == "value" && value.is_string()) {
             visit(value);
         } else if SECRET_MAPS.contains(&name.as_str()) {
-            let Value::Object(entries) = value else {
-                continue;
-            };
-            entries
-                .values_mut()
-                .filter(|entry| entry.is_string())
-                .for_each(&mut *visit);
+            visit_entries(value, visit);
         } else {
             visit_secrets(value, visit);
+        }
+    }
+}
+
+/// The entries of a map whose texts are all secrets; what is no text may hold some deeper down.
+fn visit_entries(map: &mut Value, visit: &mut dyn FnMut(&mut Value)) {
+    let Value::Object(entries) = map else {
+        return visit_secrets(map, visit);
+    };
+    for entry in entries.values_mut() {
+        if entry.is_string() {
+            visit(entry);
+        } else {
+            visit_secrets(entry, visit);
         }
     }
 }
@@ -83,9 +91,10 @@ mod tests {
                                                "auth": "k5", "command": "run"}}},
             "condenser": {"llm": {"api_key": "k6", "aws_secret_access_key": "k7"}},
             "future": [{"api_key": "k8"}],
+            "agent_context": {"secrets": {"A": "k9", "B": {"kind": "StaticSecret", "value": "k0"}}},
         });
         let text = without_secrets(&agent).to_string();
-        for n in 1..=8 {
+        for n in 0..=9 {
             assert!(!text.contains(&format!("k{n}")), "k{n} shows in {text}");
         }
         assert!(text.contains("run"));
