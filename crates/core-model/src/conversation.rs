@@ -126,12 +126,26 @@ pub struct Metadata {
     /// Whether the server's stop paused a run that its next start may resume.
     #[serde(default)]
     pub resume: bool,
+    /// Unfinished last lines that were found and moved aside.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub torn: Vec<TornTail>,
     /// Written at the end of a turn.
     pub snapshot: Option<Snapshot>,
 }
 
 impl Metadata {
     pub const FORMAT: u32 = 1;
+}
+
+/// Bytes at a log's end that were never acknowledged, and where they are kept now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TornTail {
+    /// The file in the conversation's folder.
+    pub file: String,
+    /// Where the log ends without them, in bytes.
+    pub offset: u64,
+    pub bytes: u64,
+    pub found_at: UtcTime,
 }
 
 /// The fold of a log's first `as_of` events, which take up `bytes` bytes.

@@ -11,7 +11,7 @@
 //! | [`info`] | what a client is told about a conversation |
 //! | [`usage`] | tokens and money |
 //! | [`secrets`] | where settings keep secrets, and how to hide them |
-//! | [`port`] | `EventLog`, `Catalog` |
+//! | [`port`] | what a store does: `EventLog`, `Catalog`, `Feed`, `Receipts` |
 
 pub mod agent;
 pub mod conversation;
@@ -27,12 +27,15 @@ pub mod usage;
 
 pub use agent::{Agent, LlmSettings, ToolChoice};
 pub use conversation::{
-    ConfirmationPolicy, ExecutionStatus, Metadata, Snapshot, Workspace, WorkspaceKind,
+    ConfirmationPolicy, ExecutionStatus, Metadata, Snapshot, TornTail, Workspace, WorkspaceKind,
 };
 pub use event::{Draft, Event, EventBody, Observation, Source};
 pub use id::{ConversationId, EventId, Seq};
 pub use info::ConversationInfo;
 pub use message::{Content, Message, MessageToolCall, Role, TextContent};
-pub use port::{Catalog, EventLog, Head, NewRecord, Record, StoreError};
+pub use port::{
+    Catalog, ConversationOrder, EventLog, Feed, Head, HeadFilter, Limit, NewRecord, Record, Row,
+    Store, StoreError,
+};
 pub use state::{ConversationState, PendingAction};
 pub use time::{EventTime, UtcTime};

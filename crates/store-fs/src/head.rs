@@ -32,7 +32,7 @@ impl<'a> LineHead<'a> {
     pub(crate) fn to_head(&self) -> Head {
         Head {
             id: EventId(self.id.clone().into_owned()),
-            kind: self.kind.clone().into_owned(),
+            kind: self.kind.clone().into_owned().into(),
             source: self.source,
             timestamp: self.timestamp,
         }
@@ -43,7 +43,7 @@ impl<'a> From<&'a Head> for LineHead<'a> {
     fn from(head: &'a Head) -> Self {
         Self {
             id: head.id.as_str().into(),
-            kind: head.kind.as_str().into(),
+            kind: head.kind.as_ref().into(),
             source: head.source,
             timestamp: head.timestamp,
         }
@@ -64,7 +64,7 @@ mod tests {
             head,
             Head {
                 id: "outer".into(),
-                kind: "ObservationEvent".to_owned(),
+                kind: "ObservationEvent".into(),
                 source: Source::Environment,
                 timestamp: "2026-11-22T19:31:36.000001".parse().unwrap(),
             }

@@ -108,7 +108,7 @@ impl Index {
     fn expand(&self, head: &CompactHead) -> Head {
         Head {
             id: head.id.expand(),
-            kind: self.kinds.name(head.kind).to_owned(),
+            kind: self.kinds.name(head.kind).to_owned().into(),
             source: head.source,
             timestamp: head.timestamp,
         }

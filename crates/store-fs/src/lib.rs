@@ -34,6 +34,7 @@ mod error;
 mod flusher;
 mod head;
 mod index;
+mod interim;
 mod journal;
 mod layout;
 mod lock;

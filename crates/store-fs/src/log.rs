@@ -1,5 +1,6 @@
 use std::{
     fs::File,
+    ops::Range,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak},
@@ -7,7 +8,10 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use core_model::{ConversationId, EventId, EventLog, Head, NewRecord, Record, Seq, StoreError};
+use core_model::{
+    ConversationId, EventId, EventLog, EventTime, HeadFilter, Limit, NewRecord, Record, Seq,
+    StoreError,
+};
 
 use crate::{
     Durability,
@@ -127,7 +131,11 @@ impl WeakLog {
 impl EventLog for FsLog {
     /// One write and one sync for all records. A crash meanwhile may leave the first few of them;
     /// the events of earlier appends are never lost.
-    async fn append(&self, records: Vec<NewRecord>, expected: Seq) -> Result<Seq, StoreError> {
+    async fn append(
+        &self,
+        records: Vec<NewRecord>,
+        expected: Option<Seq>,
+    ) -> Result<Seq, StoreError> {
         let log = self.0.clone();
         blocking(&self.0.path, move || log.append(&records, expected)).await
     }
@@ -140,8 +148,16 @@ impl EventLog for FsLog {
         self.0.visible().end()
     }
 
-    async fn read(&self, from: Seq, limit: usize) -> Result<Vec<Record>, StoreError> {
-        let spans = self.0.visible().spans(from, limit);
+    async fn read(&self, from: Seq, limit: Limit) -> Result<Vec<Record>, StoreError> {
+        let mut spans = self.0.visible().spans(from, limit.records);
+        let mut bytes = 0;
+        let fits = spans.iter().take_while(|span| {
+            let before = bytes;
+            bytes += (span.bytes.end - span.bytes.start) as usize;
+            before == 0 || bytes <= limit.bytes
+        });
+        let fits = fits.count();
+        spans.truncate(fits);
         if spans.is_empty() {
             return Ok(Vec::new());
         }
@@ -149,22 +165,59 @@ impl EventLog for FsLog {
         blocking(&self.0.path, move || log.read(spans)).await
     }
 
-    fn heads(&self, from: Seq, limit: usize) -> Vec<(Seq, Head)> {
-        self.0.visible().heads(from, limit)
+    async fn read_at(&self, seqs: &[Seq], bytes: usize) -> Result<Vec<Record>, StoreError> {
+        let mut records = Vec::new();
+        let mut size = 0;
+        for seq in seqs {
+            if size >= bytes && size > 0 {
+                break;
+            }
+            let one = self.read(*seq, Limit::records(1)).await?;
+            let one = one.into_iter().filter(|record| record.seq == *seq);
+            records.extend(one.inspect(|record| size += record.bytes.len()));
+        }
+        Ok(records)
     }
 
-    fn find(&self, id: &EventId) -> Option<Seq> {
-        self.0.visible().find(id)
+    async fn find(&self, id: &EventId) -> Result<Option<Seq>, StoreError> {
+        Ok(self.0.visible().find(id))
+    }
+
+    async fn since(&self, time: EventTime) -> Result<Seq, StoreError> {
+        let index = self.0.visible();
+        let heads = index.heads(Seq(0), usize::MAX);
+        let found = heads.partition_point(|(_, head)| head.timestamp < time);
+        Ok(heads.get(found).map_or(index.len(), |(seq, _)| *seq))
+    }
+
+    async fn select(
+        &self,
+        filter: &HeadFilter,
+        range: Range<Seq>,
+        backwards: bool,
+        limit: usize,
+    ) -> Result<Vec<Seq>, StoreError> {
+        let mut found = self.0.visible().heads(range.start, usize::MAX);
+        found.retain(|(seq, head)| *seq < range.end && filter.admits(head));
+        if backwards {
+            found.reverse();
+        }
+        Ok(found.into_iter().take(limit).map(|(seq, _)| seq).collect())
+    }
+
+    async fn count(&self, filter: &HeadFilter) -> Result<u64, StoreError> {
+        let all = Seq(0)..self.len();
+        Ok(self.select(filter, all, false, usize::MAX).await?.len() as u64)
     }
 }
 
 impl Shared {
-    fn append(&self, records: &[NewRecord], expected: Seq) -> Result<Seq, StoreError> {
+    fn append(&self, records: &[NewRecord], expected: Option<Seq>) -> Result<Seq, StoreError> {
         let lines = lines(&self.path, records)?;
         let mut journal = lock(&self.journal);
         journal.check()?;
         let found = self.visible().len();
-        if found != expected {
+        if let Some(expected) = expected.filter(|expected| *expected != found) {
             return Err(StoreError::Conflict { expected, found });
         }
         if records.is_empty() {

@@ -8,7 +8,11 @@ use std::{
 };
 
 use async_trait::async_trait;
-use core_model::{Catalog, ConversationId, EventLog, Metadata, StoreError};
+use bytes::Bytes;
+use core_model::{
+    Catalog, ConversationId, EventLog, ExecutionStatus, Feed, Metadata, Row, Seq, StoreError,
+    port::{Digest, FeedEntry, ListPage, ListQuery, Notice, Receipt, Receipts},
+};
 
 use crate::{
     Durability, FsLog, OpenError,
@@ -39,6 +43,7 @@ struct Store {
     /// turns on it, and it leads to the one open log.
     slots: Mutex<HashMap<ConversationId, Slot>>,
     context: LogContext,
+    interim: crate::interim::Interim,
 }
 
 type Slot = Arc<Mutex<WeakLog>>;
@@ -70,6 +75,7 @@ impl FsStore {
         Ok(Self(Arc::new(Store {
             root,
             slots: Mutex::default(),
+            interim: crate::interim::Interim::default(),
             context: LogContext {
                 durability: options.durability,
                 flusher,
@@ -101,12 +107,61 @@ impl FsStore {
 #[async_trait]
 impl Catalog for FsStore {
     async fn create(&self, metadata: &Metadata) -> Result<(), StoreError> {
+        let row = Row {
+            id: metadata.id,
+            created_at: metadata.created_at,
+            updated_at: metadata.created_at,
+            status: ExecutionStatus::Idle,
+            len: Seq(0),
+            bytes: 0,
+        };
         let metadata = metadata.clone();
-        self.run(move |store| store.create(&metadata)).await
+        self.run(move |store| store.create(&metadata)).await?;
+        self.0.interim.note(row);
+        Ok(())
     }
 
-    async fn list(&self) -> Result<Vec<(Metadata, u64)>, StoreError> {
-        self.run(Store::list).await
+    fn list(&self, query: &ListQuery) -> ListPage {
+        self.0.interim.list(query)
+    }
+
+    fn count(&self, status: Option<ExecutionStatus>) -> u64 {
+        self.0.interim.count(status)
+    }
+
+    fn row(&self, id: ConversationId) -> Option<Row> {
+        self.0.interim.row(id)
+    }
+
+    fn note(&self, row: Row) {
+        self.0.interim.note(row);
+    }
+
+    async fn check(&self) -> Result<Vec<ConversationId>, StoreError> {
+        let all = self.run(Store::list).await?;
+        let unfit = |(metadata, bytes): &(Metadata, u64)| {
+            self.row(metadata.id).is_none_or(|row| row.bytes != *bytes)
+        };
+        Ok(all
+            .iter()
+            .filter(|one| unfit(one))
+            .map(|(metadata, _)| metadata.id)
+            .collect())
+    }
+
+    async fn metadata_of(
+        &self,
+        ids: &[ConversationId],
+    ) -> Result<Vec<Option<Metadata>>, StoreError> {
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            found.push(self.metadata(*id).await.ok());
+        }
+        Ok(found)
+    }
+
+    fn notices(&self) -> Vec<Notice> {
+        Vec::new()
     }
 
     async fn metadata(&self, id: ConversationId) -> Result<Metadata, StoreError> {
@@ -124,7 +179,9 @@ impl Catalog for FsStore {
     }
 
     async fn delete(&self, id: ConversationId) -> Result<(), StoreError> {
-        self.run(move |store| store.delete(id)).await
+        self.run(move |store| store.delete(id)).await?;
+        self.0.interim.gone(id);
+        Ok(())
     }
 
     fn folder(&self, id: ConversationId) -> PathBuf {
@@ -133,6 +190,45 @@ impl Catalog for FsStore {
 
     fn ready(&self) -> Result<(), String> {
         self.0.context.health.check()
+    }
+}
+
+#[async_trait]
+impl Feed for FsStore {
+    fn feed_id(&self) -> uuid::Uuid {
+        self.0.interim.id
+    }
+
+    fn feed_len(&self) -> u64 {
+        self.0.interim.feed_len()
+    }
+
+    async fn feed_entries(&self, from: u64, limit: usize) -> Result<Vec<FeedEntry>, StoreError> {
+        Ok(self.0.interim.feed_entries(from, limit))
+    }
+
+    async fn feed_grown(&self, len: u64) {
+        loop {
+            let grown = self.0.interim.grown.notified();
+            tokio::pin!(grown);
+            grown.as_mut().enable();
+            if self.feed_len() > len {
+                return;
+            }
+            grown.await;
+        }
+    }
+}
+
+#[async_trait]
+impl Receipts for FsStore {
+    async fn begin(&self, key: Digest, request: Digest) -> Result<Option<Receipt>, StoreError> {
+        Ok(self.0.interim.begin(key, request))
+    }
+
+    async fn finish(&self, key: Digest, answer: Bytes) -> Result<(), StoreError> {
+        self.0.interim.finish(key, answer);
+        Ok(())
     }
 }
 

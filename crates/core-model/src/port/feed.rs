@@ -1,0 +1,50 @@
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use super::StoreError;
+use crate::{ConversationId, Seq};
+
+/// One change of one conversation, at its place in the order over all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FeedEntry {
+    /// Counts from 0; gaps are possible.
+    pub position: u64,
+    pub conversation: ConversationId,
+    pub change: Change,
+}
+
+/// What happened to a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    Created,
+    /// Its log grew by the lines `from..to`.
+    Appended {
+        from: Seq,
+        to: Seq,
+    },
+    Deleted,
+}
+
+/// What happens in all conversations, in one durable order. An entry shows up after its events are
+/// durable, and stays: a follower resumes from a position, also after a restart.
+#[async_trait]
+pub trait Feed: Send + Sync {
+    /// Names this feed. A store whose feed was lost begins a new one, in which positions of the old
+    /// one mean nothing.
+    fn feed_id(&self) -> Uuid;
+
+    /// The position that the next entry to show up will have.
+    fn feed_len(&self) -> u64;
+
+    /// Entries from `from` on, up to `limit`; none means nothing more up to [`Self::feed_len`].
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn feed_entries(&self, from: u64, limit: usize) -> Result<Vec<FeedEntry>, StoreError>;
+
+    /// Waits until [`Self::feed_len`] is beyond `len`.
+    ///
+    /// # Cancel safety
+    /// A dropped call loses nothing.
+    async fn feed_grown(&self, len: u64);
+}

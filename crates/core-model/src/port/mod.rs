@@ -1,0 +1,42 @@
+//! What a store does for the rest of the product. `store-fs` does it with files; the ports are
+//! shaped so that a distributed engine could: an append takes the length it expects, and the feed is
+//! one order over all logs.
+
+mod catalog;
+mod feed;
+mod log;
+mod receipts;
+
+use thiserror::Error;
+
+use crate::{ConversationId, Seq};
+
+pub use catalog::{Catalog, ConversationOrder, ListPage, ListQuery, Notice, Row};
+pub use feed::{Change, Feed, FeedEntry};
+pub use log::{EventLog, Head, HeadFilter, Limit, NewRecord, Record};
+pub use receipts::{Digest, RECEIPT_HOURS, Receipt, Receipts};
+
+/// All that a server needs of its store.
+pub trait Store: Catalog + Feed + Receipts {}
+
+impl<T: Catalog + Feed + Receipts> Store for T {}
+
+/// What can go wrong with a store, in any implementation.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    #[error("no such conversation: {0}")]
+    NotFound(ConversationId),
+    #[error("conversation {0} already exists")]
+    Exists(ConversationId),
+    #[error("another writer appended first: expected {expected} events, found {found}")]
+    Conflict { expected: Seq, found: Seq },
+    #[error("the log takes no more events since an earlier write failed: {0}")]
+    Poisoned(String),
+    #[error("{path}: {source}")]
+    Io {
+        path: String,
+        source: std::io::Error,
+    },
+    #[error("{path}: damaged: {reason}")]
+    Damaged { path: String, reason: String },
+}
