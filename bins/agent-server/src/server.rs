@@ -53,7 +53,7 @@ impl Server {
         let address = listener.local_addr()?;
         let store = open_store(settings)?;
         let config = runtime_config(settings, resume)?;
-        let runtime = Runtime::start(config, Arc::new(store)).await?;
+        let runtime = Runtime::start(config, Arc::new(store));
         let api = Api::new(runtime.clone(), api_config(settings))
             .map_err(|error| StartError::Api(error.to_string()))?;
         let server = HttpServer::new(move || {

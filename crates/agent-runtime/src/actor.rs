@@ -58,6 +58,8 @@ pub(crate) struct Actor {
     pub(crate) run_answered: Option<Instant>,
     /// When to tell the end of a run again.
     pub(crate) echoes: VecDeque<Instant>,
+    /// It was only brought up to mend the log.
+    mended: bool,
     stopped: bool,
 }
 
@@ -77,6 +79,7 @@ impl Actor {
             deferred: VecDeque::new(),
             run_answered: None,
             echoes: VecDeque::new(),
+            mended: false,
             stopped: false,
         }
     }
@@ -85,6 +88,10 @@ impl Actor {
         let idle_ttl = self.shared.core.config.idle_ttl;
         let mut last_active = Instant::now();
         while !self.stopped {
+            let mended = std::mem::take(&mut self.mended);
+            if mended && self.turn.is_none() && self.tools.is_none() && self.rest() {
+                break;
+            }
             let echo = self.echoes.front().copied();
             let resting = self.turn.is_none().then_some(last_active);
             let idle = resting.and_then(|since| since.checked_add(idle_ttl));
@@ -136,6 +143,7 @@ impl Actor {
                 self.store_snapshot(false).await;
                 self.shared.list();
                 answer.send(Ok(())).ok();
+                self.mended = true;
             }
             Some(Settle::Mended(answer)) => {
                 self.shared.lose_run();
@@ -339,7 +347,7 @@ impl Actor {
             bytes,
             state,
         });
-        if let Err(error) = self.shared.core.catalog.set_metadata(&metadata).await {
+        if let Err(error) = self.shared.core.store.set_metadata(&metadata).await {
             tracing::warn!(
                 conversation.id = %self.shared.id, %error,
                 "the state was not stored; it is folded from the log when next needed"

@@ -76,7 +76,7 @@ impl Actor {
         let records: Result<Vec<NewRecord>, _> = events.iter().map(NewRecord::encode).collect();
         let records =
             records.map_err(|error| RuntimeError::Internal(format!("encoding: {error}")))?;
-        match self.shared.log.append(records, self.len).await {
+        match self.shared.log.append(records, Some(self.len)).await {
             Ok(len) => {
                 self.len = len;
                 self.state = state;

@@ -6,27 +6,26 @@ use std::{
     time::{Duration, Instant},
 };
 
-use core_model::Catalog;
+use core_model::Store;
 use tokio::{
     runtime::Handle,
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
 };
 use tokio_util::task::TaskTracker;
 
-use crate::{
-    RuntimeConfig, RuntimeError, list::Listing, resting::Resting, shelf::Shelf, vault::Vault,
-};
+use crate::{RuntimeConfig, RuntimeError, resting::Resting, shelf::Shelf, vault::Vault};
 
 /// What every conversation of a runtime shares.
 pub(crate) struct Core {
     pub(crate) config: RuntimeConfig,
-    pub(crate) catalog: Arc<dyn Catalog>,
+    pub(crate) store: Arc<dyn Store>,
     pub(crate) vault: Vault,
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) tokio: Handle,
     /// Actors, so that a stop can wait for them.
     pub(crate) actors: TaskTracker,
-    pub(crate) listing: Listing,
+    /// Whether the list is whole and no conversation waits to be mended any more.
+    pub(crate) settled: watch::Sender<bool>,
     pub(crate) resting: Resting,
     pub(crate) shelf: Shelf,
     started: Instant,
@@ -37,19 +36,19 @@ pub(crate) struct Core {
 
 impl Core {
     /// With no conversations yet. Its tasks live on the tokio runtime that calls this.
-    pub(crate) fn new(config: RuntimeConfig, catalog: Arc<dyn Catalog>) -> Self {
+    pub(crate) fn new(config: RuntimeConfig, store: Arc<dyn Store>) -> Self {
         Self {
             vault: Vault::new(Arc::clone(&config.secret_key)),
             slots: Arc::new(Semaphore::new(config.max_concurrent_runs)),
             tokio: Handle::current(),
             actors: TaskTracker::new(),
-            listing: Listing::default(),
+            settled: watch::Sender::new(store.closed_in_order()),
             resting: Resting::new(config.max_idle_shells),
             shelf: Shelf::default(),
             started: Instant::now(),
             last_command: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
-            catalog,
+            store,
             config,
         }
     }
@@ -73,6 +72,17 @@ impl Core {
     /// From here on nothing new is begun.
     pub(crate) fn begin_to_stop(&self) {
         self.stopping.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_settled(&self) -> bool {
+        *self.settled.borrow()
+    }
+
+    /// Waits until the list is whole.
+    pub(crate) async fn until_settled(&self) {
+        let mut settled = self.settled.subscribe();
+        // It cannot close: this holds the sender.
+        settled.wait_for(|settled| *settled).await.ok();
     }
 
     pub(crate) fn take_slot(&self) -> Result<OwnedSemaphorePermit, RuntimeError> {

@@ -45,7 +45,7 @@ pub(crate) async fn create(
     let initial_message = new.initial_message.clone();
     let metadata = metadata(runtime, id, new).await?;
     let removals = core.shelf.removals();
-    match core.catalog.create(&metadata).await {
+    match core.store.create(&metadata).await {
         Ok(()) => {}
         Err(StoreError::Exists(_)) => {
             return Ok(Created {
@@ -56,16 +56,12 @@ pub(crate) async fn create(
         Err(error) => return Err(error.into()),
     }
     let state = ConversationState::new(&metadata);
-    let log = core.catalog.open(id).await?;
+    let log = core.store.open(id).await?;
     let fresh = Shared::new(Arc::clone(core), log, metadata.clone(), state.clone());
     let shared = match core.shelf.put(fresh, removals) {
         Some(shared) => shared,
         None => runtime.shared(id).await?,
     };
-    core.listing.add(&metadata, &state);
-    if shared.is_deleted() {
-        core.listing.remove(id);
-    }
     let conversation = Conversation(shared);
     if let Some(content) = initial_message {
         let run = true;
@@ -150,6 +146,7 @@ async fn metadata(
         forked_from_conversation_id: None,
         forked_from_event_id: None,
         resume: false,
+        torn: Vec::new(),
         snapshot: None,
     };
     let state = ConversationState::new(&metadata);

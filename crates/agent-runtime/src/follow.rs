@@ -1,7 +1,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
-use core_model::{EventId, EventTime, Seq};
+use core_model::{EventId, EventTime, Limit, Seq};
 use tokio::sync::{broadcast, watch};
 
 use crate::{
@@ -9,10 +9,14 @@ use crate::{
     shared::{Published, Shared},
 };
 
-/// Records a follower holds at a time.
-const PAGE: usize = 64;
+/// What a follower holds at a time. A slow client costs this much memory, and what its connection
+/// holds.
+const PAGE: Limit = Limit {
+    records: 64,
+    bytes: 8 * 1024,
+};
 
-/// Where a follower begins. In each case the first frame is a snapshot of the state.
+/// Where a follower begins. The first frame is a snapshot of the state, but with [`Self::From`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Start {
     /// With what happens from now on.
@@ -24,13 +28,16 @@ pub enum Start {
     Since(EventTime),
     /// With the event after this one: neither loses nor repeats.
     After(EventId),
+    /// With the event at this position, or the end if the log is not that long. The first snapshot
+    /// comes when everything before it was sent.
+    From(Seq),
 }
 
 /// What a follower is told, as the JSON text of one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Frame {
-    /// A logged event.
-    Event(Bytes),
+    /// A logged event and its position.
+    Event(Seq, Bytes),
     /// A `full_state`. But for the first, it is true of exactly the events sent so far.
     Snapshot(Bytes),
     /// A piece of a reply that is still being written.
@@ -56,17 +63,19 @@ pub struct Follower {
     cursor: Seq,
     /// The snapshot epoch sent last.
     epoch: Option<u64>,
+    /// Whether the events may come before any snapshot.
+    events_first: bool,
     /// The moment being caught up with.
     goal: Option<Published>,
     page: VecDeque<Frame>,
 }
 
 impl Follower {
-    pub(crate) fn new(shared: Arc<Shared>, start: &Start) -> Result<Self, RuntimeError> {
+    pub(crate) async fn new(shared: Arc<Shared>, start: &Start) -> Result<Self, RuntimeError> {
         let deltas = shared.deltas.subscribe();
         let mut watch = shared.published.subscribe();
         let goal = watch.borrow_and_update().clone();
-        let cursor = first_seq(&shared, goal.len, start)?;
+        let cursor = first_seq(&shared, goal.len, start).await?;
         let (page, epoch) = (VecDeque::new(), None);
         Ok(Self {
             shared,
@@ -74,6 +83,7 @@ impl Follower {
             deltas,
             cursor,
             epoch,
+            events_first: matches!(start, Start::From(_)),
             goal: Some(goal),
             page,
         })
@@ -97,7 +107,7 @@ impl Follower {
                 }
                 continue;
             };
-            if self.epoch.is_none() {
+            if self.epoch.is_none() && !self.events_first {
                 self.epoch = Some(goal.epoch);
                 return Ok(Frame::Snapshot(self.shared.snapshot_frame(&goal)));
             }
@@ -134,8 +144,12 @@ impl Follower {
     }
 
     async fn turn_page(&mut self, until: Seq) -> Result<(), End> {
-        let wanted = (until.0 - self.cursor.0).min(PAGE as u64) as usize;
-        let records = self.shared.log.read(self.cursor, wanted).await.map_err(|error| {
+        let wanted = (until.0 - self.cursor.0).min(PAGE.records as u64) as usize;
+        let limit = Limit {
+            records: wanted,
+            ..PAGE
+        };
+        let records = self.shared.log.read(self.cursor, limit).await.map_err(|error| {
             tracing::error!(conversation.id = %self.shared.id, %error, "a follower cannot read the log");
             End::Failed
         })?;
@@ -146,24 +160,21 @@ impl Follower {
             .min(until);
         let due = records.into_iter().filter(|record| record.seq < until);
         self.page
-            .extend(due.map(|record| Frame::Event(record.bytes)));
+            .extend(due.map(|record| Frame::Event(record.seq, record.bytes)));
         Ok(())
     }
 }
 
-fn first_seq(shared: &Shared, len: Seq, start: &Start) -> Result<Seq, RuntimeError> {
+async fn first_seq(shared: &Shared, len: Seq, start: &Start) -> Result<Seq, RuntimeError> {
     Ok(match start {
         Start::Live => len,
         Start::Beginning => Seq(0),
-        Start::Since(time) => {
-            // Times increase strictly within a log, so the first match can be searched for.
-            let heads = shared.log.heads(Seq(0), len.index());
-            let found = heads.partition_point(|(_, head)| head.timestamp < *time);
-            heads.get(found).map_or(len, |(seq, _)| *seq)
-        }
+        Start::From(seq) => (*seq).min(len),
+        Start::Since(time) => shared.log.since(*time).await?.min(len),
         Start::After(id) => shared
             .log
             .find(id)
+            .await?
             .filter(|seq| *seq < len)
             .ok_or_else(|| RuntimeError::UnknownEvent(id.clone()))?
             .after(1),

@@ -5,7 +5,8 @@
 //! | `runtime` | starts, finds, lists, deletes, shuts down |
 //! | `config`, `common` | what a runtime is told, and what its conversations share |
 //! | `create` | makes a conversation |
-//! | `handle`, `query` | what a client can do with one conversation, and ask of its log |
+//! | `handle` | what a client can do with one conversation |
+//! | `reads`, `query` | what a client can ask of its log |
 //! | `command` | what a conversation can be asked |
 //! | `actor` | takes commands, one batch at a time; the only writer |
 //! | `decide` | what each command means |
@@ -17,11 +18,13 @@
 //! | `stuck` | notices an agent that goes in circles |
 //! | `follow` | reads a conversation from a cursor and keeps up |
 //! | `restart` | folds a log, mends what a stop left |
-//! | `shelf`, `list`, `shared` | conversations in memory, and all by name |
+//! | `charge` | takes over what the last stop left |
+//! | `shelf`, `shared` | conversations in memory |
 //! | `resting` | how many keep their tools open |
 //! | `vault` | secrets at rest |
 
 mod actor;
+mod charge;
 mod command;
 mod commit;
 mod common;
@@ -32,9 +35,9 @@ mod drafts;
 mod error;
 mod follow;
 mod handle;
-mod list;
 mod prompt;
 mod query;
+mod reads;
 mod restart;
 mod resting;
 mod runtime;
@@ -48,11 +51,10 @@ mod view;
 
 pub use command::{Created, NewConversation};
 pub use config::{Connect, RuntimeConfig};
+pub use core_model::ConversationOrder;
 pub use error::RuntimeError;
 pub use follow::{End, Follower, Frame, Start};
 pub use handle::Conversation;
-pub use query::{
-    ConversationOrder, ConversationPage, ConversationQuery, EventFilter, EventPage, EventQuery,
-};
+pub use query::{ConversationPage, ConversationQuery, EventFilter, EventPage, EventQuery};
 pub use runtime::Runtime;
 pub use vault::KeySource;

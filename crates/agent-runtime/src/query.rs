@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use core_model::{ConversationInfo, EventTime, ExecutionStatus};
+use core_model::{ConversationInfo, ConversationOrder, EventTime, ExecutionStatus};
 
 /// Which events of a log are meant. Empty: all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,15 +42,6 @@ impl Default for EventQuery {
 pub struct EventPage {
     pub items: Vec<Bytes>,
     pub next_page_id: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ConversationOrder {
-    Created,
-    Updated,
-    #[default]
-    CreatedDescending,
-    UpdatedDescending,
 }
 
 /// One page of the list of conversations.

@@ -1,6 +1,6 @@
 use core_model::{
-    ConversationState, Draft, EventBody, EventLog, ExecutionStatus, Metadata, PendingAction, Seq,
-    Source, StoreError,
+    ConversationState, Draft, EventBody, EventLog, ExecutionStatus, Limit, Metadata, PendingAction,
+    Seq, Source, StoreError,
     event::{AgentErrorEvent, ErrorClassification, FailureKind, UserAction},
 };
 
@@ -19,7 +19,7 @@ pub(crate) async fn fold(
         _ => (ConversationState::new(metadata), Seq(0)),
     };
     while next < log.len() {
-        let records = log.read(next, STRIDE).await?;
+        let records = log.read(next, Limit::records(STRIDE)).await?;
         let Some(last) = records.last() else { break };
         next = last.seq.after(1);
         for record in &records {

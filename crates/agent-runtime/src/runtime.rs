@@ -1,14 +1,15 @@
 use std::{sync::Arc, time::Duration};
 
 use core_model::{
-    Catalog, ConversationId, ConversationInfo, ExecutionStatus, Metadata, Snapshot, StoreError,
+    ConversationId, ConversationInfo, ExecutionStatus, Metadata, Store, StoreError,
     info::RuntimeInfo,
+    port::{ListQuery, Notice},
 };
 use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
     Conversation, ConversationPage, ConversationQuery, Created, End, NewConversation,
-    RuntimeConfig, RuntimeError,
+    RuntimeConfig, RuntimeError, charge,
     command::{Command, Farewell},
     common::Core,
     create, restart,
@@ -20,23 +21,33 @@ use crate::{
 #[derive(Clone)]
 pub struct Runtime(Arc<Core>);
 
+impl From<Arc<Core>> for Runtime {
+    fn from(core: Arc<Core>) -> Self {
+        Self(core)
+    }
+}
+
 impl Runtime {
-    /// Takes charge of a store's conversations; mends those that a stop left running. Call it on
-    /// the tokio runtime that is to run the agents.
-    ///
-    /// # Errors
-    /// When the store cannot be listed.
-    pub async fn start(
-        config: RuntimeConfig,
-        catalog: Arc<dyn Catalog>,
-    ) -> Result<Self, RuntimeError> {
-        let core = Arc::new(Core::new(config, catalog));
-        let runtime = Self(core);
-        for (metadata, size) in runtime.0.catalog.list().await? {
-            runtime.take_charge(metadata, size).await;
-        }
+    /// Takes charge of a store's conversations. Those that a stop left running are mended in the
+    /// background; see [`Self::is_settled`]. Call it on the tokio runtime that is to run the agents.
+    #[must_use]
+    pub fn start(config: RuntimeConfig, store: Arc<dyn Store>) -> Self {
+        let runtime = Self(Arc::new(Core::new(config, store)));
+        charge::spawn(&runtime);
         runtime.0.shelf.spawn_reaper(&runtime.0);
-        Ok(runtime)
+        runtime
+    }
+
+    /// Whether all stored conversations are listed and mended. Until then, [`Self::search`] and
+    /// [`Self::count`] wait for that; all else does not.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.0.is_settled()
+    }
+
+    /// Waits until all stored conversations are listed and mended.
+    pub async fn until_settled(&self) {
+        self.0.until_settled().await;
     }
 
     /// Makes a conversation, or finds the one that has the id already.
@@ -65,7 +76,7 @@ impl Runtime {
         self.shared(id).await.map(Conversation)
     }
 
-    /// A conversation's details, without bringing it into memory.
+    /// A conversation's details, without bringing it into memory where its stored state will do.
     ///
     /// # Errors
     /// [`RuntimeError::NotFound`], or a store error.
@@ -73,16 +84,10 @@ impl Runtime {
         let mut info = match self.0.shelf.get(id) {
             Some(shared) => shared.info(),
             None => {
-                let metadata = self.0.catalog.metadata(id).await?;
-                match &metadata.snapshot {
-                    // A run that no actor knows of is mended on the way into memory.
-                    Some(snapshot)
-                        if snapshot.state.execution_status != ExecutionStatus::Running =>
-                    {
-                        let folder = self.0.catalog.folder(id);
-                        ConversationInfo::new(&metadata, &snapshot.state, &folder)
-                    }
-                    Some(_) | None => self.shared(id).await?.info(),
+                let metadata = self.0.store.metadata(id).await?;
+                match self.stored_info(&metadata) {
+                    Some(info) => info,
+                    None => self.shared(id).await?.info(),
                 }
             }
         };
@@ -90,7 +95,57 @@ impl Runtime {
         Ok(info)
     }
 
-    /// One page of the list of conversations.
+    /// The details of several conversations, in their order; none where there is no such
+    /// conversation, or it cannot be read.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn infos(
+        &self,
+        ids: &[ConversationId],
+    ) -> Result<Vec<Option<ConversationInfo>>, RuntimeError> {
+        let mut infos: Vec<Option<ConversationInfo>> = ids
+            .iter()
+            .map(|id| self.0.shelf.peek(*id).map(|shared| shared.info()))
+            .collect();
+        let resting = |(at, info): (usize, &Option<_>)| info.is_none().then_some(at);
+        let places: Vec<usize> = infos.iter().enumerate().filter_map(resting).collect();
+        let wanted: Vec<ConversationId> = places.iter().map(|at| ids[*at]).collect();
+        let stored = self.0.store.metadata_of(&wanted).await?;
+        for (at, metadata) in places.into_iter().zip(stored) {
+            let Some(metadata) = metadata else { continue };
+            infos[at] = match self.stored_info(&metadata) {
+                Some(info) => Some(info),
+                None => match self.info(metadata.id).await {
+                    Ok(info) => Some(info),
+                    // Deleted since.
+                    Err(RuntimeError::NotFound(_)) => None,
+                    Err(RuntimeError::Store(error @ StoreError::Damaged { .. })) => {
+                        tracing::warn!(conversation.id = %metadata.id, %error, "left out");
+                        None
+                    }
+                    Err(error) => return Err(error),
+                },
+            };
+        }
+        for info in infos.iter_mut().flatten() {
+            info.runtime_info = Some(RuntimeInfo::available());
+        }
+        Ok(infos)
+    }
+
+    /// What the stored state says, if that is all there is: a log that may go beyond it, or a run
+    /// that no actor knows of, is looked into on the way into memory.
+    fn stored_info(&self, metadata: &Metadata) -> Option<ConversationInfo> {
+        let row = self.0.store.row(metadata.id)?;
+        let snapshot = metadata.snapshot.as_ref()?;
+        let fits = self.0.is_settled() && row.bytes == snapshot.bytes;
+        let rests = snapshot.state.execution_status != ExecutionStatus::Running;
+        let folder = self.0.store.folder(metadata.id);
+        (fits && rests).then(|| ConversationInfo::new(metadata, &snapshot.state, &folder))
+    }
+
+    /// One page of the list of conversations. Waits until the list is whole.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -98,29 +153,25 @@ impl Runtime {
         &self,
         query: &ConversationQuery,
     ) -> Result<ConversationPage, RuntimeError> {
-        let (ids, next_page_id) = self.0.listing.page(query);
-        let mut items = Vec::with_capacity(ids.len());
-        for id in ids {
-            match self.info(id).await {
-                Ok(info) => items.push(info),
-                // Deleted since the page was made.
-                Err(RuntimeError::NotFound(_)) => {}
-                Err(RuntimeError::Store(error @ StoreError::Damaged { .. })) => {
-                    tracing::warn!(conversation.id = %id, %error, "left out of a page");
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        self.0.until_settled().await;
+        let page = self.0.store.list(&ListQuery {
+            status: query.status,
+            first: query.page_id.as_ref().and_then(|id| id.parse().ok()),
+            limit: query.limit,
+            order: query.order,
+        });
+        let ids: Vec<ConversationId> = page.rows.iter().map(|row| row.id).collect();
+        let items = self.infos(&ids).await?;
         Ok(ConversationPage {
-            items,
-            next_page_id,
+            items: items.into_iter().flatten().collect(),
+            next_page_id: page.next.map(|id| id.hex()),
         })
     }
 
-    /// How many conversations there are, of one status or in all.
-    #[must_use]
-    pub fn count(&self, status: Option<ExecutionStatus>) -> u64 {
-        self.0.listing.count(status)
+    /// How many conversations there are, of one status or in all. Waits until the list is whole.
+    pub async fn count(&self, status: Option<ExecutionStatus>) -> u64 {
+        self.0.until_settled().await;
+        self.0.store.count(status)
     }
 
     /// Ends a conversation's run and its followers, removes its folder, leaves the agent's
@@ -141,10 +192,7 @@ impl Runtime {
     async fn remove(&self, id: ConversationId) -> Result<(), RuntimeError> {
         let shared = self.shared(id).await?;
         dismiss(&shared, Farewell::Deleted).await?;
-        let deleted = self.0.catalog.delete(id).await;
-        if matches!(deleted, Ok(()) | Err(StoreError::NotFound(_))) {
-            self.0.listing.remove(id);
-        }
+        let deleted = self.0.store.delete(id).await;
         // Only now: whoever looked in the meantime found what was being deleted, and no other.
         self.0.shelf.remove(id);
         Ok(deleted?)
@@ -167,7 +215,13 @@ impl Runtime {
         if self.0.is_stopping() {
             return Err("the server is stopping".to_owned());
         }
-        self.0.catalog.ready()
+        self.0.store.ready()
+    }
+
+    /// What the store found and mended, or left as it was, since the start; the newest last.
+    #[must_use]
+    pub fn notices(&self) -> Vec<Notice> {
+        self.0.store.notices()
     }
 
     /// Seconds since a client last asked for something to be done.
@@ -212,21 +266,22 @@ impl Runtime {
             return Err(RuntimeError::Stopping);
         }
         if shared.now().state.execution_status == ExecutionStatus::Running
-            && let Err(error) = mend(&shared).await
+            && let Err(error) = charge::mend(&shared).await
         {
             tracing::error!(conversation.id = %id, %error, "a lost run was not mended");
         }
         Ok(shared)
     }
 
-    async fn load(&self, id: ConversationId) -> Result<Arc<Shared>, RuntimeError> {
+    pub(crate) async fn load(&self, id: ConversationId) -> Result<Arc<Shared>, RuntimeError> {
         loop {
             if let Some(shared) = self.0.shelf.get(id) {
                 return Ok(shared);
             }
             let removals = self.0.shelf.removals();
-            let metadata = self.0.catalog.metadata(id).await?;
-            let log = self.0.catalog.open(id).await?;
+            // Opened first, for that may put something down in the metadata.
+            let log = self.0.store.open(id).await?;
+            let metadata = self.0.store.metadata(id).await?;
             let state = restart::fold(log.as_ref(), &metadata).await?;
             let shared = Shared::new(Arc::clone(&self.0), log, metadata, state);
             if let Some(shared) = self.0.shelf.put(shared, removals) {
@@ -234,54 +289,6 @@ impl Runtime {
             }
         }
     }
-
-    /// Puts a stored conversation on the list, mended if it needs it.
-    async fn take_charge(&self, metadata: Metadata, size: u64) {
-        let id = metadata.id;
-        let fresh = |snapshot: &&Snapshot| {
-            snapshot.bytes == size && snapshot.state.execution_status != ExecutionStatus::Running
-        };
-        let untouched = metadata.snapshot.is_none() && size == 0;
-        if let Some(snapshot) = metadata.snapshot.as_ref().filter(fresh) {
-            self.0.listing.put(&metadata, &snapshot.state);
-        } else if untouched {
-            self.0
-                .listing
-                .put(&metadata, &core_model::ConversationState::new(&metadata));
-        } else if let Err(error) = self.bring_up_to_date(id).await {
-            tracing::error!(conversation.id = %id, %error, "a conversation cannot be read and is left out");
-            return;
-        }
-        if self.0.config.resume_runs && metadata.resume {
-            self.resume(id).await;
-        }
-    }
-
-    /// Brings the stored state up to its log and answers what a stop left open.
-    async fn bring_up_to_date(&self, id: ConversationId) -> Result<(), RuntimeError> {
-        let shared = self.load(id).await?;
-        mend(&shared).await
-    }
-
-    async fn resume(&self, id: ConversationId) {
-        let resumed = match self.open(id).await {
-            Ok(conversation) => conversation.run().await,
-            Err(error) => Err(error),
-        };
-        match resumed {
-            Ok(()) => {
-                tracing::info!(conversation.id = %id, "resumed the run that the last stop paused")
-            }
-            Err(error) => tracing::warn!(conversation.id = %id, %error, "could not resume a run"),
-        }
-    }
-}
-
-/// Has the stored state brought up to its log, and what a stop left open answered.
-async fn mend(shared: &Arc<Shared>) -> Result<(), RuntimeError> {
-    Conversation(Arc::clone(shared))
-        .ask(|answer| Command::Mend { answer })
-        .await
 }
 
 /// Ends a conversation's actor, if it has one, and tells its followers.

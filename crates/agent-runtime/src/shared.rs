@@ -7,7 +7,7 @@ use std::{
 use bytes::Bytes;
 use core_model::{
     ConversationId, ConversationInfo, ConversationState, Draft, EventLog, EventTime,
-    ExecutionStatus, Metadata, Seq, info::full_state,
+    ExecutionStatus, Metadata, Row, Seq, UtcTime, info::full_state,
 };
 use tokio::sync::{broadcast, mpsc, watch};
 
@@ -70,7 +70,7 @@ impl Shared {
         };
         Arc::new(Self {
             id,
-            folder: core.catalog.folder(id),
+            folder: core.store.folder(id),
             core,
             log,
             published: watch::Sender::new(published),
@@ -101,8 +101,22 @@ impl Shared {
 
     /// Brings the list of conversations up to date.
     pub(crate) fn list(&self) {
+        if self.is_deleted() {
+            return;
+        }
         let now = self.now();
-        self.core.listing.put(&now.metadata, &now.shown_state());
+        let state = now.shown_state();
+        let created_at = now.metadata.created_at;
+        self.core.store.note(Row {
+            id: self.id,
+            created_at,
+            updated_at: state
+                .updated_at
+                .map_or(created_at, |time| UtcTime(time.utc())),
+            status: state.execution_status,
+            len: now.len,
+            bytes: self.log.size(),
+        });
     }
 
     /// Tells everybody that the run is over although the log does not take that. What the log says

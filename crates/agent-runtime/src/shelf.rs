@@ -40,6 +40,19 @@ impl Shelf {
         Some(shared)
     }
 
+    /// As [`Self::get`], without counting as a use.
+    pub(crate) fn peek(&self, id: ConversationId) -> Option<Arc<Shared>> {
+        lock(&self.places).get(&id)?.known.upgrade()
+    }
+
+    /// Keeps a conversation no longer than somebody uses it.
+    pub(crate) fn let_go(&self, id: ConversationId) {
+        let kept = lock(&self.places)
+            .get_mut(&id)
+            .and_then(|place| place.kept.take());
+        drop(kept);
+    }
+
     /// How many conversations were deleted so far.
     pub(crate) fn removals(&self) -> u64 {
         self.removals.load(Ordering::Acquire)

@@ -1,5 +1,6 @@
 use core_model::{
-    Content, Event, EventBody, EventId, EventLog, Message, MessageToolCall, Role, Seq, StoreError,
+    Content, Event, EventBody, EventId, EventLog, Limit, Message, MessageToolCall, Role, Seq,
+    StoreError,
     event::{ActionEvent, Observation, ObservationEvent},
 };
 use serde_json::{Map, Value};
@@ -54,7 +55,7 @@ impl View {
         let mut news = Vec::new();
         while self.next < until {
             let wanted = ((until.0 - self.next.0) as usize).min(STRIDE);
-            let records = log.read(self.next, wanted).await?;
+            let records = log.read(self.next, Limit::records(wanted)).await?;
             self.next = records.last().map_or(until, |record| record.seq.after(1));
             for record in records {
                 let Ok(event) = record.event() else { continue };

@@ -27,6 +27,14 @@ impl Source {
             Self::Hook => "hook",
         }
     }
+
+    /// The source of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Agent, Self::User, Self::Environment, Self::Hook]
+            .into_iter()
+            .find(|source| source.as_str() == name)
+    }
 }
 
 /// One immutable fact of a conversation. Its JSON is its line in the log, its WebSocket frame and

@@ -43,7 +43,7 @@ async fn main() -> anyhow::Result<()> {
         ..LlmSettings::default()
     };
     let config = RuntimeConfig::new([7; 32], llm, folder.path().join("project"));
-    let runtime = Runtime::start(config, Arc::new(store)).await?;
+    let runtime = Runtime::start(config, Arc::new(store));
     let api = Api::new(runtime.clone(), ApiConfig::default())?;
     let mode = std::env::args().nth(1);
     if mode.as_deref() == Some("--spec") {

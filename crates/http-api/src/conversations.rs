@@ -74,7 +74,7 @@ pub(crate) async fn count(
     server: Server,
     query: Query<ConversationCountParams>,
 ) -> Result<Reply<u64>, Failure> {
-    Ok(Reply(server.0.runtime.count(query.0.status)))
+    Ok(Reply(server.0.runtime.count(query.0.status).await))
 }
 
 /// Get several conversations
@@ -85,15 +85,9 @@ pub(crate) async fn batch(
     server: Server,
     query: Query<ConversationBatchParams>,
 ) -> Result<Reply<Vec<Option<ConversationInfo>>>, Failure> {
-    let mut found = Vec::with_capacity(query.0.ids.len());
-    for id in &query.0.ids {
-        found.push(match server.0.runtime.info(*id).await {
-            Ok(info) => Some(shown(info, query.0.include_skills)),
-            Err(RuntimeError::NotFound(_)) => None,
-            Err(error) => return Err(error.into()),
-        });
-    }
-    Ok(Reply(found))
+    let found = server.0.runtime.infos(&query.0.ids).await?;
+    let show = |info: Option<_>| info.map(|info| shown(info, query.0.include_skills));
+    Ok(Reply(found.into_iter().map(show).collect()))
 }
 
 /// Get a conversation

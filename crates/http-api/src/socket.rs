@@ -129,7 +129,7 @@ impl Socket {
             Ok(conversation) => conversation,
             Err(error) => return Goodbye::from(error),
         };
-        match conversation.follow(&self.start) {
+        match conversation.follow(&self.start).await {
             Ok(follower) => match self.exchange(&conversation, follower).await {
                 Ok(never) => match never {},
                 Err(goodbye) => goodbye,
@@ -177,7 +177,7 @@ impl Socket {
         loop {
             tokio::select! {
                 frame = follower.next() => match frame {
-                    Ok(Frame::Event(json) | Frame::Snapshot(json) | Frame::Delta(json)) => {
+                    Ok(Frame::Event(_, json) | Frame::Snapshot(json) | Frame::Delta(json)) => {
                         self.send(json).await?;
                     }
                     Err(End::Deleted) => return Err(Goodbye::Deleted),

@@ -28,7 +28,7 @@ async fn host(prefix: &'static str) -> (String, TempDir) {
         ..LlmSettings::default()
     };
     let runtime = RuntimeConfig::new([7; 32], llm, folder.path().join("project"));
-    let runtime = Runtime::start(runtime, Arc::new(store)).await.unwrap();
+    let runtime = Runtime::start(runtime, Arc::new(store));
     let config = ApiConfig {
         keys: vec![SecretString::from(KEY)],
         ..ApiConfig::default()

@@ -30,7 +30,7 @@ async fn runtime() -> (Runtime, TempDir) {
         ..LlmSettings::default()
     };
     let runtime = RuntimeConfig::new([7; 32], llm, folder.path().join("project"));
-    let runtime = Runtime::start(runtime, Arc::new(store)).await.unwrap();
+    let runtime = Runtime::start(runtime, Arc::new(store));
     (runtime, folder)
 }
 

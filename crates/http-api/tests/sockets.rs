@@ -53,7 +53,7 @@ async fn server(keys: &[&str], limits: Limits) -> Server {
         ..LlmSettings::default()
     };
     let runtime = RuntimeConfig::new([7; 32], llm, folder.path().join("project"));
-    let runtime = Runtime::start(runtime, Arc::new(store)).await.unwrap();
+    let runtime = Runtime::start(runtime, Arc::new(store));
     let made = runtime.create(NewConversation::default()).await.unwrap();
     let keys = keys.iter().map(|key| SecretString::from(*key)).collect();
     let api = Api::new(

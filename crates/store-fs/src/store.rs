@@ -137,6 +137,10 @@ impl Catalog for FsStore {
         self.0.interim.note(row);
     }
 
+    fn closed_in_order(&self) -> bool {
+        false
+    }
+
     async fn check(&self) -> Result<Vec<ConversationId>, StoreError> {
         let all = self.run(Store::list).await?;
         let unfit = |(metadata, bytes): &(Metadata, u64)| {

@@ -7,7 +7,7 @@ use std::{
 use agent_runtime::{Conversation, EventQuery, NewConversation, Runtime, RuntimeConfig, Start};
 use async_trait::async_trait;
 use core_model::{
-    Catalog, Content, ExecutionStatus, LlmSettings, MessageToolCall, Workspace, WorkspaceKind,
+    Content, ExecutionStatus, LlmSettings, MessageToolCall, Store, Workspace, WorkspaceKind,
     message::CallOrigin,
 };
 use llm_client::{Delta, Model, ModelError, ModelReply, ModelRequest};
@@ -170,8 +170,10 @@ pub(crate) async fn start(
     start_with(config, Arc::new(store)).await
 }
 
-pub(crate) async fn start_with(config: RuntimeConfig, catalog: Arc<dyn Catalog>) -> Runtime {
-    Runtime::start(config, catalog).await.unwrap()
+pub(crate) async fn start_with(config: RuntimeConfig, store: Arc<dyn Store>) -> Runtime {
+    let runtime = Runtime::start(config, store);
+    runtime.until_settled().await;
+    runtime
 }
 
 pub(crate) fn config(folder: &tempfile::TempDir, puppet: &Arc<Puppet>) -> RuntimeConfig {
@@ -194,7 +196,7 @@ pub(crate) async fn say(conversation: &Conversation, text: &str) {
 
 pub(crate) async fn until(conversation: &Conversation, status: ExecutionStatus) {
     let reached = async {
-        let mut follower = conversation.follow(&Start::Live).unwrap();
+        let mut follower = conversation.follow(&Start::Live).await.unwrap();
         while conversation.info().execution_status != status {
             follower.next().await.unwrap();
         }

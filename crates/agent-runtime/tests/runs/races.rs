@@ -146,7 +146,7 @@ async fn two_creations_for_one_slot_make_one_conversation() {
         })
         .count();
     assert_eq!(refused, 1, "{a:?} {b:?}");
-    assert_eq!(world.runtime.count(None), 1);
+    assert_eq!(world.runtime.count(None).await, 1);
 }
 
 #[tokio::test]
@@ -181,7 +181,7 @@ async fn a_deletion_whose_client_went_away_is_carried_out() {
     })
     .await
     .unwrap();
-    assert_eq!(world.runtime.count(None), 0);
+    assert_eq!(world.runtime.count(None).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -194,7 +194,7 @@ async fn a_creation_whose_client_went_away_keeps_its_message() {
     let gone = timeout(Duration::ZERO, world.runtime.create(new)).await;
     assert!(gone.is_err(), "the client was too slow to leave");
     timeout(PATIENCE, async {
-        while world.runtime.count(Some(ExecutionStatus::Finished)) == 0 {
+        while world.runtime.count(Some(ExecutionStatus::Finished)).await == 0 {
             tokio::task::yield_now().await;
         }
     })

@@ -1,6 +1,7 @@
 //! A store that fails, lags, or was left by a killed server.
 
 use std::{
+    ops::Range,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -11,15 +12,19 @@ use std::{
 
 use agent_runtime::{ConversationQuery, NewConversation, RuntimeError};
 use async_trait::async_trait;
+use bytes::Bytes;
 use core_model::{
-    Catalog, Content, ConversationId, EventId, EventLog, ExecutionStatus, Head, Metadata,
-    NewRecord, Record, Seq, StoreError,
+    Catalog, Content, ConversationId, EventId, EventLog, EventTime, ExecutionStatus, Feed,
+    HeadFilter, Limit, Metadata, NewRecord, Record, Row, Seq, StoreError,
+    port::{Digest, FeedEntry, ListPage, ListQuery, Notice, Receipt, Receipts},
 };
 use store_fs::FsStore;
 use tokio::{
     sync::Notify,
     time::{sleep, timeout},
 };
+
+use uuid::Uuid;
 
 use crate::harness::*;
 
@@ -39,7 +44,11 @@ struct FrailLog {
 
 #[async_trait]
 impl EventLog for FrailLog {
-    async fn append(&self, records: Vec<NewRecord>, expected: Seq) -> Result<Seq, StoreError> {
+    async fn append(
+        &self,
+        records: Vec<NewRecord>,
+        expected: Option<Seq>,
+    ) -> Result<Seq, StoreError> {
         if self.broken.load(SeqCst) {
             return Err(StoreError::Poisoned("disk full".to_owned()));
         }
@@ -54,16 +63,34 @@ impl EventLog for FrailLog {
         self.log.size()
     }
 
-    async fn read(&self, from: Seq, limit: usize) -> Result<Vec<Record>, StoreError> {
+    async fn read(&self, from: Seq, limit: Limit) -> Result<Vec<Record>, StoreError> {
         self.log.read(from, limit).await
     }
 
-    fn heads(&self, from: Seq, limit: usize) -> Vec<(Seq, Head)> {
-        self.log.heads(from, limit)
+    async fn read_at(&self, seqs: &[Seq], bytes: usize) -> Result<Vec<Record>, StoreError> {
+        self.log.read_at(seqs, bytes).await
     }
 
-    fn find(&self, id: &EventId) -> Option<Seq> {
-        self.log.find(id)
+    async fn find(&self, id: &EventId) -> Result<Option<Seq>, StoreError> {
+        self.log.find(id).await
+    }
+
+    async fn since(&self, time: EventTime) -> Result<Seq, StoreError> {
+        self.log.since(time).await
+    }
+
+    async fn select(
+        &self,
+        filter: &HeadFilter,
+        range: Range<Seq>,
+        backwards: bool,
+        limit: usize,
+    ) -> Result<Vec<Seq>, StoreError> {
+        self.log.select(filter, range, backwards, limit).await
+    }
+
+    async fn count(&self, filter: &HeadFilter) -> Result<u64, StoreError> {
+        self.log.count(filter).await
     }
 }
 
@@ -73,12 +100,39 @@ impl Catalog for Frail {
         self.store.create(metadata).await
     }
 
-    async fn list(&self) -> Result<Vec<(Metadata, u64)>, StoreError> {
-        self.store.list().await
+    fn list(&self, query: &ListQuery) -> ListPage {
+        self.store.list(query)
+    }
+
+    fn count(&self, status: Option<ExecutionStatus>) -> u64 {
+        self.store.count(status)
+    }
+
+    fn row(&self, id: ConversationId) -> Option<Row> {
+        self.store.row(id)
+    }
+
+    fn note(&self, row: Row) {
+        self.store.note(row);
+    }
+
+    fn closed_in_order(&self) -> bool {
+        self.store.closed_in_order()
+    }
+
+    async fn check(&self) -> Result<Vec<ConversationId>, StoreError> {
+        self.store.check().await
     }
 
     async fn metadata(&self, id: ConversationId) -> Result<Metadata, StoreError> {
         self.store.metadata(id).await
+    }
+
+    async fn metadata_of(
+        &self,
+        ids: &[ConversationId],
+    ) -> Result<Vec<Option<Metadata>>, StoreError> {
+        self.store.metadata_of(ids).await
     }
 
     async fn set_metadata(&self, metadata: &Metadata) -> Result<(), StoreError> {
@@ -106,6 +160,40 @@ impl Catalog for Frail {
 
     fn ready(&self) -> Result<(), String> {
         self.store.ready()
+    }
+
+    fn notices(&self) -> Vec<Notice> {
+        self.store.notices()
+    }
+}
+
+#[async_trait]
+impl Feed for Frail {
+    fn feed_id(&self) -> Uuid {
+        self.store.feed_id()
+    }
+
+    fn feed_len(&self) -> u64 {
+        self.store.feed_len()
+    }
+
+    async fn feed_entries(&self, from: u64, limit: usize) -> Result<Vec<FeedEntry>, StoreError> {
+        self.store.feed_entries(from, limit).await
+    }
+
+    async fn feed_grown(&self, len: u64) {
+        self.store.feed_grown(len).await;
+    }
+}
+
+#[async_trait]
+impl Receipts for Frail {
+    async fn begin(&self, key: Digest, request: Digest) -> Result<Option<Receipt>, StoreError> {
+        self.store.begin(key, request).await
+    }
+
+    async fn finish(&self, key: Digest, answer: Bytes) -> Result<(), StoreError> {
+        self.store.finish(key, answer).await
     }
 }
 
@@ -200,7 +288,7 @@ async fn a_conversation_opened_while_it_is_deleted_does_not_come_back() {
         runtime.open(id).await.map(|found| found.id()),
         Err(RuntimeError::NotFound(_))
     ));
-    assert_eq!(runtime.count(None), 0);
+    assert_eq!(runtime.count(None).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -149,10 +149,10 @@ async fn interrupt_drops_the_model_call_or_kills_the_tool_and_answers_orphans() 
     assert_eq!(stopped[stopped.len() - 2..], ["paused", "Interrupt"]);
 
     conversation.run().await.unwrap();
-    let mut follower = conversation.follow(&Start::Beginning).unwrap();
+    let mut follower = conversation.follow(&Start::Beginning).await.unwrap();
     loop {
         let frame = timeout(PATIENCE, follower.next()).await.unwrap().unwrap();
-        if let Frame::Event(line) = frame
+        if let Frame::Event(_, line) = frame
             && String::from_utf8_lossy(&line).contains("sleep 300")
         {
             break;
@@ -299,12 +299,12 @@ async fn a_follower_sees_snapshot_history_and_news_once_each() {
     let world = World::new(vec![Line::Say("hello")]).await;
     let conversation = world.conversation(NewConversation::default()).await;
     say(&conversation, "go").await;
-    let mut follower = conversation.follow(&Start::Beginning).unwrap();
+    let mut follower = conversation.follow(&Start::Beginning).await.unwrap();
     let mut seen = Vec::new();
     let mut snapshots = Vec::new();
     while snapshots.last() != Some(&"finished".to_owned()) {
         match timeout(PATIENCE, follower.next()).await.unwrap().unwrap() {
-            Frame::Event(line) => {
+            Frame::Event(_, line) => {
                 let event: Value = serde_json::from_slice(&line).unwrap();
                 seen.push(event["id"].clone());
             }
@@ -330,11 +330,12 @@ async fn a_follower_sees_snapshot_history_and_news_once_each() {
 
     let after = conversation
         .follow(&Start::After(seen[2].as_str().unwrap().into()))
+        .await
         .unwrap();
     let rest = drain(after, seen.len() - 3).await;
     assert_eq!(rest, seen[3..]);
     assert!(matches!(
-        conversation.follow(&Start::After("nope".into())),
+        conversation.follow(&Start::After("nope".into())).await,
         Err(RuntimeError::UnknownEvent(_))
     ));
 }
@@ -342,7 +343,7 @@ async fn a_follower_sees_snapshot_history_and_news_once_each() {
 async fn drain(mut follower: agent_runtime::Follower, count: usize) -> Vec<Value> {
     let mut ids = Vec::new();
     while ids.len() < count {
-        if let Frame::Event(line) = timeout(PATIENCE, follower.next()).await.unwrap().unwrap() {
+        if let Frame::Event(_, line) = timeout(PATIENCE, follower.next()).await.unwrap().unwrap() {
             let event: Value = serde_json::from_slice(&line).unwrap();
             ids.push(event["id"].clone());
         }
@@ -358,7 +359,7 @@ async fn the_end_of_a_short_run_is_told_again_unless_something_happens() {
         .send_message(vec![Content::text("go")], false)
         .await
         .unwrap();
-    let mut follower = conversation.follow(&Start::Live).unwrap();
+    let mut follower = conversation.follow(&Start::Live).await.unwrap();
     conversation.run().await.unwrap();
     let mut ends = 0;
     timeout(PATIENCE, async {
@@ -400,7 +401,7 @@ async fn everything_is_there_after_a_restart_and_goes_on() {
         runtime.info(id).await.unwrap().execution_status,
         ExecutionStatus::Paused
     );
-    assert_eq!(runtime.count(Some(ExecutionStatus::Paused)), 1);
+    assert_eq!(runtime.count(Some(ExecutionStatus::Paused)).await, 1);
     assert_eq!(events(&mended).await[..before.len()], before);
     let outline = outline(&mended).await;
     assert_eq!(

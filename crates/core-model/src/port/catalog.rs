@@ -79,6 +79,10 @@ pub trait Catalog: Send + Sync {
     /// found by [`Self::check`].
     fn note(&self, row: Row);
 
+    /// Whether the store was closed in order the last time, so that the list is whole even before
+    /// [`Self::check`].
+    fn closed_in_order(&self) -> bool;
+
     /// Compares the list with what is stored: drops the rows of conversations that are gone, and
     /// names those whose row is missing or does not fit their log. Call it once after a start; until
     /// it returns, the list may be incomplete.

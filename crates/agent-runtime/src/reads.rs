@@ -1,0 +1,235 @@
+use std::ops::Range;
+
+use bytes::Bytes;
+use core_model::{EventBody, EventId, HeadFilter, Record, Seq, Source};
+
+use crate::{Conversation, EventFilter, EventPage, EventQuery, RuntimeError};
+
+/// Records looked through at a time where the index alone does not tell.
+const STRIDE: usize = 64;
+/// A page that holds as many bytes ends there.
+const PAGE_BYTES: usize = 16 << 20;
+
+impl Conversation {
+    /// One page of events in log order, or against it. Ends before its limit once it holds 16 MiB.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn search_events(&self, query: &EventQuery) -> Result<EventPage, RuntimeError> {
+        let len = self.0.now().len;
+        let start = match &query.page_id {
+            Some(id) => self.0.log.find(&EventId(id.clone())).await?,
+            None => None,
+        };
+        let range = if query.descending {
+            Seq(0)..start.map_or(len, |seq| seq.after(1)).min(len)
+        } else {
+            start.unwrap_or_default()..len
+        };
+        let mut matches = self.matches(&query.filter, range, query.descending);
+        // One more than the page holds: the first of the next.
+        let mut found: Vec<Record> = Vec::with_capacity(query.limit + 1);
+        let mut bytes = 0;
+        while found.len() <= query.limit && !(bytes >= PAGE_BYTES && found.len() > 1) {
+            let budget = PAGE_BYTES.saturating_sub(bytes).max(1);
+            let more = matches.next(query.limit + 1 - found.len(), budget).await?;
+            let Some(more) = more else { break };
+            bytes += more.iter().map(|record| record.bytes.len()).sum::<usize>();
+            found.extend(more);
+        }
+        let next = if found.len() > query.limit || bytes >= PAGE_BYTES && found.len() > 1 {
+            found.pop()
+        } else {
+            None
+        };
+        Ok(EventPage {
+            items: found.into_iter().map(|record| record.bytes).collect(),
+            next_page_id: next.map(|record| record.head.id.0),
+        })
+    }
+
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn count_events(&self, filter: &EventFilter) -> Result<u64, RuntimeError> {
+        if filter.body.is_none() {
+            return Ok(match filter.heads() {
+                Some(heads) => self.0.log.count(&heads).await?,
+                None => 0,
+            });
+        }
+        let mut matches = self.matches(filter, Seq(0)..self.0.now().len, false);
+        let mut count = 0;
+        while let Some(found) = matches.next(usize::MAX, PAGE_BYTES).await? {
+            count += found.len() as u64;
+        }
+        Ok(count)
+    }
+
+    /// An event's log line.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn event(&self, id: &EventId) -> Result<Option<Bytes>, RuntimeError> {
+        let found = self.0.log.find(id).await?;
+        let Some(seq) = found.filter(|seq| *seq < self.0.now().len) else {
+            return Ok(None);
+        };
+        let mut records = self.0.log.read_at(&[seq], PAGE_BYTES).await?;
+        Ok(records.pop().map(|record| record.bytes))
+    }
+
+    /// What the agent said last: its final message, or the text it ended with.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn final_response(&self) -> Result<String, RuntimeError> {
+        let spoken = HeadFilter {
+            kinds: vec!["ActionEvent".to_owned(), "MessageEvent".to_owned()],
+            source: Some(Source::Agent),
+            ..HeadFilter::default()
+        };
+        let mut matches = Matches {
+            conversation: self,
+            heads: Some(spoken),
+            body: None,
+            left: Seq(0)..self.0.now().len,
+            backwards: true,
+        };
+        while let Some(found) = matches.next(STRIDE, PAGE_BYTES).await? {
+            if let Some(text) = found.iter().find_map(final_words) {
+                return Ok(text);
+            }
+        }
+        Ok(String::new())
+    }
+
+    fn matches(&self, filter: &EventFilter, range: Range<Seq>, backwards: bool) -> Matches<'_> {
+        Matches {
+            conversation: self,
+            heads: filter.heads(),
+            body: filter.body.as_ref().map(|body| body.to_lowercase()),
+            left: range,
+            backwards,
+        }
+    }
+}
+
+/// The events of a range that a filter admits, a stretch at a time.
+struct Matches<'a> {
+    conversation: &'a Conversation,
+    /// None: nothing is admitted.
+    heads: Option<HeadFilter>,
+    /// In lower case.
+    body: Option<String>,
+    left: Range<Seq>,
+    backwards: bool,
+}
+
+impl Matches<'_> {
+    /// Up to `limit` more, which may be none, of `bytes` in all or one; nothing at the end.
+    async fn next(
+        &mut self,
+        limit: usize,
+        bytes: usize,
+    ) -> Result<Option<Vec<Record>>, RuntimeError> {
+        let Some(heads) = &self.heads else {
+            return Ok(None);
+        };
+        // What a text filter throws away was read for nothing, so it takes small strides.
+        let stride = if self.body.is_some() { STRIDE } else { limit };
+        let log = &self.conversation.0.log;
+        let seqs = log
+            .select(
+                heads,
+                self.left.clone(),
+                self.backwards,
+                stride.min(limit.max(1)),
+            )
+            .await?;
+        let Some(last) = seqs.last().copied() else {
+            return Ok(None);
+        };
+        let mut found = log.read_at(&seqs, bytes).await?;
+        let size: usize = found.iter().map(|record| record.bytes.len()).sum();
+        let done = match found.last() {
+            Some(cut_short) if size >= bytes => cut_short.seq,
+            Some(_) | None => last,
+        };
+        if self.backwards {
+            self.left.end = done;
+        } else {
+            self.left.start = done.after(1);
+        }
+        if let Some(body) = &self.body {
+            found.retain(|record| says(record, body));
+        }
+        Ok(Some(found))
+    }
+}
+
+impl EventFilter {
+    /// What of it can be told by heads; none when no event can match.
+    fn heads(&self) -> Option<HeadFilter> {
+        let class = self
+            .kind
+            .as_deref()
+            .map(|kind| kind.rsplit('.').next().unwrap_or(kind));
+        let message = self.body.as_ref().map(|_| "MessageEvent");
+        if class.is_some() && message.is_some() && class != message {
+            return None;
+        }
+        let source = match &self.source {
+            Some(name) => Some(Source::named(name)?),
+            None => None,
+        };
+        Some(HeadFilter {
+            kinds: class.or(message).map(str::to_owned).into_iter().collect(),
+            source,
+            from: self.from,
+            until: self.until,
+        })
+    }
+}
+
+fn says(record: &Record, lower_case: &str) -> bool {
+    let Ok(EventBody::MessageEvent(message)) = record.event().map(|event| event.body) else {
+        return false;
+    };
+    let mut text = message.llm_message.text();
+    for part in &message.extended_content {
+        text.push('\n');
+        text.push_str(&part.text);
+    }
+    text.push_str(
+        message
+            .llm_message
+            .reasoning_content
+            .as_deref()
+            .unwrap_or_default(),
+    );
+    text.to_lowercase().contains(lower_case)
+}
+
+fn final_words(record: &Record) -> Option<String> {
+    if !matches!(record.head.kind.as_ref(), "ActionEvent" | "MessageEvent") {
+        return None;
+    }
+    let event = record.event().ok()?;
+    if event.source != core_model::Source::Agent {
+        return None;
+    }
+    if let EventBody::ActionEvent(action) = &event.body {
+        let fields = action
+            .action
+            .as_ref()
+            .filter(|_| action.tool_name == "finish")?;
+        return fields
+            .get("message")
+            .and_then(|message| message.as_str())
+            .map(str::to_owned);
+    }
+    let EventBody::MessageEvent(message) = event.body else {
+        return None;
+    };
+    Some(message.llm_message.text())
+}
