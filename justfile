@@ -71,3 +71,13 @@ real-model:
 # What a change has to pass
 ci:
     .ci/run
+
+# Load over real sockets: latencies, rates and memory beside their bars (--quick, --url URL)
+load *arguments:
+    cargo build --release -p agent-server -p load
+    cargo run --release -p load --bin load -- {{ arguments }}
+
+# Kill the server at random moments under load, and check that it kept all it had acknowledged
+crash *arguments:
+    cargo build -p agent-server -p crash
+    cargo run -p crash -- {{ arguments }}

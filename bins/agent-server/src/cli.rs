@@ -2,7 +2,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{LogFormat, Overrides};
+use crate::{
+    config::{LogFormat, Overrides},
+    maintenance::{ExportArgs, ImportArgs},
+};
 
 /// A server that gives programs an AI software agent over REST and WebSocket.
 ///
@@ -30,6 +33,24 @@ pub enum Command {
     Demo(DemoArgs),
     /// Print the effective configuration, secrets masked, and where each value came from
     Config(ConfigArgs),
+    /// Write a conversation out: its log, or a transcript to read
+    ///
+    /// Works while a server runs, and changes nothing. Gives 0 when all events were written, 1 when
+    /// some are damaged and had to be left out (they are named on standard error).
+    Export(ExportArgs),
+    /// Bring in conversations of the OpenHands agent server
+    ///
+    /// Reads the folders that server keeps (base_state.json, meta.json, events/) and leaves them as
+    /// they are. Each conversation keeps its id, its events, its title, its settings and its plan.
+    /// One that exists here already is left alone.
+    ///
+    /// Secrets that were stored encrypted are read when OH_SECRET_KEY (or else the session API key)
+    /// is what it was there; secrets that were stored masked are gone. Without the model's key an
+    /// agent cannot go on: --model-from-config gives it the model configured here.
+    ///
+    /// No server may run on the conversations folder meanwhile. Gives 0 when everything was
+    /// imported, 1 when something was skipped or left out.
+    Import(ImportArgs),
 }
 
 #[derive(Clone, Debug, Default, Args)]
@@ -141,7 +162,9 @@ mod tests {
         match cli.command {
             Some(Command::Serve(after)) => after.over(cli.flags),
             None => cli.flags,
-            Some(Command::Demo(_) | Command::Config(_)) => panic!("expected to serve"),
+            Some(
+                Command::Demo(_) | Command::Config(_) | Command::Export(_) | Command::Import(_),
+            ) => panic!("expected to serve"),
         }
     }
 

@@ -10,6 +10,7 @@
 //! | [`serve`] | the command `serve` |
 //! | [`reload`] | `--reload`: the supervisor |
 //! | [`demo`] | the command `demo` |
+//! | [`maintenance`] | the commands `export` and `import` |
 //! | [`secret_key`] | the key that seals secrets |
 //! | [`start_error`] | why a start failed |
 
@@ -17,6 +18,7 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod listener;
+pub mod maintenance;
 pub mod reload;
 pub mod secret_key;
 pub mod serve;
@@ -49,6 +51,8 @@ pub fn main() -> ExitCode {
             print_config(&args)
         }
         Some(Command::Demo(args)) => return demo::run(&args),
+        Some(Command::Export(args)) => return maintenance::export(&args, &cli.flags),
+        Some(Command::Import(args)) => return maintenance::import(&args, &cli.flags),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error}");

@@ -57,4 +57,4 @@ pub use follow::{End, Follower, Frame, Start};
 pub use handle::Conversation;
 pub use query::{ConversationPage, ConversationQuery, EventFilter, EventPage, EventQuery};
 pub use runtime::Runtime;
-pub use vault::KeySource;
+pub use vault::{KeySource, Vault};

@@ -15,7 +15,7 @@ const PREFIX: &str = "sealed:v1:";
 const NONCE_BYTES: usize = 24;
 
 /// Seals secrets at rest with XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha) under the server's key.
-pub(crate) struct Vault {
+pub struct Vault {
     source: KeySource,
     key: OnceLock<SecretBox<[u8; 32]>>,
 }
@@ -25,7 +25,8 @@ pub(crate) struct Vault {
 pub type KeySource = Arc<dyn Fn() -> Result<SecretBox<[u8; 32]>, String> + Send + Sync>;
 
 impl Vault {
-    pub(crate) fn new(source: KeySource) -> Self {
+    #[must_use]
+    pub fn new(source: KeySource) -> Self {
         Self {
             source,
             key: OnceLock::new(),
@@ -36,7 +37,7 @@ impl Vault {
     ///
     /// # Errors
     /// When there is no key. Then `settings` may be half sealed and must not be stored.
-    pub(crate) fn seal_all(&self, settings: &mut Value) -> Result<(), RuntimeError> {
+    pub fn seal_all(&self, settings: &mut Value) -> Result<(), RuntimeError> {
         let mut outcome = Ok(());
         visit_secrets(settings, &mut |secret| {
             if let Value::String(text) = secret
@@ -53,7 +54,7 @@ impl Vault {
 
     /// Opens every secret of `settings` in place. One that this key does not open becomes null:
     /// the call that needs it then says that credentials are missing.
-    pub(crate) fn open_all(&self, settings: &mut Value) {
+    pub fn open_all(&self, settings: &mut Value) {
         visit_secrets(settings, &mut |secret| {
             if let Value::String(text) = secret
                 && text.starts_with(PREFIX)

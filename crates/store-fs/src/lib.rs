@@ -31,8 +31,10 @@
 //! Names that start with a dot belong to the store: `.lock`, and folders being made or removed.
 
 mod error;
+pub mod export;
 mod flusher;
 mod head;
+pub mod import;
 mod index;
 mod interim;
 mod journal;

@@ -9,8 +9,10 @@
 mod catalog;
 mod crash;
 mod damage;
+mod export;
 mod fixtures;
 mod folder_lock;
+mod import;
 mod log;
 mod print_log;
 mod support;

@@ -1,0 +1,57 @@
+use std::{io, path::PathBuf};
+
+use core_model::ConversationId;
+use store_fs::{OpenError, ReadError, export::ExportError, import::ImportError};
+use thiserror::Error;
+
+use crate::{config::ConfigError, secret_key::SecretKeyError};
+
+/// Why a maintenance command did not do its work, in words that say what to do about it.
+#[derive(Debug, Error)]
+pub enum MaintenanceError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    SecretKey(#[from] SecretKeyError),
+    #[error("`{0}` is no conversation id, nor the first 6 or more digits of one")]
+    NoId(String),
+    #[error("no conversation in {} has an id that is or begins with `{text}`", folder.display())]
+    NotFound { text: String, folder: PathBuf },
+    #[error("`{text}` is the beginning of more than one id: {}", among(found))]
+    Ambiguous {
+        text: String,
+        found: Vec<ConversationId>,
+    },
+    #[error("{error}; stop it first", error = .0)]
+    InUse(OpenError),
+    #[error(transparent)]
+    Open(OpenError),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    #[error("{}: {source}", path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error("the system refused what every program needs: {0}")]
+    System(#[from] io::Error),
+}
+
+impl From<OpenError> for MaintenanceError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Locked { .. } => Self::InUse(error),
+            OpenError::Unusable { .. } | OpenError::Io { .. } => Self::Open(error),
+        }
+    }
+}
+
+fn among(found: &[ConversationId]) -> String {
+    const SHOWN: usize = 5;
+    let mut text: Vec<String> = found.iter().take(SHOWN).map(ToString::to_string).collect();
+    if found.len() > SHOWN {
+        text.push("…".to_owned());
+    }
+    text.join(", ")
+}

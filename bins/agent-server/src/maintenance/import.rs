@@ -1,0 +1,269 @@
+use std::{
+    collections::HashSet,
+    fs::{self, File},
+    io::{self, Write},
+    os::fd::AsFd,
+    path::{Path, PathBuf},
+};
+
+use agent_runtime::Vault;
+use clap::Args;
+use core_model::{Agent, ConversationId, StoreError, Workspace, WorkspaceKind};
+use serde_json::Value;
+use store_fs::{
+    FsStore, Options,
+    import::{Foreign, ImportError, Outcome, Treatment, find},
+};
+
+use super::{MaintenanceError, fernet::Fernet, folder, progress::Progress};
+use crate::{cli::Flags, config::Settings, secret_key, telemetry};
+
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// A conversation's folder, or a folder of such folders
+    ///
+    /// May be the conversations folder itself, when that server kept its conversations in it.
+    #[arg(value_name = "PATH", required = true)]
+    pub paths: Vec<PathBuf>,
+    /// Only say what would be imported; needs no server to be stopped
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Give every imported agent the model that is configured here (LLM_MODEL, LLM_API_KEY, …)
+    #[arg(long)]
+    pub model_from_config: bool,
+    /// JSON configuration file that names the conversations folder, as for `serve`
+    #[arg(long, value_name = "PATH")]
+    pub config: Option<PathBuf>,
+}
+
+/// Whether everything was imported.
+pub(super) fn run(args: &ImportArgs, before: &Flags) -> Result<bool, MaintenanceError> {
+    let settings = folder::settings(args.config.as_deref(), before)?;
+    let mut folders = Vec::new();
+    for path in &args.paths {
+        folders.extend(find(path)?);
+    }
+    warnings_to_stderr();
+    let target = if args.dry_run {
+        Target::DryRun(settings.conversations_path.clone(), HashSet::new())
+    } else {
+        let options = Options::default();
+        Target::Store(FsStore::open(&settings.conversations_path, options)?)
+    };
+    // Asked for only now that the folder is ours: no other process makes another key.
+    let vault = Vault::new(secret_key::source(&settings)?.0);
+    let fernet = Fernet::new(&settings);
+    let treatment = Treatment {
+        open: &|token| fernet.open(token),
+        seal: &|settings| match args.dry_run {
+            true => Ok(()),
+            false => vault.seal_all(settings).map_err(|error| error.to_string()),
+        },
+        agent: value_of(&Agent::with_usual_tools(settings.llm.clone())),
+        llm: args.model_from_config.then(|| value_of(&settings.llm)),
+        workspace: default_workspace(&settings),
+    };
+    let mut import = Import {
+        target,
+        progress: Progress::items("importing", folders.len() as u64),
+        alone: folders.len() == 1,
+        tally: Tally::default(),
+    };
+    let tokio = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let outcome = tokio.block_on(import.all(&folders, &treatment));
+    let Import {
+        tally, progress, ..
+    } = import;
+    drop(progress);
+    tally.print(args.dry_run);
+    outcome?;
+    Ok(tally.is_clean())
+}
+
+enum Target {
+    Store(FsStore),
+    /// The conversations folder, and what would be in it by now.
+    DryRun(PathBuf, HashSet<ConversationId>),
+}
+
+struct Import {
+    target: Target,
+    progress: Progress,
+    /// Whether there is one conversation only.
+    alone: bool,
+    tally: Tally,
+}
+
+#[derive(Default)]
+struct Tally {
+    conversations: u64,
+    events: u64,
+    skipped: u64,
+    failed: u64,
+    left_out: u64,
+}
+
+impl Import {
+    /// One after the other; only what would meet the next one too ends it early.
+    async fn all(
+        &mut self,
+        folders: &[PathBuf],
+        treatment: &Treatment<'_>,
+    ) -> Result<(), MaintenanceError> {
+        for (done, folder) in folders.iter().enumerate() {
+            match self.one(folder, treatment).await {
+                Ok(()) => {}
+                Err(error @ (ImportError::Io { .. } | ImportError::NotOne { .. })) => {
+                    self.tally.failed += 1;
+                    self.say(&format!("not imported  {error}"), &[]);
+                }
+                Err(ImportError::Store(StoreError::Exists(id))) => self.skip(id),
+                Err(error @ (ImportError::Store(_) | ImportError::Seal(_))) => {
+                    return Err(error.into());
+                }
+            }
+            self.progress.at(done as u64 + 1);
+        }
+        Ok(())
+    }
+
+    async fn one(&mut self, folder: &Path, treatment: &Treatment<'_>) -> Result<(), ImportError> {
+        let foreign = Foreign::open(folder, treatment)?;
+        let title = foreign.title().unwrap_or("(no title)").to_owned();
+        let events = foreign.len() as u64;
+        // One bar at a time: of many conversations, each is a step of the other one.
+        let progress = match self.alone {
+            true => Progress::items("importing", events),
+            false => Progress::none(),
+        };
+        let told = |read: usize| progress.at(read as u64);
+        let (verb, outcome) = match &mut self.target {
+            Target::Store(store) => ("imported", foreign.import(store, told).await?),
+            Target::DryRun(root, seen) => {
+                let id = foreign.id();
+                if !seen.insert(id) || is_taken(&root.join(id.to_string())) {
+                    return Err(StoreError::Exists(id).into());
+                }
+                ("would import", foreign.check(told).await?)
+            }
+        };
+        drop(progress);
+        self.tally.conversations += 1;
+        self.tally.events += outcome.events;
+        self.tally.left_out += outcome.left_out.len() as u64;
+        let line = format!(
+            "{verb}  {}  {} events  {}",
+            outcome.id,
+            outcome.events,
+            one_line(&title)
+        );
+        self.say(&line, &remarks(&outcome));
+        Ok(())
+    }
+
+    fn skip(&mut self, id: ConversationId) {
+        self.tally.skipped += 1;
+        self.say(
+            &format!("skipped  {id}  exists already, and stays as it is"),
+            &[],
+        );
+    }
+
+    fn say(&self, line: &str, remarks: &[String]) {
+        self.progress.suspend(|| {
+            let mut text = format!("{line}\n");
+            for remark in remarks {
+                text.push_str(&format!("  {remark}\n"));
+            }
+            // Whoever reads may have read enough; the import goes on.
+            io::stdout().write_all(text.as_bytes()).ok();
+        });
+    }
+}
+
+impl Tally {
+    fn print(&self, dry_run: bool) {
+        let verb = if dry_run {
+            "would be imported"
+        } else {
+            "imported"
+        };
+        let mut text = format!(
+            "{} conversations with {} events {verb}",
+            self.conversations, self.events
+        );
+        for (count, what) in [
+            (self.skipped, "skipped"),
+            (self.failed, "not imported"),
+            (self.left_out, "files left out"),
+        ] {
+            if count > 0 {
+                text.push_str(&format!(", {count} {what}"));
+            }
+        }
+        text.push('\n');
+        io::stdout().write_all(text.as_bytes()).ok();
+    }
+
+    fn is_clean(&self) -> bool {
+        self.skipped == 0 && self.failed == 0 && self.left_out == 0
+    }
+}
+
+fn remarks(outcome: &Outcome) -> Vec<String> {
+    let notices = outcome
+        .notices
+        .iter()
+        .map(|notice| format!("note: {notice}"));
+    let left_out = outcome.left_out.iter().map(|(path, reason)| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        format!("left out: {name}: {reason}")
+    });
+    notices
+        .chain(left_out)
+        .map(|line| one_line(&line))
+        .collect()
+}
+
+/// What others wrote, without what a terminal would obey.
+fn one_line(text: &str) -> String {
+    text.chars()
+        .map(|character| {
+            if character.is_control() {
+                ' '
+            } else {
+                character
+            }
+        })
+        .collect()
+}
+
+/// An import that was cut short does not take its id: it goes on.
+fn is_taken(folder: &Path) -> bool {
+    let Ok(metadata) = fs::read(folder.join("metadata.json")) else {
+        return folder.exists();
+    };
+    let metadata: Value = serde_json::from_slice(&metadata).unwrap_or_default();
+    metadata.get("snapshot") != Some(&Value::Null)
+}
+
+fn default_workspace(settings: &Settings) -> Workspace {
+    Workspace {
+        working_dir: settings.workspace_path.display().to_string(),
+        kind: WorkspaceKind::LocalWorkspace,
+    }
+}
+
+/// Settings of ours can all be written as JSON.
+fn value_of(settings: &impl serde::Serialize) -> Value {
+    serde_json::to_value(settings).unwrap_or_default()
+}
+
+/// What the store or the key's maker has to say besides errors.
+fn warnings_to_stderr() {
+    if let Ok(stderr) = io::stderr().as_fd().try_clone_to_owned() {
+        telemetry::to_file(File::from(stderr), "warn").ok();
+    }
+}

@@ -1,0 +1,48 @@
+//! Commands for the conversations folder that need no running server.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `export` | a conversation as lines, Markdown or HTML |
+//! | `import` | conversations of the reference server |
+//! | `folder` | which folder is meant, and which conversation in it |
+//! | `fernet` | secrets that the reference server encrypted |
+//! | `progress` | how far a long command has come |
+
+mod error;
+mod export;
+mod fernet;
+mod folder;
+mod import;
+mod progress;
+
+use std::process::ExitCode;
+
+use crate::cli::Flags;
+
+pub use error::MaintenanceError;
+pub use export::ExportArgs;
+pub use import::ImportArgs;
+
+/// The command `export`.
+#[must_use]
+pub fn export(args: &ExportArgs, before: &Flags) -> ExitCode {
+    ended(export::run(args, before))
+}
+
+/// The command `import`.
+#[must_use]
+pub fn import(args: &ImportArgs, before: &Flags) -> ExitCode {
+    ended(import::run(args, before))
+}
+
+/// Success, or what a command has to report besides doing its work.
+fn ended(outcome: Result<bool, MaintenanceError>) -> ExitCode {
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

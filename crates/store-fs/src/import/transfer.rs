@@ -1,0 +1,369 @@
+use std::{
+    collections::HashSet,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use chrono::TimeDelta;
+use core_model::{
+    Catalog, ConversationId, ConversationState, Draft, Event, EventId, EventLog, EventTime,
+    ExecutionStatus, Limit, Metadata, NewRecord, Row, Seq, Snapshot, StoreError, UtcTime,
+};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{
+    Foreign, ImportError,
+    folder::{CARRIED_ALONG, EventFile},
+    io_at, line, off_thread,
+    settings::{Standing, StoredHead},
+};
+use crate::FsStore;
+
+/// What is read, appended and synced at a time.
+const BATCH_FILES: usize = 2_000;
+const BATCH_BYTES: usize = 8 << 20;
+
+/// What an import brought over, or would.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    pub id: ConversationId,
+    /// How many of its events are in the log now.
+    pub events: u64,
+    /// How many state updates follow them, for what only the settings knew.
+    pub added: u64,
+    /// The files that are no event, or one that was there already, and why.
+    pub left_out: Vec<(PathBuf, String)>,
+    pub notices: Vec<String>,
+}
+
+pub(super) async fn check(
+    foreign: Foreign,
+    progress: impl Fn(usize) + Send,
+) -> Result<Outcome, ImportError> {
+    let mut reading = Reading::new(foreign);
+    while reading.batch().await?.is_some() {
+        progress(reading.read);
+    }
+    let added = reading.rest()?.len() as u64;
+    Ok(reading.outcome(added))
+}
+
+pub(super) async fn import(
+    foreign: Foreign,
+    store: &FsStore,
+    progress: impl Fn(usize) + Send,
+) -> Result<Outcome, ImportError> {
+    let mut reading = Reading::new(foreign);
+    let metadata = &reading.foreign.settings.metadata;
+    let id = metadata.id;
+    let mut writing = Writing::begin(store, metadata).await?;
+    while let Some(records) = reading.batch().await? {
+        writing.put(records).await?;
+        progress(reading.read);
+    }
+    let rest = reading.rest()?;
+    let added = rest.len() as u64;
+    writing.put(rest).await?;
+    writing.end().await?;
+    carry_along(&mut reading, store.folder(id)).await?;
+    store.set_metadata(&reading.finished(&*writing.log)).await?;
+    store.note(reading.row(&*writing.log));
+    Ok(reading.outcome(added))
+}
+
+/// The lines of a conversation in their order, and what they come to.
+struct Reading {
+    foreign: Foreign,
+    files: Arc<[EventFile]>,
+    /// How many files have been read.
+    read: usize,
+    events: u64,
+    ids: HashSet<EventId>,
+    state: ConversationState,
+    left_out: Vec<(PathBuf, String)>,
+}
+
+impl Reading {
+    fn new(mut foreign: Foreign) -> Self {
+        Self {
+            files: std::mem::take(&mut foreign.files).into(),
+            read: 0,
+            events: 0,
+            ids: HashSet::new(),
+            state: ConversationState::new(&foreign.settings.metadata),
+            left_out: Vec::new(),
+            foreign,
+        }
+    }
+
+    /// The next lines; none after the last file.
+    async fn batch(&mut self) -> Result<Option<Vec<NewRecord>>, ImportError> {
+        if self.read == self.files.len() {
+            return Ok(None);
+        }
+        let (files, from) = (Arc::clone(&self.files), self.read);
+        let lines = off_thread(&self.foreign.folder, move || read_lines(&files[from..])).await?;
+        let mut records = Vec::with_capacity(lines.len());
+        for line in lines {
+            let file = &self.files[self.read];
+            self.read += 1;
+            match line {
+                Ok(record) if self.ids.contains(&record.head.id) => {
+                    let reason = format!("an event with the id {} came before", record.head.id);
+                    self.left_out.push((file.path.clone(), reason));
+                }
+                Ok(record) => {
+                    if record.head.id.as_str() != file.id {
+                        let notice = format!("{}: its id is {}", file.name(), record.head.id);
+                        self.foreign.notices.push(notice);
+                    }
+                    self.take(&record);
+                    records.push(record);
+                }
+                Err(reason) => self.left_out.push((file.path.clone(), reason)),
+            }
+        }
+        Ok(Some(records))
+    }
+
+    fn take(&mut self, record: &NewRecord) {
+        self.events += 1;
+        self.ids.insert(record.head.id.clone());
+        match Event::from_slice(&record.bytes) {
+            Ok(event) => self.state.apply(&event),
+            Err(error) => self.foreign.notices.push(format!(
+                "event {} is kept as it is, but cannot be understood: {error}",
+                record.head.id
+            )),
+        }
+    }
+
+    /// After the last file: state updates that bring the log up to where the settings say the
+    /// conversation stands. The same files give the same bytes.
+    fn rest(&mut self) -> Result<Vec<NewRecord>, ImportError> {
+        let mut records = Vec::new();
+        for (key, value) in self.differences() {
+            let mut draft = Draft::state(key, value);
+            let name = format!("import/{key}");
+            draft.id = EventId(Uuid::new_v5(&self.foreign.id().0, name.as_bytes()).to_string());
+            let event = draft.at(self.next_time(), None);
+            self.state.apply(&event);
+            records.push(
+                NewRecord::encode(&event)
+                    .map_err(|error| io_at(&self.foreign.folder)(error.into()))?,
+            );
+        }
+        Ok(records)
+    }
+
+    fn differences(&mut self) -> Vec<(&'static str, Value)> {
+        let Standing {
+            status,
+            head,
+            agent_state,
+            stats: _,
+        } = &self.foreign.settings.now;
+        let mut found = Vec::new();
+        if let Some(status) = *status
+            && status != self.state.execution_status
+            && status != ExecutionStatus::Deleting
+        {
+            found.push(("execution_status", Value::from(status.as_str())));
+        }
+        if let Some(agent_state) = agent_state
+            && *agent_state != self.state.agent_state
+        {
+            found.push(("agent_state", Value::Object(agent_state.clone())));
+        }
+        match head {
+            Some(StoredHead::Empty) if self.state.leaf_event_id.is_some() => {
+                found.push(("leaf_event_id", Value::Null));
+            }
+            Some(StoredHead::At(id)) if self.state.leaf_event_id.as_ref() == Some(id) => {}
+            Some(StoredHead::At(id)) if self.ids.contains(id) => {
+                found.push(("leaf_event_id", Value::from(id.as_str())));
+            }
+            Some(StoredHead::At(id)) => {
+                let notice = format!(
+                    "it stood at event {id}, which is missing; it goes on after the last one"
+                );
+                self.foreign.notices.push(notice);
+            }
+            Some(StoredHead::Empty) | None => {}
+        }
+        found
+    }
+
+    /// Just after the last event, whatever the clock says: a run of the import that was cut short
+    /// must have given the same.
+    fn next_time(&self) -> EventTime {
+        let created = EventTime::from(self.foreign.settings.metadata.created_at.0);
+        let last = self.state.last_timestamp.unwrap_or(created);
+        let next = last.utc().checked_add_signed(TimeDelta::microseconds(1));
+        next.map_or(last, EventTime::from)
+    }
+
+    /// The metadata of the whole conversation; its snapshot says that the import is complete.
+    fn finished(&self, log: &dyn EventLog) -> Metadata {
+        let mut state = self.state.clone();
+        if let Some(stats) = &self.foreign.settings.now.stats {
+            // With the list of calls, which events do not carry.
+            state.stats = stats.clone();
+        }
+        let mut metadata = self.foreign.settings.metadata.clone();
+        metadata.snapshot = Some(Snapshot {
+            as_of: log.len(),
+            bytes: log.size(),
+            state,
+        });
+        metadata
+    }
+
+    fn row(&self, log: &dyn EventLog) -> Row {
+        let created_at = self.foreign.settings.metadata.created_at;
+        Row {
+            id: self.foreign.id(),
+            created_at,
+            updated_at: self
+                .state
+                .updated_at
+                .map_or(created_at, |time| UtcTime(time.utc())),
+            status: self.state.execution_status,
+            len: log.len(),
+            bytes: log.size(),
+        }
+    }
+
+    fn outcome(self, added: u64) -> Outcome {
+        Outcome {
+            id: self.foreign.id(),
+            events: self.events,
+            added,
+            left_out: self.left_out,
+            notices: self.foreign.notices,
+        }
+    }
+}
+
+/// A conversation in the store that takes these lines and no others.
+struct Writing {
+    log: Arc<dyn EventLog>,
+    id: ConversationId,
+    /// How many lines have been put; fewer than the log has while an import goes on that was cut
+    /// short.
+    put: Seq,
+}
+
+impl Writing {
+    /// # Errors
+    /// [`StoreError::Exists`] unless what exists is an import without its end: one that no snapshot
+    /// was stored for.
+    async fn begin(store: &FsStore, metadata: &Metadata) -> Result<Self, ImportError> {
+        let id = metadata.id;
+        match store.create(metadata).await {
+            Err(StoreError::Exists(_)) if store.metadata(id).await?.snapshot.is_none() => {}
+            made => made?,
+        }
+        Ok(Self {
+            log: store.open(id).await?,
+            id,
+            put: Seq(0),
+        })
+    }
+
+    /// Appends the lines that are not there yet.
+    async fn put(&mut self, mut records: Vec<NewRecord>) -> Result<(), ImportError> {
+        let known = self.log.len().0.saturating_sub(self.put.0) as usize;
+        let known = known.min(records.len());
+        let fresh = records.split_off(known);
+        self.compare(&records).await?;
+        if !fresh.is_empty() {
+            let len = Some(self.put);
+            self.put = self.log.append(fresh, len).await?;
+        }
+        Ok(())
+    }
+
+    async fn compare(&mut self, records: &[NewRecord]) -> Result<(), ImportError> {
+        let end = self.put.after(records.len());
+        let mut expected = records.iter();
+        while self.put < end {
+            let left = (end.0 - self.put.0) as usize;
+            let stored = self.log.read(self.put, Limit::records(left)).await?;
+            let same = stored.iter().take(left).all(|stored| {
+                let same = expected.next().is_some_and(|new| new.bytes == stored.bytes);
+                let in_line = stored.seq == self.put;
+                self.put = self.put.after(1);
+                same && in_line
+            });
+            if stored.is_empty() || !same {
+                return Err(StoreError::Exists(self.id).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// [`StoreError::Exists`] when the log has more lines than were put.
+    async fn end(&self) -> Result<(), ImportError> {
+        if self.log.len() == self.put {
+            Ok(())
+        } else {
+            Err(StoreError::Exists(self.id).into())
+        }
+    }
+}
+
+/// A batch's worth of lines from the first of `files` on; at least one.
+fn read_lines(files: &[EventFile]) -> Result<Vec<Result<NewRecord, String>>, ImportError> {
+    let (mut lines, mut bytes) = (Vec::new(), 0);
+    for file in files.iter().take(BATCH_FILES) {
+        let line = line::read(file)?;
+        bytes += line.as_ref().map_or(0, |record| record.bytes.len());
+        lines.push(line);
+        if bytes >= BATCH_BYTES {
+            break;
+        }
+    }
+    Ok(lines)
+}
+
+/// Copies what tools keep beside the log. It is no truth: what cannot be copied is told of.
+async fn carry_along(reading: &mut Reading, to: PathBuf) -> Result<(), ImportError> {
+    let from = reading.foreign.folder.clone();
+    let notices = off_thread(&reading.foreign.folder, move || {
+        let mut notices = Vec::new();
+        for name in CARRIED_ALONG {
+            if let Err(error) = copy(&from.join(name), &to.join(name)) {
+                notices.push(format!("`{name}` cannot be copied: {error}"));
+            }
+        }
+        Ok(notices)
+    })
+    .await?;
+    reading.foreign.notices.extend(notices);
+    Ok(())
+}
+
+/// A file, or a folder's files; not what links lead to.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    let kind = match fs::symlink_metadata(from) {
+        Ok(metadata) => metadata.file_type(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if kind.is_file() {
+        fs::copy(from, to)?;
+    } else if kind.is_dir() {
+        fs::create_dir_all(to)?;
+        for entry in fs::read_dir(from)? {
+            let entry = entry?;
+            if entry.file_type()?.is_file() {
+                fs::copy(entry.path(), to.join(entry.file_name()))?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,258 @@
+use std::{
+    io,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Result, bail};
+use harness::{Answer, Connection, Target};
+use serde_json::json;
+
+use crate::{
+    ledger::{Existence, Fate, Ledger, Marker, lock},
+    random::Random,
+};
+
+/// Conversations that are talked to at a time, so that several clients meet in one.
+const BUSY: usize = 12;
+
+/// What the clients of a round share.
+pub(crate) struct Scene<'a> {
+    pub(crate) ledger: &'a Mutex<Ledger>,
+    pub(crate) target: Target,
+    /// Set just before the server is killed: from then on requests may fail.
+    pub(crate) killing: AtomicBool,
+    pub(crate) keys: bool,
+}
+
+/// One client, which does one thing after the other until the server is gone.
+pub(crate) struct Client<'a> {
+    scene: &'a Scene<'a>,
+    connection: Connection,
+    random: Random,
+    client: u64,
+    number: u64,
+}
+
+impl<'a> Client<'a> {
+    /// `numbers` is where the numbers of its messages begin.
+    pub(crate) fn new(scene: &'a Scene<'a>, random: Random, client: u64, numbers: u64) -> Self {
+        Self {
+            scene,
+            connection: Connection::new(&scene.target),
+            random,
+            client,
+            number: numbers,
+        }
+    }
+
+    /// # Errors
+    /// When the server fails without having been killed, or refuses what it must not.
+    pub(crate) fn work(&mut self) -> Result<()> {
+        loop {
+            let outcome = match self.random.below(100) {
+                0..8 => self.create(),
+                8..11 => self.delete(),
+                11..14 => self.look(),
+                _ => self.say(),
+            };
+            match outcome? {
+                Some(()) => {}
+                None => return Ok(()),
+            }
+            if self.random.percent(5) {
+                std::thread::sleep(Duration::from_millis(self.random.below(4)));
+            }
+        }
+    }
+
+    /// The outcome is nothing once the server was killed.
+    fn create(&mut self) -> Result<Option<()>> {
+        let id = self.random.uuid();
+        lock(self.scene.ledger).asked_for(&id);
+        let tools = match self.random.percent(50) {
+            true => json!([{"name": "terminal"}]),
+            false => json!([]),
+        };
+        let agent = json!({"llm": {"model": "scripted"}, "tools": tools});
+        let body = json!({"conversation_id": id, "agent": agent});
+        let path = self.scene.target.conversations();
+        let Some(answer) = self.send("POST", &path, "", &body.to_string())? else {
+            return Ok(None);
+        };
+        if answer.status != 201 {
+            bail!("creating {id} was answered {}", described(&answer));
+        }
+        let mut ledger = lock(self.scene.ledger);
+        ledger.tally.conversations += 1;
+        ledger.update(&id, |entry| entry.existence = Existence::There);
+        Ok(Some(()))
+    }
+
+    fn delete(&mut self) -> Result<Option<()>> {
+        let Some(id) = self.choose() else {
+            return Ok(Some(()));
+        };
+        let mut mine = false;
+        lock(self.scene.ledger).update(&id, |entry| {
+            mine = entry.existence == Existence::There;
+            if mine {
+                entry.existence = Existence::Leaving;
+            }
+        });
+        if !mine {
+            return Ok(Some(()));
+        }
+        let path = self.scene.target.conversation(&id);
+        let Some(answer) = self.send("DELETE", &path, "", "")? else {
+            return Ok(None);
+        };
+        if answer.status != 200 {
+            bail!("deleting {id} was answered {}", described(&answer));
+        }
+        let mut ledger = lock(self.scene.ledger);
+        ledger.tally.deletions += 1;
+        ledger.update(&id, |entry| entry.existence = Existence::Gone);
+        Ok(Some(()))
+    }
+
+    /// Reads, so that readers are about when the server dies.
+    fn look(&mut self) -> Result<Option<()>> {
+        let Some(id) = self.choose() else {
+            return Ok(Some(()));
+        };
+        let events = self.scene.target.events(&id);
+        let path = match self.random.below(3) {
+            0 => format!("{events}/search?sort_order=TIMESTAMP_DESC&limit=20"),
+            1 => format!("{events}/count?kind=MessageEvent"),
+            _ => format!("{}/search?limit=20", self.scene.target.conversations()),
+        };
+        let Some(answer) = self.send("GET", &path, "", "")? else {
+            return Ok(None);
+        };
+        if answer.status != 200 && !self.may_be_gone(&id) {
+            bail!("GET {path} was answered {}", described(&answer));
+        }
+        Ok(Some(()))
+    }
+
+    fn say(&mut self) -> Result<Option<()>> {
+        let Some(id) = self.choose() else {
+            return self.create();
+        };
+        self.number += 1;
+        let marker = Marker {
+            client: self.client,
+            number: self.number,
+        };
+        let run = runs(marker);
+        let body = message(marker);
+        let path = self.scene.target.events(&id);
+        lock(self.scene.ledger).update(&id, |entry| {
+            entry.messages.insert(marker, Fate::Unanswered);
+        });
+        let headers = match self.scene.keys {
+            true => key(marker),
+            false => String::new(),
+        };
+        let Some(answer) = self.send("POST", &path, &headers, &body)? else {
+            return Ok(None);
+        };
+        match answer.status {
+            // With 429 the message is kept, and only its run is refused.
+            200 | 429 => {
+                let mut ledger = lock(self.scene.ledger);
+                ledger.tally.messages += 1;
+                ledger.tally.runs += u64::from(run && answer.status == 200);
+                ledger.update(&id, |entry| {
+                    entry.messages.insert(marker, Fate::Acknowledged);
+                });
+            }
+            404 if self.may_be_gone(&id) => {}
+            503 => {}
+            _ => bail!("{marker} to {id} was answered {}", described(&answer)),
+        }
+        Ok(Some(()))
+    }
+
+    fn choose(&mut self) -> Option<String> {
+        let existing = lock(self.scene.ledger).existing();
+        // Ids are random, so the first ones are any; they stay the same while nothing is deleted.
+        let busy = &existing[..existing.len().min(BUSY)];
+        match self.random.percent(90) {
+            true => self.random.pick(busy).cloned(),
+            false => self.random.pick(&existing).cloned(),
+        }
+    }
+
+    fn may_be_gone(&self, id: &str) -> bool {
+        let ledger = lock(self.scene.ledger);
+        let entry = ledger.conversations.get(id);
+        entry.is_none_or(|entry| entry.existence != Existence::There)
+    }
+
+    /// The answer, or nothing once the server was killed.
+    fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &str,
+    ) -> Result<Option<Answer>> {
+        let sent = self
+            .connection
+            .request_with(method, path, headers, body.as_bytes());
+        match sent {
+            Ok(answer) => Ok(Some(answer)),
+            Err(_) if self.scene.killing.load(Ordering::SeqCst) => Ok(None),
+            Err(error) => bail!("{method} {path} failed while nobody killed the server: {error}"),
+        }
+    }
+}
+
+/// Sends a message again that was not answered before the server was killed, with its key.
+///
+/// # Errors
+/// When there is no answer.
+pub(crate) fn repeat(target: &Target, id: &str, marker: Marker) -> io::Result<Answer> {
+    let body = message(marker);
+    let path = target.events(id);
+    Connection::new(target).request_with("POST", &path, &key(marker), body.as_bytes())
+}
+
+fn key(marker: Marker) -> String {
+    format!("idempotency-key: {}-{}\r\n", marker.client, marker.number)
+}
+
+fn runs(marker: Marker) -> bool {
+    marker.number.is_multiple_of(8)
+}
+
+/// What a message says, which its marker alone decides: the marker itself, and what the scripted
+/// model is to do if it runs.
+fn message(marker: Marker) -> String {
+    let mut text = marker.to_line();
+    let run = runs(marker);
+    if run {
+        let script = match marker.number / 8 % 3 {
+            0 => format!("\n$ echo {}", marker.number),
+            1 => "\n$ sleep 0.05\n$ echo done".to_owned(),
+            _ => "\n```json\n[{\"tool\": \"think\", \"args\": {\"thought\": \"hm\"}, \
+                  \"delay_ms\": 30}, {\"say\": \"well\"}]\n```"
+                .to_owned(),
+        };
+        text.push_str(&script);
+    }
+    json!({"role": "user", "content": [{"type": "text", "text": text}], "run": run}).to_string()
+}
+
+fn described(answer: &Answer) -> String {
+    format!(
+        "{}: {}",
+        answer.status,
+        String::from_utf8_lossy(&answer.body)
+    )
+}

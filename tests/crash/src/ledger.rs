@@ -1,0 +1,177 @@
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+/// What the clients know: what they asked for, and what of it was acknowledged. It outlives the
+/// server.
+#[derive(Default)]
+pub(crate) struct Ledger {
+    pub(crate) conversations: BTreeMap<String, Entry>,
+    pub(crate) tally: Tally,
+}
+
+/// One conversation as its clients know it.
+pub(crate) struct Entry {
+    pub(crate) existence: Existence,
+    pub(crate) messages: BTreeMap<Marker, Fate>,
+    /// Messages that had no answer before the last kill, whether they were there after it or not.
+    pub(crate) unsure: Vec<Marker>,
+    /// Whether something was asked of it since it was last checked.
+    pub(crate) touched: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Existence {
+    /// Its creation was not answered.
+    Asked,
+    There,
+    /// Its deletion was not answered.
+    Leaving,
+    Gone,
+}
+
+/// Names a message: its client, and a number that grows with each message of that client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Marker {
+    pub(crate) client: u64,
+    pub(crate) number: u64,
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Acknowledged,
+    /// It may be there, once.
+    Unanswered,
+    /// It was not there after a restart, so it must not turn up.
+    Absent,
+}
+
+/// What was done so far.
+#[derive(Default)]
+pub(crate) struct Tally {
+    pub(crate) kills: u64,
+    pub(crate) kills_while_starting: u64,
+    pub(crate) kills_at_rest: u64,
+    pub(crate) conversations: u64,
+    pub(crate) messages: u64,
+    pub(crate) unanswered: u64,
+    pub(crate) unanswered_kept: u64,
+    pub(crate) repeated: u64,
+    pub(crate) runs: u64,
+    pub(crate) deletions: u64,
+    pub(crate) logs_checked: u64,
+    pub(crate) events_checked: u64,
+}
+
+impl Ledger {
+    pub(crate) fn asked_for(&mut self, id: &str) {
+        let entry = Entry {
+            existence: Existence::Asked,
+            messages: BTreeMap::new(),
+            unsure: Vec::new(),
+            touched: true,
+        };
+        self.conversations.insert(id.to_owned(), entry);
+    }
+
+    pub(crate) fn existing(&self) -> Vec<String> {
+        let there = |entry: &Entry| entry.existence == Existence::There;
+        self.conversations
+            .iter()
+            .filter(|(_, entry)| there(entry))
+            .map(|(id, _)| id.clone())
+            .collect()
+    }
+
+    /// Changes what is known of a conversation, which thereby counts as touched.
+    pub(crate) fn update(&mut self, id: &str, change: impl FnOnce(&mut Entry)) {
+        if let Some(entry) = self.conversations.get_mut(id) {
+            entry.touched = true;
+            change(entry);
+        }
+    }
+}
+
+impl fmt::Display for Marker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "message {} of client {}", self.number, self.client)
+    }
+}
+
+impl Marker {
+    /// The first line of the message's text.
+    pub(crate) fn to_line(self) -> String {
+        format!("marked {}-{}", self.client, self.number)
+    }
+
+    pub(crate) fn from_text(text: &str) -> Option<Self> {
+        let line = text.lines().next()?.strip_prefix("marked ")?;
+        let (client, number) = line.split_once('-')?;
+        Some(Self {
+            client: client.parse().ok()?,
+            number: number.parse().ok()?,
+        })
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            kills,
+            kills_while_starting,
+            kills_at_rest,
+            conversations,
+            messages,
+            unanswered,
+            unanswered_kept,
+            repeated,
+            runs,
+            deletions,
+            logs_checked,
+            events_checked,
+        } = self;
+        writeln!(
+            f,
+            "kills: {kills} under load, {kills_while_starting} while it started, {kills_at_rest} at \
+             rest"
+        )?;
+        writeln!(
+            f,
+            "acknowledged: {messages} messages ({runs} of them with a run), {conversations} \
+             conversations, {deletions} deletions"
+        )?;
+        writeln!(
+            f,
+            "messages without an answer: {unanswered}, of which {unanswered_kept} had been kept; \
+             {repeated} repeated with their key"
+        )?;
+        write!(
+            f,
+            "checked: {logs_checked} times a log, {events_checked} events in them"
+        )
+    }
+}
+
+pub(crate) fn lock(ledger: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {
+    ledger.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_marker_is_found_again_in_a_message() {
+        let marker = Marker {
+            client: 3,
+            number: 1_234,
+        };
+        let text = format!("{}\n$ echo hi", marker.to_line());
+        assert_eq!(Marker::from_text(&text), Some(marker));
+        assert_eq!(Marker::from_text("hello"), None);
+        assert_eq!(Marker::from_text("marked 1-x"), None);
+    }
+}
