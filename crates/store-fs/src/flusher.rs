@@ -1,16 +1,25 @@
 use std::{
     io,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, Weak,
+        atomic::{AtomicBool, Ordering},
         mpsc::{self, RecvTimeoutError, Sender},
     },
     thread::{self, JoinHandle},
     time::Duration,
 };
 
-use crate::{error::lock, journal::Journal};
+use crate::{disk::DiskFile, error::lock, log::Inner, writer::Batch};
 
-type Waiting = Mutex<Vec<Arc<Mutex<Journal>>>>;
+type Waiting = Mutex<Vec<Unsynced>>;
+
+/// A log with events that are written and not yet synced.
+pub(crate) struct Unsynced {
+    pub(crate) file: Arc<dyn DiskFile>,
+    /// Cleared before the sync: later appends ask for another one.
+    pub(crate) flag: Arc<AtomicBool>,
+    pub(crate) log: Weak<Inner>,
+}
 
 /// Syncs written logs in the background, for [`crate::Durability::Interval`]. Its own thread, since
 /// a task would die with the runtime or worker that happened to append.
@@ -42,9 +51,9 @@ impl Flusher {
         })
     }
 
-    /// Syncs this journal's file at the next tick.
-    pub(crate) fn add(&self, journal: Arc<Mutex<Journal>>) {
-        lock(&self.waiting).push(journal);
+    /// Syncs this log's file at the next tick.
+    pub(crate) fn add(&self, log: Unsynced) {
+        lock(&self.waiting).push(log);
     }
 }
 
@@ -52,19 +61,23 @@ impl Drop for Flusher {
     /// Waits for a last sync.
     fn drop(&mut self) {
         drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
+        // The thread itself may be the last to let go of a log, and with it of this.
+        let other = |thread: &JoinHandle<()>| thread.thread().id() != thread::current().id();
+        if let Some(thread) = self.thread.take().filter(other) {
             thread.join().ok();
         }
     }
 }
 
 fn flush(waiting: &Waiting) {
-    let journals = std::mem::take(&mut *lock(waiting));
-    for journal in journals {
+    let logs = std::mem::take(&mut *lock(waiting));
+    for log in logs {
+        log.flag.store(false, Ordering::Release);
         // Appends go on while this syncs.
-        let file = lock(&journal).begin_sync();
-        if let Err(error) = file.sync_data() {
-            lock(&journal).poison(&error);
+        if let Err(error) = log.file.sync()
+            && let Some(log) = log.log.upgrade()
+        {
+            log.fail(Batch::default(), &error).send();
         }
     }
 }

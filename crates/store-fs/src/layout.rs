@@ -1,5 +1,6 @@
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, Utc};
 use core_model::ConversationId;
 use uuid::Uuid;
 
@@ -8,6 +9,9 @@ pub(crate) const FORMAT: u32 = core_model::Metadata::FORMAT;
 
 pub(crate) const METADATA: &str = "metadata.json";
 pub(crate) const EVENTS: &str = "events.jsonl";
+pub(crate) const INDEX: &str = "events.idx";
+/// An index that is being made.
+pub(crate) const INDEX_MAKING: &str = ".events.idx.tmp";
 
 const LOCK: &str = ".lock";
 const MAKING: &str = ".tmp-";
@@ -47,12 +51,12 @@ pub(crate) fn conversation(name: &str) -> Option<ConversationId> {
     (id.to_string() == name).then_some(id)
 }
 
-/// Where to put an unfinished line found at `offset`; `attempt` tells apart later finds there.
-pub(crate) fn torn(events: &Path, offset: u64, attempt: u32) -> PathBuf {
-    let mut name = events.as_os_str().to_owned();
-    name.push(format!(".torn-{offset}"));
-    if attempt > 0 {
-        name.push(format!(".{attempt}"));
-    }
-    name.into()
+/// Where to put an unfinished line found at this time; `attempt` tells apart finds at the same time.
+pub(crate) fn torn(folder: &Path, time: DateTime<Utc>, attempt: u32) -> PathBuf {
+    let time = time.format("%Y%m%dT%H%M%S%.6fZ");
+    let again = match attempt {
+        0 => String::new(),
+        attempt => format!(".{attempt}"),
+    };
+    folder.join(format!("{EVENTS}.torn-{time}{again}"))
 }

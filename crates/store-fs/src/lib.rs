@@ -5,14 +5,18 @@
 //! |---|---|
 //! | `store` | [`FsStore`]: make, list, open and delete conversations |
 //! | `log` | [`FsLog`]: append, page, find |
-//! | `journal` | one durable write a batch, and what follows a failed one |
-//! | `flusher` | the background sync of [`Durability::Interval`] |
-//! | `index` | what memory keeps of each event |
-//! | `head` | an event's head, read without parsing the rest |
-//! | `recovery` | opening a log: cut the torn tail, skip damage |
+//! | `writer`, `committer` | batches, the threads that write and sync them, and what follows a failure |
+//! | `pages` | reads by way of the index |
+//! | `index`, `entry`, `ids` | `events.idx`, one line of it, and where ids stand |
+//! | `scan`, `head` | lines into entries; an event's head, read without keeping the rest |
+//! | `recovery` | opening a log: index, torn tail, damage |
+//! | `follow` | [`Follow`]: replay, then live |
 //! | `reader` | [`LogReader`]: a log line by line, without a runtime |
+//! | `health` | which logs take no events, and what was found |
+//! | `flusher`, `durability` | [`Durability`], and the background sync of one level |
 //! | `meta` | small files replaced atomically |
 //! | `lock` | one process a folder |
+//! | `disk` | the file system, so that tests can put another one under all this |
 //! | `layout` | names of files and folders |
 //! | `error` | [`OpenError`], [`ReadError`] |
 //!
@@ -30,24 +34,34 @@
 //!
 //! Names that start with a dot belong to the store: `.lock`, and folders being made or removed.
 
+mod committer;
+mod disk;
+mod durability;
+mod entry;
 mod error;
 pub mod export;
 mod flusher;
+mod follow;
 mod head;
 pub mod import;
+mod health;
+mod ids;
 mod index;
 mod interim;
-mod journal;
 mod layout;
 mod lock;
 mod log;
 mod meta;
+mod pages;
 mod reader;
 mod recovery;
+mod scan;
 mod store;
+mod writer;
 
+pub use durability::Durability;
 pub use error::{OpenError, ReadError};
-pub use journal::Durability;
+pub use follow::Follow;
 pub use log::FsLog;
 pub use reader::LogReader;
 pub use store::{FsStore, Options};

@@ -1,123 +1,180 @@
 use std::{
-    fs::File,
+    collections::BTreeSet,
     ops::Range,
-    os::unix::fs::FileExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak},
+    sync::{Arc, Mutex, PoisonError, RwLock, Weak, atomic::AtomicBool},
 };
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use core_model::{
     ConversationId, EventId, EventLog, EventTime, HeadFilter, Limit, NewRecord, Record, Seq,
-    StoreError,
+    StoreError, TornTail,
 };
+use tokio::sync::watch;
 
 use crate::{
-    Durability,
+    Durability, Follow,
+    committer::Committer,
+    disk::{Disk, DiskFile, Wait},
     error::{blocking, damaged, io_at, lock},
     flusher::Flusher,
-    head::LineHead,
-    index::{Index, Span},
-    journal::{Health, Journal},
+    health::{Closed, Health, Notices},
+    ids::IdTable,
+    index::Index,
     layout,
     lock::FolderLock,
+    pages::ReadFault,
     recovery,
+    writer::Queue,
 };
 
-/// How much one file read brings in, unless a single event is larger.
-const CHUNK: u64 = 256 * 1024;
+/// Entries that are looked through at once where that may not take long.
+const INLINE: u64 = 4096;
 
 /// The log of one conversation. Clones, and all logs that one store opened for the same
 /// conversation, are the same log. While one lives, the store's folder stays locked.
 ///
-/// A damaged line keeps its seq and counts in [`EventLog::len`], but [`EventLog::read`] and
-/// [`EventLog::heads`] pass over it: records carry their own seq, and a read that comes back empty
-/// means that nothing more is to be had up to the length at the time.
+/// A damaged line keeps its seq and counts in [`EventLog::len`], but reads pass over it: records
+/// carry their own seq, and a read that comes back empty means that nothing more is to be had up to
+/// the length at the time.
 ///
 /// The async methods need a tokio runtime.
 #[derive(Clone)]
-pub struct FsLog(Arc<Shared>);
+pub struct FsLog(pub(crate) Arc<Inner>);
 
 /// A log that lives only as long as someone uses it.
 #[derive(Default)]
-pub(crate) struct WeakLog(Weak<Shared>);
+pub(crate) struct WeakLog(Weak<Inner>);
 
 /// What a store lends to its logs.
 #[derive(Clone)]
 pub(crate) struct LogContext {
+    pub(crate) disk: Arc<dyn Disk>,
     pub(crate) durability: Durability,
+    pub(crate) committer: Arc<Committer>,
     pub(crate) flusher: Option<Arc<Flusher>>,
     pub(crate) health: Arc<Health>,
-    pub(crate) lock: Arc<FolderLock>,
+    pub(crate) notices: Arc<Notices>,
+    /// Last, so that the folder is free only when all else is done. None where tests need none.
+    pub(crate) _lock: Option<Arc<FolderLock>>,
 }
 
-struct Shared {
-    path: PathBuf,
-    file: Arc<File>,
-    /// Held by the writer until its records are visible.
-    journal: Arc<Mutex<Journal>>,
-    /// What is visible.
+/// How long a log is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Extent {
+    pub(crate) len: Seq,
+    pub(crate) bytes: u64,
+}
+
+pub(crate) struct Inner {
+    pub(crate) id: ConversationId,
+    pub(crate) folder: PathBuf,
+    pub(crate) path: PathBuf,
+    pub(crate) index_path: PathBuf,
+    pub(crate) itself: Weak<Inner>,
+    file: RwLock<Arc<dyn DiskFile>>,
     index: RwLock<Index>,
-    flusher: Option<Arc<Flusher>>,
-    /// Last, so that the folder is free only when all else is done.
-    _lock: Arc<FolderLock>,
+    /// What is visible.
+    pub(crate) extent: watch::Sender<Extent>,
+    pub(crate) queue: Mutex<Queue>,
+    /// Written to since the last sync; only kept for [`Durability::Interval`].
+    pub(crate) unsynced: Arc<AtomicBool>,
+    /// Made at the first search for an id.
+    pub(crate) ids: Mutex<Option<IdTable>>,
+    /// Records whose line turned out to be damaged since the log was opened.
+    pub(crate) suspects: Mutex<BTreeSet<u64>>,
+    pub(crate) context: LogContext,
 }
 
 impl FsLog {
-    /// Opens, mends and indexes the log in a conversation's folder. Blocks.
+    /// Opens and mends the log in a conversation's folder. Blocks.
     pub(crate) fn load(
         id: ConversationId,
         folder: &Path,
         context: LogContext,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<(Self, Option<TornTail>), StoreError> {
         let path = folder.join(layout::EVENTS);
-        if !path.exists() {
-            return Err(if folder.exists() {
+        let disk = &context.disk;
+        if !disk.exists(&path) {
+            return Err(if disk.exists(folder) {
                 damaged(&path, "the file is missing")
             } else {
                 StoreError::NotFound(id)
             });
         }
-        let (file, index) = recovery::recover(id, &path)?;
-        let file = Arc::new(file);
-        let journal = Journal::new(
+        let found = recovery::open(disk.as_ref(), id, folder, &context.notices)?;
+        let inner = Arc::new_cyclic(|itself| Inner {
             id,
-            path.clone(),
-            file.clone(),
-            index.end(),
-            context.durability,
-            context.health,
-        );
-        Ok(Self(Arc::new(Shared {
+            folder: folder.to_owned(),
             path,
-            file,
-            journal: Arc::new(Mutex::new(journal)),
-            index: RwLock::new(index),
-            flusher: context.flusher,
-            _lock: context.lock,
-        })))
+            index_path: folder.join(layout::INDEX),
+            itself: itself.clone(),
+            file: RwLock::new(found.file),
+            index: RwLock::new(found.index),
+            extent: watch::Sender::new(found.extent),
+            queue: Mutex::new(Queue::new(found.extent)),
+            unsynced: Arc::default(),
+            ids: Mutex::default(),
+            suspects: Mutex::default(),
+            context,
+        });
+        Ok((Self(inner), found.torn))
+    }
+
+    /// Appends as [`EventLog::append`] does, without a runtime: waits until it is done.
+    ///
+    /// # Errors
+    /// As [`EventLog::append`].
+    ///
+    /// # Panics
+    /// When it is called within async code.
+    pub fn append_blocking(
+        &self,
+        records: &[NewRecord],
+        expected: Option<Seq>,
+    ) -> Result<Seq, StoreError> {
+        let lines = self.0.lines(records)?;
+        if self.0.wants_healing() {
+            self.0.heal();
+        }
+        let answered = self.0.enqueue(lines, expected)?;
+        answered.blocking_recv().unwrap_or_else(|_| self.0.lost())
     }
 
     /// How many lines are damaged: kept in the file, but never served.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub async fn damaged(&self) -> Result<u64, StoreError> {
+        self.reading(false, |log, wait| log.damaged(wait)).await
+    }
+
+    /// Follows the log from `cursor`: what is there, then what comes.
     #[must_use]
-    pub fn damaged(&self) -> usize {
-        self.0.visible().damaged()
+    pub fn follow(&self, cursor: Seq) -> Follow {
+        Follow::new(self.clone(), cursor)
     }
 
     pub(crate) fn downgrade(&self) -> WeakLog {
         WeakLog(Arc::downgrade(&self.0))
     }
 
-    /// Runs `remove` while nobody appends; when it succeeds, nobody appends again.
-    pub(crate) fn delete(
+    /// Runs a read inline if all it needs is in memory already, else where it may block.
+    async fn reading<T: Send + 'static>(
         &self,
-        remove: impl FnOnce() -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        let mut journal = lock(&self.0.journal);
-        remove()?;
-        journal.close_deleted();
-        Ok(())
+        inline: bool,
+        read: impl Fn(&Inner, Wait) -> Result<T, ReadFault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        if inline {
+            match read(&self.0, Wait::No) {
+                Ok(found) => return Ok(found),
+                // Waiting for the disk, or rebuilding the index, is for another thread.
+                Err(ReadFault::WouldBlock | ReadFault::WrongIndex) => {}
+                Err(ReadFault::Failed(error)) => return Err(error),
+            }
+        }
+        let log = self.0.clone();
+        blocking(&self.0.path, move || log.read_waiting(read)).await
     }
 }
 
@@ -125,69 +182,63 @@ impl WeakLog {
     pub(crate) fn upgrade(&self) -> Option<FsLog> {
         self.0.upgrade().map(FsLog)
     }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.0.strong_count() == 0
+    }
 }
 
 #[async_trait]
 impl EventLog for FsLog {
-    /// One write and one sync for all records. A crash meanwhile may leave the first few of them;
-    /// the events of earlier appends are never lost.
+    /// One write and one sync for all records of all callers that wait at the time. A crash meanwhile
+    /// may leave the first few of them; the events of earlier appends are never lost.
     async fn append(
         &self,
         records: Vec<NewRecord>,
         expected: Option<Seq>,
     ) -> Result<Seq, StoreError> {
-        let log = self.0.clone();
-        blocking(&self.0.path, move || log.append(&records, expected)).await
+        let lines = self.0.lines(&records)?;
+        if self.0.wants_healing() {
+            let log = self.0.clone();
+            blocking(&self.0.path, move || {
+                log.heal();
+                Ok(())
+            })
+            .await?;
+        }
+        let answered = self.0.enqueue(lines, expected)?;
+        answered.await.unwrap_or_else(|_| self.0.lost())
     }
 
     fn len(&self) -> Seq {
-        self.0.visible().len()
+        self.0.extent().len
     }
 
     fn size(&self) -> u64 {
-        self.0.visible().end()
+        self.0.extent().bytes
     }
 
     async fn read(&self, from: Seq, limit: Limit) -> Result<Vec<Record>, StoreError> {
-        let mut spans = self.0.visible().spans(from, limit.records);
-        let mut bytes = 0;
-        let fits = spans.iter().take_while(|span| {
-            let before = bytes;
-            bytes += (span.bytes.end - span.bytes.start) as usize;
-            before == 0 || bytes <= limit.bytes
-        });
-        let fits = fits.count();
-        spans.truncate(fits);
-        if spans.is_empty() {
-            return Ok(Vec::new());
-        }
-        let log = self.0.clone();
-        blocking(&self.0.path, move || log.read(spans)).await
+        self.reading(true, move |log, wait| log.records(from, limit, wait))
+            .await
     }
 
     async fn read_at(&self, seqs: &[Seq], bytes: usize) -> Result<Vec<Record>, StoreError> {
-        let mut records = Vec::new();
-        let mut size = 0;
-        for seq in seqs {
-            if size >= bytes && size > 0 {
-                break;
-            }
-            let one = self.read(*seq, Limit::records(1)).await?;
-            let one = one.into_iter().filter(|record| record.seq == *seq);
-            records.extend(one.inspect(|record| size += record.bytes.len()));
-        }
-        Ok(records)
+        let seqs = seqs.to_vec();
+        self.reading(true, move |log, wait| log.records_at(&seqs, bytes, wait))
+            .await
     }
 
     async fn find(&self, id: &EventId) -> Result<Option<Seq>, StoreError> {
-        Ok(self.0.visible().find(id))
+        let inline = self.len().0 <= INLINE || lock(&self.0.ids).is_some();
+        let id = id.clone();
+        self.reading(inline, move |log, wait| log.find(&id, wait))
+            .await
     }
 
     async fn since(&self, time: EventTime) -> Result<Seq, StoreError> {
-        let index = self.0.visible();
-        let heads = index.heads(Seq(0), usize::MAX);
-        let found = heads.partition_point(|(_, head)| head.timestamp < time);
-        Ok(heads.get(found).map_or(index.len(), |(seq, _)| *seq))
+        self.reading(true, move |log, wait| log.since(time, wait))
+            .await
     }
 
     async fn select(
@@ -197,96 +248,87 @@ impl EventLog for FsLog {
         backwards: bool,
         limit: usize,
     ) -> Result<Vec<Seq>, StoreError> {
-        let mut found = self.0.visible().heads(range.start, usize::MAX);
-        found.retain(|(seq, head)| *seq < range.end && filter.admits(head));
-        if backwards {
-            found.reverse();
-        }
-        Ok(found.into_iter().take(limit).map(|(seq, _)| seq).collect())
+        let few = range.end.0.saturating_sub(range.start.0) <= INLINE;
+        let inline = few || *filter == HeadFilter::default();
+        let filter = filter.clone();
+        self.reading(inline, move |log, wait| {
+            log.select(&filter, range.clone(), backwards, limit, wait)
+        })
+        .await
     }
 
     async fn count(&self, filter: &HeadFilter) -> Result<u64, StoreError> {
-        let all = Seq(0)..self.len();
-        Ok(self.select(filter, all, false, usize::MAX).await?.len() as u64)
+        let filter = filter.clone();
+        self.reading(self.len().0 <= INLINE, move |log, wait| {
+            log.count(&filter, wait)
+        })
+        .await
     }
 }
 
-impl Shared {
-    fn append(&self, records: &[NewRecord], expected: Option<Seq>) -> Result<Seq, StoreError> {
-        let lines = lines(&self.path, records)?;
-        let mut journal = lock(&self.journal);
-        journal.check()?;
-        let found = self.visible().len();
-        if let Some(expected) = expected.filter(|expected| *expected != found) {
-            return Err(StoreError::Conflict { expected, found });
-        }
-        if records.is_empty() {
-            return Ok(found);
-        }
-        let wants_sync = journal.append(&lines)?;
-        if let (true, Some(flusher)) = (wants_sync, &self.flusher) {
-            flusher.add(self.journal.clone());
-        }
-        let mut index = self.index_mut();
-        for record in records {
-            index.push(Some(&LineHead::from(&record.head)), record.bytes.len());
-        }
-        Ok(index.len())
+impl Inner {
+    pub(crate) fn extent(&self) -> Extent {
+        *self.extent.borrow()
     }
 
-    /// Reads neighbours together and cuts them apart without copying.
-    fn read(&self, spans: Vec<Span>) -> Result<Vec<Record>, StoreError> {
-        let mut records = Vec::with_capacity(spans.len());
-        let mut spans = spans.into_iter().peekable();
-        while let Some(first) = spans.next() {
-            let start = first.bytes.start;
-            let mut chunk = vec![first];
-            while let Some(span) = spans.next_if(|span| span.bytes.end - start <= CHUNK) {
-                chunk.push(span);
+    pub(crate) fn file(&self) -> Arc<dyn DiskFile> {
+        self.file
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(crate) fn replace_file(&self, file: Arc<dyn DiskFile>) {
+        *self.file.write().unwrap_or_else(PoisonError::into_inner) = file;
+    }
+
+    pub(crate) fn index(&self) -> Index {
+        self.index
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(crate) fn is_poisoned(&self) -> bool {
+        matches!(lock(&self.queue).closed, Some(Closed::Poisoned(_)))
+    }
+
+    fn read_waiting<T>(
+        &self,
+        read: impl Fn(&Self, Wait) -> Result<T, ReadFault>,
+    ) -> Result<T, StoreError> {
+        let found = match read(self, Wait::Yes) {
+            Err(ReadFault::WrongIndex) => {
+                self.rebuild_index()?;
+                read(self, Wait::Yes)
             }
-            let end = chunk.last().map_or(start, |span| span.bytes.end);
-            let bytes = self.read_bytes(start, end)?;
-            records.extend(chunk.into_iter().map(|span| {
-                let from = (span.bytes.start - start) as usize;
-                let to = (span.bytes.end - start) as usize;
-                Record {
-                    seq: span.seq,
-                    head: span.head,
-                    bytes: bytes.slice(from..to),
-                }
-            }));
-        }
-        Ok(records)
+            found => found,
+        };
+        found.map_err(|fault| match fault {
+            ReadFault::Failed(error) => error,
+            ReadFault::WouldBlock => io_at(&self.path)(std::io::ErrorKind::WouldBlock.into()),
+            ReadFault::WrongIndex => damaged(&self.index_path, "it cannot be rebuilt"),
+        })
     }
 
-    fn read_bytes(&self, start: u64, end: u64) -> Result<Bytes, StoreError> {
-        let mut buffer = vec![0; (end - start) as usize];
-        let read = self.file.read_exact_at(&mut buffer, start);
-        read.map_err(io_at(&self.path))?;
-        Ok(buffer.into())
+    /// Makes the index anew, while nobody appends.
+    fn rebuild_index(&self) -> Result<(), StoreError> {
+        let queue = lock(&self.queue);
+        let extent = self.extent();
+        tracing::warn!(conversation.id = %self.id, "the index does not fit its log and is rebuilt");
+        let disk = self.context.disk.as_ref();
+        let index = recovery::rebuild(disk, self.id, &self.folder, self.file().as_ref(), extent)
+            .map_err(io_at(&self.index_path))?;
+        *self.index.write().unwrap_or_else(PoisonError::into_inner) = index;
+        *lock(&self.ids) = None;
+        drop(queue);
+        Ok(())
     }
 
-    fn visible(&self) -> RwLockReadGuard<'_, Index> {
-        self.index.read().unwrap_or_else(PoisonError::into_inner)
+    /// What an append is told whose answer never came.
+    fn lost(&self) -> Result<Seq, StoreError> {
+        Err(io_at(&self.path)(std::io::Error::other(
+            "the thread that writes has ended",
+        )))
     }
-
-    fn index_mut(&self) -> RwLockWriteGuard<'_, Index> {
-        self.index.write().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The records as lines. A record that is empty or holds a line break would shift every later seq,
-/// so none is written.
-fn lines(path: &Path, records: &[NewRecord]) -> Result<Vec<u8>, StoreError> {
-    let size = records.iter().map(|record| record.bytes.len() + 1).sum();
-    let mut lines = Vec::with_capacity(size);
-    for record in records {
-        if record.bytes.is_empty() || record.bytes.contains(&b'\n') {
-            let reason = format!("event {} is not one line of JSON", record.head.id);
-            return Err(damaged(path, reason));
-        }
-        lines.extend_from_slice(&record.bytes);
-        lines.push(b'\n');
-    }
-    Ok(lines)
 }

@@ -16,6 +16,8 @@ use core_model::{
 
 use crate::{
     Durability, FsLog, OpenError,
+    committer::Committer,
+    disk::RealDisk,
     error::{blocking, io_at, lock},
     flusher::Flusher,
     layout,
@@ -80,7 +82,10 @@ impl FsStore {
                 durability: options.durability,
                 flusher,
                 health: Arc::default(),
-                lock: Arc::new(lock),
+                disk: Arc::new(RealDisk),
+                committer: Arc::new(Committer::new()),
+                notices: Arc::default(),
+                _lock: Some(Arc::new(lock)),
             },
         })))
     }
@@ -165,7 +170,7 @@ impl Catalog for FsStore {
     }
 
     fn notices(&self) -> Vec<Notice> {
-        Vec::new()
+        self.0.context.notices.all()
     }
 
     async fn metadata(&self, id: ConversationId) -> Result<Metadata, StoreError> {
@@ -305,7 +310,12 @@ impl Store {
         let folder = self.folder(id);
         // Only to refuse a folder of a newer format before its log is touched.
         read_metadata(&folder, id)?;
-        let log = FsLog::load(id, &folder, self.context.clone())?;
+        let (log, torn) = FsLog::load(id, &folder, self.context.clone())?;
+        if let Some(torn) = torn {
+            let mut metadata = read_metadata(&folder, id)?;
+            metadata.torn.push(torn);
+            write_metadata(&folder, &metadata)?;
+        }
         *known = log.downgrade();
         Ok(log)
     }
@@ -324,7 +334,7 @@ impl Store {
             }
         };
         match known.upgrade() {
-            Some(log) => log.delete(hide)?,
+            Some(log) => log.0.delete(hide)?,
             None => hide()?,
         }
         *known = WeakLog::default();

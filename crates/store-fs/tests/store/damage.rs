@@ -1,15 +1,15 @@
 use std::fs::{self, File, OpenOptions};
 
-use core_model::{Catalog, EventLog, Seq, StoreError};
+use core_model::{Catalog, EventLog, HeadFilter, Limit, Seq, StoreError};
 use store_fs::{LogReader, ReadError};
 
-use crate::support::{all, ids, message, names, one_log, store};
+use crate::support::{all, find, ids, message, names, one_log, store, torn};
 
 #[tokio::test]
 async fn a_last_line_torn_at_any_byte_is_moved_aside() {
     let (root, store_, id, log) = one_log(2).await;
     let path = store_.folder(id).join("events.jsonl");
-    log.append(vec![message(2)], Seq(2)).await.unwrap();
+    log.append(vec![message(2)], Some(Seq(2))).await.unwrap();
     drop((log, store_));
     let whole = fs::read(&path).unwrap();
     let start = whole.len() - message(2).bytes.len() - 1;
@@ -20,14 +20,24 @@ async fn a_last_line_torn_at_any_byte_is_moved_aside() {
         assert_eq!(log.len(), Seq(2), "cut at {cut}");
         assert_eq!(ids(&all(&*log).await), ["message-0", "message-1"]);
         assert_eq!(fs::read(&path).unwrap(), whole[..start]);
-        let aside = path.with_file_name(format!("events.jsonl.torn-{start}"));
-        if cut == start {
-            assert!(!aside.exists(), "nothing was torn");
-        } else {
-            assert_eq!(fs::read(&aside).unwrap(), whole[start..cut]);
-            fs::remove_file(&aside).unwrap();
+        let folder = store.folder(id);
+        let expected = match cut == start {
+            true => vec![],
+            false => vec![String::from_utf8(whole[start..cut].to_vec()).unwrap()],
+        };
+        assert_eq!(torn(&folder), expected);
+        let told = store.metadata(id).await.unwrap().torn;
+        let tail = told.last().map(|tail| (tail.offset, tail.bytes));
+        if cut > start {
+            assert_eq!(tail, Some((start as u64, (cut - start) as u64)));
+            assert!(store.notices()[0].text.contains("unfinished"));
         }
-        log.append(vec![message(2)], Seq(2)).await.unwrap();
+        for name in names(&folder) {
+            if name.starts_with("events.jsonl.torn-") {
+                fs::remove_file(folder.join(name)).unwrap();
+            }
+        }
+        log.append(vec![message(2)], Some(Seq(2))).await.unwrap();
         assert_eq!(fs::read(&path).unwrap().len(), whole.len());
     }
 }
@@ -42,10 +52,8 @@ async fn torn_bytes_never_replace_those_of_an_earlier_crash() {
         let log = store(root.path()).open(id).await.unwrap();
         assert_eq!(log.len(), Seq(0));
     }
-    let kept = ["torn-0", "torn-0.1", "torn-0.2"]
-        .map(|name| fs::read_to_string(folder.join(format!("events.jsonl.{name}"))).unwrap());
-    assert_eq!(kept, ["first", "second", "third"]);
-    assert_eq!(names(&folder).len(), 5);
+    assert_eq!(torn(&folder), ["first", "second", "third"]);
+    assert_eq!(names(&folder).len(), 6);
 }
 
 #[tokio::test]
@@ -61,18 +69,29 @@ async fn a_damaged_line_is_kept_skipped_and_counted() {
     fs::write(&path, &damaged).unwrap();
 
     let log = store(root.path()).open_log(id).await.unwrap();
-    assert_eq!((log.len(), log.damaged()), (Seq(4), 2));
+    assert_eq!((log.len(), log.damaged().await.unwrap()), (Seq(4), 2));
     let records = all(&log).await;
     let seqs: Vec<Seq> = records.iter().map(|record| record.seq).collect();
     assert_eq!(seqs, [Seq(0), Seq(2)]);
     assert_eq!(ids(&records), ["message-0", "message-2"]);
-    assert_eq!(log.read(Seq(1), 1).await.unwrap()[0].seq, Seq(2));
-    assert!(log.read(Seq(3), 9).await.unwrap().is_empty());
-    assert_eq!(log.heads(Seq(1), 9).len(), 1);
-    assert_eq!(log.find(&"message-2".into()), Some(Seq(2)));
+    assert_eq!(
+        log.read(Seq(1), Limit::records(1)).await.unwrap()[0].seq,
+        Seq(2)
+    );
+    assert!(
+        log.read(Seq(3), Limit::records(9))
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(log.count(&HeadFilter::default()).await.unwrap(), 2);
+    assert_eq!(find(&log, "message-2").await, Some(Seq(2)));
 
-    log.append(vec![message(4)], Seq(4)).await.unwrap();
-    assert_eq!(log.read(Seq(3), 9).await.unwrap()[0].seq, Seq(4));
+    log.append(vec![message(4)], Some(Seq(4))).await.unwrap();
+    assert_eq!(
+        log.read(Seq(3), Limit::records(9)).await.unwrap()[0].seq,
+        Seq(4)
+    );
     assert!(fs::read_to_string(&path).unwrap().starts_with(&damaged));
 }
 
@@ -111,7 +130,7 @@ async fn the_reader_keeps_up_with_a_writer() {
     let path = store.folder(id);
     let writer = tokio::spawn(async move {
         for number in 0..200 {
-            log.append(vec![message(number)], Seq(number as u64))
+            log.append(vec![message(number)], Some(Seq(number as u64)))
                 .await
                 .unwrap();
         }
@@ -158,7 +177,7 @@ async fn a_file_shortened_behind_our_back_fails_reads_and_nothing_else() {
     let path = store.folder(id).join("events.jsonl");
     let file: File = OpenOptions::new().write(true).open(&path).unwrap();
     file.set_len(10).unwrap();
-    let error = log.read(Seq(0), 1).await.unwrap_err();
+    let error = log.read(Seq(0), Limit::records(1)).await.unwrap_err();
     assert!(matches!(error, StoreError::Io { .. }), "{error}");
     assert_eq!(log.len(), Seq(3));
 }

@@ -23,7 +23,10 @@ async fn a_good_folder_opens_unchanged() {
     assert_eq!(metadata.title.as_deref(), Some("A fixture"));
     let log = store.open_log(id).await.unwrap();
     let records = all(&log).await;
-    assert_eq!((ids(&records), log.damaged()), (IDS.to_vec(), 0));
+    assert_eq!(
+        (ids(&records), log.damaged().await.unwrap()),
+        (IDS.to_vec(), 0)
+    );
     let lines: Vec<u8> = records
         .iter()
         .flat_map(|record| [&record.bytes[..], b"\n"].concat())
@@ -42,7 +45,7 @@ async fn a_torn_folder_opens_without_its_last_line() {
     let (_root, store, id) = copy_of("torn");
     let log = store.open_log(id).await.unwrap();
     assert_eq!(
-        (ids(&all(&log).await), log.damaged()),
+        (ids(&all(&log).await), log.damaged().await.unwrap()),
         (IDS[..3].to_vec(), 0)
     );
 }
@@ -54,7 +57,7 @@ async fn a_corrupt_folder_serves_its_good_lines() {
     let records = all(&log).await;
     assert_eq!(ids(&records), [IDS[0], IDS[2], IDS[3]]);
     assert_eq!(records[2].seq, Seq(4));
-    assert_eq!((log.len(), log.damaged()), (Seq(5), 2));
+    assert_eq!((log.len(), log.damaged().await.unwrap()), (Seq(5), 2));
 }
 
 fn copy_of(name: &str) -> (TempDir, FsStore, ConversationId) {

@@ -1,17 +1,17 @@
 use std::{fs, time::Duration};
 
-use core_model::{Catalog, ConversationId, NewRecord, Record, Seq, StoreError};
+use core_model::{Catalog, ConversationId, Limit, NewRecord, Record, Seq, StoreError};
 use store_fs::{Durability, FsStore, Options};
 
-use crate::support::{all, ids, message, metadata, one_conversation, one_log, raw, store};
+use crate::support::{all, find, ids, message, metadata, one_conversation, one_log, raw, store};
 
 #[tokio::test]
 async fn what_is_appended_comes_back_now_and_after_a_restart() {
     let (root, store_, id, log) = one_log(0).await;
     let sent = vec![message(0), message(1), message(2)];
-    let len = log.append(sent[..2].to_vec(), Seq(0)).await.unwrap();
+    let len = log.append(sent[..2].to_vec(), Some(Seq(0))).await.unwrap();
     assert_eq!(len, Seq(2));
-    let len = log.append(sent[2..].to_vec(), len).await.unwrap();
+    let len = log.append(sent[2..].to_vec(), Some(len)).await.unwrap();
     assert_eq!(len, Seq(3));
     let expected: Vec<Record> = sent.into_iter().zip(0..).map(record).collect();
     assert_eq!(all(&*log).await, expected);
@@ -27,14 +27,15 @@ async fn what_is_appended_comes_back_now_and_after_a_restart() {
     let log = store(root.path()).open(id).await.unwrap();
     assert_eq!((log.len(), log.size()), (Seq(3), size));
     assert_eq!(all(&*log).await, expected);
-    let heads: Vec<_> = expected
-        .iter()
-        .map(|record| (record.seq, record.head.clone()))
-        .collect();
-    assert_eq!(log.heads(Seq(1), 9), heads[1..]);
-    assert_eq!(log.find(&"message-2".into()), Some(Seq(2)));
-    assert_eq!(log.find(&"message-3".into()), None);
-    assert_eq!(log.append(vec![message(3)], Seq(3)).await.unwrap(), Seq(4));
+    let seqs = [Seq(2), Seq(1), Seq(7), Seq(0)];
+    let backwards: Vec<Record> = expected.iter().rev().cloned().collect();
+    assert_eq!(log.read_at(&seqs, 1 << 20).await.unwrap(), backwards);
+    assert_eq!(find(&*log, "message-2").await, Some(Seq(2)));
+    assert_eq!(find(&*log, "message-3").await, None);
+    assert_eq!(
+        log.append(vec![message(3)], Some(Seq(3))).await.unwrap(),
+        Seq(4)
+    );
 }
 
 #[tokio::test]
@@ -53,7 +54,7 @@ async fn every_durability_keeps_events_across_a_restart() {
             store.create(&metadata(id)).await.unwrap();
             let log = store.open(id).await.unwrap();
             for number in 0..20 {
-                log.append(vec![message(number)], Seq(number as u64))
+                log.append(vec![message(number)], Some(Seq(number as u64)))
                     .await
                     .unwrap();
             }
@@ -72,7 +73,10 @@ async fn every_durability_keeps_events_across_a_restart() {
 async fn an_append_at_the_wrong_length_changes_nothing() {
     let (_root, _store, _, log) = one_log(2).await;
     for expected in [Seq(0), Seq(1), Seq(3)] {
-        let refused = log.append(vec![message(9)], expected).await.unwrap_err();
+        let refused = log
+            .append(vec![message(9)], Some(expected))
+            .await
+            .unwrap_err();
         let told = format!("expected {expected} events, found 2");
         assert!(matches!(refused, StoreError::Conflict { .. }), "{refused}");
         assert!(refused.to_string().ends_with(&told), "{refused}");
@@ -86,7 +90,7 @@ async fn of_many_writers_at_one_place_one_wins() {
     let tries: Vec<_> = (0..16)
         .map(|number| {
             let log = log.clone();
-            tokio::spawn(async move { log.append(vec![message(number)], Seq(0)).await })
+            tokio::spawn(async move { log.append(vec![message(number)], Some(Seq(0))).await })
         })
         .collect();
     let mut won = 0;
@@ -107,10 +111,10 @@ async fn a_log_opened_twice_is_one_log() {
     let (_root, store, id) = one_conversation().await;
     let (one, two) = tokio::join!(store.open(id), store.open(id));
     let (one, two) = (one.unwrap(), two.unwrap());
-    one.append(vec![message(0)], Seq(0)).await.unwrap();
+    one.append(vec![message(0)], Some(Seq(0))).await.unwrap();
     assert_eq!(two.len(), Seq(1));
-    assert!(two.append(vec![message(1)], Seq(0)).await.is_err());
-    two.append(vec![message(1)], Seq(1)).await.unwrap();
+    assert!(two.append(vec![message(1)], Some(Seq(0))).await.is_err());
+    two.append(vec![message(1)], Some(Seq(1))).await.unwrap();
     assert_eq!(ids(&all(&*one).await), ["message-0", "message-1"]);
 }
 
@@ -122,13 +126,19 @@ async fn bytes_that_are_not_one_line_are_refused_before_anything_is_written() {
             bytes: bytes.into(),
             ..message(2)
         };
-        let refused = log.append(vec![message(1), bad], Seq(1)).await.unwrap_err();
+        let refused = log
+            .append(vec![message(1), bad], Some(Seq(1)))
+            .await
+            .unwrap_err();
         assert!(matches!(refused, StoreError::Damaged { .. }), "{refused}");
     }
     assert_eq!(log.len(), Seq(1));
     store.ready().unwrap();
-    assert_eq!(log.append(Vec::new(), Seq(1)).await.unwrap(), Seq(1));
-    assert_eq!(log.append(vec![message(1)], Seq(1)).await.unwrap(), Seq(2));
+    assert_eq!(log.append(Vec::new(), Some(Seq(1))).await.unwrap(), Seq(1));
+    assert_eq!(
+        log.append(vec![message(1)], Some(Seq(1))).await.unwrap(),
+        Seq(2)
+    );
 }
 
 #[tokio::test]
@@ -138,7 +148,9 @@ async fn unknown_kinds_and_odd_spacing_stay_as_they_are() {
         r#"{"z":{"kind":"MessageEvent","id":"b"},"id":"c","timestamp":"2026-11-22T19:31:36.000002","source":"agent","text":"\u00e9é\n","kind":"Other"}"#,
     ];
     let (root, store_, id, log) = one_log(0).await;
-    log.append(lines.map(raw).into(), Seq(0)).await.unwrap();
+    log.append(lines.map(raw).into(), Some(Seq(0)))
+        .await
+        .unwrap();
     drop((log, store_));
     let log = store(root.path()).open(id).await.unwrap();
     let records = all(&*log).await;
@@ -147,7 +159,7 @@ async fn unknown_kinds_and_odd_spacing_stay_as_they_are() {
     assert_eq!(ids(&records), ["a", "c"]);
     let kinds: Vec<&str> = records.iter().map(|record| &*record.head.kind).collect();
     assert_eq!(kinds, ["EventFromTomorrow", "Other"]);
-    assert_eq!(log.find(&"b".into()), None);
+    assert_eq!(find(&*log, "b").await, None);
 }
 
 #[tokio::test]
@@ -159,7 +171,7 @@ async fn twenty_thousand_events_open_and_page() {
     assert_eq!(log.len(), Seq(COUNT as u64));
     let mut cursor = Seq(0);
     while cursor < log.len() {
-        let page = log.read(cursor, 700).await.unwrap();
+        let page = log.read(cursor, Limit::records(700)).await.unwrap();
         assert_eq!(page.len(), 700.min(COUNT - cursor.index()));
         for record in &page {
             assert_eq!(record.seq, cursor);
@@ -168,8 +180,9 @@ async fn twenty_thousand_events_open_and_page() {
             cursor = cursor.after(1);
         }
     }
-    assert_eq!(log.heads(Seq(19_990), 100).len(), 10);
-    assert_eq!(log.find(&"message-12345".into()), Some(Seq(12_345)));
+    let last = log.read(Seq(19_990), Limit::records(100)).await.unwrap();
+    assert_eq!(last.len(), 10);
+    assert_eq!(find(&*log, "message-12345").await, Some(Seq(12_345)));
 }
 
 #[tokio::test]
@@ -179,7 +192,7 @@ async fn events_larger_than_a_chunk_are_read_whole() {
     let big = raw(&format!(
         r#"{{"id":"big","timestamp":"2026-11-22","source":"user","kind":"K","text":"{text}"}}"#
     ));
-    log.append(vec![message(1), big.clone(), message(3)], Seq(1))
+    log.append(vec![message(1), big.clone(), message(3)], Some(Seq(1)))
         .await
         .unwrap();
     let records = all(&*log).await;

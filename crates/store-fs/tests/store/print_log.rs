@@ -12,12 +12,12 @@ use crate::support::{one_log, raw};
 async fn the_example_prints_a_log_while_the_server_has_it_open() {
     let (_root, store, id, log) = one_log(1).await;
     let unknown = r#"{"id":"a","timestamp":"2026-11-22T19:31:36.000001","source":"agent","kind":"EventFromTomorrow"}"#;
-    log.append(vec![raw(unknown)], Seq(1)).await.unwrap();
+    log.append(vec![raw(unknown)], Some(Seq(1))).await.unwrap();
     let output = print_log(&store.folder(id));
     assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
     let lines: Vec<&str> = text.lines().collect();
-    let time = log.heads(Seq(0), 1)[0].1.timestamp;
+    let time = crate::support::all(&*log).await[0].head.timestamp;
     assert_eq!(
         lines,
         [

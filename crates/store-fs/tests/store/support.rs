@@ -1,7 +1,7 @@
 use std::{fs, path::Path, sync::Arc};
 
 use core_model::{
-    Catalog, ConversationId, Draft, Event, EventBody, EventId, EventLog, EventTime, Message,
+    Catalog, ConversationId, Draft, Event, EventBody, EventId, EventLog, EventTime, Limit, Message,
     Metadata, NewRecord, Record, Seq, Source, event::MessageEvent,
 };
 use serde_json::json;
@@ -26,7 +26,7 @@ pub(crate) async fn one_log(count: usize) -> (TempDir, FsStore, ConversationId, 
     let (root, store, id) = one_conversation().await;
     let log = store.open(id).await.unwrap();
     let records = (0..count).map(message).collect();
-    log.append(records, Seq(0)).await.unwrap();
+    log.append(records, Some(Seq(0))).await.unwrap();
     (root, store, id, log)
 }
 
@@ -48,13 +48,35 @@ pub(crate) fn raw(line: &str) -> NewRecord {
 }
 
 pub(crate) async fn all(log: &dyn EventLog) -> Vec<Record> {
-    log.read(Seq(0), usize::MAX).await.unwrap()
+    let mut records = Vec::new();
+    let mut cursor = Seq(0);
+    loop {
+        let page = log.read(cursor, Limit::records(5000)).await.unwrap();
+        let Some(last) = page.last() else {
+            return records;
+        };
+        cursor = last.seq.after(1);
+        records.extend(page);
+    }
 }
 
 pub(crate) fn ids(records: &[Record]) -> Vec<&str> {
     records
         .iter()
         .map(|record| record.head.id.as_str())
+        .collect()
+}
+
+pub(crate) async fn find(log: &dyn EventLog, id: &str) -> Option<Seq> {
+    log.find(&id.into()).await.unwrap()
+}
+
+/// The bytes of the torn tails that were moved aside in a folder, the oldest first.
+pub(crate) fn torn(folder: &Path) -> Vec<String> {
+    let names = names(folder).into_iter();
+    names
+        .filter(|name| name.starts_with("events.jsonl.torn-"))
+        .map(|name| fs::read_to_string(folder.join(name)).unwrap())
         .collect()
 }
 

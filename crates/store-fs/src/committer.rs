@@ -1,0 +1,157 @@
+//! The few threads that write and sync all logs of a store.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    thread,
+};
+
+use crate::{error::lock, log::Inner, writer::Batch};
+
+/// More wait for the same disk; fewer leave it idle between two syncs.
+const THREADS: usize = 4;
+
+/// Takes logs that have something to write. Its threads start with the first work.
+pub(crate) struct Committer(Arc<Work>);
+
+#[derive(Default)]
+struct Work {
+    jobs: Mutex<Jobs>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct Jobs {
+    writes: VecDeque<Arc<Inner>>,
+    /// Written, with their way to the disk begun: synced when nothing is left to write.
+    syncs: VecDeque<(Arc<Inner>, Batch)>,
+    heals: VecDeque<Arc<Inner>>,
+    threads: usize,
+    idle: usize,
+    stop: bool,
+}
+
+enum Job {
+    Write(Arc<Inner>),
+    Sync(Arc<Inner>, Batch),
+    Heal(Arc<Inner>),
+}
+
+impl Committer {
+    pub(crate) fn new() -> Self {
+        Self(Arc::default())
+    }
+
+    /// Has a log's pending batch written.
+    pub(crate) fn submit(&self, log: Arc<Inner>) {
+        let mut jobs = lock(&self.0.jobs);
+        jobs.writes.push_back(log);
+        self.call(jobs);
+    }
+
+    /// Has a poisoned log looked at.
+    pub(crate) fn heal(&self, log: Arc<Inner>) {
+        let mut jobs = lock(&self.0.jobs);
+        jobs.heals.push_back(log);
+        self.call(jobs);
+    }
+
+    fn call(&self, mut jobs: std::sync::MutexGuard<'_, Jobs>) {
+        if jobs.idle > 0 || jobs.threads == THREADS {
+            drop(jobs);
+            self.0.wake.notify_one();
+            return;
+        }
+        jobs.threads += 1;
+        let first = jobs.threads == 1;
+        drop(jobs);
+        let work = Arc::clone(&self.0);
+        let started = thread::Builder::new()
+            .name("store-commit".to_owned())
+            .spawn(move || work.serve());
+        if let Err(error) = started {
+            tracing::error!(%error, "no thread to write logs with");
+            lock(&self.0.jobs).threads -= 1;
+            // Slower, but nobody waits for ever.
+            while first && let Some(job) = lock(&self.0.jobs).next() {
+                self.0.run(job);
+            }
+        }
+    }
+}
+
+impl Drop for Committer {
+    fn drop(&mut self) {
+        lock(&self.0.jobs).stop = true;
+        self.0.wake.notify_all();
+    }
+}
+
+impl Work {
+    fn serve(&self) {
+        let mut jobs = lock(&self.jobs);
+        loop {
+            if let Some(job) = jobs.next() {
+                drop(jobs);
+                self.run(job);
+                jobs = lock(&self.jobs);
+                continue;
+            }
+            if jobs.stop {
+                jobs.threads -= 1;
+                return;
+            }
+            jobs.idle += 1;
+            jobs = self.wake.wait(jobs).unwrap_or_else(PoisonError::into_inner);
+            jobs.idle -= 1;
+        }
+    }
+
+    fn run(&self, job: Job) {
+        match job {
+            Job::Write(log) => {
+                let batch = match log.write_pending() {
+                    Ok(batch) => batch,
+                    Err(answers) => {
+                        drop(log);
+                        return answers.send();
+                    }
+                };
+                let jobs = lock(&self.jobs);
+                if jobs.writes.is_empty() && jobs.syncs.is_empty() {
+                    drop(jobs);
+                    return self.finish(log, batch);
+                }
+                drop(jobs);
+                log.start_writeout(&batch);
+                lock(&self.jobs).syncs.push_back((log, batch));
+                self.wake.notify_one();
+            }
+            Job::Sync(log, batch) => self.finish(log, batch),
+            Job::Heal(log) => log.heal(),
+        }
+    }
+
+    fn finish(&self, log: Arc<Inner>, batch: Batch) {
+        let (answers, more) = log.finish(batch);
+        if more {
+            lock(&self.jobs).writes.push_back(log);
+            self.wake.notify_one();
+        } else {
+            drop(log);
+        }
+        answers.send();
+    }
+}
+
+impl Jobs {
+    fn next(&mut self) -> Option<Job> {
+        if let Some(log) = self.writes.pop_front() {
+            return Some(Job::Write(log));
+        }
+        if let Some((log, batch)) = self.syncs.pop_front() {
+            return Some(Job::Sync(log, batch));
+        }
+        self.heals.pop_front().map(Job::Heal)
+    }
+}
