@@ -150,11 +150,8 @@ impl Matches<'_> {
             return Ok(None);
         };
         let mut found = log.read_at(&seqs, bytes).await?;
-        let size: usize = found.iter().map(|record| record.bytes.len()).sum();
-        let done = match found.last() {
-            Some(cut_short) if size >= bytes => cut_short.seq,
-            Some(_) | None => last,
-        };
+        // It may have ended early, for size; what is left after the last one is looked at again.
+        let done = found.last().map_or(last, |record| record.seq);
         if self.backwards {
             self.left.end = done;
         } else {

@@ -5,6 +5,7 @@ mod check;
 mod client;
 mod index;
 mod ledger;
+mod log;
 mod random;
 mod rounds;
 
