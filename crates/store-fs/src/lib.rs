@@ -12,6 +12,8 @@
 //! | `recovery` | opening a log: index, torn tail, damage |
 //! | `follow` | [`Follow`]: replay, then live |
 //! | `reader` | [`LogReader`]: a log line by line, without a runtime |
+//! | [`export`] | a log as its lines, or as a transcript |
+//! | [`import`] | conversations of the reference server |
 //! | `health` | which logs take no events, and what was found |
 //! | `flusher`, `durability` | [`Durability`], and the background sync of one level |
 //! | `meta` | small files replaced atomically |
@@ -43,9 +45,9 @@ pub mod export;
 mod flusher;
 mod follow;
 mod head;
-pub mod import;
 mod health;
 mod ids;
+pub mod import;
 mod index;
 mod interim;
 mod layout;

@@ -154,9 +154,9 @@ impl Import {
         self.tally.events += outcome.events;
         self.tally.left_out += outcome.left_out.len() as u64;
         let line = format!(
-            "{verb}  {}  {} events  {}",
+            "{verb}  {}  {}  {}",
             outcome.id,
-            outcome.events,
+            counted(outcome.events, "event"),
             one_line(&title)
         );
         self.say(&line, &remarks(&outcome));
@@ -191,17 +191,17 @@ impl Tally {
             "imported"
         };
         let mut text = format!(
-            "{} conversations with {} events {verb}",
-            self.conversations, self.events
+            "{} with {} {verb}",
+            counted(self.conversations, "conversation"),
+            counted(self.events, "event")
         );
-        for (count, what) in [
-            (self.skipped, "skipped"),
-            (self.failed, "not imported"),
-            (self.left_out, "files left out"),
-        ] {
+        for (count, what) in [(self.skipped, "skipped"), (self.failed, "not imported")] {
             if count > 0 {
                 text.push_str(&format!(", {count} {what}"));
             }
+        }
+        if self.left_out > 0 {
+            text.push_str(&format!(", {} left out", counted(self.left_out, "file")));
         }
         text.push('\n');
         io::stdout().write_all(text.as_bytes()).ok();
@@ -210,6 +210,12 @@ impl Tally {
     fn is_clean(&self) -> bool {
         self.skipped == 0 && self.failed == 0 && self.left_out == 0
     }
+}
+
+/// `1 event`, `2 events`.
+fn counted(count: u64, one: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {one}{s}")
 }
 
 fn remarks(outcome: &Outcome) -> Vec<String> {

@@ -6,6 +6,7 @@
 //! | `import` | conversations of the reference server |
 //! | `folder` | which folder is meant, and which conversation in it |
 //! | `fernet` | secrets that the reference server encrypted |
+//! | [`report`] | what a check of the conversations found, for `verify` and `repair` |
 //! | `progress` | how far a long command has come |
 
 mod error;
@@ -14,6 +15,7 @@ mod fernet;
 mod folder;
 mod import;
 mod progress;
+pub mod report;
 
 use std::process::ExitCode;
 

@@ -9,6 +9,7 @@
 mod config;
 mod crash;
 mod demo;
+mod maintenance;
 mod reload;
 mod start;
 mod support;

@@ -60,6 +60,10 @@ impl Entry {
             "SystemPromptEvent" => system_prompt(event),
             "MessageEvent" => message(event),
             "ActionEvent" => action(event),
+            // It repeats what the agent said when it finished.
+            "ObservationEvent" if event["observation"]["kind"] == "FinishObservation" => {
+                return None;
+            }
             "ObservationEvent" => observation(event),
             "UserRejectObservation" => rejection(event),
             "AgentErrorEvent" => tool_error(event),
@@ -217,10 +221,7 @@ fn observation(event: &Value) -> Option<Shown> {
     let tool = text(event, "tool_name")?;
     let observation = event.get("observation")?;
     let failed = observation.get("is_error") == Some(&Value::Bool(true));
-    let mut parts = contents(items(observation, "content"), |said| {
-        // What `finish` brings back is what the agent said in it.
-        block(None, "", &said)
-    });
+    let mut parts = contents(items(observation, "content"), |said| block(None, "", &said));
     if let Some(code) = observation.get("exit_code").filter(|code| !code.is_null()) {
         parts.push(field("Exit code", &code.to_string()));
     }

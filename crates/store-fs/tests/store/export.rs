@@ -159,6 +159,11 @@ fn every_kind_in_a_recorded_conversation_is_known() {
     let (markdown, done) = exported(folder.path(), Format::Markdown);
     assert_eq!((done.events, done.damaged), (32, 0));
     assert!(!markdown.contains("```json\n{\n  \"id\""), "{markdown}");
+    assert_eq!(
+        markdown.matches("All done").count(),
+        2,
+        "asked for and said"
+    );
     for text in [
         "## Instructions to the agent",
         "## Agent calls nosuch\n",

@@ -86,7 +86,9 @@ impl Server {
             }
             let log = self.log.display();
             if let Some(status) = self.child.try_wait()? {
-                bail!("the server ended before it was ready: {status}; its output is in {log}");
+                let text = fs::read_to_string(&self.log).unwrap_or_default();
+                let last = text.lines().next_back().unwrap_or_default();
+                bail!("the server ended before it was ready ({status}): {last} (output in {log})");
             }
             if self.begin.elapsed() > GIVE_UP {
                 let patience = GIVE_UP.as_secs();
