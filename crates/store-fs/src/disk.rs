@@ -42,6 +42,8 @@ pub(crate) trait Disk: Send + Sync {
     fn names(&self, path: &Path) -> io::Result<Vec<OsString>>;
     fn exists(&self, path: &Path) -> bool;
     fn is_dir(&self, path: &Path) -> bool;
+    /// A file's size in bytes.
+    fn size(&self, path: &Path) -> io::Result<u64>;
 }
 
 /// An open file, read and written at positions.
@@ -163,6 +165,10 @@ impl Disk for RealDisk {
 
     fn is_dir(&self, path: &Path) -> bool {
         path.is_dir()
+    }
+
+    fn size(&self, path: &Path) -> io::Result<u64> {
+        fs::metadata(path).map(|metadata| metadata.len())
     }
 }
 

@@ -59,7 +59,7 @@ impl Heading {
     /// # Errors
     /// When the metadata cannot be read.
     pub fn read(folder: &Path, id: ConversationId) -> Result<Self, StoreError> {
-        read_metadata(folder, id).map(|metadata| Self::from(&metadata))
+        read_metadata(&crate::disk::RealDisk, folder, id).map(|metadata| Self::from(&metadata))
     }
 
     /// What to call the conversation.

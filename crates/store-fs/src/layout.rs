@@ -21,18 +21,43 @@ pub(crate) fn lock_file(root: &Path) -> PathBuf {
     root.join(LOCK)
 }
 
+/// What happens in all conversations, in one order.
+pub(crate) fn feed_file(root: &Path) -> PathBuf {
+    root.join(".feed")
+}
+
+pub(crate) fn feed_making(root: &Path) -> PathBuf {
+    root.join(".feed.tmp")
+}
+
+/// All rows of the list at some position of the feed.
+pub(crate) fn catalog_file(root: &Path) -> PathBuf {
+    root.join(".catalog")
+}
+
+/// There when no change came after the last ones that the feed and the catalog have.
+pub(crate) fn closed_file(root: &Path) -> PathBuf {
+    root.join(".closed")
+}
+
+/// Requests that came with an `Idempotency-Key`, and what they were answered.
+pub(crate) fn receipts_file(root: &Path) -> PathBuf {
+    root.join(".receipts.jsonl")
+}
+
 pub(crate) fn folder(root: &Path, id: ConversationId) -> PathBuf {
     root.join(id.to_string())
 }
 
-/// Where a conversation is put together before it appears under its own name.
-pub(crate) fn making(root: &Path, id: ConversationId) -> PathBuf {
-    root.join(format!("{MAKING}{id}-{}", Uuid::new_v4()))
+/// Where a conversation is put together before it appears under its own name. `run` tells the stores
+/// of this process and of earlier ones apart.
+pub(crate) fn making(root: &Path, run: Uuid) -> PathBuf {
+    root.join(format!("{MAKING}{}-{}", run.simple(), Uuid::new_v4()))
 }
 
 /// Where a removed conversation waits for its files to go.
-pub(crate) fn removing(root: &Path, id: ConversationId) -> PathBuf {
-    root.join(format!("{REMOVING}{id}-{}", Uuid::new_v4()))
+pub(crate) fn removing(root: &Path, run: Uuid) -> PathBuf {
+    root.join(format!("{REMOVING}{}-{}", run.simple(), Uuid::new_v4()))
 }
 
 /// A file whose only purpose is to be made and removed.
@@ -40,9 +65,11 @@ pub(crate) fn probe(root: &Path) -> PathBuf {
     root.join(format!("{MAKING}probe-{}", Uuid::new_v4()))
 }
 
-/// Whether a crash left this entry of the conversations folder half made or half removed.
-pub(crate) fn is_leftover(name: &str) -> bool {
-    name.starts_with(MAKING) || name.starts_with(REMOVING)
+/// Whether an earlier store left this entry of the conversations folder half made or half removed.
+pub(crate) fn is_leftover(name: &str, run: Uuid) -> bool {
+    let of = |prefix| name.strip_prefix(prefix);
+    let rest = of(MAKING).or_else(|| of(REMOVING));
+    rest.is_some_and(|rest| !rest.starts_with(&run.simple().to_string()))
 }
 
 /// The conversation that an entry of the conversations folder is; other names are not ours.

@@ -4,6 +4,11 @@
 //! | module | holds |
 //! |---|---|
 //! | `store` | [`FsStore`]: make, list, open and delete conversations |
+//! | `ports` | the store as its callers know it |
+//! | `catalog/` | the list of all conversations, and the feed of what happens in them |
+//! | `check` | the list against the folder |
+//! | `receipts` | requests that must not be carried out twice |
+//! | `group_sync` | one sync for many |
 //! | `log` | [`FsLog`]: append, page, find |
 //! | `writer`, `committer` | batches, the threads that write and sync them, and what follows a failure |
 //! | `pages` | reads by way of the index |
@@ -36,6 +41,8 @@
 //!
 //! Names that start with a dot belong to the store: `.lock`, and folders being made or removed.
 
+mod catalog;
+mod check;
 mod committer;
 mod disk;
 mod durability;
@@ -44,18 +51,20 @@ mod error;
 pub mod export;
 mod flusher;
 mod follow;
+mod group_sync;
 mod head;
 mod health;
 mod ids;
 pub mod import;
 mod index;
-mod interim;
 mod layout;
 mod lock;
 mod log;
 mod meta;
 mod pages;
+mod ports;
 mod reader;
+mod receipts;
 mod recovery;
 mod scan;
 mod store;

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use crate::{
     Durability, Follow,
+    catalog::CatalogFile,
     committer::Committer,
     disk::{Disk, DiskFile, Wait},
     error::{blocking, damaged, io_at, lock},
@@ -55,6 +56,7 @@ pub(crate) struct LogContext {
     pub(crate) flusher: Option<Arc<Flusher>>,
     pub(crate) health: Arc<Health>,
     pub(crate) notices: Arc<Notices>,
+    pub(crate) catalog: Arc<CatalogFile>,
     /// Last, so that the folder is free only when all else is done. None where tests need none.
     pub(crate) _lock: Option<Arc<FolderLock>>,
 }
@@ -175,6 +177,17 @@ impl FsLog {
         }
         let log = self.0.clone();
         blocking(&self.0.path, move || log.read_waiting(read)).await
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let bytes = self.extent().bytes;
+        let deleted = matches!(lock(&self.queue).closed, Some(Closed::Deleted));
+        let row = self.context.catalog.row(self.id);
+        if !deleted && row.is_none_or(|row| row.bytes != bytes) {
+            self.context.catalog.leaves_unnoted();
+        }
     }
 }
 

@@ -1,7 +1,6 @@
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -9,6 +8,7 @@ use core_model::{ConversationId, Metadata, StoreError};
 use serde::Deserialize;
 
 use crate::{
+    disk::{Disk, Open, read_all, write_all},
     error::{damaged, io_at},
     layout,
 };
@@ -18,11 +18,15 @@ use crate::{
 /// # Errors
 /// `NotFound` when there is no such folder; `Damaged` when the file is missing, no metadata, of a
 /// newer format, or another conversation's.
-pub(crate) fn read_metadata(folder: &Path, id: ConversationId) -> Result<Metadata, StoreError> {
+pub(crate) fn read_metadata(
+    disk: &dyn Disk,
+    folder: &Path,
+    id: ConversationId,
+) -> Result<Metadata, StoreError> {
     let path = folder.join(layout::METADATA);
-    let text = match fs::read(&path) {
+    let text = match read_all(disk, &path) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound && folder.exists() => {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && disk.exists(folder) => {
             return Err(damaged(&path, "the file is missing"));
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -39,32 +43,27 @@ pub(crate) fn read_metadata(folder: &Path, id: ConversationId) -> Result<Metadat
 }
 
 /// Writes a conversation's metadata into its folder, whole or not at all.
-pub(crate) fn write_metadata(folder: &Path, metadata: &Metadata) -> Result<(), StoreError> {
+pub(crate) fn write_metadata(
+    disk: &dyn Disk,
+    folder: &Path,
+    metadata: &Metadata,
+) -> Result<(), StoreError> {
     let path = folder.join(layout::METADATA);
     let text = serde_json::to_vec(metadata).map_err(|error| io_at(&path)(error.into()))?;
-    replace(&path, &text).map_err(io_at(&path))
+    replace(disk, &path, &text).map_err(io_at(&path))
 }
 
 /// Gives a small file new contents: after a crash it holds the old ones or the new ones. Durable
 /// when this returns. Callers take turns: one writer a file.
-pub(crate) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(disk: &dyn Disk, path: &Path, contents: &[u8]) -> io::Result<()> {
     let temporary = temporary(path);
-    let written = write_new(&temporary, contents).and_then(|()| fs::rename(&temporary, path));
+    let written =
+        write_new(disk, &temporary, contents).and_then(|()| disk.rename(&temporary, path));
     if let Err(error) = written {
-        fs::remove_file(&temporary).ok();
+        disk.remove_file(&temporary).ok();
         return Err(error);
     }
-    sync_folder(parent(path))
-}
-
-/// Makes the entries of a folder durable: files made, renamed or removed in it.
-pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-/// Makes a folder that only its owner may enter.
-pub(crate) fn create_private_folder(path: &Path) -> io::Result<()> {
-    DirBuilder::new().mode(0o700).create(path)
+    disk.sync_dir(parent(path))
 }
 
 /// Makes a folder and the missing ones above it, durably.
@@ -75,7 +74,7 @@ pub(crate) fn create_folders(path: &Path) -> io::Result<()> {
         .collect();
     fs::create_dir_all(path)?;
     for folder in missing {
-        sync_folder(parent(folder))?;
+        File::open(parent(folder))?.sync_all()?;
     }
     Ok(())
 }
@@ -96,18 +95,14 @@ fn parse_metadata(text: &[u8]) -> Result<Metadata, String> {
 }
 
 /// Starts from a new file, so that what a crash left neither mixes in nor lends its permissions.
-fn write_new(path: &Path, contents: &[u8]) -> io::Result<()> {
-    match fs::remove_file(path) {
+pub(crate) fn write_new(disk: &dyn Disk, path: &Path, contents: &[u8]) -> io::Result<()> {
+    match disk.remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
     }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(contents)?;
-    file.sync_all()
+    let file = disk.open(path, Open::MakeNew)?;
+    write_all(file.as_ref(), contents, 0)?;
+    file.sync()
 }
 
 /// A fixed name beside the file, so that crashes leave at most one.
@@ -128,16 +123,17 @@ fn parent(path: &Path) -> &Path {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::RealDisk;
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn a_replaced_file_is_private_and_leaves_nothing_beside_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("small.json");
-        replace(&path, b"old").unwrap();
+        replace(&RealDisk, &path, b"old").unwrap();
         // A crash left a longer temporary file behind.
         fs::write(temporary(&path), b"half written, and long").unwrap();
-        replace(&path, b"new").unwrap();
+        replace(&RealDisk, &path, b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(
             fs::metadata(&path).unwrap().permissions().mode() & 0o777,
@@ -150,10 +146,10 @@ mod tests {
     fn a_failed_replace_keeps_the_old_contents() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("small.json");
-        replace(&path, b"old").unwrap();
+        replace(&RealDisk, &path, b"old").unwrap();
         // Something that cannot be written to stands where the temporary file goes.
         fs::create_dir(temporary(&path)).unwrap();
-        assert!(replace(&path, b"new").is_err());
+        assert!(replace(&RealDisk, &path, b"new").is_err());
         assert_eq!(fs::read(&path).unwrap(), b"old");
     }
 }

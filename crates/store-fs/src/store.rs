@@ -1,34 +1,35 @@
 use std::{
     collections::HashMap,
-    fs::{self, OpenOptions},
-    io,
-    os::unix::fs::OpenOptionsExt,
+    fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use core_model::{
-    Catalog, ConversationId, EventLog, ExecutionStatus, Feed, Metadata, Row, Seq, StoreError,
-    port::{Digest, FeedEntry, ListPage, ListQuery, Notice, Receipt, Receipts},
-};
+use core_model::{ConversationId, ExecutionStatus, Metadata, Row, Seq, StoreError};
+use uuid::Uuid;
 
 use crate::{
     Durability, FsLog, OpenError,
+    catalog::CatalogFile,
     committer::Committer,
-    disk::RealDisk,
+    disk::{Disk, Open, RealDisk},
     error::{blocking, io_at, lock},
     flusher::Flusher,
+    group_sync::GroupSync,
     layout,
     lock::FolderLock,
     log::{LogContext, WeakLog},
-    meta::{create_folders, create_private_folder, read_metadata, sync_folder, write_metadata},
+    meta::{create_folders, read_metadata, write_metadata, write_new},
+    receipts::ReceiptsFile,
 };
+
+/// Slots beyond which those that nobody uses are forgotten.
+const SLOTS: usize = 1024;
 
 /// How a store behaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
+    /// What has to have happened to an event when its append returns.
     pub durability: Durability,
 }
 
@@ -37,22 +38,26 @@ pub struct Options {
 ///
 /// The async methods need a tokio runtime.
 #[derive(Clone)]
-pub struct FsStore(Arc<Store>);
+pub struct FsStore(pub(crate) Arc<Store>);
 
-struct Store {
-    root: PathBuf,
-    /// One slot a conversation touched so far, never taken away: changes to a conversation take
-    /// turns on it, and it leads to the one open log.
+pub(crate) struct Store {
+    pub(crate) root: PathBuf,
+    /// Tells what this store has half made from what an earlier one left.
+    pub(crate) run: Uuid,
+    /// One slot a conversation that is in use: changes to it take turns on it, and it leads to the
+    /// one open log.
     slots: Mutex<HashMap<ConversationId, Slot>>,
-    context: LogContext,
-    interim: crate::interim::Interim,
+    root_sync: GroupSync,
+    pub(crate) receipts: ReceiptsFile,
+    pub(crate) context: LogContext,
 }
 
 type Slot = Arc<Mutex<WeakLog>>;
 
 impl FsStore {
     /// Opens the conversations folder `root`: makes it when it is missing, locks it, checks that it
-    /// can be written to, and clears away what a crash left half made or half removed. Blocks.
+    /// can be written to, and reads the list of conversations. What a crash left half made or half
+    /// removed is cleared away by [`core_model::Catalog::check`]. Blocks.
     ///
     /// # Errors
     /// [`OpenError::Unusable`] names the folder and the operating system's user;
@@ -67,30 +72,39 @@ impl FsStore {
         let root = fs::canonicalize(root).map_err(at_root)?;
         let lock = FolderLock::take(&root)?;
         probe(&root).map_err(|source| OpenError::unusable(&root, source))?;
-        clear_leftovers(&root).map_err(at_root)?;
+        Self::open_on(Arc::new(RealDisk), &root, options, Some(lock)).map_err(at_root)
+    }
+
+    pub(crate) fn open_on(
+        disk: Arc<dyn Disk>,
+        root: &Path,
+        options: Options,
+        lock: Option<FolderLock>,
+    ) -> io::Result<Self> {
         let flusher = match options.durability {
-            Durability::Interval(interval) => {
-                Some(Arc::new(Flusher::start(interval).map_err(at_root)?))
-            }
+            Durability::Interval(interval) => Some(Arc::new(Flusher::start(interval)?)),
             Durability::Always | Durability::Os => None,
         };
         Ok(Self(Arc::new(Store {
-            root,
+            root: root.to_owned(),
+            run: Uuid::new_v4(),
             slots: Mutex::default(),
-            interim: crate::interim::Interim::default(),
+            root_sync: GroupSync::default(),
+            receipts: ReceiptsFile::new(Arc::clone(&disk), layout::receipts_file(root)),
             context: LogContext {
                 durability: options.durability,
+                committer: Arc::new(Committer::new()),
                 flusher,
                 health: Arc::default(),
-                disk: Arc::new(RealDisk),
-                committer: Arc::new(Committer::new()),
                 notices: Arc::default(),
-                _lock: Some(Arc::new(lock)),
+                catalog: Arc::new(CatalogFile::open(Arc::clone(&disk), root)?),
+                disk,
+                _lock: lock.map(Arc::new),
             },
         })))
     }
 
-    /// [`Catalog::open`] with the concrete type.
+    /// [`core_model::Catalog::open`] with the concrete type.
     ///
     /// # Errors
     /// [`StoreError::NotFound`]; [`StoreError::Damaged`] when the conversation has no log file, or its
@@ -100,7 +114,7 @@ impl FsStore {
         self.run(move |store| store.open_log(id)).await
     }
 
-    async fn run<T: Send + 'static>(
+    pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -109,224 +123,80 @@ impl FsStore {
     }
 }
 
-#[async_trait]
-impl Catalog for FsStore {
-    async fn create(&self, metadata: &Metadata) -> Result<(), StoreError> {
-        let row = Row {
-            id: metadata.id,
+impl Store {
+    pub(crate) fn create(&self, metadata: &Metadata) -> Result<(), StoreError> {
+        let id = metadata.id;
+        self.reopen()?;
+        let slot = self.slot(id);
+        let turn = lock(&slot);
+        let disk = self.context.disk.as_ref();
+        let folder = self.folder(id);
+        if disk.exists(&folder) {
+            return Err(StoreError::Exists(id));
+        }
+        let making = layout::making(&self.root, self.run);
+        let made = fill(disk, &making, metadata)
+            .and_then(|()| disk.rename(&making, &folder).map_err(io_at(&folder)));
+        if made.is_err() {
+            disk.remove_dir_all(&making).ok();
+            return made;
+        }
+        drop(turn);
+        self.sync_root()?;
+        self.context.catalog.note(&Row {
+            id,
             created_at: metadata.created_at,
             updated_at: metadata.created_at,
             status: ExecutionStatus::Idle,
             len: Seq(0),
             bytes: 0,
-        };
-        let metadata = metadata.clone();
-        self.run(move |store| store.create(&metadata)).await?;
-        self.0.interim.note(row);
+        });
         Ok(())
     }
 
-    fn list(&self, query: &ListQuery) -> ListPage {
-        self.0.interim.list(query)
+    pub(crate) fn metadata(&self, id: ConversationId) -> Result<Metadata, StoreError> {
+        read_metadata(self.context.disk.as_ref(), &self.folder(id), id)
     }
 
-    fn count(&self, status: Option<ExecutionStatus>) -> u64 {
-        self.0.interim.count(status)
-    }
-
-    fn row(&self, id: ConversationId) -> Option<Row> {
-        self.0.interim.row(id)
-    }
-
-    fn note(&self, row: Row) {
-        self.0.interim.note(row);
-    }
-
-    fn closed_in_order(&self) -> bool {
-        false
-    }
-
-    async fn check(&self) -> Result<Vec<ConversationId>, StoreError> {
-        let all = self.run(Store::list).await?;
-        let unfit = |(metadata, bytes): &(Metadata, u64)| {
-            self.row(metadata.id).is_none_or(|row| row.bytes != *bytes)
-        };
-        Ok(all
-            .iter()
-            .filter(|one| unfit(one))
-            .map(|(metadata, _)| metadata.id)
-            .collect())
-    }
-
-    async fn metadata_of(
-        &self,
-        ids: &[ConversationId],
-    ) -> Result<Vec<Option<Metadata>>, StoreError> {
-        let mut found = Vec::with_capacity(ids.len());
-        for id in ids {
-            found.push(self.metadata(*id).await.ok());
-        }
-        Ok(found)
-    }
-
-    fn notices(&self) -> Vec<Notice> {
-        self.0.context.notices.all()
-    }
-
-    async fn metadata(&self, id: ConversationId) -> Result<Metadata, StoreError> {
-        self.run(move |store| read_metadata(&store.folder(id), id))
-            .await
-    }
-
-    async fn set_metadata(&self, metadata: &Metadata) -> Result<(), StoreError> {
-        let metadata = metadata.clone();
-        self.run(move |store| store.set_metadata(&metadata)).await
-    }
-
-    async fn open(&self, id: ConversationId) -> Result<Arc<dyn EventLog>, StoreError> {
-        Ok(Arc::new(self.open_log(id).await?))
-    }
-
-    async fn delete(&self, id: ConversationId) -> Result<(), StoreError> {
-        self.run(move |store| store.delete(id)).await?;
-        self.0.interim.gone(id);
-        Ok(())
-    }
-
-    fn folder(&self, id: ConversationId) -> PathBuf {
-        self.0.folder(id)
-    }
-
-    fn ready(&self) -> Result<(), String> {
-        self.0.context.health.check()
-    }
-}
-
-#[async_trait]
-impl Feed for FsStore {
-    fn feed_id(&self) -> uuid::Uuid {
-        self.0.interim.id
-    }
-
-    fn feed_len(&self) -> u64 {
-        self.0.interim.feed_len()
-    }
-
-    async fn feed_entries(&self, from: u64, limit: usize) -> Result<Vec<FeedEntry>, StoreError> {
-        Ok(self.0.interim.feed_entries(from, limit))
-    }
-
-    async fn feed_grown(&self, len: u64) {
-        loop {
-            let grown = self.0.interim.grown.notified();
-            tokio::pin!(grown);
-            grown.as_mut().enable();
-            if self.feed_len() > len {
-                return;
-            }
-            grown.await;
-        }
-    }
-}
-
-#[async_trait]
-impl Receipts for FsStore {
-    async fn begin(&self, key: Digest, request: Digest) -> Result<Option<Receipt>, StoreError> {
-        Ok(self.0.interim.begin(key, request))
-    }
-
-    async fn finish(&self, key: Digest, answer: Bytes) -> Result<(), StoreError> {
-        self.0.interim.finish(key, answer);
-        Ok(())
-    }
-}
-
-impl Store {
-    fn create(&self, metadata: &Metadata) -> Result<(), StoreError> {
-        let id = metadata.id;
-        let slot = self.slot(id);
-        let _turn = lock(&slot);
-        let folder = self.folder(id);
-        if folder.exists() {
-            return Err(StoreError::Exists(id));
-        }
-        let making = layout::making(&self.root, id);
-        let made = fill(&making, metadata)
-            .and_then(|()| fs::rename(&making, &folder).map_err(io_at(&folder)));
-        if made.is_err() {
-            fs::remove_dir_all(&making).ok();
-            return made;
-        }
-        sync_folder(&self.root).map_err(io_at(&self.root))
-    }
-
-    fn list(&self) -> Result<Vec<(Metadata, u64)>, StoreError> {
-        let at_root = |error| io_at(&self.root)(error);
-        let mut found = Vec::new();
-        for entry in fs::read_dir(&self.root).map_err(at_root)? {
-            let name = entry.map_err(at_root)?.file_name();
-            let Some(id) = name.to_str().and_then(layout::conversation) else {
-                continue;
-            };
-            match self.summary(id) {
-                Ok(summary) => found.push(summary),
-                // Removed since its name was read.
-                Err(StoreError::NotFound(_)) => {}
-                Err(error) => {
-                    tracing::warn!(conversation.id = %id, %error, "left out of the list");
-                }
-            }
-        }
-        Ok(found)
-    }
-
-    fn summary(&self, id: ConversationId) -> Result<(Metadata, u64), StoreError> {
-        let folder = self.folder(id);
-        let metadata = read_metadata(&folder, id)?;
-        let events = folder.join(layout::EVENTS);
-        match fs::metadata(&events) {
-            Ok(file) => Ok((metadata, file.len())),
-            Err(_) if !folder.exists() => Err(StoreError::NotFound(id)),
-            Err(error) => Err(io_at(&events)(error)),
-        }
-    }
-
-    fn set_metadata(&self, metadata: &Metadata) -> Result<(), StoreError> {
+    pub(crate) fn set_metadata(&self, metadata: &Metadata) -> Result<(), StoreError> {
+        self.reopen()?;
         let slot = self.slot(metadata.id);
         let _turn = lock(&slot);
         let folder = self.folder(metadata.id);
-        if !folder.exists() {
+        if !self.context.disk.exists(&folder) {
             return Err(StoreError::NotFound(metadata.id));
         }
-        write_metadata(&folder, metadata)
+        write_metadata(self.context.disk.as_ref(), &folder, metadata)
     }
 
-    fn open_log(&self, id: ConversationId) -> Result<FsLog, StoreError> {
+    pub(crate) fn open_log(&self, id: ConversationId) -> Result<FsLog, StoreError> {
+        self.reopen()?;
         let slot = self.slot(id);
         let mut known = lock(&slot);
         if let Some(log) = known.upgrade() {
             return Ok(log);
         }
         let folder = self.folder(id);
-        // Only to refuse a folder of a newer format before its log is touched.
-        read_metadata(&folder, id)?;
+        // Also to refuse a folder of a newer format before its log is touched.
+        let mut metadata = self.metadata(id)?;
         let (log, torn) = FsLog::load(id, &folder, self.context.clone())?;
         if let Some(torn) = torn {
-            let mut metadata = read_metadata(&folder, id)?;
             metadata.torn.push(torn);
-            write_metadata(&folder, &metadata)?;
+            write_metadata(self.context.disk.as_ref(), &folder, &metadata)?;
         }
         *known = log.downgrade();
         Ok(log)
     }
 
-    fn delete(&self, id: ConversationId) -> Result<(), StoreError> {
+    pub(crate) fn delete(&self, id: ConversationId) -> Result<(), StoreError> {
+        self.reopen()?;
+        let disk = self.context.disk.as_ref();
         let slot = self.slot(id);
         let mut known = lock(&slot);
-        let removing = layout::removing(&self.root, id);
+        let removing = layout::removing(&self.root, self.run);
         let hide = || {
             let folder = self.folder(id);
-            match fs::rename(&folder, &removing) {
+            match disk.rename(&folder, &removing) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     Err(StoreError::NotFound(id))
                 }
@@ -338,8 +208,10 @@ impl Store {
             None => hide()?,
         }
         *known = WeakLog::default();
-        sync_folder(&self.root).map_err(io_at(&self.root))?;
-        if let Err(error) = fs::remove_dir_all(&removing) {
+        drop(known);
+        self.context.catalog.gone(id);
+        self.sync_root()?;
+        if let Err(error) = disk.remove_dir_all(&removing) {
             tracing::warn!(
                 conversation.id = %id,
                 %error,
@@ -349,28 +221,42 @@ impl Store {
         Ok(())
     }
 
-    fn folder(&self, id: ConversationId) -> PathBuf {
+    pub(crate) fn folder(&self, id: ConversationId) -> PathBuf {
         layout::folder(&self.root, id)
     }
 
+    /// Before anything changes: the list is then not whole any more without looking.
+    fn reopen(&self) -> Result<(), StoreError> {
+        let reopened = self.context.catalog.reopen();
+        reopened.map_err(io_at(&self.root))
+    }
+
+    /// Makes names in the store's folder durable, for all who wait for that at once.
+    fn sync_root(&self) -> Result<(), StoreError> {
+        let disk = &self.context.disk;
+        let synced = self.root_sync.run(|| disk.sync_dir(&self.root));
+        synced.map_err(io_at(&self.root))
+    }
+
     fn slot(&self, id: ConversationId) -> Slot {
-        lock(&self.slots).entry(id).or_default().clone()
+        let mut slots = lock(&self.slots);
+        if slots.len() >= SLOTS && slots.len() == slots.capacity() {
+            slots.retain(|_, slot| Arc::strong_count(slot) > 1 || !lock(slot).is_gone());
+        }
+        slots.entry(id).or_default().clone()
     }
 }
 
 /// Makes a conversation's folder with its files, durably but for its own name.
-fn fill(folder: &Path, metadata: &Metadata) -> Result<(), StoreError> {
-    create_private_folder(folder).map_err(io_at(folder))?;
+fn fill(disk: &dyn Disk, folder: &Path, metadata: &Metadata) -> Result<(), StoreError> {
+    disk.create_dir(folder).map_err(io_at(folder))?;
     let events = folder.join(layout::EVENTS);
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&events)
-        .and_then(|file| file.sync_all())
-        .map_err(io_at(&events))?;
-    // Last, since it also syncs the folder.
-    write_metadata(folder, metadata)
+    disk.open(&events, Open::MakeNew).map_err(io_at(&events))?;
+    let path = folder.join(layout::METADATA);
+    let text = serde_json::to_vec(metadata).map_err(|error| io_at(&path)(error.into()))?;
+    // The folder gets its name as a whole, so that its files need no names before.
+    write_new(disk, &path, &text).map_err(io_at(&path))?;
+    disk.sync_dir(folder).map_err(io_at(folder))
 }
 
 /// Whether files can be made here: a folder's mode does not tell on a read-only or foreign disk.
@@ -378,26 +264,4 @@ fn probe(root: &Path) -> io::Result<()> {
     let path = layout::probe(root);
     fs::write(&path, b"")?;
     fs::remove_file(&path)
-}
-
-fn clear_leftovers(root: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(root)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        if !name.to_str().is_some_and(layout::is_leftover) {
-            continue;
-        }
-        let removed = if entry.file_type()?.is_dir() {
-            fs::remove_dir_all(entry.path())
-        } else {
-            fs::remove_file(entry.path())
-        };
-        match removed {
-            Ok(()) => tracing::info!(name = %name.display(), "removed what a crash left behind"),
-            Err(error) => {
-                tracing::warn!(name = %name.display(), %error, "could not remove a leftover");
-            }
-        }
-    }
-    Ok(())
 }

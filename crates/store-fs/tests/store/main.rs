@@ -10,6 +10,7 @@ mod catalog;
 mod crash;
 mod damage;
 mod export;
+mod feed;
 mod fixtures;
 mod folder_lock;
 mod import;

@@ -1,0 +1,426 @@
+//! The list of all conversations, and the feed of what happens in them.
+//!
+//! Rows live in memory. Each change of a row is an entry of the file `.feed`, which one thread
+//! writes and syncs a moment later: at once while somebody follows, else once a second. What a crash
+//! takes of it is found again by comparing rows with logs. `.catalog` is all rows at some position of
+//! the feed, so that a start reads that and the feed's tail. `.closed` tells that no change came after
+//! the last ones that were written.
+
+mod files;
+mod load;
+mod rows;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use core_model::{
+    ConversationId, ExecutionStatus, Row,
+    port::{FeedEntry, ListPage, ListQuery},
+};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use self::{
+    files::{ENTRY, Entry, HEADER, What},
+    rows::{Compact, Rows},
+};
+use crate::{
+    disk::{Disk, DiskFile, Open, Wait, read_exact, write_all},
+    error::lock,
+    layout,
+    meta::replace,
+};
+
+/// How long entries may wait to be written when nobody follows.
+const LAZY: Duration = Duration::from_secs(1);
+/// How long after the last look at the feed it counts as followed.
+const FOLLOWED: Duration = Duration::from_secs(10);
+/// Entries after which the catalog is written anew, unless there are more rows than that.
+const CATALOG_EVERY: u64 = 50_000;
+
+/// The rows and the feed of a store. Dropping it writes what is left to be written.
+pub(crate) struct CatalogFile {
+    work: Arc<Work>,
+    thread: Option<JoinHandle<()>>,
+}
+
+pub(crate) struct Work {
+    disk: Arc<dyn Disk>,
+    root: PathBuf,
+    feed_id: Uuid,
+    feed: Arc<dyn DiskFile>,
+    memory: Mutex<Memory>,
+    /// Held while entries are written: they go to the file in order.
+    io: Mutex<Written>,
+    /// Entries that are on disk.
+    durable: watch::Sender<u64>,
+    wake: Condvar,
+    followers: AtomicUsize,
+    /// Whether `.closed` is gone.
+    opened: AtomicBool,
+    /// Whether something changed that no row tells.
+    unnoted: AtomicBool,
+    pub(crate) closed_in_order: bool,
+    pub(crate) running_at_start: Vec<ConversationId>,
+}
+
+struct Memory {
+    rows: Rows,
+    /// Entries yet to be written, and the position after them.
+    pending: Vec<Entry>,
+    len: u64,
+    looked_at: Option<Instant>,
+    stop: bool,
+}
+
+struct Written {
+    len: u64,
+    /// The position that `.catalog` is true of.
+    catalog: u64,
+    failed: bool,
+}
+
+impl CatalogFile {
+    /// Reads what is there; starts with nothing where there is nothing to read.
+    pub(crate) fn open(disk: Arc<dyn Disk>, root: &Path) -> io::Result<Self> {
+        let loaded = load::load(disk.as_ref(), root)?;
+        let running = |(id, row): (ConversationId, Compact)| {
+            (row.status() == ExecutionStatus::Running).then_some(id)
+        };
+        let work = Arc::new(Work {
+            disk,
+            root: root.to_owned(),
+            feed_id: loaded.feed_id,
+            feed: loaded.feed,
+            closed_in_order: loaded.closed_in_order,
+            running_at_start: loaded.rows.all().filter_map(running).collect(),
+            memory: Mutex::new(Memory {
+                rows: loaded.rows,
+                pending: Vec::new(),
+                len: loaded.len,
+                looked_at: None,
+                stop: false,
+            }),
+            io: Mutex::new(Written {
+                len: loaded.len,
+                catalog: loaded.catalog,
+                failed: false,
+            }),
+            durable: watch::Sender::new(loaded.len),
+            wake: Condvar::new(),
+            followers: AtomicUsize::new(0),
+            opened: AtomicBool::new(!loaded.closed_in_order),
+            unnoted: AtomicBool::new(false),
+        });
+        let keeper = Arc::clone(&work);
+        let thread = thread::Builder::new()
+            .name("store-catalog".to_owned())
+            .spawn(move || keeper.keep())?;
+        Ok(Self {
+            work,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl std::ops::Deref for CatalogFile {
+    type Target = Work;
+
+    fn deref(&self) -> &Work {
+        &self.work
+    }
+}
+
+impl Drop for CatalogFile {
+    fn drop(&mut self) {
+        lock(&self.work.memory).stop = true;
+        self.work.wake.notify_all();
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
+        if let Err(error) = self.work.close() {
+            tracing::warn!(%error, "the list of conversations was not stored; the next start looks through all");
+        }
+    }
+}
+
+impl Work {
+    pub(crate) fn list(&self, query: &ListQuery) -> ListPage {
+        lock(&self.memory).rows.list(query)
+    }
+
+    pub(crate) fn count(&self, status: Option<ExecutionStatus>) -> u64 {
+        lock(&self.memory).rows.count(status)
+    }
+
+    pub(crate) fn row(&self, id: ConversationId) -> Option<Row> {
+        Some(lock(&self.memory).rows.get(id)?.row(id))
+    }
+
+    pub(crate) fn ids(&self) -> Vec<ConversationId> {
+        lock(&self.memory).rows.all().map(|(id, _)| id).collect()
+    }
+
+    /// Puts down a row. A row whose log did not grow keeps followers asleep.
+    pub(crate) fn note(&self, row: &Row) {
+        let compact = Compact::from(row);
+        let mut memory = lock(&self.memory);
+        let old = memory.rows.get(row.id);
+        if old == Some(compact) {
+            return;
+        }
+        let from = old.map_or(0, |old| old.len);
+        let what = match old {
+            None if compact.len == 0 => What::Created,
+            _ if compact.len > from => What::Grown,
+            _ => What::Noted,
+        };
+        memory.rows.put(row.id, compact);
+        self.push(memory, row.id, what, from, compact);
+    }
+
+    pub(crate) fn gone(&self, id: ConversationId) {
+        let mut memory = lock(&self.memory);
+        if let Some(old) = memory.rows.remove(id) {
+            self.push(memory, id, What::Deleted, old.len, old);
+        }
+    }
+
+    fn push(
+        &self,
+        mut memory: std::sync::MutexGuard<'_, Memory>,
+        id: ConversationId,
+        what: What,
+        from: u64,
+        row: Compact,
+    ) {
+        memory.pending.push(Entry {
+            id,
+            what,
+            from,
+            row,
+        });
+        memory.len += 1;
+        let first = memory.pending.len() == 1;
+        let soon = memory.is_followed() || self.followers.load(Ordering::Acquire) > 0;
+        drop(memory);
+        if first || soon {
+            self.wake.notify_all();
+        }
+    }
+
+    /// To be called before anything is changed: from here on the last close counts no more.
+    pub(crate) fn reopen(&self) -> io::Result<()> {
+        if self.opened.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        // Under the lock, so that whoever comes second waits until it is done.
+        let _io = lock(&self.io);
+        if !self.opened.load(Ordering::Acquire) {
+            self.disk.remove_file(&layout::closed_file(&self.root))?;
+            self.disk.sync_dir(&self.root)?;
+            self.opened.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Notes that a log is longer than its row says, and nobody will tell.
+    pub(crate) fn leaves_unnoted(&self) {
+        self.unnoted.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn feed_id(&self) -> Uuid {
+        self.feed_id
+    }
+
+    /// The feed's length, everything noted so far included and on disk.
+    pub(crate) fn feed_len(&self) -> u64 {
+        lock(&self.memory).looked_at = Some(Instant::now());
+        self.flush();
+        *self.durable.borrow()
+    }
+
+    pub(crate) fn feed_entries(
+        &self,
+        mut from: u64,
+        limit: usize,
+        wait: Wait,
+    ) -> io::Result<Vec<FeedEntry>> {
+        lock(&self.memory).looked_at = Some(Instant::now());
+        let len = *self.durable.borrow();
+        let mut found = Vec::new();
+        // On past entries that are for the catalog alone, so that none means the end.
+        while found.is_empty() && from < len {
+            let count = (len - from).min(limit.max(1) as u64);
+            let mut bytes = vec![0; count as usize * ENTRY];
+            read_exact(self.feed.as_ref(), &mut bytes, place(from), wait)?;
+            let entries = (from..).zip(bytes.chunks_exact(ENTRY));
+            found.extend(entries.filter_map(|(at, bytes)| Entry::decode(bytes)?.at(at)));
+            from += count;
+        }
+        Ok(found)
+    }
+
+    pub(crate) async fn feed_grown(&self, len: u64) {
+        let mut durable = self.durable.subscribe();
+        let _here = Following::new(self);
+        // It cannot close: this holds the sender.
+        durable.wait_for(|durable| *durable > len).await.ok();
+    }
+
+    /// The thread that writes the feed.
+    fn keep(&self) {
+        let mut works = true;
+        loop {
+            let mut memory = lock(&self.memory);
+            loop {
+                if memory.stop {
+                    return;
+                }
+                let followed = memory.is_followed() || self.followers.load(Ordering::Acquire) > 0;
+                if !memory.pending.is_empty() && followed && works {
+                    break;
+                }
+                if memory.pending.is_empty() {
+                    memory = self
+                        .wake
+                        .wait(memory)
+                        .unwrap_or_else(PoisonError::into_inner);
+                    continue;
+                }
+                let waited = self.wake.wait_timeout(memory, LAZY);
+                let (guard, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+                memory = guard;
+                if timeout.timed_out() {
+                    break;
+                }
+            }
+            drop(memory);
+            works = self.flush();
+            if let Err(error) = self.write_catalog_if_due() {
+                tracing::warn!(%error, "the list of conversations was not stored");
+            }
+        }
+    }
+
+    /// Writes and syncs what is pending; whether that worked.
+    fn flush(&self) -> bool {
+        let mut io = lock(&self.io);
+        let pending = std::mem::take(&mut lock(&self.memory).pending);
+        if pending.is_empty() && !io.failed {
+            return true;
+        }
+        let bytes: Vec<u8> = pending.iter().flat_map(Entry::encode).collect();
+        let written =
+            write_all(self.feed.as_ref(), &bytes, place(io.len)).and_then(|()| self.feed.sync());
+        match written {
+            Ok(()) => {
+                if std::mem::take(&mut io.failed) {
+                    tracing::info!("the feed is written again");
+                }
+                io.len += pending.len() as u64;
+                self.durable.send_replace(io.len);
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut io.failed, true) {
+                    tracing::error!(%error, "the feed cannot be written; its followers wait");
+                }
+                // Written whole the next time.
+                let mut memory = lock(&self.memory);
+                let later = std::mem::replace(&mut memory.pending, pending);
+                memory.pending.extend(later);
+            }
+        }
+        !io.failed
+    }
+
+    fn write_catalog_if_due(&self) -> io::Result<()> {
+        let rows = lock(&self.memory).rows.len() as u64;
+        let grown = {
+            let io = lock(&self.io);
+            io.len - io.catalog
+        };
+        if grown < CATALOG_EVERY.max(rows * 2) {
+            return Ok(());
+        }
+        self.write_catalog()
+    }
+
+    /// Stores all rows, true of what the feed has on disk.
+    fn write_catalog(&self) -> io::Result<()> {
+        self.flush();
+        let mut io = lock(&self.io);
+        let (bytes, position) = {
+            let memory = lock(&self.memory);
+            let rows: Vec<_> = memory.rows.all().collect();
+            (
+                files::write_catalog(self.feed_id, memory.len, rows.into_iter()),
+                memory.len,
+            )
+        };
+        if position != io.len {
+            // Changed meanwhile; the next time will do.
+            return Ok(());
+        }
+        replace(
+            self.disk.as_ref(),
+            &layout::catalog_file(&self.root),
+            &bytes,
+        )?;
+        io.catalog = position;
+        Ok(())
+    }
+
+    fn close(&self) -> io::Result<()> {
+        if !self.opened.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.write_catalog()?;
+        let io = lock(&self.io);
+        if io.failed || io.catalog != io.len || self.unnoted.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let marker = self
+            .disk
+            .open(&layout::closed_file(&self.root), Open::Make)?;
+        marker.sync()?;
+        self.disk.sync_dir(&self.root)
+    }
+}
+
+impl Memory {
+    fn is_followed(&self) -> bool {
+        self.looked_at.is_some_and(|time| time.elapsed() < FOLLOWED)
+    }
+}
+
+/// Somebody who waits for the feed to grow.
+struct Following<'a>(&'a Work);
+
+impl<'a> Following<'a> {
+    fn new(work: &'a Work) -> Self {
+        work.followers.fetch_add(1, Ordering::AcqRel);
+        if !lock(&work.memory).pending.is_empty() {
+            work.wake.notify_all();
+        }
+        Self(work)
+    }
+}
+
+impl Drop for Following<'_> {
+    fn drop(&mut self) {
+        self.0.followers.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+fn place(position: u64) -> u64 {
+    HEADER as u64 + position * ENTRY as u64
+}

@@ -1,0 +1,133 @@
+//! The store as its callers know it.
+
+use std::{path::PathBuf, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use core_model::{
+    Catalog, ConversationId, EventLog, ExecutionStatus, Feed, Metadata, Row, StoreError,
+    port::{Digest, FeedEntry, ListPage, ListQuery, Notice, Receipt, Receipts},
+};
+use uuid::Uuid;
+
+use crate::{
+    FsStore, check,
+    disk::Wait,
+    error::{blocking, io_at},
+    layout,
+};
+
+#[async_trait]
+impl Catalog for FsStore {
+    async fn create(&self, metadata: &Metadata) -> Result<(), StoreError> {
+        let metadata = metadata.clone();
+        self.run(move |store| store.create(&metadata)).await
+    }
+
+    fn list(&self, query: &ListQuery) -> ListPage {
+        self.0.context.catalog.list(query)
+    }
+
+    fn count(&self, status: Option<ExecutionStatus>) -> u64 {
+        self.0.context.catalog.count(status)
+    }
+
+    fn row(&self, id: ConversationId) -> Option<Row> {
+        self.0.context.catalog.row(id)
+    }
+
+    fn note(&self, row: Row) {
+        self.0.context.catalog.note(&row);
+    }
+
+    fn closed_in_order(&self) -> bool {
+        self.0.context.catalog.closed_in_order
+    }
+
+    async fn check(&self) -> Result<Vec<ConversationId>, StoreError> {
+        self.run(check::check).await
+    }
+
+    async fn metadata(&self, id: ConversationId) -> Result<Metadata, StoreError> {
+        self.run(move |store| store.metadata(id)).await
+    }
+
+    async fn metadata_of(
+        &self,
+        ids: &[ConversationId],
+    ) -> Result<Vec<Option<Metadata>>, StoreError> {
+        let ids = ids.to_vec();
+        self.run(move |store| Ok(check::metadata_of(store, &ids)))
+            .await
+    }
+
+    async fn set_metadata(&self, metadata: &Metadata) -> Result<(), StoreError> {
+        let metadata = metadata.clone();
+        self.run(move |store| store.set_metadata(&metadata)).await
+    }
+
+    async fn open(&self, id: ConversationId) -> Result<Arc<dyn EventLog>, StoreError> {
+        Ok(Arc::new(self.open_log(id).await?))
+    }
+
+    async fn delete(&self, id: ConversationId) -> Result<(), StoreError> {
+        self.run(move |store| store.delete(id)).await
+    }
+
+    fn folder(&self, id: ConversationId) -> PathBuf {
+        self.0.folder(id)
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        self.0.context.health.check()
+    }
+
+    fn notices(&self) -> Vec<Notice> {
+        self.0.context.notices.all()
+    }
+}
+
+#[async_trait]
+impl Feed for FsStore {
+    fn feed_id(&self) -> Uuid {
+        self.0.context.catalog.feed_id()
+    }
+
+    fn feed_len(&self) -> u64 {
+        self.0.context.catalog.feed_len()
+    }
+
+    async fn feed_entries(&self, from: u64, limit: usize) -> Result<Vec<FeedEntry>, StoreError> {
+        let path = layout::feed_file(&self.0.root);
+        let catalog = &self.0.context.catalog;
+        match catalog.feed_entries(from, limit, Wait::No) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                let catalog = Arc::clone(catalog);
+                let at = path.clone();
+                blocking(&path, move || {
+                    let found = catalog.feed_entries(from, limit, Wait::Yes);
+                    found.map_err(io_at(&at))
+                })
+                .await
+            }
+            found => found.map_err(io_at(&path)),
+        }
+    }
+
+    async fn feed_grown(&self, len: u64) {
+        self.0.context.catalog.feed_grown(len).await;
+    }
+}
+
+#[async_trait]
+impl Receipts for FsStore {
+    async fn begin(&self, key: Digest, request: Digest) -> Result<Option<Receipt>, StoreError> {
+        self.run(move |store| store.receipts.begin(key, request))
+            .await
+    }
+
+    async fn finish(&self, key: Digest, answer: Bytes) -> Result<(), StoreError> {
+        self.run(move |store| store.receipts.finish(key, &answer))
+            .await
+    }
+}

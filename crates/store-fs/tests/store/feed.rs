@@ -1,0 +1,257 @@
+//! The list and the feed across restarts, in order and not.
+
+use std::{collections::HashMap, fs, path::Path, time::Duration};
+
+use core_model::{
+    Catalog, ConversationId, EventLog, ExecutionStatus, Feed, Row, Seq, UtcTime, port::Change,
+};
+use store_fs::FsStore;
+use tempfile::TempDir;
+
+use crate::support::{message, metadata, store};
+
+/// Appends and puts down the row, as the server does.
+async fn say(store: &FsStore, log: &dyn EventLog, id: ConversationId, count: usize) {
+    let first = log.len().index();
+    let records = (first..first + count).map(message).collect();
+    let len = log.append(records, Some(log.len())).await.unwrap();
+    store.note(row(store, log, id, len));
+}
+
+fn row(store: &FsStore, log: &dyn EventLog, id: ConversationId, len: Seq) -> Row {
+    let created_at = store.row(id).map_or(UtcTime::now(), |row| row.created_at);
+    Row {
+        id,
+        created_at,
+        updated_at: UtcTime::now(),
+        status: ExecutionStatus::Idle,
+        len,
+        bytes: log.size(),
+    }
+}
+
+/// All changes from a position on, and where they end.
+async fn changes(store: &FsStore, mut from: u64) -> (Vec<(ConversationId, Change)>, u64) {
+    let mut found = Vec::new();
+    let len = store.feed_len();
+    loop {
+        let entries = store.feed_entries(from, 3).await.unwrap();
+        let Some(last) = entries.last() else {
+            return (found, len);
+        };
+        from = last.position + 1;
+        found.extend(
+            entries
+                .iter()
+                .map(|entry| (entry.conversation, entry.change)),
+        );
+    }
+}
+
+fn grown(from: u64, to: u64) -> Change {
+    Change::Appended {
+        from: Seq(from),
+        to: Seq(to),
+    }
+}
+
+/// The store's folder as a kill would leave it now.
+fn killed(root: &Path) -> TempDir {
+    let left = tempfile::tempdir().unwrap();
+    copy(root, left.path());
+    left
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            fs::create_dir(&to).unwrap();
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_store_closed_in_order_knows_its_list_and_its_feed_at_once() {
+    let root = tempfile::tempdir().unwrap();
+    let (a, b) = (ConversationId::random(), ConversationId::random());
+    let first = store(root.path());
+    assert!(!first.closed_in_order());
+    for id in [a, b] {
+        first.create(&metadata(id)).await.unwrap();
+    }
+    let log = first.open(a).await.unwrap();
+    say(&first, &*log, a, 2).await;
+    say(&first, &*log, a, 1).await;
+    first.delete(b).await.unwrap();
+    let (feed, len) = changes(&first, 0).await;
+    let expected = [
+        (a, Change::Created),
+        (b, Change::Created),
+        (a, grown(0, 2)),
+        (a, grown(2, 3)),
+        (b, Change::Deleted),
+    ];
+    assert_eq!(feed, expected);
+    let (row, id) = (first.row(a).unwrap(), first.feed_id());
+    drop((log, first));
+
+    let second = store(root.path());
+    assert!(second.closed_in_order());
+    assert_eq!((second.row(a), second.row(b)), (Some(row), None));
+    assert_eq!((second.count(None), second.feed_id()), (1, id));
+    assert_eq!(changes(&second, 0).await, (expected.to_vec(), len));
+    assert!(second.check().await.unwrap().is_empty());
+    // Being read does not open it for changes, being changed does.
+    let log = second.open(a).await.unwrap();
+    assert!(!store(killed(root.path()).path()).closed_in_order());
+    say(&second, &*log, a, 1).await;
+    assert_eq!(changes(&second, len).await.0, [(a, grown(3, 4))]);
+}
+
+#[tokio::test]
+async fn what_a_kill_took_from_the_list_is_found_and_told_once() {
+    let root = tempfile::tempdir().unwrap();
+    let id = ConversationId::random();
+    let first = store(root.path());
+    first.create(&metadata(id)).await.unwrap();
+    let log = first.open(id).await.unwrap();
+    say(&first, &*log, id, 1).await;
+    let (_, len) = changes(&first, 0).await;
+    // Appended, and nobody noted it before the kill.
+    let records = vec![message(1), message(2)];
+    log.append(records, Some(Seq(1))).await.unwrap();
+    let left = killed(root.path());
+
+    let second = store(left.path());
+    assert!(!second.closed_in_order());
+    assert_eq!(second.row(id).unwrap().len, Seq(1));
+    assert_eq!(second.check().await.unwrap(), [id]);
+    let log = second.open(id).await.unwrap();
+    assert_eq!(log.len(), Seq(3));
+    second.note(row(&second, &*log, id, log.len()));
+    assert_eq!(changes(&second, len).await.0, [(id, grown(1, 3))]);
+    assert!(second.check().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_log_that_grew_without_a_note_is_not_closed_in_order() {
+    let root = tempfile::tempdir().unwrap();
+    let id = ConversationId::random();
+    {
+        let store = store(root.path());
+        store.create(&metadata(id)).await.unwrap();
+        let log = store.open(id).await.unwrap();
+        log.append(vec![message(0)], None).await.unwrap();
+    }
+    let store = store(root.path());
+    assert!(!store.closed_in_order());
+    assert_eq!(store.check().await.unwrap(), [id]);
+}
+
+#[tokio::test]
+async fn a_missing_or_damaged_list_is_found_again_under_a_new_feed() {
+    for name in [".feed", ".catalog"] {
+        for damage in [None, Some("rubbish".repeat(40))] {
+            let root = tempfile::tempdir().unwrap();
+            let id = ConversationId::random();
+            let first = store(root.path());
+            first.create(&metadata(id)).await.unwrap();
+            let feed = first.feed_id();
+            drop(first);
+            match &damage {
+                None => fs::remove_file(root.path().join(name)).unwrap(),
+                Some(text) => fs::write(root.path().join(name), text).unwrap(),
+            }
+            let second = store(root.path());
+            // The feed alone is enough to make the list from.
+            assert_eq!(second.feed_id() == feed, name == ".catalog");
+            if name == ".catalog" {
+                assert_eq!(second.count(None), 1);
+            } else {
+                assert!(!second.closed_in_order());
+                assert_eq!(second.check().await.unwrap(), [id]);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn rows_of_folders_that_are_gone_go() {
+    let root = tempfile::tempdir().unwrap();
+    let (a, b) = (ConversationId::random(), ConversationId::random());
+    let store = store(root.path());
+    for id in [a, b] {
+        store.create(&metadata(id)).await.unwrap();
+    }
+    fs::remove_dir_all(store.folder(a)).unwrap();
+    assert!(store.check().await.unwrap().is_empty());
+    assert_eq!((store.row(a), store.count(None)), (None, 1));
+    assert_eq!(changes(&store, 2).await.0, [(a, Change::Deleted)]);
+}
+
+#[tokio::test]
+async fn those_that_were_running_are_named() {
+    let root = tempfile::tempdir().unwrap();
+    let id = ConversationId::random();
+    {
+        let store = store(root.path());
+        store.create(&metadata(id)).await.unwrap();
+        let running = Row {
+            status: ExecutionStatus::Running,
+            ..store.row(id).unwrap()
+        };
+        store.note(running);
+        assert_eq!(store.count(Some(ExecutionStatus::Running)), 1);
+        // A change of status alone is nothing to follow.
+        assert_eq!(changes(&store, 0).await.0, [(id, Change::Created)]);
+    }
+    assert_eq!(store(root.path()).check().await.unwrap(), [id]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_is_led_to_each_event_once_in_order() {
+    const CONVERSATIONS: usize = 8;
+    const EACH: usize = 25;
+    let root = tempfile::tempdir().unwrap();
+    let store = store(root.path());
+    let writers: Vec<_> = (0..CONVERSATIONS)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let id = ConversationId::random();
+                store.create(&metadata(id)).await.unwrap();
+                let log = store.open(id).await.unwrap();
+                for _ in 0..EACH {
+                    say(&store, &*log, id, 2).await;
+                }
+            })
+        })
+        .collect();
+    let follow = async {
+        let (mut position, mut seen, mut done) = (0, HashMap::new(), 0);
+        while done < CONVERSATIONS {
+            store.feed_grown(position).await;
+            for entry in store.feed_entries(position, 7).await.unwrap() {
+                assert!(entry.position >= position);
+                position = entry.position + 1;
+                let len = seen.entry(entry.conversation).or_insert(Seq(0));
+                if let Change::Appended { from, to } = entry.change {
+                    assert_eq!((from, to > from), (*len, true));
+                    *len = to;
+                    done += usize::from(to == Seq(2 * EACH as u64));
+                }
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), follow)
+        .await
+        .unwrap();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+}
