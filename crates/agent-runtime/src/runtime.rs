@@ -111,7 +111,10 @@ impl Runtime {
         let resting = |(at, info): (usize, &Option<_>)| info.is_none().then_some(at);
         let places: Vec<usize> = infos.iter().enumerate().filter_map(resting).collect();
         let wanted: Vec<ConversationId> = places.iter().map(|at| ids[*at]).collect();
-        let stored = self.0.store.metadata_of(&wanted).await?;
+        let stored = match wanted.is_empty() {
+            true => Vec::new(),
+            false => self.0.store.metadata_of(&wanted).await?,
+        };
         for (at, metadata) in places.into_iter().zip(stored) {
             let Some(metadata) = metadata else { continue };
             infos[at] = match self.stored_info(&metadata) {
