@@ -103,6 +103,7 @@ impl RuntimeError {
             }
             Self::Store(error) => Self::Store(StoreError::Poisoned(error.to_string())),
             Self::UnknownEvent(_)
+            | Self::CursorExpired
             | Self::AlreadyRunning
             | Self::RunLimit { .. }
             | Self::Busy

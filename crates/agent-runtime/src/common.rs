@@ -1,7 +1,7 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -11,7 +11,7 @@ use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore, watch},
 };
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{RuntimeConfig, RuntimeError, resting::Resting, shelf::Shelf, vault::Vault};
 
@@ -31,7 +31,7 @@ pub(crate) struct Core {
     started: Instant,
     /// Milliseconds after `started` of the last command.
     last_command: AtomicU64,
-    stopping: AtomicBool,
+    stopping: CancellationToken,
 }
 
 impl Core {
@@ -47,7 +47,7 @@ impl Core {
             shelf: Shelf::default(),
             started: Instant::now(),
             last_command: AtomicU64::new(0),
-            stopping: AtomicBool::new(false),
+            stopping: CancellationToken::new(),
             store,
             config,
         }
@@ -66,12 +66,17 @@ impl Core {
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Acquire)
+        self.stopping.is_cancelled()
     }
 
     /// From here on nothing new is begun.
     pub(crate) fn begin_to_stop(&self) {
-        self.stopping.store(true, Ordering::Release);
+        self.stopping.cancel();
+    }
+
+    /// Waits for [`Self::begin_to_stop`].
+    pub(crate) async fn until_stopping(&self) {
+        self.stopping.cancelled().await;
     }
 
     pub(crate) fn is_settled(&self) -> bool {

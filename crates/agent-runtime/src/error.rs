@@ -8,6 +8,8 @@ pub enum RuntimeError {
     NotFound(ConversationId),
     #[error("no event {0} in this conversation")]
     UnknownEvent(EventId),
+    #[error("the cursor belongs to a feed that is no more; begin anew")]
+    CursorExpired,
     #[error("the conversation is already running")]
     AlreadyRunning,
     /// Every run slot is taken; `message_saved` when only the run was refused.

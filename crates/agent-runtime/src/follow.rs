@@ -68,6 +68,7 @@ pub struct Follower {
     /// The moment being caught up with.
     goal: Option<Published>,
     page: VecDeque<Frame>,
+    began_at: Seq,
 }
 
 impl Follower {
@@ -75,6 +76,7 @@ impl Follower {
         let deltas = shared.deltas.subscribe();
         let mut watch = shared.published.subscribe();
         let goal = watch.borrow_and_update().clone();
+        let began_at = goal.len;
         let cursor = first_seq(&shared, goal.len, start).await?;
         let (page, epoch) = (VecDeque::new(), None);
         Ok(Self {
@@ -86,7 +88,37 @@ impl Follower {
             events_first: matches!(start, Start::From(_)),
             goal: Some(goal),
             page,
+            began_at,
         })
+    }
+
+    /// Where the events end that were there when the follower began.
+    #[must_use]
+    pub fn began_at(&self) -> Seq {
+        self.began_at
+    }
+
+    /// The next event to come.
+    #[must_use]
+    pub fn cursor(&self) -> Seq {
+        let waiting = self.page.iter().find_map(|frame| match frame {
+            Frame::Event(seq, _) => Some(*seq),
+            Frame::Snapshot(_) | Frame::Delta(_) => None,
+        });
+        waiting.unwrap_or(self.cursor)
+    }
+
+    /// The next frames, at least one, as soon as there are some: all that are in memory.
+    ///
+    /// # Errors
+    /// The reason why no more will come.
+    ///
+    /// # Cancel safety
+    /// A dropped call loses nothing but, at most, one delta.
+    pub async fn next_page(&mut self) -> Result<Vec<Frame>, End> {
+        let mut frames = vec![self.next().await?];
+        frames.extend(self.page.drain(..));
+        Ok(frames)
     }
 
     /// The next frame, as soon as there is one.

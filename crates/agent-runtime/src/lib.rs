@@ -17,6 +17,7 @@
 //! | `prompt` | instructions and tools |
 //! | `stuck` | notices an agent that goes in circles |
 //! | `follow` | reads a conversation from a cursor and keeps up |
+//! | `follow_all` | the same for all conversations, by way of the store's feed |
 //! | `restart` | folds a log, mends what a stop left |
 //! | `charge` | takes over what the last stop left |
 //! | `shelf`, `shared` | conversations in memory |
@@ -34,6 +35,7 @@ mod decide;
 mod drafts;
 mod error;
 mod follow;
+mod follow_all;
 mod handle;
 mod prompt;
 mod query;
@@ -54,6 +56,7 @@ pub use config::{Connect, RuntimeConfig};
 pub use core_model::ConversationOrder;
 pub use error::RuntimeError;
 pub use follow::{End, Follower, Frame, Start};
+pub use follow_all::{AllFilter, AllFollower, AllFrame, AllStart, Cursor};
 pub use handle::Conversation;
 pub use query::{ConversationPage, ConversationQuery, EventFilter, EventPage, EventQuery};
 pub use runtime::Runtime;

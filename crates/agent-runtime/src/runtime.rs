@@ -8,8 +8,8 @@ use core_model::{
 use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
-    Conversation, ConversationPage, ConversationQuery, Created, End, NewConversation,
-    RuntimeConfig, RuntimeError, charge,
+    AllFilter, AllFollower, AllStart, Conversation, ConversationPage, ConversationQuery, Created,
+    End, NewConversation, RuntimeConfig, RuntimeError, charge,
     command::{Command, Farewell},
     common::Core,
     create, restart,
@@ -175,6 +175,18 @@ impl Runtime {
     pub async fn count(&self, status: Option<ExecutionStatus>) -> u64 {
         self.0.until_settled().await;
         self.0.store.count(status)
+    }
+
+    /// Follows all conversations.
+    ///
+    /// # Errors
+    /// [`RuntimeError::CursorExpired`] for a cursor of a feed that is no more.
+    pub async fn follow_all(
+        &self,
+        start: AllStart,
+        filter: AllFilter,
+    ) -> Result<AllFollower, RuntimeError> {
+        AllFollower::new(Arc::clone(&self.0), start, filter).await
     }
 
     /// Ends a conversation's run and its followers, removes its folder, leaves the agent's

@@ -3,6 +3,8 @@ use std::{
     io::{self, Read, Seek, Write},
     os::unix::fs::OpenOptionsExt,
     path::Path,
+    thread,
+    time::{Duration, Instant},
 };
 
 use core_model::UtcTime;
@@ -17,6 +19,10 @@ use crate::{OpenError, layout};
 pub(crate) struct FolderLock {
     file: File,
 }
+
+/// How long a lock may outlive its holder: a command that was being started when the holder was
+/// killed has its files until it runs.
+const ORPHANS: Duration = Duration::from_secs(2);
 
 /// What `.lock` says of its holder.
 #[derive(Default, Serialize, Deserialize)]
@@ -39,12 +45,21 @@ impl FolderLock {
             .mode(0o600)
             .open(&path)
             .map_err(|source| OpenError::unusable(root, source))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(locked(root, &mut file)),
-            Err(errno) => {
-                let source = errno.into();
-                return Err(OpenError::Io { path, source });
+        let patience = Instant::now() + ORPHANS;
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => break,
+                Err(rustix::io::Errno::WOULDBLOCK) => {
+                    let holder = holder(&mut file);
+                    if !holder.is_dead() || Instant::now() > patience {
+                        return Err(holder.locked(root));
+                    }
+                    thread::sleep(Duration::from_millis(5));
+                }
+                Err(errno) => {
+                    let source = errno.into();
+                    return Err(OpenError::Io { path, source });
+                }
             }
         }
         let lock = Self { file };
@@ -76,17 +91,34 @@ impl Drop for FolderLock {
     }
 }
 
-fn locked(root: &Path, file: &mut File) -> OpenError {
+fn holder(file: &mut File) -> Holder {
     let mut text = Vec::new();
-    let holder = match file.read_to_end(&mut text) {
+    match file.rewind().and_then(|()| file.read_to_end(&mut text)) {
         Ok(_) => parse(&text).unwrap_or_default(),
         Err(_) => Holder::default(),
-    };
-    OpenError::Locked {
-        folder: root.to_owned(),
-        pid: holder.pid,
-        host: holder.host,
-        started_at: holder.started_at,
+    }
+}
+
+impl Holder {
+    /// Whether it was a process of this machine that is no more.
+    fn is_dead(&self) -> bool {
+        let here = nix::unistd::gethostname()
+            .is_ok_and(|host| self.host.as_deref() == Some(&*host.to_string_lossy()));
+        let pid = self.pid.and_then(|pid| i32::try_from(pid).ok());
+        let gone = |pid| {
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None)
+                == Err(nix::errno::Errno::ESRCH)
+        };
+        here && pid.is_some_and(gone)
+    }
+
+    fn locked(self, root: &Path) -> OpenError {
+        OpenError::Locked {
+            folder: root.to_owned(),
+            pid: self.pid,
+            host: self.host,
+            started_at: self.started_at,
+        }
     }
 }
 

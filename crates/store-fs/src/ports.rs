@@ -93,8 +93,11 @@ impl Feed for FsStore {
         self.0.context.catalog.feed_id()
     }
 
-    fn feed_len(&self) -> u64 {
-        self.0.context.catalog.feed_len()
+    async fn feed_len(&self) -> u64 {
+        let catalog = Arc::clone(&self.0.context.catalog);
+        let len = blocking(&self.0.root, move || Ok(catalog.feed_len())).await;
+        // Only where the runtime is going down.
+        len.unwrap_or(u64::MAX)
     }
 
     async fn feed_entries(&self, from: u64, limit: usize) -> Result<Vec<FeedEntry>, StoreError> {
@@ -114,8 +117,8 @@ impl Feed for FsStore {
         }
     }
 
-    async fn feed_grown(&self, len: u64) {
-        self.0.context.catalog.feed_grown(len).await;
+    async fn feed_grown(&self, len: u64) -> u64 {
+        self.0.context.catalog.feed_grown(len).await
     }
 }
 

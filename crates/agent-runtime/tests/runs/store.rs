@@ -173,16 +173,16 @@ impl Feed for Frail {
         self.store.feed_id()
     }
 
-    fn feed_len(&self) -> u64 {
-        self.store.feed_len()
+    async fn feed_len(&self) -> u64 {
+        self.store.feed_len().await
     }
 
     async fn feed_entries(&self, from: u64, limit: usize) -> Result<Vec<FeedEntry>, StoreError> {
         self.store.feed_entries(from, limit).await
     }
 
-    async fn feed_grown(&self, len: u64) {
-        self.store.feed_grown(len).await;
+    async fn feed_grown(&self, len: u64) -> u64 {
+        self.store.feed_grown(len).await
     }
 }
 

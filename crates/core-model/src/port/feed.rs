@@ -33,18 +33,20 @@ pub trait Feed: Send + Sync {
     /// one mean nothing.
     fn feed_id(&self) -> Uuid;
 
-    /// The position that the next entry to show up will have.
-    fn feed_len(&self) -> u64;
+    /// The position that the next change will have; whatever happened before is durable when this
+    /// returns.
+    async fn feed_len(&self) -> u64;
 
-    /// Entries from `from` on, up to `limit`; none means nothing more up to [`Self::feed_len`].
+    /// Entries from `from` on, up to `limit`; none means nothing more up to what
+    /// [`Self::feed_grown`] told.
     ///
     /// # Errors
     /// When the store cannot be read.
     async fn feed_entries(&self, from: u64, limit: usize) -> Result<Vec<FeedEntry>, StoreError>;
 
-    /// Waits until [`Self::feed_len`] is beyond `len`.
+    /// Waits until entries show up at `len` or after, and tells where they end for now.
     ///
     /// # Cancel safety
     /// A dropped call loses nothing.
-    async fn feed_grown(&self, len: u64);
+    async fn feed_grown(&self, len: u64) -> u64;
 }

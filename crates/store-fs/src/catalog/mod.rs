@@ -269,11 +269,12 @@ impl Work {
         Ok(found)
     }
 
-    pub(crate) async fn feed_grown(&self, len: u64) {
+    pub(crate) async fn feed_grown(&self, len: u64) -> u64 {
         let mut durable = self.durable.subscribe();
         let _here = Following::new(self);
         // It cannot close: this holds the sender.
-        durable.wait_for(|durable| *durable > len).await.ok();
+        let grown = durable.wait_for(|durable| *durable > len).await;
+        grown.map_or(len, |durable| *durable)
     }
 
     /// The thread that writes the feed.

@@ -33,7 +33,7 @@ fn row(store: &FsStore, log: &dyn EventLog, id: ConversationId, len: Seq) -> Row
 /// All changes from a position on, and where they end.
 async fn changes(store: &FsStore, mut from: u64) -> (Vec<(ConversationId, Change)>, u64) {
     let mut found = Vec::new();
-    let len = store.feed_len();
+    let len = store.feed_len().await;
     loop {
         let entries = store.feed_entries(from, 3).await.unwrap();
         let Some(last) = entries.last() else {
