@@ -53,6 +53,8 @@ pub(crate) enum Failure {
         limit: usize,
     },
     BodyUnreadable,
+    /// As many followers as may be are there.
+    Crowded,
     /// The rest of the body does not come.
     BodyLate,
     /// The message is in the log, the run was refused.
@@ -157,6 +159,11 @@ impl Failure {
                 "body_unreadable",
                 "There was an error parsing the body",
             ),
+            Self::Crowded => later(
+                503,
+                "too_many_followers",
+                "Too many sockets and streams are open here. Retry the request later.",
+            ),
             Self::BodyLate => answer(
                 408,
                 "body_late",
@@ -173,6 +180,12 @@ impl Failure {
             Self::Runtime(error) => match error {
                 RuntimeError::NotFound(_) => answer(404, "conversation_not_found", "Not Found"),
                 RuntimeError::UnknownEvent(_) => answer(404, "event_not_found", "Not Found"),
+                RuntimeError::CursorExpired => answer(
+                    410,
+                    "cursor_expired",
+                    "The cursor belongs to a feed that is no more. Begin anew, without a cursor or with \
+                     cursor=beginning.",
+                ),
                 RuntimeError::AlreadyRunning => answer(
                     409,
                     "already_running",
@@ -218,6 +231,7 @@ impl Failure {
             Self::Runtime(
                 RuntimeError::NotFound(_)
                 | RuntimeError::UnknownEvent(_)
+                | RuntimeError::CursorExpired
                 | RuntimeError::AlreadyRunning
                 | RuntimeError::RunLimit { .. }
                 | RuntimeError::Busy
@@ -237,6 +251,7 @@ impl Failure {
             | Self::Unprocessable(_)
             | Self::TooLarge { .. }
             | Self::BodyUnreadable
+            | Self::Crowded
             | Self::BodyLate
             | Self::MessageSaved { .. } => None,
         }

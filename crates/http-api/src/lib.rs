@@ -29,6 +29,8 @@ mod query;
 mod reply;
 mod routes;
 mod socket;
+mod source;
+mod stream;
 mod validation;
 mod wire;
 

@@ -2,8 +2,10 @@
 
 mod params;
 
-use agent_runtime::{ConversationOrder, ConversationQuery, EventFilter, EventQuery, Start};
-use core_model::{ConversationId, EventId, EventTime, ExecutionStatus};
+use agent_runtime::{
+    AllFilter, AllStart, ConversationOrder, ConversationQuery, EventFilter, EventQuery, Start,
+};
+use core_model::{ConversationId, EventId, EventTime, ExecutionStatus, Seq};
 use schemars::JsonSchema;
 
 use crate::extract::FromQuery;
@@ -302,6 +304,98 @@ impl FromQuery for SocketParams {
             after_timestamp: params.time("after_timestamp"),
             after_event_id: params.text("after_event_id"),
             resend_all: params.flag("resend_all"),
+            session_api_key: params.text("session_api_key"),
+        }
+    }
+}
+
+/// How an event stream, or a socket with positions, begins.
+#[derive(JsonSchema)]
+pub(crate) struct StreamParams {
+    /// Everything after the event at this position of the log; −1 is everything. Takes precedence over
+    /// the other ways to begin.
+    #[schemars(range(min = -1))]
+    after_seq: Option<i64>,
+    #[schemars(flatten)]
+    pub(crate) socket: SocketParams,
+}
+
+impl FromQuery for StreamParams {
+    fn from_query(params: &mut Params) -> Self {
+        Self {
+            after_seq: params.at_least("after_seq", -1),
+            socket: SocketParams::from_query(params),
+        }
+    }
+}
+
+impl StreamParams {
+    pub(crate) fn start(&self) -> Start {
+        self.replay().unwrap_or_else(|| self.socket.start())
+    }
+
+    /// Where `after_seq` begins.
+    pub(crate) fn replay(&self) -> Option<Start> {
+        let first = self.after_seq?.saturating_add(1);
+        Some(Start::From(Seq(u64::try_from(first).unwrap_or_default())))
+    }
+}
+
+/// What a follower of all conversations wants.
+#[derive(JsonSchema)]
+pub(crate) struct AllParams {
+    /// Where to go on: a cursor from an earlier frame, or `beginning` for everything that is stored.
+    /// Without it: with what happens from now on.
+    #[schemars(rename = "cursor", with = "Option<String>")]
+    pub(crate) start: AllStart,
+    /// Only these conversations, these kinds of events, and conversations with all of these tags:
+    /// `conversation_id`, `kind`, and `tag` (`key` or `key:value`), each repeated or separated by
+    /// commas.
+    #[schemars(flatten, with = "AllFilterParams")]
+    pub(crate) filter: AllFilter,
+    /// Deprecated, as URLs end up in logs: send the key as a header or in a first frame.
+    #[schemars(extend("deprecated" = true))]
+    pub(crate) session_api_key: Option<String>,
+}
+
+/// Names the parts of a filter in the OpenAPI document.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "only describes")]
+struct AllFilterParams {
+    /// Only these conversations; repeated or separated by commas.
+    #[schemars(extend("default" = []))]
+    conversation_id: Vec<ConversationId>,
+    /// Only events of these classes, such as `MessageEvent`.
+    #[schemars(extend("default" = []))]
+    kind: Vec<String>,
+    /// Only conversations that have all of these tags, `key` or `key:value`.
+    #[schemars(extend("default" = []))]
+    tag: Vec<String>,
+}
+
+impl FromQuery for AllParams {
+    fn from_query(params: &mut Params) -> Self {
+        let tag = |text: String| match text.split_once(':') {
+            Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
+            None => (text, None),
+        };
+        let class = |kind: String| match kind.rsplit_once('.') {
+            Some((_, class)) => class.to_owned(),
+            None => kind,
+        };
+        Self {
+            start: match params.text("cursor").as_deref() {
+                None | Some("") => AllStart::Live,
+                Some("beginning") => AllStart::Beginning,
+                Some(_) => params
+                    .parsed("cursor", "a cursor")
+                    .map_or(AllStart::Live, AllStart::At),
+            },
+            filter: AllFilter {
+                conversations: params.ids("conversation_id"),
+                kinds: params.batch("kind").into_iter().map(class).collect(),
+                tags: params.batch("tag").into_iter().map(tag).collect(),
+            },
             session_api_key: params.text("session_api_key"),
         }
     }

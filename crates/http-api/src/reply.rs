@@ -24,6 +24,9 @@ pub(crate) struct Verbatim<T> {
 /// 101: from here on it is a socket.
 pub(crate) struct Upgraded(pub(crate) HttpResponse);
 
+/// 200 with an event stream that goes on.
+pub(crate) struct Streamed(pub(crate) HttpResponse);
+
 /// 200 when ready, 503 when not.
 pub(crate) struct Readiness<T> {
     pub(crate) body: T,
@@ -71,6 +74,14 @@ impl<T> Responder for Verbatim<T> {
 }
 
 impl Responder for Upgraded {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        self.0
+    }
+}
+
+impl Responder for Streamed {
     type Body = BoxBody;
 
     fn respond_to(self, _: &HttpRequest) -> HttpResponse {

@@ -6,7 +6,9 @@ use actix_web::{
 };
 use paperclip::v2::schema::Apiv2Operation;
 
-use crate::{conversations, error::Failure, events, extract::Dialect, health as about, socket};
+use crate::{
+    conversations, error::Failure, events, extract::Dialect, health as about, socket, stream,
+};
 
 /// Takes down routes: to serve them, or to describe them.
 pub(crate) trait Table {
@@ -20,12 +22,18 @@ pub(crate) trait Table {
 
 /// Where the conversations live, once for each dialect.
 pub(crate) const CONVERSATIONS: [&str; 2] = ["/conversations", "/api/conversations"];
+/// Where all conversations are followed, once for each dialect.
+pub(crate) const EVENTS: [&str; 2] = ["/events", "/api/events"];
 /// Where the OpenHands dialect keeps its sockets.
 pub(crate) const SOCKETS: &str = "/sockets";
 /// How a socket's route ends; requests to become one authenticate inside.
-pub(crate) const SOCKET_ROUTES: [&str; 2] = [
+pub(crate) const SOCKET_ROUTES: [&str; 6] = [
     "/conversations/{conversation_id}/events/socket",
+    "/conversations/{conversation_id}/events/session",
+    "/events/socket",
+    "/sockets/events",
     "/sockets/events/{conversation_id}",
+    "/sockets/session/{conversation_id}",
 ];
 
 /// The routes of conversations, below `at`.
@@ -83,6 +91,16 @@ pub(crate) fn conversations(table: &mut impl Table, at: &str) {
         &path("/{conversation_id}/events/socket"),
         socket::open,
     );
+    table.route(
+        Method::GET,
+        &path("/{conversation_id}/events/session"),
+        socket::session,
+    );
+    table.route(
+        Method::GET,
+        &path("/{conversation_id}/events/stream"),
+        stream::conversation,
+    );
     let respond = path("/{conversation_id}/events/respond_to_confirmation");
     table.route(Method::POST, &respond, events::respond_to_confirmation);
     table.route(
@@ -99,6 +117,18 @@ pub(crate) fn sockets(table: &mut impl Table, at: &str) {
         &format!("{at}/events/{{conversation_id}}"),
         socket::open,
     );
+    table.route(
+        Method::GET,
+        &format!("{at}/session/{{conversation_id}}"),
+        socket::session,
+    );
+    table.route(Method::GET, &format!("{at}/events"), socket::all);
+}
+
+/// What happens in all conversations, below `at`.
+pub(crate) fn events(table: &mut impl Table, at: &str) {
+    table.route(Method::GET, &format!("{at}/stream"), stream::all);
+    table.route(Method::GET, &format!("{at}/socket"), socket::all);
 }
 
 /// Whether the server is well, and what it is.
@@ -114,13 +144,16 @@ pub(crate) fn root(table: &mut impl Table) {
 }
 
 /// The parts that are served as scopes, where the key is asked for before a path is looked up.
-pub(crate) fn scopes() -> [(&'static str, Dialect, Served); 4] {
-    let [mut readme, mut api, mut socket] = <[Served; 3]>::default();
+pub(crate) fn scopes() -> [(&'static str, Dialect, Served); 5] {
+    let [mut readme, mut api, mut socket, mut everything] = <[Served; 4]>::default();
     conversations(&mut readme, "");
     conversations(&mut api, "/conversations");
+    events(&mut api, "/events");
     sockets(&mut socket, "");
+    events(&mut everything, "");
     [
         ("/conversations", Dialect::Readme, readme),
+        ("/events", Dialect::Readme, everything),
         ("/api", Dialect::OpenHands, api),
         ("/v1", Dialect::OpenHands, Served::default()),
         (SOCKETS, Dialect::OpenHands, socket),

@@ -7,10 +7,9 @@ use std::{io::ErrorKind, rc::Rc, sync::Arc, time::Instant};
 
 use actix_web::{FromRequest, HttpRequest, web};
 use actix_ws::{AggregatedMessage, AggregatedMessageStream, ProtocolError, Session};
-use agent_runtime::{Conversation, End, Follower, Frame, Start};
-use bytes::Bytes;
+use agent_runtime::{AllFilter, AllStart, Conversation, End, RuntimeError, Start};
 use bytestring::ByteString;
-use core_model::ConversationId;
+use core_model::{ConversationId, Seq};
 use paperclip::actix::api_v2_operation;
 use tokio::{
     sync::Notify,
@@ -24,9 +23,14 @@ use crate::{
     error::Failure,
     extract::{ConversationPath, Query, Server, SocketPayload},
     frame_guard,
-    query::SocketParams,
+    query::{AllParams, SocketParams, StreamParams},
     reply::Upgraded,
+    source::{Out, Source},
+    stream::everybody,
 };
+
+/// The largest frame of a socket with positions.
+const LARGEST_FRAME: usize = 4 << 20;
 
 /// Follow a conversation
 ///
@@ -39,8 +43,9 @@ use crate::{
 /// `{"type": "auth", "session_api_key": "…"}`.
 ///
 /// Close codes: 1001 the server stops, 1003 a binary frame, 1009 a frame too large, 1011 no sign of
-/// life or a fault of the server, 1013 too many sockets on this conversation, 4001 no valid key, 4004
-/// no such conversation (any more), 4400 `after_event_id` is no logged event.
+/// life or a fault of the server, 1013 too many sockets on this conversation or `slow_consumer` (frames
+/// were not read: go on after the last event), 4001 no valid key, 4004 no such conversation (any more),
+/// 4400 `after_event_id` is no logged event.
 #[api_v2_operation(tags("Sockets"), operation_id = "open_socket")]
 pub(crate) async fn open(
     server: Server,
@@ -49,11 +54,87 @@ pub(crate) async fn open(
     request: HttpRequest,
     payload: SocketPayload,
 ) -> Result<Upgraded, Failure> {
+    let key = query.0.session_api_key.clone();
+    let wants = Wants::Events(path.0, query.0.start());
+    upgrade(server, wants, key, request, payload).await
+}
+
+/// Follow a conversation by positions
+///
+/// A WebSocket whose frames say what they are: `{"type": "sync", "from_seq"?, "through_seq"?}` first;
+/// `{"type": "durable", "seq": N, "event": {…}}` for logged events; `{"type": "transient", "event":
+/// {…}}` for `full_state` and pieces of a reply; `{"type": "error", "code", "detail"}`. `after_seq=N`
+/// replays everything after position N (−1: everything) and goes on live, nothing lost and nothing
+/// repeated; without it the socket is live only. Frames from the client, keys and close codes are those
+/// of the other sockets; 1013 `frame_too_large` closes it before an event of more than 4 MiB.
+#[api_v2_operation(tags("Sockets"), operation_id = "open_session_socket")]
+pub(crate) async fn session(
+    server: Server,
+    path: ConversationPath,
+    query: Query<StreamParams>,
+    request: HttpRequest,
+    payload: SocketPayload,
+) -> Result<Upgraded, Failure> {
+    let key = query.0.socket.session_api_key.clone();
+    let wants = Wants::Session(path.0, query.0.replay());
+    upgrade(server, wants, key, request, payload).await
+}
+
+/// Follow all conversations
+///
+/// A WebSocket with the frames of `/events/stream`. Close codes as of the other sockets, and 4410: the
+/// cursor belongs to a feed that is no more; begin anew.
+#[api_v2_operation(tags("Sockets"), operation_id = "open_socket_of_all")]
+pub(crate) async fn all(
+    server: Server,
+    query: Query<AllParams>,
+    request: HttpRequest,
+    payload: SocketPayload,
+) -> Result<Upgraded, Failure> {
+    let AllParams {
+        start,
+        filter,
+        session_api_key,
+    } = query.0;
+    upgrade(
+        server,
+        Wants::All(start, filter),
+        session_api_key,
+        request,
+        payload,
+    )
+    .await
+}
+
+/// What a socket is for.
+enum Wants {
+    Events(ConversationId, Start),
+    Session(ConversationId, Option<Start>),
+    All(AllStart, AllFilter),
+}
+
+impl Wants {
+    /// Under which id its sockets are counted.
+    fn id(&self) -> ConversationId {
+        match self {
+            Self::Events(id, _) | Self::Session(id, _) => *id,
+            Self::All(..) => everybody(),
+        }
+    }
+}
+
+async fn upgrade(
+    server: Server,
+    wants: Wants,
+    key: Option<String>,
+    request: HttpRequest,
+    payload: SocketPayload,
+) -> Result<Upgraded, Failure> {
     if !auth::is_upgrade(request.headers()) {
         return Err(Failure::UpgradeRequired);
     }
     let shared = server.0.into_inner();
-    let permit = permit(&shared, &request, query.0.session_api_key.as_deref());
+    let permit = permit(&shared, &request, key.as_deref());
     let limit = shared.config.limits.frame_bytes;
     let oversized = Rc::new(Notify::new());
     let mut payload = frame_guard::guarded(payload.0, limit, Rc::clone(&oversized));
@@ -67,8 +148,7 @@ pub(crate) async fn open(
         .aggregate_continuations()
         .max_continuation_size(limit);
     let socket = Socket {
-        id: path.0,
-        start: query.0.start(),
+        wants,
         permit,
         session,
         inbound,
@@ -97,8 +177,7 @@ fn permit(shared: &Shared, request: &HttpRequest, in_query: Option<&str>) -> Per
 
 struct Socket {
     shared: Arc<Shared>,
-    id: ConversationId,
-    start: Start,
+    wants: Wants,
     permit: Permit,
     session: Session,
     inbound: AggregatedMessageStream,
@@ -110,7 +189,7 @@ struct Socket {
 
 impl Socket {
     async fn serve(mut self) {
-        let id = self.id;
+        let id = self.wants.id();
         tracing::info!(conversation.id = %id, "socket opened");
         let goodbye = self.attend().await;
         let code = goodbye.code();
@@ -122,20 +201,46 @@ impl Socket {
         if let Err(goodbye) = self.authenticate().await {
             return goodbye;
         }
-        let Some(_place) = SocketPlace::take(&self.shared, self.id) else {
+        let Some(_place) = SocketPlace::take(&self.shared, self.wants.id()) else {
             return Goodbye::Crowded;
         };
-        let conversation = match self.shared.runtime.open(self.id).await {
-            Ok(conversation) => conversation,
+        let exchanged = match self.source().await {
+            Ok((conversation, source)) => self.exchange(conversation, source).await,
             Err(error) => return Goodbye::from(error),
         };
-        match conversation.follow(&self.start).await {
-            Ok(follower) => match self.exchange(&conversation, follower).await {
-                Ok(never) => match never {},
-                Err(goodbye) => goodbye,
-            },
-            Err(error) => Goodbye::from(error),
+        match exchanged {
+            Ok(never) => match never {},
+            Err(goodbye) => goodbye,
         }
+    }
+
+    async fn source(&self) -> Result<(Option<Conversation>, Source), RuntimeError> {
+        let runtime = &self.shared.runtime;
+        Ok(match &self.wants {
+            Wants::Events(id, start) => {
+                let conversation = runtime.open(*id).await?;
+                let follower = conversation.follow(start).await?;
+                (Some(conversation), Source::Events(follower))
+            }
+            Wants::Session(id, replay) => {
+                let conversation = runtime.open(*id).await?;
+                let end = Start::From(Seq(u64::MAX));
+                let follower = conversation.follow(replay.as_ref().unwrap_or(&end)).await?;
+                let source = Source::Session {
+                    follower,
+                    replays: replay.is_some(),
+                };
+                (Some(conversation), source)
+            }
+            Wants::All(start, filter) => {
+                let follower = runtime.follow_all(*start, filter.clone()).await?;
+                let source = Source::All {
+                    follower: Box::new(follower),
+                    told: None,
+                };
+                (None, source)
+            }
+        })
     }
 
     async fn authenticate(&mut self) -> Result<(), Goodbye> {
@@ -161,12 +266,12 @@ impl Socket {
         }
     }
 
-    /// Carries frames both ways until one side has enough. One frame is sent before the next is
-    /// fetched, so that a slow client costs a place in the log and no memory.
+    /// Carries frames both ways until one side has enough. One page is sent before the next is fetched,
+    /// so that a slow client costs a place in the log and no memory.
     async fn exchange(
         &mut self,
-        conversation: &Conversation,
-        mut follower: Follower,
+        conversation: Option<Conversation>,
+        mut source: Source,
     ) -> Result<std::convert::Infallible, Goodbye> {
         let limits = self.shared.config.limits.clone();
         let mut ping = interval_at(
@@ -174,19 +279,20 @@ impl Socket {
             limits.ping_interval,
         );
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        if let Some(greeting) = source.greeting() {
+            self.send(vec![greeting]).await?;
+        }
         loop {
             tokio::select! {
-                frame = follower.next() => match frame {
-                    Ok(Frame::Event(_, json) | Frame::Snapshot(json) | Frame::Delta(json)) => {
-                        self.send(json).await?;
-                    }
+                page = source.next() => match page {
+                    Ok(page) => self.send(page).await?,
                     Err(End::Deleted) => return Err(Goodbye::Deleted),
                     Err(End::ServerStopping) => return Err(Goodbye::Stopping),
                     Err(End::Failed) => return Err(Goodbye::Failed),
                 },
                 text = self.listen() => {
                     if let Some(text) = text? {
-                        self.hear(conversation, &text).await?;
+                        self.hear(conversation.as_ref(), &text).await?;
                     }
                 }
                 _ = ping.tick() => {
@@ -194,6 +300,9 @@ impl Socket {
                         return Err(Goodbye::Silent);
                     }
                     self.session.ping(b"").await.map_err(|_closed| Goodbye::Gone)?;
+                    if let Some(beat) = source.beat() {
+                        self.send(vec![beat]).await?;
+                    }
                 }
             }
         }
@@ -226,33 +335,56 @@ impl Socket {
         }
     }
 
-    async fn send(&mut self, json: Bytes) -> Result<(), Goodbye> {
-        // Log lines are checked to be JSON when they are read, so this does not happen.
-        let text = ByteString::try_from(json).map_err(|_not_utf8| Goodbye::Failed)?;
+    /// Hands a page to the connection, which takes it as its client reads. One that takes nothing for
+    /// too long is told, as far as it still listens, and can go on from its cursor.
+    async fn send(&mut self, page: Vec<Out>) -> Result<(), Goodbye> {
         let patience = self.shared.config.limits.send_timeout;
-        match timeout(patience, self.session.text(text)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_closed)) => Err(Goodbye::Gone),
-            Err(_elapsed) => Err(Goodbye::Slow),
-        }
+        let bounded = matches!(self.wants, Wants::Session(..));
+        let session = &mut self.session;
+        let sent = timeout(patience, async {
+            for out in page {
+                if bounded && out.json.len() > LARGEST_FRAME {
+                    return Err(Goodbye::LargeFrame);
+                }
+                // Log lines are checked to be JSON when they are read, so this does not happen.
+                let text = ByteString::try_from(out.json).map_err(|_not_utf8| Goodbye::Failed)?;
+                session.text(text).await.map_err(|_closed| Goodbye::Gone)?;
+            }
+            Ok(())
+        });
+        sent.await.map_err(|_elapsed| Goodbye::Slow)?
     }
 
-    async fn hear(&mut self, conversation: &Conversation, text: &str) -> Result<(), Goodbye> {
-        let complaint = match inbound::understand(text) {
-            Heard::Nothing => return Ok(()),
-            Heard::Message { content, run } => {
+    async fn hear(
+        &mut self,
+        conversation: Option<&Conversation>,
+        text: &str,
+    ) -> Result<(), Goodbye> {
+        let labelled = !matches!(self.wants, Wants::Events(..));
+        let (code, detail) = match (inbound::understand(text), conversation) {
+            (Heard::Nothing, _) => return Ok(()),
+            (Heard::Nonsense { code, detail }, _) => (code.to_owned(), detail),
+            (Heard::Message { .. }, None) => {
+                let detail = "This socket takes no messages.".to_owned();
+                ("ValueError".to_owned(), detail)
+            }
+            (Heard::Message { content, run }, Some(conversation)) => {
                 match conversation.send_message(content, run).await {
                     Ok(()) => return Ok(()),
                     Err(error) => {
-                        let run_path = || format!("/conversations/{}/run", self.id);
-                        inbound::complaint(&Failure::of_message(error, run_path))
+                        let run_path = || format!("/conversations/{}/run", conversation.id());
+                        let failure = Failure::of_message(error, run_path);
+                        (failure.to_string(), failure.detail())
                     }
                 }
             }
-            Heard::Nonsense { code, detail } => inbound::server_error(code, detail),
         };
-        match complaint {
-            Some(event) => self.send(event).await,
+        let json = match labelled {
+            true => Some(inbound::error_frame(&code, &detail)),
+            false => inbound::server_error(&code, detail),
+        };
+        match json {
+            Some(json) => self.send(vec![Out { place: None, json }]).await,
             None => Err(Goodbye::Failed),
         }
     }

@@ -27,6 +27,8 @@ struct Jobs {
     syncs: VecDeque<(Arc<Inner>, Batch)>,
     heals: VecDeque<Arc<Inner>>,
     threads: usize,
+    /// Threads that write or sync right now.
+    busy: usize,
     idle: usize,
     stop: bool,
 }
@@ -47,6 +49,21 @@ impl Committer {
         let mut jobs = lock(&self.0.jobs);
         jobs.writes.push_back(log);
         self.call(jobs);
+    }
+
+    /// Whether nothing else is being written: then whoever asks may do it, with
+    /// [`Self::serve_here`].
+    pub(crate) fn begin_here(&self) -> bool {
+        let mut jobs = lock(&self.0.jobs);
+        let alone = jobs.busy == 0 && jobs.writes.is_empty() && jobs.syncs.is_empty();
+        jobs.busy += usize::from(alone);
+        alone
+    }
+
+    /// Writes a log's pending batch on this thread. Blocks.
+    pub(crate) fn serve_here(&self, log: Arc<Inner>) {
+        self.0.run(Job::Write(log));
+        lock(&self.0.jobs).busy -= 1;
     }
 
     /// Has a poisoned log looked at.
@@ -92,9 +109,11 @@ impl Work {
         let mut jobs = lock(&self.jobs);
         loop {
             if let Some(job) = jobs.next() {
+                jobs.busy += 1;
                 drop(jobs);
                 self.run(job);
                 jobs = lock(&self.jobs);
+                jobs.busy -= 1;
                 continue;
             }
             if jobs.stop {

@@ -10,7 +10,7 @@ use core_model::{
     ConversationId, EventId, EventLog, EventTime, HeadFilter, Limit, NewRecord, Record, Seq,
     StoreError, TornTail,
 };
-use tokio::sync::watch;
+use tokio::{runtime::RuntimeFlavor, sync::watch};
 
 use crate::{
     Durability, Follow,
@@ -139,7 +139,7 @@ impl FsLog {
         if self.0.wants_healing() {
             self.0.heal();
         }
-        let answered = self.0.enqueue(lines, expected)?;
+        let answered = self.0.enqueue(lines, expected, true)?;
         answered.blocking_recv().unwrap_or_else(|_| self.0.lost())
     }
 
@@ -201,6 +201,12 @@ impl WeakLog {
     }
 }
 
+/// Whether a task may keep the thread it is on: then one that writes alone saves two changes of thread.
+fn may_block() -> bool {
+    tokio::runtime::Handle::try_current()
+        .is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread)
+}
+
 #[async_trait]
 impl EventLog for FsLog {
     /// One write and one sync for all records of all callers that wait at the time. A crash meanwhile
@@ -219,7 +225,7 @@ impl EventLog for FsLog {
             })
             .await?;
         }
-        let answered = self.0.enqueue(lines, expected)?;
+        let answered = self.0.enqueue(lines, expected, may_block())?;
         answered.await.unwrap_or_else(|_| self.0.lost())
     }
 

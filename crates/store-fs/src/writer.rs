@@ -122,6 +122,7 @@ impl Inner {
         self: &Arc<Self>,
         lines: Lines,
         expected: Option<Seq>,
+        here: bool,
     ) -> Result<oneshot::Receiver<Result<Seq, StoreError>>, StoreError> {
         let (answer, answered) = oneshot::channel();
         let mut queue = lock(&self.queue);
@@ -153,7 +154,11 @@ impl Inner {
         queue.pending.waiting.push(Waiting { len, answer });
         if !std::mem::replace(&mut queue.committing, true) {
             drop(queue);
-            self.context.committer.submit(Arc::clone(self));
+            if here && self.context.committer.begin_here() {
+                block(|| self.context.committer.serve_here(Arc::clone(self)));
+            } else {
+                self.context.committer.submit(Arc::clone(self));
+            }
         }
         Ok(answered)
     }
@@ -305,6 +310,14 @@ impl Inner {
         tried?;
         removed?;
         Ok(file)
+    }
+}
+
+/// Runs what blocks on this thread of the runtime, whose other tasks go elsewhere meanwhile.
+fn block(work: impl FnOnce()) {
+    match tokio::runtime::Handle::try_current() {
+        Ok(_) => tokio::task::block_in_place(work),
+        Err(_) => work(),
     }
 }
 

@@ -21,7 +21,7 @@ use crate::{
         Body, ConversationPath, Dialect, EventPath, Query, RawBody, RequestBody, Server,
         SocketPayload,
     },
-    reply::{Made, Readiness, Reply, Upgraded, Verbatim},
+    reply::{Made, Readiness, Reply, Streamed, Upgraded, Verbatim},
 };
 
 /// What marks a query parameter that stands for a whole struct of them.
@@ -203,6 +203,16 @@ modifier!(each T: Readiness<T> {
     fn update_response(op: &mut DefaultOperationRaw) {
         answer::<T>(op, "200", "Ready");
         answer::<T>(op, "503", "Not ready; `reason` says why");
+    }
+});
+
+modifier!(Streamed {
+    fn update_response(op: &mut DefaultOperationRaw) {
+        let response = Response {
+            description: Some("An event stream (`text/event-stream`) that goes on".to_owned()),
+            ..Response::default()
+        };
+        op.responses.insert("200".to_owned(), Either::Right(response));
     }
 });
 

@@ -233,6 +233,9 @@ fn without_null(schema: &Value) -> Value {
     schema
 }
 
+/// The operations that turn into sockets.
+const SOCKETS: [&str; 3] = ["open_socket", "open_session_socket", "open_socket_of_all"];
+
 fn complete(operation: &mut Map<String, Value>, path: &str, method: &str) {
     let id = operation
         .get("operationId")
@@ -246,6 +249,7 @@ fn complete(operation: &mut Map<String, Value>, path: &str, method: &str) {
         Some(_) | None => id.clone(),
     };
     operation.insert("operationId".to_owned(), json!(unique));
+    let is_socket = SOCKETS.contains(&id.as_str());
     if id == "open_socket" {
         about_the_socket(operation);
     }
@@ -273,7 +277,7 @@ fn complete(operation: &mut Map<String, Value>, path: &str, method: &str) {
             json!([{"HTTPBearer": []}, {"APIKeyHeader": []}]),
         );
         refused.extend(["Unauthorized", "Busy"]);
-        if method != "get" || id == "open_socket" {
+        if method != "get" || is_socket {
             refused.push("ForeignOrigin");
         }
     }
@@ -283,7 +287,7 @@ fn complete(operation: &mut Map<String, Value>, path: &str, method: &str) {
     if has_body || has_parameters {
         refused.push("Invalid");
     }
-    if path.contains("{conversation_id}") && id != "open_socket" || id == "create_conversation" {
+    if path.contains("{conversation_id}") && !is_socket || id == "create_conversation" {
         refused.push("NotFound");
     }
     if id == "run_conversation" {

@@ -48,6 +48,9 @@ fn describe(cfg: &mut described::ServiceConfig<'_>, surface: Surface) {
     for at in routes::CONVERSATIONS {
         routes::conversations(&mut table, at);
     }
+    for at in routes::EVENTS {
+        routes::events(&mut table, at);
+    }
     routes::sockets(&mut table, routes::SOCKETS);
     if surface.health {
         routes::health(&mut table);

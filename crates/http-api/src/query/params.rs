@@ -1,3 +1,5 @@
+use std::str::FromStr;
+
 use core_model::{ConversationId, EventTime};
 use serde_json::json;
 use url::form_urlencoded;
@@ -86,6 +88,36 @@ impl Params {
         };
         self.problems.push(problem.input(text));
         PAGE_LIMIT
+    }
+
+    pub(super) fn at_least(&mut self, name: &str, least: i64) -> Option<i64> {
+        let text = self.text(name)?;
+        let at = ["query", name];
+        let problem = match text.trim().parse::<i64>() {
+            Ok(number) if number >= least => return Some(number),
+            Ok(_) => {
+                let msg = format!("Input should be greater than or equal to {least}");
+                Problem::new("greater_than_equal", &at, msg).ctx("ge", least)
+            }
+            Err(_) => Problem::new(
+                "int_parsing",
+                &at,
+                "Input should be a valid integer, unable to parse string as an integer",
+            ),
+        };
+        self.problems.push(problem.input(text));
+        None
+    }
+
+    pub(super) fn parsed<T: FromStr>(&mut self, name: &str, what: &str) -> Option<T> {
+        let text = self.text(name)?;
+        let parsed = text.parse().ok();
+        if parsed.is_none() {
+            let msg = format!("Input should be {what}");
+            let problem = Problem::new("value_error", &["query", name], msg);
+            self.problems.push(problem.input(text));
+        }
+        parsed
     }
 
     pub(super) fn choice<T: Copy>(&mut self, name: &str, choices: &[(&str, T)]) -> Option<T> {

@@ -18,6 +18,8 @@ pub(super) enum Goodbye {
     Deleted,
     /// `after_event_id` names no logged event.
     UnknownStart,
+    /// The cursor belongs to a feed that is no more.
+    Expired,
     Stopping,
     /// As many sockets as may be are open on the conversation.
     Crowded,
@@ -29,6 +31,8 @@ pub(super) enum Goodbye {
     Silent,
     /// The client does not read what it is sent.
     Slow,
+    /// An event is larger than a frame may be.
+    LargeFrame,
     Failed,
 }
 
@@ -37,6 +41,7 @@ impl From<RuntimeError> for Goodbye {
         match error {
             RuntimeError::NotFound(_) => Self::NotFound,
             RuntimeError::UnknownEvent(_) => Self::UnknownStart,
+            RuntimeError::CursorExpired => Self::Expired,
             RuntimeError::Stopping => Self::Stopping,
             RuntimeError::Busy => Self::Crowded,
             RuntimeError::AlreadyRunning
@@ -79,7 +84,12 @@ impl Goodbye {
             Self::NotText => (1007, "The frame is not well formed"),
             Self::Protocol => (1002, "Not a WebSocket frame"),
             Self::Silent => (1011, "No sign of life"),
-            Self::Slow => (1011, "Frames are not read"),
+            Self::Slow => (1013, "slow_consumer"),
+            Self::LargeFrame => (1013, "frame_too_large"),
+            Self::Expired => (
+                4410,
+                "The cursor belongs to a feed that is no more; begin anew",
+            ),
             Self::Failed => (1011, "The conversation cannot be read"),
         }
     }

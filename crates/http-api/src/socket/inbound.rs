@@ -1,9 +1,8 @@
 use bytes::Bytes;
 use core_model::{Content, Draft, EventBody, EventTime, Source, event::ServerErrorEvent};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
-    error::Failure,
     validation::{self, Problem},
     wire::SendMessage,
 };
@@ -74,11 +73,6 @@ pub(super) fn key(text: &str) -> Option<String> {
     frame.get("session_api_key")?.as_str().map(str::to_owned)
 }
 
-/// What a client is told of a message that was understood and still refused.
-pub(super) fn complaint(failure: &Failure) -> Option<Bytes> {
-    server_error(&failure.to_string(), failure.detail())
-}
-
 /// A `ServerErrorEvent` for this client alone; it is never logged.
 pub(super) fn server_error(code: &str, detail: String) -> Option<Bytes> {
     let body = EventBody::ServerErrorEvent(ServerErrorEvent {
@@ -87,6 +81,13 @@ pub(super) fn server_error(code: &str, detail: String) -> Option<Bytes> {
     });
     let event = Draft::new(Source::Environment, body).at(EventTime::now(), None);
     event.to_vec().ok().map(Bytes::from)
+}
+
+/// The same on sockets whose frames say what they are.
+pub(super) fn error_frame(code: &str, detail: &str) -> Bytes {
+    json!({"type": "error", "code": code, "detail": detail})
+        .to_string()
+        .into()
 }
 
 fn is_auth(frame: &Value) -> bool {

@@ -1,0 +1,174 @@
+//! What a socket or an event stream sends: pages of frames from a follower, each with the place to go
+//! on from.
+
+use std::fmt;
+
+use agent_runtime::{AllFollower, AllFrame, Cursor, End, Follower, Frame};
+use bytes::{BufMut, Bytes, BytesMut};
+use core_model::Seq;
+use serde_json::json;
+
+/// One frame.
+pub(crate) struct Out {
+    /// Where a client goes on that has this frame; none for what is not logged.
+    pub(crate) place: Option<Place>,
+    /// JSON in one line.
+    pub(crate) json: Bytes,
+}
+
+/// As clients name it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    Seq(Seq),
+    Cursor(Cursor),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Seq(seq) => seq.fmt(f),
+            Self::Cursor(cursor) => cursor.fmt(f),
+        }
+    }
+}
+
+/// Where frames come from, and how they look.
+pub(crate) enum Source {
+    /// One conversation; frames are the events themselves.
+    Events(Follower),
+    /// One conversation; frames say what they are, and events have their seq.
+    Session { follower: Follower, replays: bool },
+    /// All conversations.
+    All {
+        follower: Box<AllFollower>,
+        /// The cursor told last.
+        told: Option<Cursor>,
+    },
+}
+
+impl Source {
+    /// What comes before anything else.
+    pub(crate) fn greeting(&mut self) -> Option<Out> {
+        match self {
+            Self::Events(_) => None,
+            Self::Session { follower, replays } => {
+                let mut sync = json!({"type": "sync"});
+                if *replays {
+                    sync["from_seq"] = json!(follower.cursor());
+                }
+                if let Some(last) = follower.began_at().0.checked_sub(1) {
+                    sync["through_seq"] = json!(last);
+                }
+                Some(Out {
+                    place: None,
+                    json: sync.to_string().into(),
+                })
+            }
+            Self::All { .. } => self.beat(),
+        }
+    }
+
+    /// What a heartbeat tells: how far the follower has come, if that is news.
+    pub(crate) fn beat(&mut self) -> Option<Out> {
+        let Self::All { follower, told } = self else {
+            return None;
+        };
+        let cursor = follower.cursor();
+        (told.replace(cursor) != Some(cursor)).then(|| Out {
+            place: Some(Place::Cursor(cursor)),
+            json: json!({"type": "sync", "cursor": cursor.to_string()})
+                .to_string()
+                .into(),
+        })
+    }
+
+    /// The next frames, at least one.
+    ///
+    /// # Cancel safety
+    /// A dropped call loses nothing but, at most, one delta.
+    pub(crate) async fn next(&mut self) -> Result<Vec<Out>, End> {
+        match self {
+            Self::Events(follower) => {
+                let page = follower.next_page().await?;
+                Ok(page.into_iter().map(plain).collect())
+            }
+            Self::Session { follower, .. } => {
+                let page = follower.next_page().await?;
+                Ok(page.into_iter().map(labelled).collect())
+            }
+            Self::All { follower, told } => {
+                let page = follower.next_page().await?;
+                let page: Vec<Out> = page.into_iter().map(of_all).collect();
+                if let Some(Place::Cursor(cursor)) = page.last().and_then(|last| last.place) {
+                    *told = Some(cursor);
+                }
+                Ok(page)
+            }
+        }
+    }
+}
+
+fn plain(frame: Frame) -> Out {
+    match frame {
+        Frame::Event(seq, json) => Out {
+            place: Some(Place::Seq(seq)),
+            json,
+        },
+        Frame::Snapshot(json) | Frame::Delta(json) => Out { place: None, json },
+    }
+}
+
+fn labelled(frame: Frame) -> Out {
+    match frame {
+        Frame::Event(seq, json) => Out {
+            place: Some(Place::Seq(seq)),
+            json: around(
+                &format!(r#"{{"type":"durable","seq":{seq},"event":"#),
+                &json,
+            ),
+        },
+        Frame::Snapshot(json) | Frame::Delta(json) => Out {
+            place: None,
+            json: around(r#"{"type":"transient","event":"#, &json),
+        },
+    }
+}
+
+fn of_all(frame: AllFrame) -> Out {
+    match frame {
+        AllFrame::Event {
+            cursor,
+            conversation,
+            seq,
+            json,
+        } => Out {
+            place: Some(Place::Cursor(cursor)),
+            json: around(
+                &format!(
+                    r#"{{"type":"durable","cursor":"{cursor}","conversation_id":"{conversation}","seq":{seq},"event":"#
+                ),
+                &json,
+            ),
+        },
+        AllFrame::Deleted {
+            cursor,
+            conversation,
+        } => Out {
+            place: Some(Place::Cursor(cursor)),
+            json: json!({
+                "type": "deleted", "cursor": cursor.to_string(), "conversation_id": conversation
+            })
+            .to_string()
+            .into(),
+        },
+    }
+}
+
+/// An event's own bytes as the last field of an object.
+fn around(head: &str, event: &[u8]) -> Bytes {
+    let mut json = BytesMut::with_capacity(head.len() + event.len() + 1);
+    json.put_slice(head.as_bytes());
+    json.put_slice(event);
+    json.put_u8(b'}');
+    json.freeze()
+}
