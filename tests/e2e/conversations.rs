@@ -178,10 +178,9 @@ async fn health_and_server_info_answer() {
     let server = TestServer::start().await;
     assert_eq!(server.get("/health").await, (200, json!({"status": "ok"})));
     assert_eq!(server.get("/alive").await, (200, json!({"status": "ok"})));
-    assert_eq!(
-        server.get("/ready").await,
-        (200, json!({"status": "ready"}))
-    );
+    let (status, ready) = server.get("/ready").await;
+    assert_eq!((status, &ready["status"]), (200, &json!("ready")));
+    assert_eq!(ready["details"]["notices"], json!([]));
     for path in ["/server_info", "/"] {
         let (status, info) = server.get(path).await;
         assert_eq!(status, 200);

@@ -12,3 +12,4 @@ mod openapi;
 mod runs;
 mod sockets;
 mod stopping;
+mod streams;

@@ -1,13 +1,15 @@
 //! Whether the server is well, and what it is.
 
 use actix_web::HttpRequest;
+use core_model::port::Notice;
 use paperclip::actix::api_v2_operation;
 
 use crate::{
+    auth::Permit,
     error::Failure,
     extract::Server,
     reply::{Readiness, Reply},
-    wire::{HealthStatus, Ready, ServerInfo},
+    wire::{HealthStatus, Ready, ReadyDetails, ReadyNotice, ServerInfo},
 };
 
 /// The version of the protocol this server speaks; clients compare it with the one they need.
@@ -33,14 +35,34 @@ pub(crate) async fn alive() -> Result<Reply<HealthStatus>, Failure> {
 
 /// Is it ready
 ///
-/// 200 when the store is open and takes writes; 503 with the reason when not.
+/// 200 when the store is open and takes writes; 503 with the reason when not. With a valid key it also
+/// tells what was found and mended in stored conversations.
 #[api_v2_operation(tags("Server"), operation_id = "ready")]
-pub(crate) async fn ready(server: Server) -> Result<Readiness<Ready>, Failure> {
-    Ok(match server.0.runtime.ready() {
+pub(crate) async fn ready(
+    server: Server,
+    request: HttpRequest,
+) -> Result<Readiness<Ready>, Failure> {
+    let runtime = &server.0.runtime;
+    let notice = |notice: Notice| ReadyNotice {
+        conversation_id: notice.conversation_id,
+        found_at: notice.found_at,
+        text: notice.text,
+    };
+    // Anybody may ask whether the server is ready; notices name conversations.
+    let notices = match server.0.keys.judge(request.headers()) {
+        Permit::Granted => runtime.notices(),
+        Permit::Refused | Permit::Absent => Vec::new(),
+    };
+    let details = ReadyDetails {
+        settled: runtime.is_settled(),
+        notices: notices.into_iter().map(notice).collect(),
+    };
+    Ok(match runtime.ready() {
         Ok(()) => Readiness {
             body: Ready {
                 status: "ready",
                 reason: None,
+                details,
             },
             ready: true,
         },
@@ -49,6 +71,7 @@ pub(crate) async fn ready(server: Server) -> Result<Readiness<Ready>, Failure> {
             let body = Ready {
                 status: "not ready",
                 reason: Some(reason),
+                details,
             };
             Readiness { body, ready: false }
         }

@@ -3,7 +3,7 @@
 
 mod start;
 
-use core_model::{Content, ConversationInfo, Event};
+use core_model::{Content, ConversationId, ConversationInfo, Event, UtcTime};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -222,6 +222,25 @@ pub(crate) struct Ready {
     pub(crate) status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
+    pub(crate) details: ReadyDetails,
+}
+
+/// What there is to know beside whether the server is ready.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct ReadyDetails {
+    /// Whether all stored conversations are listed and mended. Until then lists and counts wait.
+    pub(crate) settled: bool,
+    /// What was found in stored conversations since the start, and what became of it; the newest last,
+    /// at most a hundred.
+    pub(crate) notices: Vec<ReadyNotice>,
+}
+
+/// Something a person should know of a stored conversation.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct ReadyNotice {
+    pub(crate) conversation_id: ConversationId,
+    pub(crate) found_at: UtcTime,
+    pub(crate) text: String,
 }
 
 /// What this server is. `version` and its like are those of the protocol, which clients compare.

@@ -68,6 +68,13 @@ pub(crate) struct Extent {
     pub(crate) bytes: u64,
 }
 
+/// How many were found among the first so many lines.
+#[derive(Default)]
+pub(crate) struct Counted {
+    pub(crate) of: u64,
+    pub(crate) found: u64,
+}
+
 pub(crate) struct Inner {
     pub(crate) id: ConversationId,
     pub(crate) folder: PathBuf,
@@ -83,6 +90,8 @@ pub(crate) struct Inner {
     pub(crate) unsynced: Arc<AtomicBool>,
     /// Made at the first search for an id.
     pub(crate) ids: Mutex<Option<IdTable>>,
+    /// Lines that are no events, among the first so many.
+    pub(crate) no_events: Mutex<Counted>,
     /// Records whose line turned out to be damaged since the log was opened.
     pub(crate) suspects: Mutex<BTreeSet<u64>>,
     pub(crate) context: LogContext,
@@ -117,6 +126,7 @@ impl FsLog {
             queue: Mutex::new(Queue::new(found.extent)),
             unsynced: Arc::default(),
             ids: Mutex::default(),
+            no_events: Mutex::default(),
             suspects: Mutex::default(),
             context,
         });
@@ -278,10 +288,13 @@ impl EventLog for FsLog {
 
     async fn count(&self, filter: &HeadFilter) -> Result<u64, StoreError> {
         let filter = filter.clone();
-        self.reading(self.len().0 <= INLINE, move |log, wait| {
-            log.count(&filter, wait)
-        })
-        .await
+        let known = lock(&self.0.no_events).of;
+        let few = match filter == HeadFilter::default() {
+            true => self.len().0.saturating_sub(known) <= INLINE,
+            false => self.len().0 <= INLINE,
+        };
+        self.reading(few, move |log, wait| log.count(&filter, wait))
+            .await
     }
 }
 
@@ -340,6 +353,7 @@ impl Inner {
             .map_err(io_at(&self.index_path))?;
         *self.index.write().unwrap_or_else(PoisonError::into_inner) = index;
         *lock(&self.ids) = None;
+        *lock(&self.no_events) = Counted::default();
         drop(queue);
         Ok(())
     }

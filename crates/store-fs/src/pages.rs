@@ -177,6 +177,9 @@ impl Inner {
 
     pub(crate) fn count(&self, filter: &HeadFilter, wait: Wait) -> Read<u64> {
         let len = self.extent().len.0;
+        if *filter == HeadFilter::default() {
+            return Ok(len - self.no_events(len, wait)?);
+        }
         let sieve = Sieve::new(filter);
         let (mut from, mut found) = (0, 0);
         while from < len {
@@ -193,11 +196,20 @@ impl Inner {
 
     /// How many lines are no events, or turned out not to be what was written.
     pub(crate) fn damaged(&self, wait: Wait) -> Read<u64> {
-        let len = self.extent().len;
-        let all = HeadFilter::default();
-        let events = self.count(&all, wait)?;
         let suspects = lock(&self.suspects).len() as u64;
-        Ok(len.0 - events + suspects)
+        Ok(self.no_events(self.extent().len.0, wait)? + suspects)
+    }
+
+    /// How many of the first `len` lines are no events. Each line is looked at once.
+    fn no_events(&self, len: u64, wait: Wait) -> Read<u64> {
+        let mut known = lock(&self.no_events);
+        while known.of < len {
+            let count = (len - known.of).min(STRIDE as u64) as usize;
+            let entries = self.entries(known.of, count, wait)?;
+            known.found += entries.iter().filter(|entry| entry.is_damaged()).count() as u64;
+            known.of += count as u64;
+        }
+        Ok(known.found)
     }
 
     /// Keeps the table of ids up with the log.

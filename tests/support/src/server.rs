@@ -31,13 +31,14 @@ impl TestServer {
     /// With settings of the test's own.
     pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut settings = Settings {
-            conversations_path: folder.path().join("conversations"),
-            workspace_path: folder.path().join("project"),
-            bash_events_dir: folder.path().join("bash_events"),
-            ..Settings::default()
-        };
+        let mut settings = settings(&folder);
         change(&mut settings);
+        Self::over(folder, settings).await
+    }
+
+    /// Over what another server left, with default settings.
+    pub async fn start_in(folder: TempDir) -> Self {
+        let settings = settings(&folder);
         Self::over(folder, settings).await
     }
 
@@ -220,6 +221,15 @@ impl TestServer {
 }
 
 /// Status and body, null when the body is no JSON.
+fn settings(folder: &TempDir) -> Settings {
+    Settings {
+        conversations_path: folder.path().join("conversations"),
+        workspace_path: folder.path().join("project"),
+        bash_events_dir: folder.path().join("bash_events"),
+        ..Settings::default()
+    }
+}
+
 pub async fn answer(response: Response) -> (u16, Value) {
     let status = response.status().as_u16();
     let text = response.text().await.unwrap_or_default();

@@ -33,8 +33,13 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
             _,
         ) => json!(Success::new()),
         ("health" | "alive", _) => json!({"status": "ok"}),
-        ("ready", "200") => json!({"status": "ready"}),
-        ("ready", _) => json!({"status": "not ready", "reason": "the store takes no more writes"}),
+        ("ready", "200") => json!({
+            "status": "ready", "details": {"settled": true, "notices": []}
+        }),
+        ("ready", _) => json!({
+            "status": "not ready", "reason": "the store takes no more writes",
+            "details": {"settled": true, "notices": []}
+        }),
         ("server_info" | "root", _) => server_info(),
         _ => return None,
     };
