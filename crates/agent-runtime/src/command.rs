@@ -1,8 +1,11 @@
 use std::collections::BTreeMap;
 
-use core_model::{Agent, ConfirmationPolicy, Content, ConversationId, ConversationInfo, Workspace};
+use core_model::{
+    Agent, ConfirmationPolicy, Content, ConversationId, ConversationInfo, EventId, Workspace,
+};
 use serde_json::{Map, Value};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use uuid::Uuid;
 
 use crate::RuntimeError;
 
@@ -11,6 +14,9 @@ use crate::RuntimeError;
 pub struct NewConversation {
     /// Chosen by the client, or else random. An id that exists makes creation a no-op.
     pub id: Option<ConversationId>,
+    /// Set when the request may come again: then what it makes has ids that follow from this one, and
+    /// what is there already is not made twice.
+    pub request: Option<Request>,
     /// None: the usual tools with the server's default model.
     pub agent: Option<Agent>,
     /// None: the server's default workspace folder.
@@ -36,6 +42,7 @@ impl Default for NewConversation {
     fn default() -> Self {
         Self {
             id: None,
+            request: None,
             agent: None,
             workspace: None,
             initial_message: None,
@@ -55,6 +62,22 @@ impl Default for NewConversation {
     }
 }
 
+/// One request, of which a second sending must have no second effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Follows from the request's key. The ids of what the request makes follow from it (UUID v5).
+    pub id: Uuid,
+    /// Whether it was begun before, and may have been carried out, or in part.
+    pub begun: bool,
+}
+
+impl Request {
+    /// The id of what it makes under this name.
+    pub(crate) fn event(&self, name: &str) -> EventId {
+        EventId(Uuid::new_v5(&self.id, name.as_bytes()).to_string())
+    }
+}
+
 /// The answer to a creation.
 #[derive(Clone, Debug)]
 pub struct Created {
@@ -69,11 +92,15 @@ pub(crate) enum Command {
     SendMessage {
         content: Vec<Content>,
         run: bool,
+        /// The message's id, where it must not come twice.
+        id: Option<EventId>,
         /// The run's slot, when it was taken beforehand.
         slot: Option<OwnedSemaphorePermit>,
         answer: Answer<()>,
     },
     Run {
+        /// The id of the run's first event, where it must not start twice.
+        id: Option<EventId>,
         answer: Answer<()>,
     },
     Pause {

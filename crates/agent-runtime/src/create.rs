@@ -11,8 +11,8 @@ use core_model::{
 use serde_json::Value;
 
 use crate::{
-    Conversation, Created, NewConversation, RuntimeError, command::Command, runtime::Runtime,
-    shared::Shared,
+    Conversation, Created, EventFilter, NewConversation, Request, RuntimeError, command::Command,
+    runtime::Runtime, shared::Shared,
 };
 
 /// Longer than any healthy `git init`.
@@ -23,10 +23,16 @@ pub(crate) async fn create(
     runtime: &Runtime,
     new: NewConversation,
 ) -> Result<Created, RuntimeError> {
-    let id = new.id.unwrap_or_else(ConversationId::random);
-    if new.id.is_some() {
+    let (request, chosen) = (new.request, new.id);
+    let id = chosen
+        .or(request.map(|request| ConversationId(request.id)))
+        .unwrap_or_else(ConversationId::random);
+    if chosen.is_some() || request.is_some_and(|request| request.begun) {
         match runtime.info(id).await {
             Ok(info) => {
+                if let Some(request) = request.filter(|request| request.begun) {
+                    return go_on(runtime, id, request, new, chosen.is_none()).await;
+                }
                 return Ok(Created {
                     info,
                     existed: true,
@@ -69,6 +75,7 @@ pub(crate) async fn create(
             .ask(|answer| Command::SendMessage {
                 content,
                 run,
+                id: request.map(|request| request.event("message")),
                 slot,
                 answer,
             })
@@ -77,6 +84,30 @@ pub(crate) async fn create(
     Ok(Created {
         info: conversation.info(),
         existed: false,
+    })
+}
+
+/// The same creation again: what is missing is made up for. `ours`: nobody but this request can have
+/// made the conversation.
+async fn go_on(
+    runtime: &Runtime,
+    id: ConversationId,
+    request: Request,
+    new: NewConversation,
+    ours: bool,
+) -> Result<Created, RuntimeError> {
+    let conversation = runtime.open(id).await?;
+    let untouched = conversation.count_events(&EventFilter::default()).await? == 0;
+    if let Some(content) = new.initial_message
+        && (ours || untouched)
+    {
+        conversation
+            .send_message_once(request, content, true)
+            .await?;
+    }
+    Ok(Created {
+        info: conversation.info(),
+        existed: !ours,
     })
 }
 

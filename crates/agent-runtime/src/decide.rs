@@ -1,5 +1,5 @@
 use core_model::{
-    Content, Draft, EventBody, ExecutionStatus, Message, Role, Source,
+    Content, Draft, EventBody, EventId, ExecutionStatus, Message, Role, Source,
     event::{MessageEvent, Nothing, RejectionSource, UserRejectObservation},
 };
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
@@ -32,14 +32,15 @@ impl Actor {
             Command::SendMessage {
                 content,
                 run,
+                id,
                 slot,
                 answer,
             } => {
-                let result = self.message(content, run, slot, batch);
+                let result = self.message(content, run, id, slot, batch);
                 batch.answers.push((answer, result));
             }
-            Command::Run { answer } => {
-                let result = self.run(batch);
+            Command::Run { id, answer } => {
+                let result = self.run(id, batch);
                 batch.answers.push((answer, result));
             }
             Command::Pause { answer } => {
@@ -65,7 +66,7 @@ impl Actor {
                     batch.state().execution_status == ExecutionStatus::WaitingForConfirmation;
                 let result = match (waiting, accept) {
                     (false, _) => Ok(()),
-                    (true, true) => self.run(batch),
+                    (true, true) => self.run(None, batch),
                     (true, false) => {
                         batch.set_status(ExecutionStatus::Idle);
                         reject_pending(batch, &reason);
@@ -94,6 +95,7 @@ impl Actor {
         &mut self,
         content: Vec<Content>,
         run: bool,
+        id: Option<EventId>,
         slot: Option<OwnedSemaphorePermit>,
         batch: &mut Batch,
     ) -> Result<(), RuntimeError> {
@@ -112,14 +114,17 @@ impl Actor {
         }
         self.initialise(batch);
         let message = MessageEvent::new(Message::new(Role::User, content));
-        let draft = Draft::new(Source::User, EventBody::MessageEvent(message));
+        let mut draft = Draft::new(Source::User, EventBody::MessageEvent(message));
+        if let Some(id) = id {
+            draft.id = id;
+        }
         let id = draft.id.clone();
         batch.push(draft);
         batch.push(Draft::state("last_user_message_id", id.0));
         if !run {
             return Ok(());
         }
-        match self.start_run(batch, slot) {
+        match self.start_run(None, batch, slot) {
             Err(RuntimeError::RunLimit { limit, .. }) => {
                 // Nothing waits for consent any more.
                 if batch.state().execution_status == ExecutionStatus::WaitingForConfirmation {
@@ -135,7 +140,7 @@ impl Actor {
         }
     }
 
-    fn run(&mut self, batch: &mut Batch) -> Result<(), RuntimeError> {
+    fn run(&mut self, id: Option<EventId>, batch: &mut Batch) -> Result<(), RuntimeError> {
         let started = match batch.state().execution_status {
             // Nothing to do; the client still waits to hear how its run ended.
             ExecutionStatus::Finished if self.turn.is_none() && batch.start.is_none() => {
@@ -150,7 +155,7 @@ impl Actor {
             | ExecutionStatus::WaitingForConfirmation
             | ExecutionStatus::Error
             | ExecutionStatus::Stuck
-            | ExecutionStatus::Deleting => self.start_run(batch, None),
+            | ExecutionStatus::Deleting => self.start_run(id, batch, None),
         };
         self.run_answered = Some(Instant::now());
         started
@@ -159,6 +164,7 @@ impl Actor {
     /// Takes a slot and marks the conversation running; the turn starts once that is durable.
     fn start_run(
         &mut self,
+        id: Option<EventId>,
         batch: &mut Batch,
         slot: Option<OwnedSemaphorePermit>,
     ) -> Result<(), RuntimeError> {
@@ -178,7 +184,11 @@ impl Actor {
             None => self.shared.core.take_slot()?,
         };
         self.initialise(batch);
-        batch.set_status(ExecutionStatus::Running);
+        let mut running = Draft::state("execution_status", ExecutionStatus::Running.as_str());
+        if let Some(id) = id {
+            running.id = id;
+        }
+        batch.push(running);
         batch.start = Some(permit);
         Ok(())
     }

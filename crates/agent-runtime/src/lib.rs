@@ -51,7 +51,7 @@ mod turn;
 mod vault;
 mod view;
 
-pub use command::{Created, NewConversation};
+pub use command::{Created, NewConversation, Request};
 pub use config::{Connect, RuntimeConfig};
 pub use core_model::ConversationOrder;
 pub use error::RuntimeError;

@@ -1,9 +1,10 @@
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use core_model::{
     ConversationId, ConversationInfo, ExecutionStatus, Metadata, Store, StoreError,
     info::RuntimeInfo,
-    port::{ListQuery, Notice},
+    port::{Digest, ListQuery, Notice, Receipt},
 };
 use tokio::{sync::oneshot, time::timeout};
 
@@ -220,6 +221,26 @@ impl Runtime {
     ) -> Result<T, RuntimeError> {
         let done = self.0.tokio.spawn(work).await;
         done.map_err(|error| RuntimeError::Internal(error.to_string()))?
+    }
+
+    /// What is known of a request that may come again; nothing: then it is now put down as begun.
+    ///
+    /// # Errors
+    /// When that cannot be made durable.
+    pub async fn begin_request(
+        &self,
+        key: Digest,
+        body: Digest,
+    ) -> Result<Option<Receipt>, RuntimeError> {
+        Ok(self.0.store.begin(key, body).await?)
+    }
+
+    /// Puts down what a request that may come again was answered.
+    ///
+    /// # Errors
+    /// When that cannot be made durable.
+    pub async fn finish_request(&self, key: Digest, answer: Bytes) -> Result<(), RuntimeError> {
+        Ok(self.0.store.finish(key, answer).await?)
     }
 
     /// Whether events can be made durable now, or why not.

@@ -19,6 +19,7 @@ use crate::{
     cors::{self, Origins},
     docs,
     error::ApiError,
+    idempotency::InFlight,
     openapi,
     routes::{self, Served},
 };
@@ -133,6 +134,7 @@ pub(crate) struct Shared {
     pub(crate) origins: Arc<Origins>,
     pub(crate) started: Instant,
     pub(crate) sockets: SocketCounts,
+    pub(crate) in_flight: InFlight,
     document: OnceLock<Value>,
 }
 
@@ -151,6 +153,7 @@ impl Api {
             config,
             started: Instant::now(),
             sockets: SocketCounts::default(),
+            in_flight: InFlight::default(),
             document: OnceLock::new(),
         })))
     }

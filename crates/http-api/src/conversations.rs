@@ -1,12 +1,13 @@
 //! Conversations: start, find, steer, remove.
 
-use agent_runtime::RuntimeError;
+use agent_runtime::{NewConversation, RuntimeError};
 use core_model::{ConversationInfo, info::RuntimeInfo};
 use paperclip::actix::api_v2_operation;
 
 use crate::{
     error::Failure,
     extract::{Body, ConversationPath, Dialect, Query, Server},
+    idempotency::{self, IdempotencyKey, Once},
     query::{
         ConversationBatchParams, ConversationCountParams, ConversationSearchParams, ShowParams,
     },
@@ -23,9 +24,22 @@ pub(crate) async fn create(
     server: Server,
     dialect: Dialect,
     show: Query<ShowParams>,
+    key: IdempotencyKey,
     body: Body<StartConversation>,
+) -> Result<Once<Made<ConversationInfo>>, Failure> {
+    let mut new = body.0.into_new(dialect)?;
+    let make = async |request| {
+        new.request = request;
+        make(&server, new, show.0.include_skills).await
+    };
+    idempotency::once(&server, key, "create", &body.1, make).await
+}
+
+async fn make(
+    server: &Server,
+    new: NewConversation,
+    include_skills: bool,
 ) -> Result<Made<ConversationInfo>, Failure> {
-    let new = body.0.into_new(dialect)?;
     let runtime = &server.0.runtime;
     if let Some(parent) = new.parent_conversation_id {
         match runtime.info(parent).await {
@@ -38,7 +52,7 @@ pub(crate) async fn create(
         }
     }
     let created = runtime.create(new).await?;
-    let mut info = wire::trimmed(created.info, show.0.include_skills);
+    let mut info = wire::trimmed(created.info, include_skills);
     info.runtime_info = None;
     Ok(Made {
         value: info,
@@ -120,9 +134,20 @@ pub(crate) async fn delete(
 /// Answers once the run has begun, and does not wait for its end. Where actions wait for consent,
 /// this gives it.
 #[api_v2_operation(tags("Conversations"), operation_id = "run_conversation")]
-pub(crate) async fn run(server: Server, path: ConversationPath) -> Result<Reply<Success>, Failure> {
-    server.0.runtime.open(path.0).await?.run().await?;
-    Ok(Reply(Success::new()))
+pub(crate) async fn run(
+    server: Server,
+    path: ConversationPath,
+    key: IdempotencyKey,
+) -> Result<Once<Reply<Success>>, Failure> {
+    let run = async |request| {
+        let conversation = server.0.runtime.open(path.0).await?;
+        match request {
+            Some(request) => conversation.run_once(request).await?,
+            None => conversation.run().await?,
+        }
+        Ok(Reply(Success::new()))
+    };
+    idempotency::once(&server, key, &format!("run {}", path.0), &[], run).await
 }
 
 /// Pause the agent

@@ -16,6 +16,7 @@ use crate::{
     auth,
     configure::CorsConfig,
     error::{ApiError, ERROR_CODE_HEADER, Failure},
+    idempotency::REPLAYED,
 };
 
 /// The origins that are allowed, ready to be compared with.
@@ -94,7 +95,7 @@ pub(crate) fn middleware(origins: &Arc<Origins>) -> Cors {
         })
         .allowed_methods(["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"])
         .allow_any_header()
-        .expose_headers([header::RETRY_AFTER.as_str(), ERROR_CODE_HEADER])
+        .expose_headers([header::RETRY_AFTER.as_str(), ERROR_CODE_HEADER, REPLAYED])
         .supports_credentials()
         .max_age(600)
 }

@@ -55,6 +55,8 @@ pub(crate) enum Failure {
     BodyUnreadable,
     /// As many followers as may be are there.
     Crowded,
+    /// The `Idempotency-Key` came with another body before.
+    KeyReused,
     /// The rest of the body does not come.
     BodyLate,
     /// The message is in the log, the run was refused.
@@ -159,6 +161,12 @@ impl Failure {
                 "body_unreadable",
                 "There was an error parsing the body",
             ),
+            Self::KeyReused => answer(
+                409,
+                "idempotency_key_reused",
+                "This Idempotency-Key came with another request body before. Use a new key for a new \
+                 request.",
+            ),
             Self::Crowded => later(
                 503,
                 "too_many_followers",
@@ -252,6 +260,7 @@ impl Failure {
             | Self::TooLarge { .. }
             | Self::BodyUnreadable
             | Self::Crowded
+            | Self::KeyReused
             | Self::BodyLate
             | Self::MessageSaved { .. } => None,
         }

@@ -8,6 +8,7 @@ use paperclip::actix::api_v2_operation;
 use crate::{
     error::Failure,
     extract::{Body, ConversationPath, Dialect, EventPath, Query, RawBody, Server},
+    idempotency::{self, IdempotencyKey, Once},
     query::{self, BATCH_LIMIT, EventFilterParams, EventListParams, EventSearchParams},
     reply::{Reply, Verbatim},
     validation,
@@ -98,15 +99,18 @@ pub(crate) async fn send(
     server: Server,
     dialect: Dialect,
     path: ConversationPath,
+    key: IdempotencyKey,
     body: Body<SendMessage>,
-) -> Result<Reply<Success>, Failure> {
+) -> Result<Once<Reply<Success>>, Failure> {
     let content = body.0.content(&["body"])?;
     let run = body.0.run.unwrap_or(dialect == Dialect::Readme);
-    let conversation = open(&server, path.0).await?;
-    conversation
-        .send_message(content, run)
-        .await
-        .map_err(|error| {
+    let send = async |request| {
+        let conversation = open(&server, path.0).await?;
+        let sent = match request {
+            Some(request) => conversation.send_message_once(request, content, run).await,
+            None => conversation.send_message(content, run).await,
+        };
+        sent.map_err(|error| {
             let api = if dialect == Dialect::OpenHands {
                 "/api"
             } else {
@@ -114,7 +118,9 @@ pub(crate) async fn send(
             };
             Failure::of_message(error, || format!("{api}/conversations/{}/run", path.0))
         })?;
-    Ok(Reply(Success::new()))
+        Ok(Reply(Success::new()))
+    };
+    idempotency::once(&server, key, &format!("message {}", path.0), &body.1, send).await
 }
 
 /// Answer a request for consent

@@ -105,8 +105,8 @@ pub(crate) trait RequestBody: DeserializeOwned {
     const OPTIONAL: bool = false;
 }
 
-/// A JSON body, whatever its content type says.
-pub(crate) struct Body<T>(pub(crate) T);
+/// A JSON body, whatever its content type says, and its bytes as they came.
+pub(crate) struct Body<T>(pub(crate) T, pub(crate) Bytes);
 
 impl<T: RequestBody + 'static> FromRequest for Body<T> {
     type Error = Failure;
@@ -114,7 +114,10 @@ impl<T: RequestBody + 'static> FromRequest for Body<T> {
 
     fn from_request(request: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
         let bytes = RawBody::from_request(request, payload);
-        Box::pin(async move { parse(&bytes.await?.0).map(Self) })
+        Box::pin(async move {
+            let RawBody(bytes) = bytes.await?;
+            Ok(Self(parse(&bytes)?, bytes))
+        })
     }
 }
 

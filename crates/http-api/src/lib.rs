@@ -24,6 +24,7 @@ mod events;
 mod extract;
 mod frame_guard;
 mod health;
+mod idempotency;
 mod openapi;
 mod query;
 mod reply;

@@ -21,6 +21,7 @@ use crate::{
         Body, ConversationPath, Dialect, EventPath, Query, RawBody, RequestBody, Server,
         SocketPayload,
     },
+    idempotency::{IdempotencyKey, Once},
     reply::{Made, Readiness, Reply, Streamed, Upgraded, Verbatim},
 };
 
@@ -183,6 +184,31 @@ impl<T: JsonSchema + RequestBody> OperationModifier for Body<T> {
 modifier!(each T: Reply<T> {
     fn update_response(op: &mut DefaultOperationRaw) {
         answer::<T>(op, "200", "Done");
+    }
+});
+
+impl<R> Apiv2Schema for Once<R> {}
+
+impl<R: OperationModifier> OperationModifier for Once<R> {
+    fn update_response(op: &mut DefaultOperationRaw) {
+        R::update_response(op);
+    }
+
+    fn update_definitions(_: &mut BTreeMap<String, DefaultSchemaRaw>) {}
+}
+
+modifier!(IdempotencyKey {
+    fn update_parameter(op: &mut DefaultOperationRaw) {
+        let description = "Names this request: sent again with the same key and body, within a day and \
+                           also across restarts, it has one effect and gets the same answer, marked \
+                           with `Idempotency-Replayed`. With another body it is a 409.";
+        op.parameters.push(Either::Right(Parameter {
+            in_: ParameterIn::Header,
+            name: "Idempotency-Key".to_owned(),
+            description: Some(description.to_owned()),
+            data_type: Some(DataType::String),
+            ..Parameter::default()
+        }));
     }
 });
 

@@ -151,6 +151,7 @@ impl StartConversation {
         let agent = collect(&mut problems, self.agent(dialect)).flatten();
         let defaults = NewConversation::default();
         let new = NewConversation {
+            request: None,
             id: self.conversation_id,
             agent,
             workspace: collect(&mut problems, given(self.workspace.as_ref(), workspace)).flatten(),
