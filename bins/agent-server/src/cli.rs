@@ -4,7 +4,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     config::{LogFormat, Overrides},
-    maintenance::{ExportArgs, ImportArgs},
+    maintenance::{ExportArgs, ImportArgs, RepairArgs, VerifyArgs},
 };
 
 /// A server that gives programs an AI software agent over REST and WebSocket.
@@ -51,6 +51,17 @@ pub enum Command {
     /// No server may run on the conversations folder meanwhile. Gives 0 when everything was
     /// imported, 1 when something was skipped or left out.
     Import(ImportArgs),
+    /// Look through stored conversations
+    ///
+    /// Reads every line of every log and compares it with its index. Changes nothing, and works beside a
+    /// running server. Ends with 1 when something is damaged.
+    Verify(VerifyArgs),
+    /// Repair stored conversations
+    ///
+    /// Tells what it would do; --apply does it: unfinished last lines are moved to files of their own,
+    /// indexes that do not fit are kept and made anew. Lines that are no events stay where they are. A
+    /// running server has to be stopped first.
+    Repair(RepairArgs),
 }
 
 #[derive(Clone, Debug, Default, Args)]
@@ -163,7 +174,12 @@ mod tests {
             Some(Command::Serve(after)) => after.over(cli.flags),
             None => cli.flags,
             Some(
-                Command::Demo(_) | Command::Config(_) | Command::Export(_) | Command::Import(_),
+                Command::Demo(_)
+                | Command::Config(_)
+                | Command::Export(_)
+                | Command::Import(_)
+                | Command::Verify(_)
+                | Command::Repair(_),
             ) => panic!("expected to serve"),
         }
     }

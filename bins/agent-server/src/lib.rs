@@ -53,6 +53,8 @@ pub fn main() -> ExitCode {
         Some(Command::Demo(args)) => return demo::run(&args),
         Some(Command::Export(args)) => return maintenance::export(&args, &cli.flags),
         Some(Command::Import(args)) => return maintenance::import(&args, &cli.flags),
+        Some(Command::Verify(args)) => return maintenance::verify(&args, &cli.flags),
+        Some(Command::Repair(args)) => return maintenance::repair(&args, &cli.flags),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error}");

@@ -21,6 +21,7 @@
 //! | [`import`] | conversations of the reference server |
 //! | `health` | which logs take no events, and what was found |
 //! | `flusher`, `durability` | [`Durability`], and the background sync of one level |
+//! | `verify`, `repair` | [`verify()`] and [`repair()`] a stored conversation |
 //! | `meta` | small files replaced atomically |
 //! | `lock` | one process a folder |
 //! | `disk` | the file system, so that tests can put another one under all this |
@@ -66,8 +67,10 @@ mod ports;
 mod reader;
 mod receipts;
 mod recovery;
+mod repair;
 mod scan;
 mod store;
+mod verify;
 mod writer;
 
 pub use durability::Durability;
@@ -75,4 +78,6 @@ pub use error::{OpenError, ReadError};
 pub use follow::Follow;
 pub use log::FsLog;
 pub use reader::LogReader;
+pub use repair::{Repair, RepairError, repair};
 pub use store::{FsStore, Options};
+pub use verify::{Damage, IndexState, Report, TornBytes, verify};

@@ -6,6 +6,8 @@
 //! | `import` | conversations of the reference server |
 //! | `folder` | which folder is meant, and which conversation in it |
 //! | `fernet` | secrets that the reference server encrypted |
+//! | `verify` | looks through stored conversations |
+//! | `repair` | puts right what can be put right |
 //! | [`report`] | what a check of the conversations found, for `verify` and `repair` |
 //! | `progress` | how far a long command has come |
 
@@ -15,7 +17,9 @@ mod fernet;
 mod folder;
 mod import;
 mod progress;
+mod repair;
 pub mod report;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -24,6 +28,8 @@ use crate::cli::Flags;
 pub use error::MaintenanceError;
 pub use export::ExportArgs;
 pub use import::ImportArgs;
+pub use repair::RepairArgs;
+pub use verify::VerifyArgs;
 
 /// The command `export`.
 #[must_use]
@@ -35,6 +41,18 @@ pub fn export(args: &ExportArgs, before: &Flags) -> ExitCode {
 #[must_use]
 pub fn import(args: &ImportArgs, before: &Flags) -> ExitCode {
     ended(import::run(args, before))
+}
+
+/// The command `verify`.
+#[must_use]
+pub fn verify(args: &VerifyArgs, before: &Flags) -> ExitCode {
+    ended(verify::run(args, before))
+}
+
+/// The command `repair`.
+#[must_use]
+pub fn repair(args: &RepairArgs, before: &Flags) -> ExitCode {
+    ended(repair::run(args, before))
 }
 
 /// Success, or what a command has to report besides doing its work.

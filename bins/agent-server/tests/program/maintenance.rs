@@ -390,3 +390,43 @@ fn tree(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     }
     found
 }
+
+#[test]
+fn a_check_finds_damage_and_a_repair_tells_before_it_does() {
+    let folder = tempfile::tempdir().unwrap();
+    recorded(folder.path());
+    let project = folder.path().join("project");
+    fs::create_dir(&project).unwrap();
+    let import = ["import", "--model-from-config", "workspace/conversations"];
+    run(folder.path(), &import);
+    let (success, said, _) = run(folder.path(), &["verify"]);
+    assert!(success, "{said}");
+    assert!(
+        said.contains(ID) && said.contains("1 conversation, all fine"),
+        "{said}"
+    );
+
+    let log = folder
+        .path()
+        .join("workspace/conversations")
+        .join(ID)
+        .join("events.jsonl");
+    let mut bytes = fs::read(&log).unwrap();
+    bytes.extend_from_slice(b"{\"torn");
+    fs::write(&log, &bytes).unwrap();
+    let (success, said, _) = run(folder.path(), &["verify", "--json", &ID[..8]]);
+    assert!(!success);
+    let report: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(report["conversations"][0]["torn"]["bytes"], 6, "{report}");
+    let (success, said, _) = run(folder.path(), &["repair"]);
+    assert!(
+        !success && said.contains("would move the unfinished last line"),
+        "{said}"
+    );
+    assert_eq!(fs::read(&log).unwrap(), bytes);
+    let (success, said, _) = run(folder.path(), &["repair", "--apply", ID]);
+    assert!(success, "{said}");
+    assert!(run(folder.path(), &["verify"]).0);
+    let (success, said, _) = run(folder.path(), &["repair"]);
+    assert!(success && said.contains("nothing to repair"), "{said}");
+}

@@ -17,3 +17,4 @@ mod import;
 mod log;
 mod print_log;
 mod support;
+mod verify;

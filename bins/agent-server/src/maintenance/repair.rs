@@ -1,0 +1,56 @@
+use std::path::PathBuf;
+
+use clap::Args;
+use store_fs::RepairError;
+
+use super::{MaintenanceError, folder, report::Checked, verify};
+use crate::cli::Flags;
+
+#[derive(Debug, Args)]
+pub struct RepairArgs {
+    /// The conversation's id, with dashes or without, or its first 6 or more digits [default: all]
+    #[arg(value_name = "ID")]
+    pub id: Option<String>,
+    /// Do it; without this, only tell what would be done
+    #[arg(long)]
+    pub apply: bool,
+    /// JSON configuration file that names the conversations folder, as for `serve`
+    #[arg(long, value_name = "PATH")]
+    pub config: Option<PathBuf>,
+}
+
+/// Whether nothing is damaged, or nothing is damaged any more.
+pub(super) fn run(args: &RepairArgs, before: &Flags) -> Result<bool, MaintenanceError> {
+    let settings = folder::settings(args.config.as_deref(), before)?;
+    let root = &settings.conversations_path;
+    let (mut steps, mut fine) = (0, true);
+    for id in verify::chosen(root, args.id.as_deref())? {
+        let repaired = match store_fs::repair(&root.join(id.to_string()), args.apply) {
+            Ok(repaired) => repaired,
+            Err(RepairError::Open(error)) => return Err(error.into()),
+            Err(RepairError::Store(error)) => {
+                eprintln!("{id}: {error}");
+                fine = false;
+                continue;
+            }
+        };
+        for step in &repaired.steps {
+            println!("{id}: {}{step}", if args.apply { "" } else { "would " });
+        }
+        steps += repaired.steps.len();
+        let now = Checked::from(repaired.after.unwrap_or(repaired.before));
+        if !now.is_fine() {
+            fine = false;
+            let left = now.damaged.len();
+            if args.apply && left > 0 {
+                println!("{id}: {left} lines are no events; they stay, and are not served");
+            }
+        }
+    }
+    match (steps, args.apply) {
+        (0, _) => println!("nothing to repair"),
+        (_, false) => println!("nothing was changed; --apply does it"),
+        (_, true) => {}
+    }
+    Ok(fine)
+}

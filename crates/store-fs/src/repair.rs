@@ -1,0 +1,117 @@
+//! Puts right what can be put right, and keeps what was there.
+
+use std::{fs, path::Path};
+
+use chrono::Utc;
+use core_model::StoreError;
+use serde::Serialize;
+
+use crate::{
+    OpenError, Report,
+    disk::RealDisk,
+    error::io_at,
+    health::Notices,
+    layout,
+    lock::FolderLock,
+    meta::{read_metadata, write_metadata},
+    recovery,
+    verify::{IndexState, verify},
+};
+
+/// What [`repair`] did, or would do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Repair {
+    /// What was found before.
+    pub before: Report,
+    /// One sentence each.
+    pub steps: Vec<String>,
+    /// What is found after; none for a dry run.
+    pub after: Option<Report>,
+}
+
+/// Why nothing was repaired.
+#[derive(Debug, thiserror::Error)]
+pub enum RepairError {
+    /// A server has the conversations folder.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Mends a conversation's log and index, or, without `apply`, tells what it would do. A torn last line is
+/// moved to a file of its own; an index that does not fit is kept under another name and made anew. A
+/// line that is an event, but not the one that was written, counts as good afterwards, for nothing else
+/// is left of it. Lines that are no events stay where they are and keep their seq.
+///
+/// # Errors
+/// [`OpenError::Locked`] while a server has the folder; a [`StoreError`] for what cannot be read or
+/// written.
+///
+/// ```no_run
+/// let planned = store_fs::repair("workspace/conversations/ID".as_ref(), false)?;
+/// planned.steps.iter().for_each(|step| println!("would {step}"));
+/// # Ok::<(), store_fs::RepairError>(())
+/// ```
+pub fn repair(folder: &Path, apply: bool) -> Result<Repair, RepairError> {
+    let whole = folder.canonicalize().map_err(io_at(folder))?;
+    let lock = match (apply, whole.parent()) {
+        (true, Some(root)) => Some(FolderLock::take(root)?),
+        (true, None) | (false, _) => None,
+    };
+    let before = verify(&whole, |_| {})?;
+    let mut steps = Vec::new();
+    if let Some(torn) = &before.torn {
+        steps.push(format!(
+            "move the unfinished last line ({} bytes at byte {}) to a file of its own",
+            torn.bytes, torn.offset
+        ));
+    }
+    let readable = before.damaged.iter().filter(|damage| damage.readable);
+    let readable: Vec<String> = readable.map(|damage| damage.seq.to_string()).collect();
+    let remake =
+        !matches!(before.index, IndexState::Right | IndexState::Missing) || !readable.is_empty();
+    if remake {
+        steps.push("keep the index under another name and make it anew".to_owned());
+    } else if before.index == IndexState::Missing {
+        steps.push("make the index".to_owned());
+    }
+    if !readable.is_empty() {
+        steps.push(format!(
+            "take lines {} as they are now, although they are not what was written",
+            readable.join(", ")
+        ));
+    }
+    if !apply || steps.is_empty() {
+        let after = apply.then(|| before.clone());
+        return Ok(Repair {
+            before,
+            steps,
+            after,
+        });
+    }
+    mend(&whole, &before, remake)?;
+    drop(lock);
+    let after = Some(verify(&whole, |_| {})?);
+    Ok(Repair {
+        before,
+        steps,
+        after,
+    })
+}
+
+fn mend(folder: &Path, before: &Report, remake: bool) -> Result<(), StoreError> {
+    let index = folder.join(layout::INDEX);
+    if remake {
+        let time = Utc::now().format("%Y%m%dT%H%M%S%.6fZ");
+        let kept = folder.join(format!("{}.before-{time}", layout::INDEX));
+        fs::rename(&index, kept).map_err(io_at(&index))?;
+    }
+    let opened = recovery::open(&RealDisk, before.id, folder, &Notices::default())?;
+    if let (Some(torn), None) = (opened.torn, &before.metadata) {
+        let mut metadata = read_metadata(&RealDisk, folder, before.id)?;
+        metadata.torn.push(torn);
+        write_metadata(&RealDisk, folder, &metadata)?;
+    }
+    Ok(())
+}
