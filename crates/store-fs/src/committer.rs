@@ -51,19 +51,18 @@ impl Committer {
         self.call(jobs);
     }
 
-    /// Whether nothing else is being written: then whoever asks may do it, with
-    /// [`Self::serve_here`].
-    pub(crate) fn begin_here(&self) -> bool {
+    /// The right to write a log on this thread, if nothing else is being written.
+    pub(crate) fn begin_here(&self, log: Arc<Inner>) -> Option<Here<'_>> {
         let mut jobs = lock(&self.0.jobs);
         let alone = jobs.busy == 0 && jobs.writes.is_empty() && jobs.syncs.is_empty();
-        jobs.busy += usize::from(alone);
-        alone
-    }
-
-    /// Writes a log's pending batch on this thread. Blocks.
-    pub(crate) fn serve_here(&self, log: Arc<Inner>) {
-        self.0.run(Job::Write(log));
-        lock(&self.0.jobs).busy -= 1;
+        if !alone {
+            return None;
+        }
+        jobs.busy += 1;
+        Some(Here {
+            committer: self,
+            log: Some(log),
+        })
     }
 
     /// Has a poisoned log looked at.
@@ -89,10 +88,38 @@ impl Committer {
         if let Err(error) = started {
             tracing::error!(%error, "no thread to write logs with");
             lock(&self.0.jobs).threads -= 1;
-            // Slower, but nobody waits for ever.
-            while first && let Some(job) = lock(&self.0.jobs).next() {
-                self.0.run(job);
+            if first {
+                // Slower, but nobody waits for ever.
+                self.0.run_all();
             }
+        }
+    }
+}
+
+/// The right to write a log on the thread that has it.
+pub(crate) struct Here<'a> {
+    committer: &'a Committer,
+    log: Option<Arc<Inner>>,
+}
+
+impl Here<'_> {
+    /// Writes the log's pending batch. Blocks.
+    pub(crate) fn serve(mut self) {
+        if let Some(log) = self.log.take() {
+            self.committer.0.run(Job::Write(log));
+        }
+    }
+}
+
+impl Drop for Here<'_> {
+    /// Passes on what came meanwhile, and the log itself if it could not be written here: its callers
+    /// wait.
+    fn drop(&mut self) {
+        let mut jobs = lock(&self.committer.0.jobs);
+        jobs.busy -= 1;
+        jobs.writes.extend(self.log.take());
+        if !(jobs.writes.is_empty() && jobs.syncs.is_empty()) {
+            self.committer.call(jobs);
         }
     }
 }
@@ -126,11 +153,21 @@ impl Work {
         }
     }
 
+    fn run_all(&self) {
+        loop {
+            // In a line of its own: the lock is not to be held while the job runs.
+            let job = lock(&self.jobs).next();
+            let Some(job) = job else { return };
+            self.run(job);
+        }
+    }
+
     fn run(&self, job: Job) {
         match job {
             Job::Write(log) => {
                 let batch = match log.write_pending() {
-                    Ok(batch) => batch,
+                    Ok(Some(batch)) => batch,
+                    Ok(None) => return,
                     Err(answers) => {
                         drop(log);
                         return answers.send();

@@ -110,6 +110,11 @@ impl Entry {
         }
     }
 
+    /// The same for a line of this length and checksum.
+    pub(crate) fn spanning(self, len: u32, crc: u32) -> Self {
+        Self { len, crc, ..self }
+    }
+
     /// The same line so much further on.
     pub(crate) fn moved(self, by: u64) -> Self {
         Self {
@@ -120,7 +125,7 @@ impl Entry {
 
     /// Where the next line starts.
     pub(crate) fn end(&self) -> u64 {
-        self.offset + u64::from(self.len) + 1
+        self.offset.saturating_add(u64::from(self.len) + 1)
     }
 
     pub(crate) fn is_damaged(&self) -> bool {
@@ -143,6 +148,11 @@ impl Entry {
     /// Whether the id has these bytes; an id that is no UUID is then told by its line alone.
     pub(crate) fn has_id(&self, wanted: &IdBytes) -> bool {
         !self.is_damaged() && self.id == wanted.bytes && self.flags & HASHED_ID == wanted.flags
+    }
+
+    /// Whether its line is that of the event with this id.
+    pub(crate) fn is_of_id(&self, id: &str) -> bool {
+        self.has_id(&IdBytes::of(id))
     }
 
     /// The head as it stands in the line; none when the entry alone does not tell.

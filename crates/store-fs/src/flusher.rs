@@ -9,7 +9,9 @@ use std::{
     time::Duration,
 };
 
-use crate::{disk::DiskFile, error::lock, log::Inner, writer::Batch};
+use core_model::ConversationId;
+
+use crate::{disk::DiskFile, error::lock, health::Notices, log::Inner, writer::reason};
 
 type Waiting = Mutex<Vec<Unsynced>>;
 
@@ -19,6 +21,8 @@ pub(crate) struct Unsynced {
     /// Cleared before the sync: later appends ask for another one.
     pub(crate) flag: Arc<AtomicBool>,
     pub(crate) log: Weak<Inner>,
+    pub(crate) id: ConversationId,
+    pub(crate) notices: Arc<Notices>,
 }
 
 /// Syncs written logs in the background, for [`crate::Durability::Interval`]. Its own thread, since
@@ -74,10 +78,21 @@ fn flush(waiting: &Waiting) {
     for log in logs {
         log.flag.store(false, Ordering::Release);
         // Appends go on while this syncs.
-        if let Err(error) = log.file.sync()
-            && let Some(log) = log.log.upgrade()
-        {
-            log.fail(Batch::default(), &error).send();
+        let open = log.log.upgrade();
+        let written = open.as_ref().map_or(0, |open| open.extent().bytes);
+        let synced = log.file.sync();
+        match (synced, open) {
+            (Ok(()), Some(open)) => {
+                open.synced.fetch_max(written, Ordering::AcqRel);
+            }
+            (Ok(()), None) => {}
+            (Err(error), Some(open)) => open.poison(&error).send(),
+            (Err(error), None) => {
+                let id = log.id;
+                tracing::error!(conversation.id = %id, %error, "the last events of a closed log could not be synced");
+                let text = format!("its last events could not be synced: {}", reason(&error));
+                log.notices.add(id, text);
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 use std::{
     io,
-    sync::{Condvar, Mutex, PoisonError},
+    sync::{Arc, Condvar, Mutex, OnceLock, PoisonError},
 };
 
 use crate::error::lock;
@@ -14,41 +14,35 @@ pub(crate) struct GroupSync {
 
 #[derive(Default)]
 struct Rounds {
-    /// Callers so far, and how many of them have been seen to.
-    asked: u64,
-    done: u64,
     running: bool,
-    /// The callers after the first number up to the second failed like this.
-    failed: Option<(u64, u64, io::ErrorKind)>,
+    /// Whoever comes now shares this one.
+    next: Arc<Round>,
 }
+
+/// A sync and what became of it; each of its callers holds it until they know.
+#[derive(Default)]
+struct Round(OnceLock<Result<(), io::ErrorKind>>);
 
 impl GroupSync {
     /// Returns when what the caller wrote before is durable. Blocks. Of those who share a sync, one
     /// carries it out.
     pub(crate) fn run(&self, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         let mut rounds = lock(&self.rounds);
-        rounds.asked += 1;
-        let mine = rounds.asked;
-        while rounds.done < mine && rounds.running {
+        let mine = Arc::clone(&rounds.next);
+        while mine.0.get().is_none() && rounds.running {
             let ended = self.ended.wait(rounds);
             rounds = ended.unwrap_or_else(PoisonError::into_inner);
         }
-        if rounds.done >= mine {
-            return match rounds.failed {
-                Some((after, to, kind)) if after < mine && mine <= to => Err(kind.into()),
-                Some(_) | None => Ok(()),
-            };
+        if let Some(ended) = mine.0.get() {
+            return ended.map_err(io::Error::from);
         }
         rounds.running = true;
-        let (after, to) = (rounds.done, rounds.asked);
+        rounds.next = Arc::default();
         drop(rounds);
         let synced = sync();
-        let mut rounds = lock(&self.rounds);
-        rounds.running = false;
-        rounds.done = to;
-        if let Err(error) = &synced {
-            rounds.failed = Some((after, to, error.kind()));
-        }
+        let told = synced.as_ref().map_err(io::Error::kind).copied();
+        mine.0.get_or_init(|| told);
+        lock(&self.rounds).running = false;
         self.ended.notify_all();
         synced
     }
@@ -93,6 +87,22 @@ mod tests {
             }
         });
         assert!(syncs.load(SeqCst) <= 1600);
+    }
+
+    #[test]
+    fn of_many_callers_none_hears_well_of_a_sync_that_failed() {
+        let group = GroupSync::default();
+        let start = Barrier::new(8);
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    start.wait();
+                    for _ in 0..2000 {
+                        assert!(group.run(|| Err(io::ErrorKind::Other.into())).is_err());
+                    }
+                });
+            }
+        });
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub(crate) enum Closed {
 #[derive(Debug)]
 pub(crate) struct Fault {
     pub(crate) reason: String,
+    /// The log was opened like this, with an unfinished last line that could not be moved aside.
+    pub(crate) torn: bool,
     next_look: Instant,
 }
 
@@ -30,6 +32,7 @@ impl Fault {
     pub(crate) fn new(reason: String, pause: Duration) -> Self {
         Self {
             reason,
+            torn: false,
             next_look: Instant::now() + pause,
         }
     }

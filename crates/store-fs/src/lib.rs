@@ -11,6 +11,7 @@
 //! | `group_sync` | one sync for many |
 //! | `log` | [`FsLog`]: append, page, find |
 //! | `writer`, `committer` | batches, the threads that write and sync them, and what follows a failure |
+//! | `heal` | when a log takes events again after one |
 //! | `pages` | reads by way of the index |
 //! | `index`, `entry`, `ids` | `events.idx`, one line of it, and where ids stand |
 //! | `scan`, `head` | lines into entries; an event's head, read without keeping the rest |
@@ -24,6 +25,7 @@
 //! | `verify`, `repair` | [`verify()`] and [`repair()`] a stored conversation |
 //! | `meta` | small files replaced atomically |
 //! | `lock` | one process a folder |
+//! | `wait` | waiting for an answer without a runtime |
 //! | `disk` | the file system, so that tests can put another one under all this |
 //! | `layout` | names of files and folders |
 //! | `error` | [`OpenError`], [`ReadError`] |
@@ -54,6 +56,7 @@ mod flusher;
 mod follow;
 mod group_sync;
 mod head;
+mod heal;
 mod health;
 mod ids;
 pub mod import;
@@ -71,6 +74,7 @@ mod repair;
 mod scan;
 mod store;
 mod verify;
+mod wait;
 mod writer;
 
 pub use durability::Durability;

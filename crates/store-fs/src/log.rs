@@ -2,7 +2,10 @@ use std::{
     collections::BTreeSet,
     ops::Range,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, RwLock, Weak, atomic::AtomicBool},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock, Weak,
+        atomic::{AtomicBool, AtomicU64},
+    },
 };
 
 use async_trait::async_trait;
@@ -19,14 +22,15 @@ use crate::{
     disk::{Disk, DiskFile, Wait},
     error::{blocking, damaged, io_at, lock},
     flusher::Flusher,
-    health::{Closed, Health, Notices},
+    heal::HEAL_PAUSE,
+    health::{Closed, Fault, Health, Notices},
     ids::IdTable,
     index::Index,
     layout,
     lock::FolderLock,
     pages::ReadFault,
-    recovery,
-    writer::Queue,
+    recovery, wait,
+    writer::{Queue, reason},
 };
 
 /// Entries that are looked through at once where that may not take long.
@@ -68,13 +72,6 @@ pub(crate) struct Extent {
     pub(crate) bytes: u64,
 }
 
-/// How many were found among the first so many lines.
-#[derive(Default)]
-pub(crate) struct Counted {
-    pub(crate) of: u64,
-    pub(crate) found: u64,
-}
-
 pub(crate) struct Inner {
     pub(crate) id: ConversationId,
     pub(crate) folder: PathBuf,
@@ -90,8 +87,12 @@ pub(crate) struct Inner {
     pub(crate) unsynced: Arc<AtomicBool>,
     /// Made at the first search for an id.
     pub(crate) ids: Mutex<Option<IdTable>>,
-    /// Lines that are no events, among the first so many.
-    pub(crate) no_events: Mutex<Counted>,
+    /// Bytes of the log that are known to be on disk.
+    pub(crate) synced: AtomicU64,
+    /// Held while the log is looked at to be healed.
+    pub(crate) healing: Mutex<()>,
+    /// Held while the index is made anew.
+    rebuilding: Mutex<()>,
     /// Records whose line turned out to be damaged since the log was opened.
     pub(crate) suspects: Mutex<BTreeSet<u64>>,
     pub(crate) context: LogContext,
@@ -114,6 +115,17 @@ impl FsLog {
             });
         }
         let found = recovery::open(disk.as_ref(), id, folder, &context.notices)?;
+        let closed = found.refused.map(|refused| {
+            let reason = reason(&refused.error);
+            tracing::error!(
+                conversation.id = %id, reason,
+                "the log takes no more events for now: it could not be opened for writing"
+            );
+            let mut fault = Fault::new(reason, HEAL_PAUSE);
+            fault.torn = refused.torn;
+            Closed::Poisoned(fault)
+        });
+        let poisoned = closed.is_some();
         let inner = Arc::new_cyclic(|itself| Inner {
             id,
             folder: folder.to_owned(),
@@ -123,13 +135,18 @@ impl FsLog {
             file: RwLock::new(found.file),
             index: RwLock::new(found.index),
             extent: watch::Sender::new(found.extent),
-            queue: Mutex::new(Queue::new(found.extent)),
+            queue: Mutex::new(Queue::new(found.extent, closed)),
             unsynced: Arc::default(),
             ids: Mutex::default(),
-            no_events: Mutex::default(),
+            synced: AtomicU64::new(found.extent.bytes),
+            healing: Mutex::default(),
+            rebuilding: Mutex::default(),
             suspects: Mutex::default(),
             context,
         });
+        if poisoned {
+            inner.context.health.report(Arc::downgrade(&inner));
+        }
         Ok((Self(inner), found.torn))
     }
 
@@ -138,8 +155,7 @@ impl FsLog {
     /// # Errors
     /// As [`EventLog::append`].
     ///
-    /// # Panics
-    /// When it is called within async code.
+    /// For code outside of any runtime; within async code it holds up a thread of the runtime.
     pub fn append_blocking(
         &self,
         records: &[NewRecord],
@@ -149,8 +165,8 @@ impl FsLog {
         if self.0.wants_healing() {
             self.0.heal();
         }
-        let answered = self.0.enqueue(lines, expected, true)?;
-        answered.blocking_recv().unwrap_or_else(|_| self.0.lost())
+        let answered = self.0.enqueue(lines, expected, may_block())?;
+        wait::until(answered).unwrap_or_else(|_| self.0.lost())
     }
 
     /// How many lines are damaged: kept in the file, but never served.
@@ -211,10 +227,13 @@ impl WeakLog {
     }
 }
 
-/// Whether a task may keep the thread it is on: then one that writes alone saves two changes of thread.
+/// Whether a caller may keep the thread it is on: then one that writes alone saves two changes of
+/// thread.
 fn may_block() -> bool {
-    tokio::runtime::Handle::try_current()
-        .is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread)
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => runtime.runtime_flavor() == RuntimeFlavor::MultiThread,
+        Err(_outside) => true,
+    }
 }
 
 #[async_trait]
@@ -259,7 +278,9 @@ impl EventLog for FsLog {
     }
 
     async fn find(&self, id: &EventId) -> Result<Option<Seq>, StoreError> {
-        let inline = self.len().0 <= INLINE || lock(&self.0.ids).is_some();
+        let known = self.0.ids.try_lock().ok();
+        let known = known.and_then(|ids| ids.as_ref().map(|ids| ids.len));
+        let inline = self.len().0.saturating_sub(known.unwrap_or(0)) <= INLINE;
         let id = id.clone();
         self.reading(inline, move |log, wait| log.find(&id, wait))
             .await
@@ -288,12 +309,8 @@ impl EventLog for FsLog {
 
     async fn count(&self, filter: &HeadFilter) -> Result<u64, StoreError> {
         let filter = filter.clone();
-        let known = lock(&self.0.no_events).of;
-        let few = match filter == HeadFilter::default() {
-            true => self.len().0.saturating_sub(known) <= INLINE,
-            false => self.len().0 <= INLINE,
-        };
-        self.reading(few, move |log, wait| log.count(&filter, wait))
+        let inline = filter == HeadFilter::default() || self.len().0 <= INLINE;
+        self.reading(inline, move |log, wait| log.count(&filter, wait))
             .await
     }
 }
@@ -329,9 +346,10 @@ impl Inner {
         &self,
         read: impl Fn(&Self, Wait) -> Result<T, ReadFault>,
     ) -> Result<T, StoreError> {
+        let index = self.index();
         let found = match read(self, Wait::Yes) {
             Err(ReadFault::WrongIndex) => {
-                self.rebuild_index()?;
+                self.rebuild_index(&index)?;
                 read(self, Wait::Yes)
             }
             found => found,
@@ -343,17 +361,44 @@ impl Inner {
         })
     }
 
-    /// Makes the index anew, while nobody appends.
-    fn rebuild_index(&self) -> Result<(), StoreError> {
-        let queue = lock(&self.queue);
-        let extent = self.extent();
+    /// Makes the index anew, unless somebody else did since it was found to be `wrong`. Appends wait
+    /// only for what came while it was made.
+    fn rebuild_index(&self, wrong: &Index) -> Result<(), StoreError> {
+        let _alone = lock(&self.rebuilding);
+        if !self.index().is_same(wrong) {
+            return Ok(());
+        }
+        if matches!(lock(&self.queue).closed, Some(Closed::Deleted)) {
+            // Another conversation may have the folder's name by now.
+            return Err(StoreError::NotFound(self.id));
+        }
         tracing::warn!(conversation.id = %self.id, "the index does not fit its log and is rebuilt");
         let disk = self.context.disk.as_ref();
-        let index = recovery::rebuild(disk, self.id, &self.folder, self.file().as_ref(), extent)
-            .map_err(io_at(&self.index_path))?;
+        let at_index = io_at(&self.index_path);
+        let log = self.file();
+        let (index, found) = recovery::rebuild(
+            disk,
+            self.id,
+            &self.folder,
+            log.as_ref(),
+            self.extent(),
+            wrong,
+        )
+        .map_err(io_at(&self.index_path))?;
+        let queue = lock(&self.queue);
+        let extent = self.extent();
+        let found = match found.bytes < extent.bytes {
+            true => recovery::catch_up(&index, log.as_ref(), found, extent.bytes)
+                .map_err(io_at(&self.index_path))?,
+            false => found,
+        };
+        if found != extent {
+            let (found, len) = (found.len, extent.len);
+            let reason = format!("the log has {found} lines where {len} were written");
+            return Err(at_index(std::io::Error::other(reason)));
+        }
         *self.index.write().unwrap_or_else(PoisonError::into_inner) = index;
         *lock(&self.ids) = None;
-        *lock(&self.no_events) = Counted::default();
         drop(queue);
         Ok(())
     }

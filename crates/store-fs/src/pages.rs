@@ -178,7 +178,7 @@ impl Inner {
     pub(crate) fn count(&self, filter: &HeadFilter, wait: Wait) -> Read<u64> {
         let len = self.extent().len.0;
         if *filter == HeadFilter::default() {
-            return Ok(len - self.no_events(len, wait)?);
+            return Ok(len - self.index().damaged(wait)?.min(len));
         }
         let sieve = Sieve::new(filter);
         let (mut from, mut found) = (0, 0);
@@ -197,24 +197,15 @@ impl Inner {
     /// How many lines are no events, or turned out not to be what was written.
     pub(crate) fn damaged(&self, wait: Wait) -> Read<u64> {
         let suspects = lock(&self.suspects).len() as u64;
-        Ok(self.no_events(self.extent().len.0, wait)? + suspects)
+        Ok(self.index().damaged(wait)? + suspects)
     }
 
-    /// How many of the first `len` lines are no events. Each line is looked at once.
-    fn no_events(&self, len: u64, wait: Wait) -> Read<u64> {
-        let mut known = lock(&self.no_events);
-        while known.of < len {
-            let count = (len - known.of).min(STRIDE as u64) as usize;
-            let entries = self.entries(known.of, count, wait)?;
-            known.found += entries.iter().filter(|entry| entry.is_damaged()).count() as u64;
-            known.of += count as u64;
-        }
-        Ok(known.found)
-    }
-
-    /// Keeps the table of ids up with the log.
+    /// Keeps the table of ids up with the log, unless a search has it: that goes on by itself.
     pub(crate) fn remember_ids(&self, seq: u64, entries: &[Entry]) {
-        if let Some(table) = lock(&self.ids).as_mut().filter(|table| table.len == seq) {
+        let Ok(mut ids) = self.ids.try_lock() else {
+            return;
+        };
+        if let Some(table) = ids.as_mut().filter(|table| table.len == seq) {
             table.extend(entries);
         }
     }

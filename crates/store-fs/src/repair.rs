@@ -40,9 +40,9 @@ pub enum RepairError {
 }
 
 /// Mends a conversation's log and index, or, without `apply`, tells what it would do. A torn last line is
-/// moved to a file of its own; an index that does not fit is kept under another name and made anew. A
-/// line that is an event, but not the one that was written, counts as good afterwards, for nothing else
-/// is left of it. Lines that are no events stay where they are and keep their seq.
+/// moved to a file of its own; an index that does not fit is kept under another name and made anew, with
+/// what it still knows. Lines that are not the events that were written stay where they are, keep their
+/// seq, and are not served.
 ///
 /// # Errors
 /// [`OpenError::Locked`] while a server has the folder; a [`StoreError`] for what cannot be read or
@@ -67,20 +67,11 @@ pub fn repair(folder: &Path, apply: bool) -> Result<Repair, RepairError> {
             torn.bytes, torn.offset
         ));
     }
-    let readable = before.damaged.iter().filter(|damage| damage.readable);
-    let readable: Vec<String> = readable.map(|damage| damage.seq.to_string()).collect();
-    let remake =
-        !matches!(before.index, IndexState::Right | IndexState::Missing) || !readable.is_empty();
+    let remake = !matches!(before.index, IndexState::Right | IndexState::Missing);
     if remake {
         steps.push("keep the index under another name and make it anew".to_owned());
     } else if before.index == IndexState::Missing {
         steps.push("make the index".to_owned());
-    }
-    if !readable.is_empty() {
-        steps.push(format!(
-            "take lines {} as they are now, although they are not what was written",
-            readable.join(", ")
-        ));
     }
     if !apply || steps.is_empty() {
         let after = apply.then(|| before.clone());
@@ -105,9 +96,17 @@ fn mend(folder: &Path, before: &Report, remake: bool) -> Result<(), StoreError> 
     if remake {
         let time = Utc::now().format("%Y%m%dT%H%M%S%.6fZ");
         let kept = folder.join(format!("{}.before-{time}", layout::INDEX));
-        fs::rename(&index, kept).map_err(io_at(&index))?;
+        fs::copy(&index, kept).map_err(io_at(&index))?;
     }
     let opened = recovery::open(&RealDisk, before.id, folder, &Notices::default())?;
+    if let Some(refused) = opened.refused {
+        return Err(io_at(folder)(refused.error));
+    }
+    if let IndexState::Wrong { .. } = before.index {
+        let (file, extent) = (opened.file.as_ref(), opened.extent);
+        recovery::rebuild(&RealDisk, before.id, folder, file, extent, &opened.index)
+            .map_err(io_at(&index))?;
+    }
     if let (Some(torn), None) = (opened.torn, &before.metadata) {
         let mut metadata = read_metadata(&RealDisk, folder, before.id)?;
         metadata.torn.push(torn);

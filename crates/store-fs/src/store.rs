@@ -170,7 +170,10 @@ impl Store {
     }
 
     pub(crate) fn open_log(&self, id: ConversationId) -> Result<FsLog, StoreError> {
-        self.reopen()?;
+        // Opening may mend something. A disk that refuses this refuses that too, and can be read.
+        if let Err(error) = self.reopen() {
+            tracing::warn!(conversation.id = %id, %error, "opened on a disk that takes no writes");
+        }
         let slot = self.slot(id);
         let mut known = lock(&slot);
         if let Some(log) = known.upgrade() {
@@ -182,7 +185,11 @@ impl Store {
         let (log, torn) = FsLog::load(id, &folder, self.context.clone())?;
         if let Some(torn) = torn {
             metadata.torn.push(torn);
-            write_metadata(self.context.disk.as_ref(), &folder, &metadata)?;
+            let disk = self.context.disk.as_ref();
+            if let Err(error) = write_metadata(disk, &folder, &metadata) {
+                // The file that was moved aside is there all the same.
+                tracing::warn!(conversation.id = %id, %error, "the metadata does not tell of an unfinished line");
+            }
         }
         *known = log.downgrade();
         Ok(log)

@@ -16,7 +16,7 @@ use crate::{
     index::Index,
     layout,
     meta::read_metadata,
-    scan,
+    scan::{self, Start},
 };
 
 /// What [`verify`] found of one conversation.
@@ -44,7 +44,8 @@ pub struct Damage {
     /// Where the line begins, in bytes.
     pub offset: u64,
     pub reason: String,
-    /// Whether the line is an event all the same, but not the one that was written.
+    /// Whether the line is an event all the same, but not the one that was written: it can be read, and
+    /// is not served.
     pub readable: bool,
 }
 
@@ -109,27 +110,28 @@ pub fn verify(folder: &Path, mut progress: impl FnMut(u64)) -> Result<Report, St
     let size = file.len().map_err(at_log)?;
     let index_path = folder.join(layout::INDEX);
     let index = Index::open(&disk, &index_path, id, Open::Read).unwrap_or(None);
-    let mut checking = Checking {
-        file: file.as_ref(),
-        index: index.as_ref().map(|(index, _)| index),
-        entries: index.as_ref().map_or(0, |(_, entries)| *entries),
-        lines: 0,
-        wrong: None,
-        damaged: Vec::new(),
-    };
-    let scanned = scan::scan(file.as_ref(), 0, 0, size, i64::MIN, |entries| {
-        checking.take(entries)?;
-        progress(entries.last().map_or(0, Entry::end));
+    let old = index.as_ref().map(|(index, _)| index);
+    let entries = index.as_ref().map_or(0, |(_, entries)| *entries);
+    let (mut lines, mut wrong, mut damaged) = (0, None, Vec::new());
+    let scanned = scan::scan(file.as_ref(), Start::ZERO, size, old, |found| {
+        for line in found {
+            if !line.known && lines < entries {
+                wrong.get_or_insert(lines);
+            }
+            if let Some(reason) = &line.damage {
+                damaged.push(Damage {
+                    seq: lines,
+                    offset: line.entry.offset,
+                    reason: reason.clone(),
+                    readable: is_event(file.as_ref(), &line.entry)?,
+                });
+            }
+            lines += 1;
+        }
+        progress(found.last().map_or(0, |line| line.entry.end()));
         Ok(())
     })
     .map_err(at_log)?;
-    let Checking {
-        entries,
-        lines,
-        wrong,
-        damaged,
-        ..
-    } = checking;
     let index = match wrong {
         _ if index.is_none() => match disk.exists(&index_path) {
             true => IndexState::Wrong { seq: 0 },
@@ -168,80 +170,8 @@ pub(crate) fn conversation(folder: &Path) -> Result<ConversationId, StoreError> 
         .ok_or_else(|| damaged(folder, "its name is no conversation's id"))
 }
 
-/// The log against its index, a stretch at a time.
-struct Checking<'a> {
-    file: &'a dyn DiskFile,
-    index: Option<&'a Index>,
-    entries: u64,
-    lines: u64,
-    /// The first line that the index has wrong; from there on it tells nothing.
-    wrong: Option<u64>,
-    damaged: Vec<Damage>,
-}
-
-impl Checking<'_> {
-    fn take(&mut self, found: &[Entry]) -> io::Result<()> {
-        let known = self.entries.saturating_sub(self.lines);
-        let count = known.min(found.len() as u64) as usize;
-        let stored = match (self.index, self.wrong) {
-            (Some(index), None) if count > 0 => index.read(self.lines, count, Wait::Yes).ok(),
-            _ => Some(Vec::new()),
-        };
-        if stored.is_none() {
-            // Somewhere in this stretch: one by one.
-            self.wrong = Some(self.first_unreadable(count));
-        }
-        let stored = stored.unwrap_or_default();
-        for (at, entry) in found.iter().enumerate() {
-            let seq = self.lines + at as u64;
-            let written = stored.get(at).filter(|_| self.wrong.is_none());
-            self.compare(seq, entry, written)?;
-        }
-        self.lines += found.len() as u64;
-        Ok(())
-    }
-
-    fn compare(&mut self, seq: u64, entry: &Entry, written: Option<&Entry>) -> io::Result<()> {
-        let same_place =
-            |written: &Entry| (written.offset, written.len) == (entry.offset, entry.len);
-        let changed =
-            written.is_some_and(|written| same_place(written) && written.crc != entry.crc);
-        if changed {
-            let reason = "its checksum does not match".to_owned();
-            self.damaged.push(Damage {
-                seq,
-                offset: entry.offset,
-                reason,
-                readable: !entry.is_damaged(),
-            });
-            return Ok(());
-        }
-        if written.is_some_and(|written| written != entry) {
-            self.wrong.get_or_insert(seq);
-        }
-        if entry.is_damaged() {
-            let mut line = vec![0; entry.len as usize];
-            read_exact(self.file, &mut line, entry.offset, Wait::Yes)?;
-            let parsed = LineHead::parse(&line).map(|_| ());
-            self.damaged.push(Damage {
-                seq,
-                offset: entry.offset,
-                reason: parsed.err().unwrap_or_else(|| "it is no event".to_owned()),
-                readable: false,
-            });
-        }
-        Ok(())
-    }
-
-    fn first_unreadable(&self, count: usize) -> u64 {
-        let readable = |seq: &u64| {
-            self.index
-                .is_some_and(|index| index.entry(*seq, Wait::Yes).is_ok())
-        };
-        let range = self.lines..self.lines + count as u64;
-        range
-            .clone()
-            .find(|seq| !readable(seq))
-            .unwrap_or(range.start)
-    }
+fn is_event(log: &dyn DiskFile, entry: &Entry) -> io::Result<bool> {
+    let mut line = vec![0; entry.len as usize];
+    read_exact(log, &mut line, entry.offset, Wait::Yes)?;
+    Ok(LineHead::parse(&line).is_ok())
 }

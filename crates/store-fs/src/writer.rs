@@ -4,39 +4,33 @@
 use std::{
     io,
     sync::{Arc, atomic::Ordering},
-    time::Duration,
 };
 
 use core_model::{NewRecord, Seq, StoreError};
 use tokio::sync::oneshot;
-use uuid::Uuid;
 
 use crate::{
     Durability,
-    disk::{Open, write_all},
+    disk::write_all,
     entry::Entry,
-    error::{damaged, io_at, lock},
+    error::{damaged, lock},
     flusher::Unsynced,
     head::LineHead,
+    heal::HEAL_PAUSE,
     health::{Closed, Fault},
     log::{Extent, Inner},
 };
 
-/// How often a poisoned log is looked at again.
-const HEAL_PAUSE: Duration = Duration::from_secs(1);
-/// What has to fit on the disk before a log that found it full takes events again.
-const PROBE: usize = 64 * 1024;
-
 /// What a log is about to write.
 pub(crate) struct Queue {
     pending: Batch,
-    /// A thread has this log, or will have it soon.
-    committing: bool,
+    /// A thread has this log, or will have it soon: nobody else writes to its file.
+    pub(crate) committing: bool,
     /// The log's extent with all that is pending.
     pub(crate) extent: Extent,
     pub(crate) closed: Option<Closed>,
     /// Moves when a failure takes back what was under way.
-    epoch: u64,
+    pub(crate) epoch: u64,
 }
 
 /// Lines that are written with one write.
@@ -73,12 +67,12 @@ impl Batch {
 }
 
 impl Queue {
-    pub(crate) fn new(extent: Extent) -> Self {
+    pub(crate) fn new(extent: Extent, closed: Option<Closed>) -> Self {
         Self {
             pending: Batch::default(),
             committing: false,
             extent,
-            closed: None,
+            closed,
             epoch: 0,
         }
     }
@@ -154,24 +148,30 @@ impl Inner {
         queue.pending.waiting.push(Waiting { len, answer });
         if !std::mem::replace(&mut queue.committing, true) {
             drop(queue);
-            if here && self.context.committer.begin_here() {
-                block(|| self.context.committer.serve_here(Arc::clone(self)));
-            } else {
-                self.context.committer.submit(Arc::clone(self));
+            let committer = &self.context.committer;
+            let alone = here.then(|| committer.begin_here(Arc::clone(self)));
+            match alone.flatten() {
+                Some(alone) => block(|| alone.serve()),
+                None => committer.submit(Arc::clone(self)),
             }
         }
         Ok(answered)
     }
 
-    /// Writes what is pending.
+    /// Writes what is pending; nothing if a failure took that back.
     ///
     /// # Errors
     /// What to answer when that failed.
-    pub(crate) fn write_pending(&self) -> Result<Batch, Answers> {
-        let batch = std::mem::take(&mut lock(&self.queue).pending);
-        let offset = batch.entries.first().map_or(0, |entry| entry.offset);
-        match write_all(self.file().as_ref(), &batch.lines, offset) {
-            Ok(()) => Ok(batch),
+    pub(crate) fn write_pending(&self) -> Result<Option<Batch>, Answers> {
+        let mut queue = lock(&self.queue);
+        let batch = std::mem::take(&mut queue.pending);
+        let Some(first) = batch.entries.first().copied() else {
+            queue.committing = false;
+            return Ok(None);
+        };
+        drop(queue);
+        match write_all(self.file().as_ref(), &batch.lines, first.offset) {
+            Ok(()) => Ok(Some(batch)),
             Err(error) => Err(self.fail(batch, &error)),
         }
     }
@@ -194,7 +194,9 @@ impl Inner {
         }
         let mut queue = lock(&self.queue);
         if batch.epoch != queue.epoch {
-            // A sync in the background failed meanwhile, and this was cut off.
+            // A sync in the background failed meanwhile.
+            drop(queue);
+            self.give_back();
             let poisoned = || StoreError::Poisoned("an earlier write failed".to_owned());
             return (batch.answers(|_| Err(poisoned())), false);
         }
@@ -205,6 +207,9 @@ impl Inner {
             extent.bytes = end;
             extent.len = len.unwrap_or(extent.len);
         });
+        if self.context.durability == Durability::Always {
+            self.synced.store(end, Ordering::Release);
+        }
         let interval = matches!(self.context.durability, Durability::Interval(_));
         let wants_sync = interval && !self.unsynced.swap(true, Ordering::AcqRel);
         queue.committing = !queue.pending.entries.is_empty();
@@ -212,35 +217,20 @@ impl Inner {
         drop(queue);
         if let (true, Some(flusher)) = (wants_sync, &self.context.flusher) {
             flusher.add(Unsynced {
+                id: self.id,
                 file: self.file(),
                 flag: Arc::clone(&self.unsynced),
                 log: self.itself.clone(),
+                notices: Arc::clone(&self.context.notices),
             });
         }
         (batch.answers(Ok), more)
     }
 
-    /// Takes no more events, since a write or sync failed: after a failed `fdatasync` the kernel may
-    /// have dropped the bytes, and a second call would not say so.
-    pub(crate) fn fail(&self, batch: Batch, error: &io::Error) -> Answers {
-        let reason = reason(error);
-        let mut queue = lock(&self.queue);
-        let pending = std::mem::take(&mut queue.pending);
-        queue.committing = false;
-        queue.epoch += 1;
-        queue.extent = self.extent();
-        if queue.closed.is_none() {
-            tracing::error!(
-                conversation.id = %self.id, reason,
-                "the log takes no more events for now: a write failed"
-            );
-            let fault = Fault::new(reason.clone(), HEAL_PAUSE);
-            queue.closed = Some(Closed::Poisoned(fault));
-            self.context.health.report(self.itself.clone());
-        }
-        // Under the lock: nobody writes until it is done.
-        self.cut_back();
-        drop(queue);
+    /// Takes no more events, since writing or syncing `batch` failed.
+    fn fail(&self, batch: Batch, error: &io::Error) -> Answers {
+        let pending = self.poison(error);
+        self.give_back();
         let failed = |_| {
             Err(StoreError::Io {
                 path: self.path.display().to_string(),
@@ -248,68 +238,39 @@ impl Inner {
             })
         };
         let mut answers = batch.answers(failed);
-        let poisoned = |_| Err(StoreError::Poisoned(reason.clone()));
-        answers.0.extend(pending.answers(poisoned).0);
+        answers.0.extend(pending.0);
         answers
     }
 
-    /// Takes unacknowledged bytes off the file. If this fails too, healing or the next opening does.
-    fn cut_back(&self) {
+    /// Takes no more events, and tells so to whoever waits to be written: after a failed `fdatasync`
+    /// the kernel may have dropped the bytes, and a second call would not say so. What is being written
+    /// right now ends as [`Self::finish`] finds it.
+    pub(crate) fn poison(&self, error: &io::Error) -> Answers {
+        let reason = reason(error);
+        let mut queue = lock(&self.queue);
+        let pending = std::mem::take(&mut queue.pending);
+        queue.epoch += 1;
+        queue.extent = self.extent();
+        if queue.closed.is_none() {
+            tracing::error!(
+                conversation.id = %self.id, reason,
+                "the log takes no more events for now: a write failed"
+            );
+            queue.closed = Some(Closed::Poisoned(Fault::new(reason.clone(), HEAL_PAUSE)));
+            self.context.health.report(self.itself.clone());
+        }
+        pending.answers(|_| Err(StoreError::Poisoned(reason.clone())))
+    }
+
+    /// Takes unacknowledged bytes off the file of a log that takes no more, and lets go of it. If that
+    /// fails too, healing or the next opening does it.
+    fn give_back(&self) {
         let file = self.file();
         let cut = file.set_len(self.extent().bytes);
         if let Err(error) = cut.and_then(|()| file.sync()) {
             tracing::warn!(conversation.id = %self.id, %error, "could not cut the failed write off");
         }
-    }
-
-    /// Whether the log is poisoned and it is time to look whether it can be healed.
-    pub(crate) fn wants_healing(&self) -> bool {
-        match &mut lock(&self.queue).closed {
-            Some(Closed::Poisoned(fault)) => fault.is_due(HEAL_PAUSE),
-            Some(Closed::Deleted) | None => false,
-        }
-    }
-
-    /// Lets a poisoned log take events again, if its file and its disk turn out to be in order:
-    /// what was acknowledged is there and on disk, and there is room for more. Blocks.
-    pub(crate) fn heal(&self) {
-        match self.examine() {
-            Ok(file) => {
-                let mut queue = lock(&self.queue);
-                if matches!(queue.closed, Some(Closed::Poisoned(_))) {
-                    self.replace_file(file);
-                    queue.extent = self.extent();
-                    queue.closed = None;
-                    tracing::info!(conversation.id = %self.id, "the log takes events again");
-                }
-            }
-            Err(error) => {
-                if let Some(Closed::Poisoned(fault)) = &mut lock(&self.queue).closed {
-                    fault.reason = reason(&error);
-                }
-                tracing::debug!(conversation.id = %self.id, %error, "the log is not healed yet");
-            }
-        }
-    }
-
-    fn examine(&self) -> io::Result<Arc<dyn crate::disk::DiskFile>> {
-        let disk = &self.context.disk;
-        let file = disk.open(&self.path, Open::Write)?;
-        let end = self.extent().bytes;
-        if file.len()? < end {
-            return Err(io::Error::other("the log is shorter than it was"));
-        }
-        file.set_len(end)?;
-        file.sync()?;
-        let probe = self.folder.join(format!(".probe-{}", Uuid::new_v4()));
-        let tried = disk.open(&probe, Open::MakeNew).and_then(|file| {
-            write_all(file.as_ref(), &[0; PROBE], 0)?;
-            file.sync()
-        });
-        let removed = disk.remove_file(&probe);
-        tried?;
-        removed?;
-        Ok(file)
+        lock(&self.queue).committing = false;
     }
 }
 
@@ -356,13 +317,7 @@ impl Inner {
 
     fn add_to_index(&self, entries: &[Entry]) {
         let seq = self.extent().len.0;
-        if let Err(error) = self.index().write(seq, entries) {
-            // Noticed when it is read, and then rebuilt.
-            tracing::warn!(
-                conversation.id = %self.id, error = %io_at(&self.index_path)(error),
-                "the index was not added to"
-            );
-        }
+        self.index().write(seq, entries);
         self.remember_ids(seq, entries);
     }
 }

@@ -1,0 +1,151 @@
+//! A log that took no more events takes them again once its disk does.
+
+use std::{
+    io,
+    sync::{Arc, TryLockError, atomic::Ordering},
+    time::Duration,
+};
+
+use uuid::Uuid;
+
+use crate::{
+    Durability,
+    disk::{DiskFile, Open, Wait, read_exact, write_all},
+    entry::Entry,
+    error::lock,
+    health::Closed,
+    log::Inner,
+    recovery,
+    writer::reason,
+};
+
+/// How often a poisoned log is looked at again.
+pub(crate) const HEAL_PAUSE: Duration = Duration::from_secs(1);
+/// What has to fit on the disk before a log that found it full takes events again.
+const PROBE: usize = 64 * 1024;
+/// Bytes that a disk writes together at the most; what shares them with lost ones is written again.
+const BLOCK: u64 = 64 * 1024;
+/// Lines written again at a time.
+const STRIDE: u64 = 256;
+
+impl Inner {
+    /// Whether the log is poisoned and it is time to look whether it can be healed.
+    pub(crate) fn wants_healing(&self) -> bool {
+        match &mut lock(&self.queue).closed {
+            Some(Closed::Poisoned(fault)) => fault.is_due(HEAL_PAUSE),
+            Some(Closed::Deleted) | None => false,
+        }
+    }
+
+    /// Lets a poisoned log take events again, if its file and its disk turn out to be in order:
+    /// what was acknowledged is there and on disk, and there is room for more. Blocks.
+    pub(crate) fn heal(&self) {
+        let _alone = match self.healing.try_lock() {
+            Ok(alone) => alone,
+            Err(TryLockError::Poisoned(alone)) => alone.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
+        let (epoch, torn) = {
+            let queue = lock(&self.queue);
+            match &queue.closed {
+                Some(Closed::Poisoned(fault)) if !queue.committing => (queue.epoch, fault.torn),
+                Some(_) | None => return,
+            }
+        };
+        match self.examine(torn) {
+            Ok(file) => {
+                let mut queue = lock(&self.queue);
+                // A failure since then is to be looked at anew.
+                if queue.epoch == epoch && matches!(queue.closed, Some(Closed::Poisoned(_))) {
+                    self.replace_file(file);
+                    queue.extent = self.extent();
+                    queue.closed = None;
+                    tracing::info!(conversation.id = %self.id, "the log takes events again");
+                }
+            }
+            Err(error) => {
+                if let Some(Closed::Poisoned(fault)) = &mut lock(&self.queue).closed {
+                    fault.reason = reason(&error);
+                }
+                tracing::debug!(conversation.id = %self.id, %error, "the log is not healed yet");
+            }
+        }
+    }
+
+    /// Nobody else writes meanwhile. `torn`: bytes behind the log's end were found there when it was
+    /// opened, and are kept.
+    fn examine(&self, torn: bool) -> io::Result<Arc<dyn DiskFile>> {
+        let disk = &self.context.disk;
+        let file = disk.open(&self.path, Open::Write)?;
+        let end = self.extent().bytes;
+        let len = file.len()?;
+        if len < end {
+            return Err(io::Error::other("the log is shorter than it was"));
+        }
+        if torn && len > end {
+            recovery::move_aside(disk.as_ref(), &self.folder, file.as_ref(), end..len)?;
+        }
+        file.set_len(end)?;
+        if self.context.durability != Durability::Os {
+            self.write_again(file.as_ref())?;
+        }
+        file.sync()?;
+        self.synced.store(end, Ordering::Release);
+        let probe = self.folder.join(format!(".probe-{}", Uuid::new_v4()));
+        let tried = disk.open(&probe, Open::MakeNew).and_then(|file| {
+            write_all(file.as_ref(), &[0; PROBE], 0)?;
+            file.sync()
+        });
+        let removed = disk.remove_file(&probe);
+        tried?;
+        removed?;
+        Ok(file)
+    }
+
+    /// Writes what may be in memory alone once more: after a sync that failed, the kernel may take it
+    /// for written.
+    fn write_again(&self, file: &dyn DiskFile) -> io::Result<()> {
+        let len = self.extent().len.0;
+        let index = self.index();
+        let lost = || io::Error::other("events were lost by the failed write");
+        let entry = |seq| index.entry(seq, Wait::Yes).map_err(|_| lost());
+        let synced = self.synced.load(Ordering::Acquire);
+        let from = synced.saturating_sub(BLOCK);
+        let (mut low, mut high) = (0, len);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match entry(middle)?.end() <= from {
+                true => low = middle + 1,
+                false => high = middle,
+            }
+        }
+        while low < len {
+            let count = (len - low).min(STRIDE);
+            let entries = index
+                .read(low, count as usize, Wait::Yes)
+                .map_err(|_| lost())?;
+            for one in &entries {
+                write_line_again(file, one, synced)?;
+            }
+            low += count;
+        }
+        Ok(())
+    }
+}
+
+fn write_line_again(file: &dyn DiskFile, entry: &Entry, synced: u64) -> io::Result<()> {
+    let mut line = vec![0; entry.len as usize + 1];
+    read_exact(file, &mut line, entry.offset, Wait::Yes)?;
+    let known = crc32c::crc32c(&line[..entry.len as usize]) == entry.crc;
+    if known && line.last() == Some(&b'\n') {
+        return write_all(file, &line, entry.offset);
+    }
+    // What was damaged before that failure is no part of it.
+    if entry.end() <= synced {
+        return Ok(());
+    }
+    Err(io::Error::other(format!(
+        "the event at byte {} was lost by the failed write",
+        entry.offset
+    )))
+}
