@@ -135,6 +135,48 @@ pub struct Metadata {
 
 impl Metadata {
     pub const FORMAT: u32 = 1;
+
+    /// Those of a new conversation under a fresh id, with the settings that a server takes when its
+    /// client chooses none.
+    ///
+    /// ```
+    /// use core_model::{Metadata, Workspace, WorkspaceKind};
+    ///
+    /// let workspace = Workspace {
+    ///     working_dir: "workspace/project".to_owned(),
+    ///     kind: WorkspaceKind::LocalWorkspace,
+    /// };
+    /// let metadata = Metadata::new(serde_json::json!({"kind": "Agent"}), workspace);
+    /// assert_eq!((metadata.max_iterations, metadata.title), (500, None));
+    /// ```
+    #[must_use]
+    pub fn new(agent: Value, workspace: Workspace) -> Self {
+        Self {
+            format: Self::FORMAT,
+            id: ConversationId::random(),
+            created_at: UtcTime::now(),
+            title: None,
+            agent,
+            workspace,
+            max_iterations: 500,
+            stuck_detection: true,
+            confirmation_policy: ConfirmationPolicy::default(),
+            security_analyzer: None,
+            hook_config: None,
+            tags: BTreeMap::new(),
+            secrets: Map::new(),
+            client_tools: Vec::new(),
+            tool_module_qualnames: BTreeMap::new(),
+            user_id: None,
+            autotitle: true,
+            parent_conversation_id: None,
+            forked_from_conversation_id: None,
+            forked_from_event_id: None,
+            resume: false,
+            torn: Vec::new(),
+            snapshot: None,
+        }
+    }
 }
 
 /// Bytes at a log's end that were never acknowledged, and where they are kept now.

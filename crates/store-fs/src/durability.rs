@@ -1,6 +1,12 @@
 use std::time::Duration;
 
-/// What "durable" means for appended events.
+/// What "durable" means for appended events; see [`crate::Options`].
+///
+/// ```
+/// use store_fs::{Durability, Options};
+///
+/// assert_eq!(Options::default().durability, Durability::Always);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
     /// On disk: `fdatasync` before an append returns.

@@ -8,13 +8,29 @@ use core_model::{Seq, StoreError, UtcTime};
 use thiserror::Error;
 
 /// Why a conversations folder could not be opened.
+///
+/// ```
+#[doc = include_str!("example.txt")]
+/// use store_fs::{FsStore, OpenError, Options};
+///
+/// let server = FsStore::open(&root, Options::default())?;
+/// match FsStore::open(&root, Options::default()) {
+///     Err(OpenError::Locked { pid, .. }) => assert_eq!(pid, Some(std::process::id())),
+///     Err(error) => return Err(error.into()),
+///     Ok(_) => unreachable!("one at a time"),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Error)]
 pub enum OpenError {
     /// The folder cannot be made, or nothing can be written in it.
     #[error("cannot write to the conversations folder {} as OS user {user}: {source}", folder.display())]
     Unusable {
+        /// The conversations folder.
         folder: PathBuf,
+        /// Who this process is to the operating system.
         user: String,
+        /// What it said.
         source: io::Error,
     },
     /// Another live server holds the folder. What its lock file says of it is for people to read
@@ -25,13 +41,23 @@ pub enum OpenError {
         holder(*pid, host.as_deref(), *started_at)
     )]
     Locked {
+        /// The conversations folder.
         folder: PathBuf,
+        /// The holder's process.
         pid: Option<u32>,
+        /// The machine it runs on.
         host: Option<String>,
+        /// When it took the lock.
         started_at: Option<UtcTime>,
     },
+    /// Anything else that the file system refused.
     #[error("{}: {source}", path.display())]
-    Io { path: PathBuf, source: io::Error },
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
 }
 
 impl OpenError {
@@ -44,26 +70,70 @@ impl OpenError {
     }
 }
 
-/// What [`crate::LogReader`] met instead of an event.
+/// What [`crate::LogReader`] or [`crate::LogFollower`] met instead of an event.
+///
+/// ```
+#[doc = include_str!("example.txt")]
+/// use std::{fs::OpenOptions, io::Write};
+/// use store_fs::{LogReader, ReadError};
+///
+/// let mut file = OpenOptions::new().append(true).open(folder.join("events.jsonl"))?;
+/// file.write_all(b"no event\n{\"id\": \"half an ev")?;
+///
+/// let mut events = 0;
+/// for record in LogReader::open(&folder)? {
+///     match record {
+///         Ok(_) => events += 1,
+///         Err(ReadError::Damaged { seq, reason, .. }) => eprintln!("event {seq}: {reason}"),
+///         Err(ReadError::Torn { bytes, .. }) => assert_eq!(bytes.len(), 18),
+///         Err(error @ (ReadError::Io { .. } | ReadError::Cut { .. })) => return Err(error.into()),
+///     }
+/// }
+/// assert_eq!(events, 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Error)]
 pub enum ReadError {
+    /// The file system failed.
     #[error("{}: {source}", path.display())]
-    Io { path: PathBuf, source: io::Error },
-    /// A whole line that is no event. Reading goes on with the next line.
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+    /// A whole line that is no event, or not the one that was written. Reading goes on with the next line.
     #[error("{}: line {} at byte {offset} is damaged: {reason}", path.display(), seq.0 + 1)]
     Damaged {
+        /// The log.
         path: PathBuf,
+        /// The line's place in it.
         seq: Seq,
+        /// Where the line starts, in bytes.
         offset: u64,
+        /// What is wrong with it, in words.
         reason: String,
     },
     /// The last line has no line break: a crash cut it, or a server is writing it right now.
     #[error("{}: the last line, at byte {offset}, is unfinished ({} bytes)", path.display(), bytes.len())]
     Torn {
+        /// The log.
         path: PathBuf,
+        /// What the line's place would be.
         seq: Seq,
+        /// Where the line starts, in bytes.
         offset: u64,
+        /// What there is of it.
         bytes: Vec<u8>,
+    },
+    /// What was read is not there any more: a write that failed was taken back, a crash of the machine
+    /// lost what was not yet durable, or another file took the log's place.
+    #[error("{}: the log was cut back or replaced after it was read up to event {seq}", path.display())]
+    Cut {
+        /// The log.
+        path: PathBuf,
+        /// The event that would have been read next.
+        seq: Seq,
     },
 }
 

@@ -25,6 +25,17 @@ use crate::{ReadError, meta::read_metadata};
 use entry::Entry;
 
 /// What a log is exported as.
+///
+/// ```
+#[doc = include_str!("example.txt")]
+/// use store_fs::{LogReader, export::{Format, Heading, export}};
+///
+/// let heading = Heading::read(&folder, id)?;
+/// let mut lines = Vec::new();
+/// export(LogReader::open(&folder)?, &heading, Format::Jsonl, &mut lines)?;
+/// assert_eq!(lines, std::fs::read(folder.join("events.jsonl"))?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// The log's own lines, byte for byte.
@@ -36,15 +47,34 @@ pub enum Format {
 }
 
 /// What a transcript says above its first event.
+///
+/// ```
+#[doc = include_str!("example.txt")]
+/// use store_fs::export::Heading;
+///
+/// let metadata = store_fs::conversations(&root)?[0].metadata()?;
+/// let heading = Heading { title: Some("Greetings".to_owned()), ..Heading::from(&metadata) };
+/// assert_eq!(heading.name(), "Greetings");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heading {
+    /// The conversation.
     pub id: ConversationId,
+    /// Its title, if it was given one.
     pub title: Option<String>,
+    /// When it was made.
     pub created_at: Option<UtcTime>,
 }
 
 impl Heading {
     /// The heading of a conversation of which nothing else is known.
+    ///
+    /// ```
+    /// let id = core_model::ConversationId::random();
+    /// let heading = store_fs::export::Heading::untitled(id);
+    /// assert_eq!(heading.name(), format!("Conversation {id}"));
+    /// ```
     #[must_use]
     pub fn untitled(id: ConversationId) -> Self {
         Self {
@@ -58,11 +88,25 @@ impl Heading {
     ///
     /// # Errors
     /// When the metadata cannot be read.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// let heading = store_fs::export::Heading::read(&folder, id)?;
+    /// assert!(heading.created_at.is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn read(folder: &Path, id: ConversationId) -> Result<Self, StoreError> {
         read_metadata(&crate::disk::RealDisk, folder, id).map(|metadata| Self::from(&metadata))
     }
 
     /// What to call the conversation.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// let heading = store_fs::export::Heading::read(&folder, id)?;
+    /// assert_eq!(heading.name(), format!("Conversation {id}"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn name(&self) -> String {
         match self.title.as_deref().map(str::trim) {
@@ -83,8 +127,19 @@ impl From<&Metadata> for Heading {
 }
 
 /// What an export passed on, and what it could not.
+///
+/// ```
+#[doc = include_str!("example.txt")]
+/// use store_fs::{LogReader, export::{Exported, Format, Heading, export}};
+///
+/// let (log, heading) = (LogReader::open(&folder)?, Heading::untitled(id));
+/// let done = export(log, &heading, Format::Html, std::io::sink())?;
+/// assert_eq!(done, Exported { events: 3, damaged: 0, torn: false });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Exported {
+    /// How many events it has.
     pub events: u64,
     /// Lines that are no event. A transcript says where they stand; [`Format::Jsonl`] leaves them
     /// out.
@@ -93,10 +148,24 @@ pub struct Exported {
     pub torn: bool,
 }
 
+/// Why an export is not complete.
+///
+/// ```
+#[doc = include_str!("example.txt")]
+/// use store_fs::{LogReader, export::{ExportError, Format, Heading, export}};
+///
+/// let (log, heading) = (LogReader::open(&folder)?, Heading::untitled(id));
+/// let mut too_small = [0_u8; 10];
+/// let failed = export(log, &heading, Format::Jsonl, &mut too_small[..]);
+/// assert!(matches!(failed, Err(ExportError::Write(_))));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Error)]
 pub enum ExportError {
+    /// The log cannot be read on.
     #[error(transparent)]
     Read(ReadError),
+    /// Nothing more can be written.
     #[error("cannot write the export: {0}")]
     Write(#[from] io::Error),
 }
@@ -108,18 +177,14 @@ pub enum ExportError {
 /// Only events are exported, no settings: so no secrets but those that an agent was told or printed.
 ///
 /// ```
+#[doc = include_str!("example.txt")]
 /// use store_fs::{LogReader, export::{Format, Heading, export}};
 ///
-/// # let folder = tempfile::tempdir()?;
-/// # let (folder, id) = (folder.path(), "c9aecf55-91d2-4e3c-b878-fac3156a43c7".parse()?);
-/// # std::fs::write(folder.join("events.jsonl"), concat!(
-/// #     r#"{"id":"1","timestamp":"2026-11-22T19:39:09","source":"user","kind":"PauseEvent"}"#, "\n"
-/// # ))?;
 /// let heading = Heading::untitled(id);
 /// let mut transcript = Vec::new();
-/// let done = export(LogReader::open(folder)?, &heading, Format::Markdown, &mut transcript)?;
-/// assert_eq!(done.events, 1);
-/// assert!(String::from_utf8(transcript)?.contains("Paused by the user"));
+/// let done = export(LogReader::open(&folder)?, &heading, Format::Markdown, &mut transcript)?;
+/// assert_eq!(done.events, 3);
+/// assert!(String::from_utf8(transcript)?.contains("two"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
@@ -141,7 +206,9 @@ pub fn export(
                 done.events += 1;
                 pass_on(format, &record, out)?;
             }
-            Err(problem @ ReadError::Io { .. }) => return Err(ExportError::Read(problem)),
+            Err(problem @ (ReadError::Io { .. } | ReadError::Cut { .. })) => {
+                return Err(ExportError::Read(problem));
+            }
             Err(problem @ ReadError::Damaged { .. }) => {
                 done.damaged += 1;
                 gap(format, &problem, out)?;
@@ -189,7 +256,7 @@ fn gap(format: Format, problem: &ReadError, out: &mut dyn Write) -> io::Result<(
             format!("Event {seq} is damaged and left out: {reason}")
         }
         ReadError::Torn { .. } => "The log ends in an unfinished event, which is left out".into(),
-        ReadError::Io { source, .. } => source.to_string(),
+        ReadError::Io { .. } | ReadError::Cut { .. } => problem.to_string(),
     };
     match format {
         Format::Jsonl => Ok(()),

@@ -22,6 +22,24 @@ const PAGE: Limit = Limit {
 ///
 /// Read it page by page with [`Self::next_page`], or as a `Stream` of records, which never ends. After
 /// an error it goes on where it was.
+///
+/// ```
+#[doc = include_str!("example.txt")]
+/// use std::{future::poll_fn, pin::Pin};
+/// use core_model::Seq;
+/// use futures_core::Stream;
+/// use store_fs::{FsStore, Options};
+///
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// let log = FsStore::open(&root, Options::default())?.open_log(id).await?;
+/// let mut follow = log.follow(Seq(1));
+/// // With the crate `futures-util`: `follow.next().await`.
+/// let record = poll_fn(|context| Pin::new(&mut follow).poll_next(context)).await;
+/// assert_eq!(record.transpose()?.map(|record| record.seq), Some(Seq(1)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Follow {
     log: FsLog,
     grown: watch::Receiver<Extent>,
@@ -44,6 +62,16 @@ impl Follow {
     }
 
     /// The next record's position, or a later one if lines in between are damaged.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// use core_model::Seq;
+    /// use store_fs::{FsStore, Options};
+    ///
+    /// let log = FsStore::open(&root, Options::default())?.open_log_blocking(id)?;
+    /// assert_eq!(log.follow(Seq(2)).cursor(), Seq(2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn cursor(&self) -> Seq {
         self.page.front().map_or(self.cursor, |record| record.seq)
@@ -56,6 +84,24 @@ impl Follow {
     ///
     /// # Cancel safety
     /// A dropped call loses nothing.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// use core_model::Seq;
+    /// use store_fs::{FsStore, Options};
+    ///
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// let log = FsStore::open(&root, Options::default())?.open_log(id).await?;
+    /// let mut follow = log.follow(Seq(0));
+    /// let mut count = 0;
+    /// while follow.cursor() < Seq(3) {
+    ///     count += follow.next_page().await?.len();
+    /// }
+    /// assert_eq!(count, 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub async fn next_page(&mut self) -> Result<Vec<Record>, StoreError> {
         if !self.page.is_empty() {
             return Ok(std::mem::take(&mut self.page).into());

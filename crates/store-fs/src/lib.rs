@@ -1,5 +1,26 @@
-//! Conversations and their event logs on the local file system: the ports `Catalog` and `EventLog`
-//! of [`core_model`], and a synchronous reader for tools.
+//! Conversations and their event logs on the local file system: the ports `Catalog`, `EventLog`, `Feed`
+//! and `Receipts` of [`core_model`] for a server, and plain blocking code for tools.
+//!
+//! | to | use |
+//! |---|---|
+//! | read beside a server, without lock or runtime | [`conversations`], [`LogReader`] |
+//! | follow beside a server | [`LogReader::follow`] |
+//! | append while no server runs | [`FsStore::open`], [`FsStore::open_log_blocking`], [`FsLog::append_blocking`] |
+//! | own a folder, as a server does | [`FsStore`], [`FsLog`], [`FsLog::follow`] |
+//! | check, mend, convert | [`verify()`], [`repair()`], [`mod@export`], [`mod@import`] |
+//!
+//! ```
+#![doc = include_str!("example.txt")]
+//! for conversation in store_fs::conversations(&root)? {
+//!     for record in store_fs::LogReader::open(&conversation.folder)? {
+//!         let record = record?;
+//!         println!("{} {} {}", conversation.id, record.seq, record.head.kind);
+//!     }
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Modules
 //!
 //! | module | holds |
 //! |---|---|
@@ -17,7 +38,7 @@
 //! | `scan`, `head` | lines into entries; an event's head, read without keeping the rest |
 //! | `recovery` | opening a log: index, torn tail, damage |
 //! | `follow` | [`Follow`]: replay, then live |
-//! | `reader` | [`LogReader`]: a log line by line, without a runtime |
+//! | `list`, `reader/` | [`conversations`], [`LogReader`] and [`LogFollower`]: without a store |
 //! | [`export`] | a log as its lines, or as a transcript |
 //! | [`import`] | conversations of the reference server |
 //! | `health` | which logs take no events, and what was found |
@@ -39,10 +60,15 @@
 //! - `events.jsonl`: one event a line, UTF-8 JSON ended by one line feed, append only. The line
 //!   number, from 0, is the event's `seq`. Each line is an object with at least the strings `id`,
 //!   `kind`, `source` and `timestamp` at its top level.
-//! - `events.jsonl.torn-OFFSET`: an unfinished last line that a crash left at that offset; only
+//! - `events.idx`: for each line its place, checksum and head; made anew when it is missing or does
+//!   not fit.
+//! - `events.jsonl.torn-TIME`: an unfinished last line that a crash left, found at that time; only
 //!   made when one was found, never read again.
 //!
-//! Names that start with a dot belong to the store: `.lock`, and folders being made or removed.
+//! Names that start with a dot belong to the store: `.lock`, `.feed`, `.catalog`, `.closed`,
+//! `.receipts.jsonl`, and folders being made or removed.
+
+#![warn(missing_docs)]
 
 mod catalog;
 mod check;
@@ -62,6 +88,7 @@ mod ids;
 pub mod import;
 mod index;
 mod layout;
+mod list;
 mod lock;
 mod log;
 mod meta;
@@ -80,8 +107,14 @@ mod writer;
 pub use durability::Durability;
 pub use error::{OpenError, ReadError};
 pub use follow::Follow;
+pub use list::{StoredConversation, conversations};
 pub use log::FsLog;
-pub use reader::LogReader;
+pub use reader::{LogFollower, LogReader};
 pub use repair::{Repair, RepairError, repair};
 pub use store::{FsStore, Options};
 pub use verify::{Damage, IndexState, Report, TornBytes, verify};
+
+/// The snippets of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

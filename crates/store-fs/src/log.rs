@@ -43,7 +43,29 @@ const INLINE: u64 = 4096;
 /// carry their own seq, and a read that comes back empty means that nothing more is to be had up to
 /// the length at the time.
 ///
-/// The async methods need a tokio runtime.
+/// It is read, searched and appended to by the port [`EventLog`], whose async methods need a tokio
+/// runtime; a tool without one appends with [`Self::append_blocking`] and reads with
+/// [`crate::LogReader`].
+///
+/// ```
+#[doc = include_str!("example.txt")]
+/// use core_model::{EventLog, HeadFilter, Limit, Seq};
+/// use store_fs::{FsStore, Options};
+///
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// let log = FsStore::open(&root, Options::default())?.open_log(id).await?;
+/// let len = log.append(vec![message("four")], Some(log.len())).await?;
+/// assert_eq!(len, Seq(4));
+///
+/// let messages = HeadFilter { kinds: vec!["MessageEvent".to_owned()], ..HeadFilter::default() };
+/// let newest = log.select(&messages, Seq(0)..len, true, 2).await?;
+/// assert_eq!(newest, [Seq(3), Seq(2)]);
+/// let records = log.read_at(&newest, Limit::BYTES).await?;
+/// # assert_eq!(records.len(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct FsLog(pub(crate) Arc<Inner>);
 
@@ -156,6 +178,18 @@ impl FsLog {
     /// As [`EventLog::append`].
     ///
     /// For code outside of any runtime; within async code it holds up a thread of the runtime.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// use core_model::{Seq, StoreError};
+    /// use store_fs::{FsStore, Options};
+    ///
+    /// let log = FsStore::open(&root, Options::default())?.open_log_blocking(id)?;
+    /// assert_eq!(log.append_blocking(&[message("four"), message("five")], Some(Seq(3)))?, Seq(5));
+    /// let late = log.append_blocking(&[message("four, too")], Some(Seq(3)));
+    /// assert!(matches!(late, Err(StoreError::Conflict { found: Seq(5), .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn append_blocking(
         &self,
         records: &[NewRecord],
@@ -173,11 +207,39 @@ impl FsLog {
     ///
     /// # Errors
     /// When the index cannot be read.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// use store_fs::{FsStore, Options};
+    ///
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// let log = FsStore::open(&root, Options::default())?.open_log(id).await?;
+    /// assert_eq!(log.damaged().await?, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub async fn damaged(&self) -> Result<u64, StoreError> {
         self.reading(false, |log, wait| log.damaged(wait)).await
     }
 
-    /// Follows the log from `cursor`: what is there, then what comes.
+    /// Follows the log from `cursor`: what is there, then what comes. Another process follows it with
+    /// [`crate::LogReader::follow`].
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// use core_model::{EventLog, Seq};
+    /// use store_fs::{FsStore, Options};
+    ///
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// let log = FsStore::open(&root, Options::default())?.open_log(id).await?;
+    /// let mut follow = log.follow(log.len());
+    /// log.append(vec![message("four")], None).await?;
+    /// assert_eq!(follow.next_page().await?[0].seq, Seq(3));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn follow(&self, cursor: Seq) -> Follow {
         Follow::new(self.clone(), cursor)

@@ -298,7 +298,7 @@ impl From<IndexError> for ReadFault {
 }
 
 /// The head of a line that is what was written.
-fn head(entry: &Entry, line: &[u8]) -> Result<Head, String> {
+pub(crate) fn head(entry: &Entry, line: &[u8]) -> Result<Head, String> {
     if crc32c::crc32c(line) != entry.crc {
         return Err("its checksum does not match".to_owned());
     }

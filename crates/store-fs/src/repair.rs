@@ -19,6 +19,15 @@ use crate::{
 };
 
 /// What [`repair`] did, or would do.
+///
+/// ```
+#[doc = include_str!("example.txt")]
+/// std::fs::remove_file(folder.join("events.idx"))?;
+/// let done = store_fs::repair(&folder, true)?;
+/// assert_eq!(done.steps, ["make the index"]);
+/// assert!(done.after.is_some_and(|report| report.is_fine()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Repair {
     /// What was found before.
@@ -30,11 +39,22 @@ pub struct Repair {
 }
 
 /// Why nothing was repaired.
+///
+/// ```
+#[doc = include_str!("example.txt")]
+/// use store_fs::{FsStore, OpenError, Options, RepairError, repair};
+///
+/// let server = FsStore::open(&root, Options::default())?;
+/// let refused = repair(&folder, true);
+/// assert!(matches!(refused, Err(RepairError::Open(OpenError::Locked { .. }))));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum RepairError {
     /// A server has the conversations folder.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// Something cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -48,10 +68,12 @@ pub enum RepairError {
 /// [`OpenError::Locked`] while a server has the folder; a [`StoreError`] for what cannot be read or
 /// written.
 ///
-/// ```no_run
-/// let planned = store_fs::repair("workspace/conversations/ID".as_ref(), false)?;
+/// ```
+#[doc = include_str!("example.txt")]
+/// let planned = store_fs::repair(&folder, false)?;
 /// planned.steps.iter().for_each(|step| println!("would {step}"));
-/// # Ok::<(), store_fs::RepairError>(())
+/// # assert!(planned.steps.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn repair(folder: &Path, apply: bool) -> Result<Repair, RepairError> {
     let whole = folder.canonicalize().map_err(io_at(folder))?;

@@ -27,6 +27,16 @@ use crate::{
 const SLOTS: usize = 1024;
 
 /// How a store behaves.
+///
+/// ```
+#[doc = include_str!("example.txt")]
+/// use std::time::Duration;
+/// use store_fs::{Durability, FsStore, Options};
+///
+/// let durability = Durability::Interval(Duration::from_millis(100));
+/// let store = FsStore::open(&root, Options { durability })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// What has to have happened to an event when its append returns.
@@ -36,7 +46,36 @@ pub struct Options {
 /// The conversations in one folder, which this process alone may change while the store, or a log
 /// it opened, lives. Clones are the same store.
 ///
-/// The async methods need a tokio runtime.
+/// A server uses it by the ports of [`core_model`]: [`core_model::Catalog`] to make, list and delete
+/// conversations, [`core_model::Feed`] to follow all of them, [`core_model::port::Receipts`]. Their async
+/// methods need a tokio runtime. A tool that appends needs none:
+///
+/// ```
+#[doc = include_str!("example.txt")]
+/// use store_fs::{FsStore, Options};
+///
+/// let store = FsStore::open(&root, Options::default())?; // refused while a server runs
+/// let log = store.open_log_blocking(id)?;
+/// log.append_blocking(&[message("a note")], None)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// As a server does it:
+///
+/// ```
+#[doc = include_str!("example.txt")]
+/// use core_model::Catalog;
+/// use store_fs::{FsStore, Options};
+///
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// let store = FsStore::open(&root, Options::default())?;
+/// let metadata = metadata();
+/// store.create(&metadata).await?;
+/// let log = store.open_log(metadata.id).await?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct FsStore(pub(crate) Arc<Store>);
 
@@ -62,6 +101,16 @@ impl FsStore {
     /// # Errors
     /// [`OpenError::Unusable`] names the folder and the operating system's user;
     /// [`OpenError::Locked`] the server that holds the folder.
+    ///
+    /// ```
+    /// use store_fs::{FsStore, OpenError, Options};
+    ///
+    /// let root = tempfile::tempdir()?;
+    /// let store = FsStore::open(root.path(), Options::default())?;
+    /// let second = FsStore::open(root.path(), Options::default());
+    /// assert!(matches!(second, Err(OpenError::Locked { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn open(root: &Path, options: Options) -> Result<Self, OpenError> {
         create_folders(root).map_err(|source| OpenError::unusable(root, source))?;
         let at_root = |source| OpenError::Io {
@@ -110,8 +159,64 @@ impl FsStore {
     /// [`StoreError::NotFound`]; [`StoreError::Damaged`] when the conversation has no log file, or its
     /// metadata cannot be read. A torn last line is mended and damaged lines are passed over, see
     /// [`FsLog`].
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// use core_model::{EventLog, Limit, Seq};
+    /// use store_fs::{FsStore, Options};
+    ///
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// let log = FsStore::open(&root, Options::default())?.open_log(id).await?;
+    /// let page = log.read(Seq(1), Limit::records(100)).await?;
+    /// assert_eq!((log.len(), page.len()), (Seq(3), 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub async fn open_log(&self, id: ConversationId) -> Result<FsLog, StoreError> {
         self.run(move |store| store.open_log(id)).await
+    }
+
+    /// [`Self::open_log`] without a runtime.
+    ///
+    /// # Errors
+    /// As [`Self::open_log`].
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// use core_model::{EventLog, Seq};
+    /// use store_fs::{FsStore, Options};
+    ///
+    /// let log = FsStore::open(&root, Options::default())?.open_log_blocking(id)?;
+    /// assert_eq!(log.len(), Seq(3));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn open_log_blocking(&self, id: ConversationId) -> Result<FsLog, StoreError> {
+        self.0.open_log(id)
+    }
+
+    /// [`core_model::Catalog::create`] without a runtime.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] when the id is taken.
+    ///
+    /// ```
+    /// use core_model::{Metadata, Workspace, WorkspaceKind};
+    /// use store_fs::{FsStore, Options};
+    ///
+    /// let root = tempfile::tempdir()?;
+    /// let workspace = Workspace {
+    ///     working_dir: "workspace/project".to_owned(),
+    ///     kind: WorkspaceKind::LocalWorkspace,
+    /// };
+    /// let metadata = Metadata::new(serde_json::json!({"kind": "Agent"}), workspace);
+    /// let store = FsStore::open(root.path(), Options::default())?;
+    /// store.create_blocking(&metadata)?;
+    /// assert_eq!(store_fs::conversations(root.path())?[0].id, metadata.id);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn create_blocking(&self, metadata: &Metadata) -> Result<(), StoreError> {
+        self.0.create(metadata)
     }
 
     pub(crate) async fn run<T: Send + 'static>(

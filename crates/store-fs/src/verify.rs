@@ -20,8 +20,18 @@ use crate::{
 };
 
 /// What [`verify`] found of one conversation.
+///
+/// ```
+#[doc = include_str!("example.txt")]
+/// let report = store_fs::verify(&folder, |_bytes| {})?;
+/// assert!(report.is_fine());
+/// println!("{} has {} lines, {} bytes", report.id, report.lines, report.bytes);
+/// # assert_eq!(report.lines, 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Report {
+    /// The conversation, by its folder's name.
     pub id: ConversationId,
     /// Whole lines of the log, damaged ones included: each has its seq.
     pub lines: u64,
@@ -32,17 +42,33 @@ pub struct Report {
     /// An unfinished last line. It was never acknowledged; beside a server that writes right now it may
     /// be a line on its way.
     pub torn: Option<TornBytes>,
+    /// How the index fits.
     pub index: IndexState,
     /// Why the metadata cannot be read.
     pub metadata: Option<String>,
 }
 
 /// A line that stands in the place of an event.
+///
+/// ```
+#[doc = include_str!("example.txt")]
+/// let log = folder.join("events.jsonl");
+/// let text = std::fs::read_to_string(&log)?;
+/// std::fs::write(&log, text.replace("two", "TWO"))?;
+///
+/// let report = store_fs::verify(&folder, |_bytes| {})?;
+/// let damage = &report.damaged[0];
+/// assert_eq!((damage.seq, damage.readable), (1, true));
+/// assert_eq!(damage.reason, "its checksum does not match");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Damage {
+    /// Its place in the log.
     pub seq: u64,
     /// Where the line begins, in bytes.
     pub offset: u64,
+    /// What is wrong with it, in words.
     pub reason: String,
     /// Whether the line is an event all the same, but not the one that was written: it can be read, and
     /// is not served.
@@ -50,35 +76,72 @@ pub struct Damage {
 }
 
 /// Bytes after the last line break.
+///
+/// ```
+#[doc = include_str!("example.txt")]
+/// use std::{fs::OpenOptions, io::Write};
+/// use store_fs::{TornBytes, verify};
+///
+/// let end = verify(&folder, |_bytes| {})?.bytes;
+/// let mut log = OpenOptions::new().append(true).open(folder.join("events.jsonl"))?;
+/// log.write_all(b"{\"id\":")?;
+/// let torn = verify(&folder, |_bytes| {})?.torn;
+/// assert_eq!(torn, Some(TornBytes { offset: end, bytes: 6 }));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct TornBytes {
+    /// Where they start.
     pub offset: u64,
+    /// How many there are.
     pub bytes: u64,
 }
 
 /// How `events.idx` fits its log. All but a wrong one is mended when the log is opened; a wrong one when
 /// it is read.
+///
+/// ```
+#[doc = include_str!("example.txt")]
+/// use store_fs::{IndexState, verify};
+///
+/// assert_eq!(verify(&folder, |_bytes| {})?.index, IndexState::Right);
+/// std::fs::remove_file(folder.join("events.idx"))?;
+/// assert_eq!(verify(&folder, |_bytes| {})?.index, IndexState::Missing);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IndexState {
+    /// It has an entry for each line, and each fits.
     Right,
+    /// There is none.
     Missing,
-    /// It has this many entries; the log has more lines.
+    /// The log has more lines.
     Short {
+        /// How many lines it has entries for.
         entries: u64,
     },
     /// It has entries for lines that the log does not have.
     Long {
+        /// How many lines it has entries for.
         entries: u64,
     },
-    /// From this line on it does not say what the log says.
+    /// It does not say what the log says.
     Wrong {
+        /// The first line that it has wrong.
         seq: u64,
     },
 }
 
 impl Report {
     /// Whether every line is the event that was written, and all can be read.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// std::fs::remove_file(folder.join("metadata.json"))?;
+    /// assert!(!store_fs::verify(&folder, |_bytes| {})?.is_fine());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn is_fine(&self) -> bool {
         self.damaged.is_empty()
@@ -94,12 +157,14 @@ impl Report {
 /// # Errors
 /// When `folder` is no conversation's, or its log cannot be read at all.
 ///
-/// ```no_run
-/// let report = store_fs::verify("workspace/conversations/ID".as_ref(), |_bytes| {})?;
+/// ```
+#[doc = include_str!("example.txt")]
+/// let report = store_fs::verify(&folder, |bytes| eprintln!("{bytes} bytes done"))?;
 /// for damage in &report.damaged {
 ///     println!("line {}: {}", damage.seq, damage.reason);
 /// }
-/// # Ok::<(), core_model::StoreError>(())
+/// # assert!(report.is_fine());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn verify(folder: &Path, mut progress: impl FnMut(u64)) -> Result<Report, StoreError> {
     let disk = RealDisk;

@@ -118,7 +118,7 @@ fn described(problem: &ReadError) -> String {
         ReadError::Torn { .. } => {
             format!("{problem} and left out: a server is writing it right now, or a crash cut it")
         }
-        ReadError::Io { .. } => problem.to_string(),
+        ReadError::Io { .. } | ReadError::Cut { .. } => problem.to_string(),
     }
 }
 

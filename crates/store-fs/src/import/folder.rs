@@ -36,6 +36,15 @@ impl EventFile {
 ///
 /// # Errors
 /// [`ImportError::NotOne`] when there is none.
+///
+/// ```
+#[doc = include_str!("example.txt")]
+/// use store_fs::import::find;
+///
+/// assert_eq!(find(scratch.path())?, [theirs.clone()]);
+/// assert_eq!(find(&theirs)?, [theirs]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn find(path: &Path) -> Result<Vec<PathBuf>, ImportError> {
     if is_conversation(path) {
         return Ok(vec![path.to_owned()]);

@@ -26,8 +26,24 @@ const BATCH_FILES: usize = 2_000;
 const BATCH_BYTES: usize = 8 << 20;
 
 /// What an import brought over, or would.
+///
+/// ```
+#[doc = include_str!("example.txt")]
+/// std::fs::write(theirs.join("events/event-00001-2.json"), "no event")?;
+///
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// let outcome = store_fs::import::Foreign::open(&theirs, &treatment)?.check(|_files| {}).await?;
+/// for (file, reason) in &outcome.left_out {
+///     println!("{}: {reason}", file.display());
+/// }
+/// assert_eq!((outcome.events, outcome.left_out.len()), (1, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
+    /// The conversation, here as there.
     pub id: ConversationId,
     /// How many of its events are in the log now.
     pub events: u64,
@@ -35,6 +51,7 @@ pub struct Outcome {
     pub added: u64,
     /// The files that are no event, or one that was there already, and why.
     pub left_out: Vec<(PathBuf, String)>,
+    /// What a person should know of it, in words.
     pub notices: Vec<String>,
 }
 

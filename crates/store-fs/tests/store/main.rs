@@ -9,12 +9,13 @@
 mod catalog;
 mod crash;
 mod damage;
+mod examples;
 mod export;
 mod feed;
 mod fixtures;
 mod folder_lock;
 mod import;
 mod log;
-mod print_log;
+mod reader;
 mod support;
 mod verify;

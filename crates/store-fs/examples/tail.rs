@@ -1,27 +1,29 @@
-//! Prints a conversation's log: one line an event with its seq, time, source, kind and gist.
+//! Prints a conversation's last events: one line an event with its seq, time, source, kind and gist.
+//! With `-f` it goes on with what comes, also while a server writes.
 //!
 //! ```text
-//! cargo run -p store-fs --example print_log -- workspace/conversations/ID
+//! cargo run -p store-fs --example tail -- [-n COUNT] [-f] workspace/conversations/ID
 //! ```
 
 use std::{
     env,
     error::Error,
+    ffi::OsString,
     io::{self, ErrorKind, Write},
     process::ExitCode,
 };
 
-use core_model::{Content, EventBody, Record};
-use store_fs::LogReader;
+use core_model::{Content, EventBody, Record, Seq};
+use store_fs::{LogReader, ReadError};
 
 const GIST: usize = 100;
 
 fn main() -> ExitCode {
-    let Some(path) = env::args_os().nth(1) else {
-        eprintln!("usage: print_log FOLDER_OR_EVENTS_JSONL");
+    let Some(wanted) = Wanted::from(env::args_os().skip(1)) else {
+        eprintln!("usage: tail [-n COUNT] [-f] FOLDER_OR_EVENTS_JSONL");
         return ExitCode::from(2);
     };
-    match print(LogReader::open(path)) {
+    match tail(wanted) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -31,11 +33,45 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints all events and reports damage on the way; tells whether there was none.
-fn print(log: Result<LogReader, store_fs::ReadError>) -> Result<bool, Box<dyn Error>> {
+struct Wanted {
+    path: OsString,
+    count: u64,
+    follow: bool,
+}
+
+impl Wanted {
+    fn from(mut arguments: impl Iterator<Item = OsString>) -> Option<Self> {
+        let (mut path, mut count, mut follow) = (None, 10, false);
+        while let Some(argument) = arguments.next() {
+            match argument.to_str() {
+                Some("-f") => follow = true,
+                Some("-n") => count = arguments.next()?.to_str()?.parse().ok()?,
+                Some(_) | None => path = Some(argument),
+            }
+        }
+        Some(Self {
+            path: path?,
+            count,
+            follow,
+        })
+    }
+}
+
+/// Prints the events and reports damage on the way; tells whether there was none.
+fn tail(wanted: Wanted) -> Result<bool, Box<dyn Error>> {
+    let mut log = LogReader::open(wanted.path)?;
+    let len = log.len()?;
+    log.seek(Seq(len.0.saturating_sub(wanted.count)))?;
+    match wanted.follow {
+        true => print(log.follow()),
+        false => print(log),
+    }
+}
+
+fn print(records: impl Iterator<Item = Result<Record, ReadError>>) -> Result<bool, Box<dyn Error>> {
     let mut out = io::stdout().lock();
     let mut sound = true;
-    for record in log? {
+    for record in records {
         let printed = match record {
             Ok(record) => print_record(&mut out, &record),
             Err(damage) => {
