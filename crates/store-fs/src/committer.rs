@@ -63,7 +63,12 @@ impl Committer {
     /// Writes a log's pending batch on this thread. Blocks.
     pub(crate) fn serve_here(&self, log: Arc<Inner>) {
         self.0.run(Job::Write(log));
-        lock(&self.0.jobs).busy -= 1;
+        let mut jobs = lock(&self.0.jobs);
+        jobs.busy -= 1;
+        // What came meanwhile may be all that ever asked for a thread.
+        if !jobs.writes.is_empty() || !jobs.syncs.is_empty() {
+            self.call(jobs);
+        }
     }
 
     /// Has a poisoned log looked at.
