@@ -81,3 +81,16 @@ load *arguments:
 crash *arguments:
     cargo build -p agent-server -p crash
     cargo run -p crash -- {{ arguments }}
+
+# The store against arbitrary files: reader, recovery, sidecars; `just fuzz recovery 600` for ten minutes
+fuzz target='recovery' seconds='120':
+    @cargo fuzz --version >/dev/null 2>&1 || { \
+        echo "This needs cargo-fuzz: cargo install cargo-fuzz --locked" >&2; \
+        exit 1; \
+    }
+    cd crates/store-fs && RUSTC_BOOTSTRAP=1 cargo fuzz run {{ target }} -- \
+        -max_total_time={{ seconds }} -rss_limit_mb=1024 -timeout=30
+
+# The store's benchmarks, with a table of bars at the end (--quick, or a word of a name)
+bench *arguments:
+    cargo bench -p store-fs -- {{ arguments }}

@@ -1,4 +1,4 @@
-use std::{fs, time::Duration};
+use std::{fs, sync::Arc, time::Duration};
 
 use core_model::{Catalog, ConversationId, Limit, NewRecord, Record, Seq, StoreError};
 use store_fs::{Durability, FsStore, Options};
@@ -209,4 +209,27 @@ fn record((new, seq): (NewRecord, u64)) -> Record {
         head: new.head,
         bytes: new.bytes,
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn appends_that_come_while_the_first_one_is_written_are_all_answered() {
+    let (_root, _store, _id, log) = one_log(0).await;
+    let append = |task: usize| {
+        let log = Arc::clone(&log);
+        tokio::spawn(async move {
+            for number in 0..20 {
+                let record = message(task * 20 + number);
+                log.append(vec![record], None).await.unwrap();
+            }
+        })
+    };
+    let tasks: Vec<_> = (0..16).map(append).collect();
+    let all = async {
+        for task in tasks {
+            task.await.unwrap();
+        }
+    };
+    let answered = tokio::time::timeout(Duration::from_secs(20), all).await;
+    answered.expect("an append waits for ever");
+    assert_eq!(log.len(), Seq(320));
 }

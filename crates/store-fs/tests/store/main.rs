@@ -6,6 +6,7 @@
     reason = "a helper that fails is a test that fails"
 )]
 
+mod any_files;
 mod catalog;
 mod crash;
 mod damage;
@@ -15,6 +16,7 @@ mod feed;
 mod fixtures;
 mod folder_lock;
 mod import;
+mod invariants;
 mod log;
 mod reader;
 mod support;

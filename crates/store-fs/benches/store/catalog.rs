@@ -1,0 +1,116 @@
+//! The list of very many conversations.
+
+use std::{hint::black_box, path::PathBuf, time::Instant};
+
+use chrono::{TimeDelta, Utc};
+use core_model::{
+    Catalog, ConversationId, ConversationOrder, ExecutionStatus, Row, Seq, UtcTime, port::ListQuery,
+};
+use store_fs::FsStore;
+
+use crate::{
+    bench::{Bench, median, timed},
+    subject::store,
+    table::Bar,
+};
+
+const PAGE: usize = 100;
+
+pub(crate) fn measure(bench: &mut Bench) {
+    if bench.wants("catalog/open") {
+        let root = many(bench);
+        let times = (0..bench.plan.rounds * 3).map(|_| {
+            let (time, store) = timed(|| store(&root));
+            assert_eq!(store.count(None), bench.plan.conversations as u64);
+            time.as_secs_f64() * 1e3
+        });
+        let time = median(times.collect());
+        let name = format!("open a store of {} conversations", bench.plan.conversations);
+        bench.table.add(name, time, "ms", Bar::Below(50.0));
+    }
+    let first = list(bench, "catalog/list, first page", |_| None);
+    let deep = list(bench, "catalog/list, deep page", |ids| {
+        ids.get(ids.len() / 2).copied()
+    });
+    if let (Some(first), Some(deep)) = (first, deep) {
+        let name = format!("list {PAGE} conversations, first page");
+        bench.table.add(name, first, "µs", Bar::Below(3000.0));
+        let name = format!("list {PAGE} conversations, deep / first");
+        bench.table.add(name, deep / first, "×", Bar::Below(2.0));
+    }
+    let count = measured(bench, "catalog/count of a status", |store| {
+        black_box(store.count(Some(ExecutionStatus::Finished)));
+    });
+    if let Some(count) = count {
+        bench
+            .table
+            .add("count conversations of a status", count, "µs", Bar::None);
+    }
+}
+
+/// A store that lists very many conversations; they have no folders, which a list does not look at.
+pub(crate) fn many(bench: &Bench) -> PathBuf {
+    let root = bench.folder.path().join("many");
+    if root.exists() {
+        return root;
+    }
+    let store = store(&root);
+    let now = Utc::now();
+    for number in 0..bench.plan.conversations as i64 {
+        let time = now + TimeDelta::milliseconds(number);
+        store.note(Row {
+            id: ConversationId::random(),
+            created_at: UtcTime(time),
+            updated_at: UtcTime(time),
+            status: match number % 4 {
+                0 => ExecutionStatus::Finished,
+                _ => ExecutionStatus::Idle,
+            },
+            len: Seq(400),
+            bytes: 160_000,
+        });
+    }
+    root
+}
+
+fn list(
+    bench: &mut Bench,
+    name: &str,
+    first: impl Fn(&[ConversationId]) -> Option<ConversationId>,
+) -> Option<f64> {
+    let mut query = ListQuery {
+        status: None,
+        first: None,
+        limit: usize::MAX,
+        order: ConversationOrder::default(),
+    };
+    if bench.wants(name) {
+        let store = store(&many(bench));
+        let rows = store.list(&query).rows;
+        let ids: Vec<ConversationId> = rows.iter().map(|row| row.id).collect();
+        query.first = first(&ids);
+        query.limit = PAGE;
+    }
+    measured(bench, name, |store| {
+        black_box(store.list(&query));
+    })
+}
+
+/// The median in µs.
+fn measured(bench: &mut Bench, name: &str, work: impl Fn(&FsStore)) -> Option<f64> {
+    if !bench.wants(name) {
+        return None;
+    }
+    let store = store(&many(bench));
+    let mut samples = Vec::new();
+    bench.criterion.bench_function(name, |bencher| {
+        bencher.iter_custom(|times| {
+            let begin = Instant::now();
+            (0..times).for_each(|_| work(&store));
+            let took = begin.elapsed();
+            samples.push(took.as_secs_f64() * 1e6 / times as f64);
+            took
+        });
+    });
+    Some(median(samples))
+}
