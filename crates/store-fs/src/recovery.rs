@@ -247,26 +247,46 @@ fn known(
         }
     }
     let bytes = end_of(&last);
-    if let Some(last) = last
-        && !belongs(log, &last)?
-    {
-        return Ok(Known::Nothing);
+    if let Some(last) = last {
+        match belongs(log, &last)? {
+            Belongs::Yes => {}
+            Belongs::ButForItsBreak => {
+                // Else the next line would join it.
+                tracing::warn!(conversation.id = %id, "the last line's break was damaged, and is mended");
+                let mended = write_all(log, b"\n", bytes - 1).and_then(|()| log.sync());
+                if mended.is_err() {
+                    return Ok(Known::Partly(index));
+                }
+            }
+            Belongs::No => return Ok(Known::Nothing),
+        }
     }
     let len = Seq(len);
     Ok(Known::Fits(index, Extent { len, bytes }))
 }
 
-/// Whether the line an entry tells of is that line, be it damaged: then the index is the log's.
-fn belongs(log: &dyn DiskFile, entry: &Entry) -> io::Result<bool> {
+/// Whether an index's last entry tells of the line that stands at its place.
+enum Belongs {
+    /// Be it that the line was damaged since.
+    Yes,
+    ButForItsBreak,
+    /// The index is of another time.
+    No,
+}
+
+fn belongs(log: &dyn DiskFile, entry: &Entry) -> io::Result<Belongs> {
     let mut line = vec![0; entry.len as usize + 1];
     read_exact(log, &mut line, entry.offset, Wait::Yes)?;
     let (end, line) = line.split_last().unwrap_or((&0, &[]));
-    if crc32c::crc32c(line) == entry.crc {
-        return Ok(true);
-    }
-    // Another event of the same length stands there: the index is of another time.
-    let other = LineHead::parse(line).is_ok_and(|head| !entry.is_of_id(&head.id));
-    Ok(*end == b'\n' && !other)
+    let right = crc32c::crc32c(line) == entry.crc;
+    // Another event of the same length may stand there.
+    let other = || LineHead::parse(line).is_ok_and(|head| !entry.is_of_id(&head.id));
+    Ok(match (*end == b'\n', right) {
+        (true, true) => Belongs::Yes,
+        (false, true) => Belongs::ButForItsBreak,
+        (true, false) if !other() => Belongs::Yes,
+        (true | false, false) => Belongs::No,
+    })
 }
 
 /// Adds the log's tail to its index.

@@ -181,3 +181,42 @@ async fn a_file_shortened_behind_our_back_fails_reads_and_nothing_else() {
     assert!(matches!(error, StoreError::Io { .. }), "{error}");
     assert_eq!(log.len(), Seq(3));
 }
+
+#[tokio::test]
+async fn a_last_line_break_that_was_damaged_does_not_join_the_next_event_to_the_last() {
+    let (root, store_, id, log) = one_log(2).await;
+    let path = store_.folder(id).join("events.jsonl");
+    drop((log, store_));
+    let mut bytes = fs::read(&path).unwrap();
+    *bytes.last_mut().unwrap() = b'\x0b';
+    fs::write(&path, &bytes).unwrap();
+    let store = store(root.path());
+    let log = store.open(id).await.unwrap();
+    log.append(vec![message(2)], Some(Seq(2))).await.unwrap();
+    let expected = ["message-0", "message-1", "message-2"];
+    assert_eq!(ids(&all(&*log).await), expected);
+    assert_eq!(
+        LogReader::open(&path)
+            .unwrap()
+            .filter(Result::is_ok)
+            .count(),
+        3
+    );
+}
+
+#[tokio::test]
+async fn damage_is_told_at_every_opening() {
+    let (root, store_, id, log) = one_log(2).await;
+    let path = store_.folder(id).join("events.jsonl");
+    drop((log, store_));
+    let mut bytes = fs::read(&path).unwrap();
+    bytes.extend_from_slice(b"what is this\n");
+    fs::write(&path, &bytes).unwrap();
+    for _ in 0..2 {
+        let store = store(root.path());
+        let log = store.open_log(id).await.unwrap();
+        assert_eq!(log.damaged().await.unwrap(), 1);
+        let notices = store.notices();
+        assert!(notices[0].text.contains("damaged"), "{notices:?}");
+    }
+}

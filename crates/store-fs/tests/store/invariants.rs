@@ -1,15 +1,14 @@
 //! What holds of a store whatever is found in its files. The fuzz targets check the same.
 
 use std::{
-    fs::{self, OpenOptions},
-    io::Write,
+    fs,
     path::{Path, PathBuf},
 };
 
 use arbitrary::Arbitrary;
 use core_model::{
-    Catalog, ConversationId, EventLog, EventTime, ExecutionStatus, HeadFilter, Limit, NewRecord,
-    Record, Row, Seq, UtcTime,
+    Catalog, ConversationId, EventLog, ExecutionStatus, HeadFilter, Limit, Record, Row, Seq,
+    UtcTime,
     port::{Feed, ListQuery, Receipts},
 };
 use serde_json::{Value, json};
