@@ -123,10 +123,20 @@ pub(crate) fn check_recovery(case: &Case) {
     drop(store);
 
     let aside = torn(&folder);
+    let before = fs::read(&path).unwrap();
     case.harm(&path);
     case.index.apply(&folder.join("events.idx"));
     case.metadata.apply(&folder.join("metadata.json"));
-    let found = fs::read(&path).unwrap();
+    let mut found = fs::read(&path).unwrap();
+    let as_found = found.clone();
+    if let (Some(last), Harm::None) = (found.last_mut(), &case.index) {
+        // The index knows that a last line ends where another byte stands now.
+        let harmed = std::mem::replace(last, b'\n');
+        if found != before {
+            found.pop();
+            found.push(harmed);
+        }
+    }
     let (whole, rest) = found.split_at(whole(&found));
 
     let store = FsStore::open(root.path(), Options::default()).unwrap();
@@ -134,7 +144,11 @@ pub(crate) fn check_recovery(case: &Case) {
         Ok(log) => log,
         Err(error) => {
             assert!(!matches!(case.metadata, Harm::None), "{error}");
-            assert_eq!(fs::read(&path).unwrap(), found, "changed, but not opened");
+            assert_eq!(
+                fs::read(&path).unwrap(),
+                as_found,
+                "changed, but not opened"
+            );
             return;
         }
     };
