@@ -63,7 +63,13 @@ impl Committer {
     /// Writes a log's pending batch on this thread. Blocks.
     pub(crate) fn serve_here(&self, log: Arc<Inner>) {
         self.0.run(Job::Write(log));
-        lock(&self.0.jobs).busy -= 1;
+        let mut jobs = lock(&self.0.jobs);
+        jobs.busy -= 1;
+        if jobs.writes.is_empty() && jobs.syncs.is_empty() {
+            return;
+        }
+        // What came meanwhile is for a thread, and there may be none yet.
+        self.call(jobs);
     }
 
     /// Has a poisoned log looked at.

@@ -18,14 +18,29 @@ struct Rounds {
     asked: u64,
     done: u64,
     running: bool,
-    /// The callers after the first number up to the second failed like this.
-    failed: Option<(u64, u64, io::ErrorKind)>,
+    /// How many syncs failed, and how the last one did.
+    failures: u64,
+    failed: Option<io::ErrorKind>,
 }
 
+/// When a caller began to write.
+#[derive(Clone, Copy)]
+pub(crate) struct Before(u64);
+
 impl GroupSync {
-    /// Returns when what the caller wrote before is durable. Blocks. Of those who share a sync, one
-    /// carries it out.
-    pub(crate) fn run(&self, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    /// To be called before what [`Self::run`] is to make durable is written.
+    pub(crate) fn begin(&self) -> Before {
+        Before(lock(&self.rounds).failures)
+    }
+
+    /// Returns when what the caller wrote since `before` is durable. Blocks. Of those who share a sync,
+    /// one carries it out. A sync that fails meanwhile fails all who wrote before it ended: the kernel
+    /// may have dropped what they wrote, and their own sync would not say so.
+    pub(crate) fn run(
+        &self,
+        before: Before,
+        sync: impl FnOnce() -> io::Result<()>,
+    ) -> io::Result<()> {
         let mut rounds = lock(&self.rounds);
         rounds.asked += 1;
         let mine = rounds.asked;
@@ -34,23 +49,30 @@ impl GroupSync {
             rounds = ended.unwrap_or_else(PoisonError::into_inner);
         }
         if rounds.done >= mine {
-            return match rounds.failed {
-                Some((after, to, kind)) if after < mine && mine <= to => Err(kind.into()),
-                Some(_) | None => Ok(()),
-            };
+            return rounds.since(before);
         }
         rounds.running = true;
-        let (after, to) = (rounds.done, rounds.asked);
+        let to = rounds.asked;
         drop(rounds);
         let synced = sync();
         let mut rounds = lock(&self.rounds);
         rounds.running = false;
         rounds.done = to;
         if let Err(error) = &synced {
-            rounds.failed = Some((after, to, error.kind()));
+            rounds.failures += 1;
+            rounds.failed = Some(error.kind());
         }
         self.ended.notify_all();
-        synced
+        synced.and_then(|()| rounds.since(before))
+    }
+}
+
+impl Rounds {
+    fn since(&self, before: Before) -> io::Result<()> {
+        match self.failed {
+            Some(kind) if self.failures > before.0 => Err(kind.into()),
+            Some(_) | None => Ok(()),
+        }
     }
 }
 
@@ -77,9 +99,10 @@ mod tests {
                 scope.spawn(|| {
                     start.wait();
                     for _ in 0..200 {
+                        let before = group.begin();
                         let mine = written.fetch_add(1, SeqCst) + 1;
                         group
-                            .run(|| {
+                            .run(before, || {
                                 let seen = written.load(SeqCst);
                                 thread::yield_now();
                                 syncs.fetch_add(1, SeqCst);
@@ -96,13 +119,16 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_told_and_the_next_round_is_free_of_it() {
+    fn a_failure_is_told_to_all_who_wrote_before_it_and_to_no_others() {
         let group = GroupSync::default();
+        let (first, second) = (group.begin(), group.begin());
         let full = || Err(io::ErrorKind::StorageFull.into());
+        let told = |result: io::Result<()>| result.unwrap_err().kind();
+        assert_eq!(told(group.run(first, full)), io::ErrorKind::StorageFull);
         assert_eq!(
-            group.run(full).unwrap_err().kind(),
+            told(group.run(second, || Ok(()))),
             io::ErrorKind::StorageFull
         );
-        group.run(|| Ok(())).unwrap();
+        group.run(group.begin(), || Ok(())).unwrap();
     }
 }

@@ -8,6 +8,7 @@ use core_model::ConversationId;
 use crate::{
     disk::{Disk, DiskFile, Open, Wait, read_exact, write_all},
     entry::{ENTRY, Entry},
+    memory::MemoryFile,
 };
 
 const MAGIC: &[u8; 8] = b"evlogidx";
@@ -46,6 +47,13 @@ impl Index {
         file.set_len(0)?;
         write_all(file.as_ref(), &header(id), 0)?;
         Ok(Self { file })
+    }
+
+    /// An empty one that is never on disk.
+    pub(crate) fn in_memory(id: ConversationId) -> Self {
+        Self {
+            file: Arc::new(MemoryFile::new(header(id).to_vec())),
+        }
     }
 
     /// The index that is there, and how many entries it has; none if it is not this log's.
@@ -107,9 +115,10 @@ impl Index {
         write_all(self.file.as_ref(), &bytes, place(seq))
     }
 
-    /// Forgets all entries from `count` on.
+    /// Forgets all entries from `count` on, durably: they must not come back under other lines.
     pub(crate) fn cut(&self, count: u64) -> io::Result<()> {
-        self.file.set_len(place(count))
+        self.file.set_len(place(count))?;
+        self.file.sync()
     }
 }
 

@@ -13,6 +13,7 @@
 //! | `writer`, `committer` | batches, the threads that write and sync them, and what follows a failure |
 //! | `pages` | reads by way of the index |
 //! | `index`, `entry`, `ids` | `events.idx`, one line of it, and where ids stand |
+//! | `memory` | an index that the disk does not take |
 //! | `scan`, `head` | lines into entries; an event's head, read without keeping the rest |
 //! | `recovery` | opening a log: index, torn tail, damage |
 //! | `follow` | [`Follow`]: replay, then live |
@@ -50,6 +51,8 @@ mod durability;
 mod entry;
 mod error;
 pub mod export;
+#[cfg(test)]
+mod faults;
 mod flusher;
 mod follow;
 mod group_sync;
@@ -61,6 +64,7 @@ mod index;
 mod layout;
 mod lock;
 mod log;
+mod memory;
 mod meta;
 mod pages;
 mod ports;

@@ -3,6 +3,7 @@ use std::{
     ops::Range,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, RwLock, Weak, atomic::AtomicBool},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -52,6 +53,8 @@ pub(crate) struct WeakLog(Weak<Inner>);
 pub(crate) struct LogContext {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) durability: Durability,
+    /// How often a poisoned log is looked at again.
+    pub(crate) heal_pause: Duration,
     pub(crate) committer: Arc<Committer>,
     pub(crate) flusher: Option<Arc<Flusher>>,
     pub(crate) health: Arc<Health>,
@@ -86,6 +89,8 @@ pub(crate) struct Inner {
     /// What is visible.
     pub(crate) extent: watch::Sender<Extent>,
     pub(crate) queue: Mutex<Queue>,
+    /// Held while it is looked whether the log can be healed.
+    pub(crate) healing: Mutex<()>,
     /// Written to since the last sync; only kept for [`Durability::Interval`].
     pub(crate) unsynced: Arc<AtomicBool>,
     /// Made at the first search for an id.
@@ -124,6 +129,7 @@ impl FsLog {
             index: RwLock::new(found.index),
             extent: watch::Sender::new(found.extent),
             queue: Mutex::new(Queue::new(found.extent)),
+            healing: Mutex::default(),
             unsynced: Arc::default(),
             ids: Mutex::default(),
             no_events: Mutex::default(),

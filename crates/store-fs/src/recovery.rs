@@ -47,14 +47,16 @@ pub(crate) fn open(
     let known = known(disk, id, &index_path, file.as_ref(), size).map_err(io_at(&index_path))?;
     let (index, extent, scanned) = match known {
         Some((index, extent)) if extent.bytes == size => (index, extent, None),
-        Some((index, extent)) => {
-            let (extent, scanned) =
-                extend(&index, file.as_ref(), extent, size).map_err(io_at(&path))?;
-            (index, extent, Some(scanned))
-        }
-        None => {
-            let (index, extent, scanned) =
-                remake(disk, id, folder, file.as_ref(), size).map_err(io_at(&path))?;
+        known => {
+            // One that cannot be added to is made anew.
+            let extended = known.and_then(|(index, extent)| {
+                let (extent, scanned) = extend(&index, file.as_ref(), extent, size).ok()?;
+                Some((index, extent, scanned))
+            });
+            let (index, extent, scanned) = match extended {
+                Some(extended) => extended,
+                None => remake(disk, id, folder, file.as_ref(), size).map_err(io_at(&path))?,
+            };
             (index, extent, Some(scanned))
         }
     };
@@ -146,7 +148,9 @@ fn known(
             return Ok(None);
         };
         end = shorter;
-        index.cut(len)?;
+        if index.cut(len).is_err() {
+            return Ok(None);
+        }
     }
     let bytes = end;
     if bytes < size && bytes > 0 {
@@ -160,7 +164,8 @@ fn known(
     Ok(Some((index, Extent { len, bytes })))
 }
 
-/// Adds the log's tail to its index.
+/// Adds the log's tail to its index. It is made durable first: a process that was killed may have left
+/// it written and not synced, and what is read here is visible from now on.
 fn extend(
     index: &Index,
     log: &dyn DiskFile,
@@ -174,6 +179,7 @@ fn extend(
         },
         None => i64::MIN,
     };
+    log.sync()?;
     let mut seq = extent.len.0;
     let scanned = scan::scan(log, extent.bytes, extent.len.0, size, micros, |entries| {
         index.write(seq, entries)?;
@@ -187,9 +193,27 @@ fn extend(
     Ok((extent, scanned))
 }
 
+/// Makes the index anew; in memory alone if the disk does not take it, so that a log on a full disk can
+/// still be read.
+fn remake(
+    disk: &dyn Disk,
+    id: ConversationId,
+    folder: &Path,
+    log: &dyn DiskFile,
+    size: u64,
+) -> io::Result<(Index, Extent, Scanned)> {
+    remake_on_disk(disk, id, folder, log, size).or_else(|error| {
+        tracing::warn!(conversation.id = %id, %error, "the index cannot be stored; it is kept in memory");
+        disk.remove_file(&folder.join(layout::INDEX_MAKING)).ok();
+        let index = Index::in_memory(id);
+        let (extent, scanned) = extend(&index, log, Extent::default(), size)?;
+        Ok((index, extent, scanned))
+    })
+}
+
 /// Makes the index in a file of its own and puts it in place, so that a reader beside this process
 /// sees the old one or the new one.
-fn remake(
+fn remake_on_disk(
     disk: &dyn Disk,
     id: ConversationId,
     folder: &Path,

@@ -100,15 +100,22 @@ impl Report {
 /// }
 /// # Ok::<(), core_model::StoreError>(())
 /// ```
-pub fn verify(folder: &Path, mut progress: impl FnMut(u64)) -> Result<Report, StoreError> {
-    let disk = RealDisk;
-    let id = conversation(folder)?;
+pub fn verify(folder: &Path, progress: impl FnMut(u64)) -> Result<Report, StoreError> {
+    verify_on(&RealDisk, conversation(folder)?, folder, progress)
+}
+
+pub(crate) fn verify_on(
+    disk: &dyn Disk,
+    id: ConversationId,
+    folder: &Path,
+    mut progress: impl FnMut(u64),
+) -> Result<Report, StoreError> {
     let path = folder.join(layout::EVENTS);
     let at_log = |error| io_at(&path)(error);
     let file = disk.open(&path, Open::Read).map_err(at_log)?;
     let size = file.len().map_err(at_log)?;
     let index_path = folder.join(layout::INDEX);
-    let index = Index::open(&disk, &index_path, id, Open::Read).unwrap_or(None);
+    let index = Index::open(disk, &index_path, id, Open::Read).unwrap_or(None);
     let mut checking = Checking {
         file: file.as_ref(),
         index: index.as_ref().map(|(index, _)| index),
@@ -143,7 +150,7 @@ pub fn verify(folder: &Path, mut progress: impl FnMut(u64)) -> Result<Report, St
         }
         None => IndexState::Right,
     };
-    let metadata = read_metadata(&disk, folder, id);
+    let metadata = read_metadata(disk, folder, id);
     Ok(Report {
         id,
         lines,

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// How often a poisoned log is looked at again.
-const HEAL_PAUSE: Duration = Duration::from_secs(1);
+pub(crate) const HEAL_PAUSE: Duration = Duration::from_secs(1);
 /// What has to fit on the disk before a log that found it full takes events again.
 const PROBE: usize = 64 * 1024;
 
@@ -234,7 +234,7 @@ impl Inner {
                 conversation.id = %self.id, reason,
                 "the log takes no more events for now: a write failed"
             );
-            let fault = Fault::new(reason.clone(), HEAL_PAUSE);
+            let fault = Fault::new(reason.clone(), self.context.heal_pause);
             queue.closed = Some(Closed::Poisoned(fault));
             self.context.health.report(self.itself.clone());
         }
@@ -265,7 +265,7 @@ impl Inner {
     /// Whether the log is poisoned and it is time to look whether it can be healed.
     pub(crate) fn wants_healing(&self) -> bool {
         match &mut lock(&self.queue).closed {
-            Some(Closed::Poisoned(fault)) => fault.is_due(HEAL_PAUSE),
+            Some(Closed::Poisoned(fault)) => fault.is_due(self.context.heal_pause),
             Some(Closed::Deleted) | None => false,
         }
     }
@@ -273,6 +273,11 @@ impl Inner {
     /// Lets a poisoned log take events again, if its file and its disk turn out to be in order:
     /// what was acknowledged is there and on disk, and there is room for more. Blocks.
     pub(crate) fn heal(&self) {
+        // One at a time: a second one would cut off what is written after the first.
+        let _turn = lock(&self.healing);
+        if !self.is_poisoned() {
+            return;
+        }
         match self.examine() {
             Ok(file) => {
                 let mut queue = lock(&self.queue);

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use core_model::{Catalog, ConversationId, EventLog, Seq};
+use core_model::{Catalog, ConversationId, Seq};
 use store_fs::{FsStore, IndexState, OpenError, Options, RepairError, repair, verify};
 
 use crate::support::{all, ids, message, names, one_log, store};
