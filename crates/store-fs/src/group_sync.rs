@@ -1,6 +1,6 @@
 use std::{
     io,
-    sync::{Arc, Condvar, Mutex, OnceLock, PoisonError},
+    sync::{Condvar, Mutex, PoisonError},
 };
 
 use crate::error::lock;
@@ -14,37 +14,65 @@ pub(crate) struct GroupSync {
 
 #[derive(Default)]
 struct Rounds {
+    /// Callers so far, and how many of them have been seen to.
+    asked: u64,
+    done: u64,
     running: bool,
-    /// Whoever comes now shares this one.
-    next: Arc<Round>,
+    /// How many syncs failed, and how the last one did.
+    failures: u64,
+    failed: Option<io::ErrorKind>,
 }
 
-/// A sync and what became of it; each of its callers holds it until they know.
-#[derive(Default)]
-struct Round(OnceLock<Result<(), io::ErrorKind>>);
+/// When a caller began to write.
+#[derive(Clone, Copy)]
+pub(crate) struct Before(u64);
 
 impl GroupSync {
-    /// Returns when what the caller wrote before is durable. Blocks. Of those who share a sync, one
-    /// carries it out.
-    pub(crate) fn run(&self, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    /// To be called before what [`Self::run`] is to make durable is written.
+    pub(crate) fn begin(&self) -> Before {
+        Before(lock(&self.rounds).failures)
+    }
+
+    /// Returns when what the caller wrote since `before` is durable. Blocks. Of those who share a sync,
+    /// one carries it out. A sync that fails meanwhile fails all who wrote before it ended: the kernel
+    /// may have dropped what they wrote, and their own sync would not say so.
+    pub(crate) fn run(
+        &self,
+        before: Before,
+        sync: impl FnOnce() -> io::Result<()>,
+    ) -> io::Result<()> {
         let mut rounds = lock(&self.rounds);
-        let mine = Arc::clone(&rounds.next);
-        while mine.0.get().is_none() && rounds.running {
+        rounds.asked += 1;
+        let mine = rounds.asked;
+        while rounds.done < mine && rounds.running {
             let ended = self.ended.wait(rounds);
             rounds = ended.unwrap_or_else(PoisonError::into_inner);
         }
-        if let Some(ended) = mine.0.get() {
-            return ended.map_err(io::Error::from);
+        if rounds.done >= mine {
+            return rounds.since(before);
         }
         rounds.running = true;
-        rounds.next = Arc::default();
+        let to = rounds.asked;
         drop(rounds);
         let synced = sync();
-        let told = synced.as_ref().map_err(io::Error::kind).copied();
-        mine.0.get_or_init(|| told);
-        lock(&self.rounds).running = false;
+        let mut rounds = lock(&self.rounds);
+        rounds.running = false;
+        rounds.done = to;
+        if let Err(error) = &synced {
+            rounds.failures += 1;
+            rounds.failed = Some(error.kind());
+        }
         self.ended.notify_all();
-        synced
+        synced.and_then(|()| rounds.since(before))
+    }
+}
+
+impl Rounds {
+    fn since(&self, before: Before) -> io::Result<()> {
+        match self.failed {
+            Some(kind) if self.failures > before.0 => Err(kind.into()),
+            Some(_) | None => Ok(()),
+        }
     }
 }
 
@@ -71,9 +99,10 @@ mod tests {
                 scope.spawn(|| {
                     start.wait();
                     for _ in 0..200 {
+                        let before = group.begin();
                         let mine = written.fetch_add(1, SeqCst) + 1;
                         group
-                            .run(|| {
+                            .run(before, || {
                                 let seen = written.load(SeqCst);
                                 thread::yield_now();
                                 syncs.fetch_add(1, SeqCst);
@@ -90,29 +119,16 @@ mod tests {
     }
 
     #[test]
-    fn of_many_callers_none_hears_well_of_a_sync_that_failed() {
+    fn a_failure_is_told_to_all_who_wrote_before_it_and_to_no_others() {
         let group = GroupSync::default();
-        let start = Barrier::new(8);
-        thread::scope(|scope| {
-            for _ in 0..8 {
-                scope.spawn(|| {
-                    start.wait();
-                    for _ in 0..2000 {
-                        assert!(group.run(|| Err(io::ErrorKind::Other.into())).is_err());
-                    }
-                });
-            }
-        });
-    }
-
-    #[test]
-    fn a_failure_is_told_and_the_next_round_is_free_of_it() {
-        let group = GroupSync::default();
+        let (first, second) = (group.begin(), group.begin());
         let full = || Err(io::ErrorKind::StorageFull.into());
+        let told = |result: io::Result<()>| result.unwrap_err().kind();
+        assert_eq!(told(group.run(first, full)), io::ErrorKind::StorageFull);
         assert_eq!(
-            group.run(full).unwrap_err().kind(),
+            told(group.run(second, || Ok(()))),
             io::ErrorKind::StorageFull
         );
-        group.run(|| Ok(())).unwrap();
+        group.run(group.begin(), || Ok(())).unwrap();
     }
 }

@@ -32,7 +32,7 @@ impl Inner {
     /// Whether the log is poisoned and it is time to look whether it can be healed.
     pub(crate) fn wants_healing(&self) -> bool {
         match &mut lock(&self.queue).closed {
-            Some(Closed::Poisoned(fault)) => fault.is_due(HEAL_PAUSE),
+            Some(Closed::Poisoned(fault)) => fault.is_due(self.context.heal_pause),
             Some(Closed::Deleted) | None => false,
         }
     }

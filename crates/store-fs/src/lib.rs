@@ -78,6 +78,8 @@ mod durability;
 mod entry;
 mod error;
 pub mod export;
+#[cfg(test)]
+mod faults;
 mod flusher;
 mod follow;
 mod group_sync;

@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex, PoisonError, RwLock, Weak,
         atomic::{AtomicBool, AtomicU64},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -22,7 +23,6 @@ use crate::{
     disk::{Disk, DiskFile, Wait},
     error::{blocking, damaged, io_at, lock},
     flusher::Flusher,
-    heal::HEAL_PAUSE,
     health::{Closed, Fault, Health, Notices},
     ids::IdTable,
     index::Index,
@@ -76,6 +76,8 @@ pub(crate) struct WeakLog(Weak<Inner>);
 /// What a store lends to its logs.
 #[derive(Clone)]
 pub(crate) struct LogContext {
+    /// How often a poisoned log is looked at again.
+    pub(crate) heal_pause: Duration,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) durability: Durability,
     pub(crate) committer: Arc<Committer>,
@@ -143,7 +145,7 @@ impl FsLog {
                 conversation.id = %id, reason,
                 "the log takes no more events for now: it could not be opened for writing"
             );
-            let mut fault = Fault::new(reason, HEAL_PAUSE);
+            let mut fault = Fault::new(reason, context.heal_pause);
             fault.torn = refused.torn;
             Closed::Poisoned(fault)
         });

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     disk::{Disk, DiskFile, Open, Wait, read_all, read_exact, write_all},
     error::{io_at, lock},
-    group_sync::GroupSync,
+    group_sync::{Before, GroupSync},
     meta::replace,
 };
 
@@ -114,9 +114,9 @@ impl ReceiptsFile {
             at: now,
             answer: None,
         };
-        self.add(state, &line)?;
+        let before = self.add(state, &line)?;
         drop(guard);
-        self.sync()?;
+        self.sync(before)?;
         Ok(None)
     }
 
@@ -133,12 +133,13 @@ impl ReceiptsFile {
             at: known.at,
             answer: Some(BASE64_STANDARD.encode(answer)),
         };
-        self.add(state, &line)?;
+        let before = self.add(state, &line)?;
         drop(guard);
-        self.sync()
+        self.sync(before)
     }
 
-    fn add(&self, state: &mut State, line: &Line) -> io::Result<()> {
+    fn add(&self, state: &mut State, line: &Line) -> io::Result<Before> {
+        let before = self.group.begin();
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');
         if let Err(error) = write_all(state.file.as_ref(), &text, state.end) {
@@ -146,12 +147,12 @@ impl ReceiptsFile {
             return Err(error);
         }
         state.take(line, text.len() as u64);
-        Ok(())
+        Ok(before)
     }
 
     /// One sync for all who wait; after one that failed, all is read and written anew.
-    fn sync(&self) -> io::Result<()> {
-        let synced = self.group.run(|| {
+    fn sync(&self, before: Before) -> io::Result<()> {
+        let synced = self.group.run(before, || {
             // Not the file that was written to: it may have been written anew since, and synced.
             let file = lock(&self.state)
                 .as_ref()

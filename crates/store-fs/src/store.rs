@@ -3,6 +3,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use core_model::{ConversationId, ExecutionStatus, Metadata, Row, Seq, StoreError};
@@ -15,7 +16,8 @@ use crate::{
     disk::{Disk, Open, RealDisk},
     error::{blocking, io_at, lock},
     flusher::Flusher,
-    group_sync::GroupSync,
+    group_sync::{Before, GroupSync},
+    heal::HEAL_PAUSE,
     layout,
     lock::FolderLock,
     log::{LogContext, WeakLog},
@@ -121,13 +123,14 @@ impl FsStore {
         let root = fs::canonicalize(root).map_err(at_root)?;
         let lock = FolderLock::take(&root)?;
         probe(&root).map_err(|source| OpenError::unusable(&root, source))?;
-        Self::open_on(Arc::new(RealDisk), &root, options, Some(lock)).map_err(at_root)
+        Self::open_on(Arc::new(RealDisk), &root, options, HEAL_PAUSE, Some(lock)).map_err(at_root)
     }
 
     pub(crate) fn open_on(
         disk: Arc<dyn Disk>,
         root: &Path,
         options: Options,
+        heal_pause: Duration,
         lock: Option<FolderLock>,
     ) -> io::Result<Self> {
         let flusher = match options.durability {
@@ -142,6 +145,7 @@ impl FsStore {
             receipts: ReceiptsFile::new(Arc::clone(&disk), layout::receipts_file(root)),
             context: LogContext {
                 durability: options.durability,
+                heal_pause,
                 committer: Arc::new(Committer::new()),
                 flusher,
                 health: Arc::default(),
@@ -236,7 +240,11 @@ impl Store {
         let turn = lock(&slot);
         let disk = self.context.disk.as_ref();
         let folder = self.folder(id);
+        let before = self.root_sync.begin();
         if disk.exists(&folder) {
+            drop(turn);
+            // Whoever made it may still wait for this, or have failed at it.
+            self.sync_root(before)?;
             return Err(StoreError::Exists(id));
         }
         let making = layout::making(&self.root, self.run);
@@ -247,7 +255,8 @@ impl Store {
             return made;
         }
         drop(turn);
-        self.sync_root()?;
+        let synced = self.sync_root(before);
+        // If that failed, it is there all the same for now.
         self.context.catalog.note(&Row {
             id,
             created_at: metadata.created_at,
@@ -256,7 +265,7 @@ impl Store {
             len: Seq(0),
             bytes: 0,
         });
-        Ok(())
+        synced
     }
 
     pub(crate) fn metadata(&self, id: ConversationId) -> Result<Metadata, StoreError> {
@@ -306,6 +315,7 @@ impl Store {
         let slot = self.slot(id);
         let mut known = lock(&slot);
         let removing = layout::removing(&self.root, self.run);
+        let before = self.root_sync.begin();
         let hide = || {
             let folder = self.folder(id);
             match disk.rename(&folder, &removing) {
@@ -322,7 +332,7 @@ impl Store {
         *known = WeakLog::default();
         drop(known);
         self.context.catalog.gone(id);
-        self.sync_root()?;
+        self.sync_root(before)?;
         if let Err(error) = disk.remove_dir_all(&removing) {
             tracing::warn!(
                 conversation.id = %id,
@@ -344,9 +354,9 @@ impl Store {
     }
 
     /// Makes names in the store's folder durable, for all who wait for that at once.
-    fn sync_root(&self) -> Result<(), StoreError> {
+    fn sync_root(&self, before: Before) -> Result<(), StoreError> {
         let disk = &self.context.disk;
-        let synced = self.root_sync.run(|| disk.sync_dir(&self.root));
+        let synced = self.root_sync.run(before, || disk.sync_dir(&self.root));
         synced.map_err(io_at(&self.root))
     }
 

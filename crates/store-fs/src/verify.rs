@@ -166,15 +166,22 @@ impl Report {
 /// # assert!(report.is_fine());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn verify(folder: &Path, mut progress: impl FnMut(u64)) -> Result<Report, StoreError> {
-    let disk = RealDisk;
-    let id = conversation(folder)?;
+pub fn verify(folder: &Path, progress: impl FnMut(u64)) -> Result<Report, StoreError> {
+    verify_on(&RealDisk, conversation(folder)?, folder, progress)
+}
+
+pub(crate) fn verify_on(
+    disk: &dyn Disk,
+    id: ConversationId,
+    folder: &Path,
+    mut progress: impl FnMut(u64),
+) -> Result<Report, StoreError> {
     let path = folder.join(layout::EVENTS);
     let at_log = |error| io_at(&path)(error);
     let file = disk.open(&path, Open::Read).map_err(at_log)?;
     let size = file.len().map_err(at_log)?;
     let index_path = folder.join(layout::INDEX);
-    let index = Index::open(&disk, &index_path, id, Open::Read).unwrap_or(None);
+    let index = Index::open(disk, &index_path, id, Open::Read).unwrap_or(None);
     let old = index.as_ref().map(|(index, _)| index);
     let entries = index.as_ref().map_or(0, |(_, entries)| *entries);
     let (mut lines, mut wrong, mut damaged) = (0, None, Vec::new());
@@ -210,7 +217,7 @@ pub fn verify(folder: &Path, mut progress: impl FnMut(u64)) -> Result<Report, St
         }
         None => IndexState::Right,
     };
-    let metadata = read_metadata(&disk, folder, id);
+    let metadata = read_metadata(disk, folder, id);
     Ok(Report {
         id,
         lines,

@@ -16,7 +16,6 @@ use crate::{
     error::{damaged, lock},
     flusher::Unsynced,
     head::LineHead,
-    heal::HEAL_PAUSE,
     health::{Closed, Fault},
     log::{Extent, Inner},
 };
@@ -256,7 +255,10 @@ impl Inner {
                 conversation.id = %self.id, reason,
                 "the log takes no more events for now: a write failed"
             );
-            queue.closed = Some(Closed::Poisoned(Fault::new(reason.clone(), HEAL_PAUSE)));
+            queue.closed = Some(Closed::Poisoned(Fault::new(
+                reason.clone(),
+                self.context.heal_pause,
+            )));
             self.context.health.report(self.itself.clone());
         }
         pending.answers(|_| Err(StoreError::Poisoned(reason.clone())))

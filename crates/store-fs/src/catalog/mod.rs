@@ -225,7 +225,11 @@ impl Work {
         // Under the lock, so that whoever comes second waits until it is done.
         let _io = lock(&self.io);
         if !self.opened.load(Ordering::Acquire) {
-            self.disk.remove_file(&layout::closed_file(&self.root))?;
+            match self.disk.remove_file(&layout::closed_file(&self.root)) {
+                // Removed before, when the sync failed.
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
             self.disk.sync_dir(&self.root)?;
             self.opened.store(true, Ordering::Release);
         }

@@ -1,0 +1,143 @@
+//! What went wrong once, each by its name.
+
+use std::{path::Path, sync::atomic::AtomicBool, sync::atomic::Ordering, thread};
+
+use core_model::{Catalog, StoreError};
+
+use super::{
+    plan::Op,
+    world::{ROOT, World},
+};
+use crate::{disk::Disk, layout};
+
+#[test]
+fn all_who_append_to_one_log_of_a_new_store_at_once_are_answered() {
+    for seed in 0..20 {
+        let mut world = World::new(seed);
+        let id = world.create().unwrap();
+        world.append_together(&[id; 4], 5);
+    }
+}
+
+#[test]
+fn a_failed_sync_before_the_first_change_is_tried_again() {
+    let mut world = World::new(0);
+    let id = world.create().unwrap();
+    world.append(id, 1, true);
+    world.note(id);
+    world.reopen(true);
+    assert!(world.store.closed_in_order());
+    world.machine.plan(|plan| plan.fail(Op::SyncDir, 0, 1));
+    world.create().unwrap_err();
+    world.create().unwrap();
+    world.check();
+}
+
+#[test]
+fn a_conversation_that_is_said_to_exist_is_durable() {
+    let mut world = World::new(0);
+    world.create().unwrap();
+    // That of the folder itself works, that of the folder above does not.
+    world.machine.plan(|plan| plan.fail(Op::SyncDir, 1, 1));
+    world.create().unwrap_err();
+    let id = world.id(1).unwrap();
+    let metadata = world.store.0.metadata(id).unwrap();
+    assert!(
+        world.store.row(id).is_some(),
+        "it is listed while it is there"
+    );
+    let again = world.store.0.create(&metadata).unwrap_err();
+    assert!(matches!(again, StoreError::Exists(_)), "{again}");
+    world.machine.cut_power_and_drop_all();
+    world.reopen(false);
+    assert_eq!(world.store.0.metadata(id).unwrap(), metadata);
+}
+
+#[test]
+fn an_event_that_was_seen_after_a_kill_stays_after_a_power_cut() {
+    let mut world = World::new(0);
+    let id = world.create().unwrap();
+    assert!(world.append(id, 1, true));
+    // Killed after the write, before the sync.
+    world.machine.plan(|plan| plan.die_after(1));
+    assert!(!world.append(id, 2, true));
+    world.reopen(false);
+    world.check();
+    assert_eq!(world.expected[&id].lines.len(), 3);
+    world.machine.cut_power_and_drop_all();
+    world.reopen(false);
+    world.check();
+    assert_eq!(world.expected[&id].lines.len(), 3);
+}
+
+#[test]
+fn events_whose_index_cannot_be_written_are_read_all_the_same() {
+    let mut world = World::new(0);
+    let id = world.create().unwrap();
+    assert!(world.append(id, 2, true));
+    // The log is written, and from then on nothing.
+    world.machine.plan(|plan| plan.fail(Op::Write, 1, u32::MAX));
+    assert!(world.append(id, 1, true));
+    // Opened anew, too.
+    world.close_logs();
+    let log = world.log(id).unwrap();
+    assert_eq!(world.read(&log).unwrap().len(), 3);
+    world.lift_faults();
+    assert!(world.append(id, 1, true));
+    world.close_logs();
+    world.check();
+}
+
+#[test]
+fn healing_a_log_that_is_well_takes_nothing_from_it() {
+    let mut world = World::new(0);
+    let id = world.create().unwrap();
+    let log = world.log(id).unwrap();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Acquire) {
+                log.0.heal();
+            }
+        });
+        for _ in 0..200 {
+            world.append(id, 1, true);
+        }
+        done.store(true, Ordering::Release);
+    });
+    world.reopen(false);
+    world.check();
+}
+
+#[test]
+fn a_poisoned_log_names_its_fault_and_heals_once_there_is_space() {
+    let mut world = World::new(0);
+    let id = world.create().unwrap();
+    assert!(world.append(id, 3, true));
+    let log = world.log(id).unwrap();
+    for (plan, reason) in [(Some(20), "disk full"), (None, "read-only")] {
+        world.machine.plan(|faults| {
+            faults.space = plan;
+            faults.read_only = plan.is_none();
+        });
+        assert!(!world.append(id, 1, true));
+        let refused = log.append_blocking(&world.records(1), None).unwrap_err();
+        assert!(
+            matches!(&refused, StoreError::Poisoned(why) if why == reason),
+            "{refused}"
+        );
+        let unready = world.store.ready().unwrap_err();
+        assert!(
+            unready.contains(reason) && unready.contains(&id.to_string()),
+            "{unready}"
+        );
+        world.lift_faults();
+        assert!(world.append(id, 1, true), "healed by the next append");
+        assert_eq!(world.store.ready(), Ok(()));
+    }
+    let names = world
+        .disk
+        .names(&layout::folder(Path::new(ROOT), id))
+        .unwrap();
+    assert_eq!(names.len(), 3, "no probe is left: {names:?}");
+}

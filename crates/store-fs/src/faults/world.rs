@@ -1,0 +1,538 @@
+//! A store on a simulated disk, and what it has acknowledged: that has to be there after whatever
+//! happens, and nothing else but what was tried and not acknowledged.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use chrono::DateTime;
+use core_model::{
+    Catalog, ConversationId, EventLog, EventTime, ExecutionStatus, Head, Limit, Metadata,
+    NewRecord, Record, Row, Seq, Source, StoreError, UtcTime, port::ListQuery,
+};
+use serde_json::json;
+use tokio::runtime::Runtime;
+use uuid::Uuid;
+
+use super::{
+    disk::{Machine, SimDisk},
+    receipts::Requests,
+};
+use crate::{
+    FsLog, FsStore, Options, Report, check, disk::Disk, layout, verify::IndexState,
+    verify::verify_on,
+};
+
+pub(super) const ROOT: &str = "/store";
+
+pub(super) struct World {
+    pub(super) machine: Machine,
+    pub(super) disk: Arc<SimDisk>,
+    pub(super) store: FsStore,
+    pub(super) expected: BTreeMap<ConversationId, Expected>,
+    pub(super) requests: Requests,
+    logs: HashMap<ConversationId, FsLog>,
+    runtime: Runtime,
+    made: u64,
+}
+
+/// What is known of one conversation from outside.
+pub(super) struct Expected {
+    pub(super) presence: Presence,
+    /// What its metadata may be: the last acknowledged, and what was tried since.
+    metadata: Vec<Metadata>,
+    /// The acknowledged lines, and those once seen; none where a line is damaged.
+    pub(super) lines: Vec<Option<Bytes>>,
+    /// Those that were tried and not acknowledged.
+    tried: Vec<Bytes>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Presence {
+    There,
+    Gone,
+    /// It was tried to make or to delete it.
+    Unsure,
+}
+
+impl World {
+    pub(super) fn new(seed: u64) -> Self {
+        let machine = Machine::new(seed, &[Path::new(ROOT)]);
+        let disk = machine.boot();
+        Self {
+            store: open(&disk).unwrap(),
+            machine,
+            disk,
+            expected: BTreeMap::new(),
+            requests: Requests::default(),
+            logs: HashMap::new(),
+            runtime: tokio::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap(),
+            made: 0,
+        }
+    }
+
+    /// The conversation with this number, if so many were tried to be made.
+    pub(super) fn id(&self, number: usize) -> Option<ConversationId> {
+        let count = self.expected.len();
+        self.expected.keys().nth(number % count.max(1)).copied()
+    }
+
+    pub(super) fn create(&mut self) -> Result<ConversationId, StoreError> {
+        self.made += 1;
+        let id = ConversationId(Uuid::from_u128(u128::from(self.made)));
+        let metadata = metadata(id, 0);
+        let can_fail = self.can_fail();
+        let made = self.store.0.create(&metadata);
+        self.may_fail(&made, can_fail);
+        let expected = Expected {
+            presence: presence(&made, Presence::There),
+            metadata: vec![metadata],
+            lines: Vec::new(),
+            tried: Vec::new(),
+        };
+        self.expected.insert(id, expected);
+        made.map(|()| id)
+    }
+
+    pub(super) fn set_metadata(&mut self, id: ConversationId) {
+        self.made += 1;
+        let metadata = metadata(id, self.made);
+        let can_fail = self.can_fail() || !self.is_there(id);
+        let set = self.store.0.set_metadata(&metadata);
+        self.may_fail(&set, can_fail);
+        let expected = self.expected.get_mut(&id).unwrap();
+        if set.is_ok() {
+            expected.metadata.clear();
+        }
+        expected.metadata.push(metadata);
+    }
+
+    pub(super) fn delete(&mut self, id: ConversationId) {
+        let there = self.is_there(id);
+        let can_fail = self.can_fail() || !there;
+        self.logs.remove(&id);
+        let deleted = self.store.0.delete(id);
+        self.may_fail(&deleted, can_fail);
+        let expected = self.expected.get_mut(&id).unwrap();
+        let gone = matches!(deleted, Ok(()) | Err(StoreError::NotFound(_)));
+        if gone {
+            assert!(expected.presence != Presence::There || deleted.is_ok());
+            expected.presence = Presence::Gone;
+        } else if expected.presence == Presence::There {
+            expected.presence = Presence::Unsure;
+        }
+    }
+
+    pub(super) fn log(&mut self, id: ConversationId) -> Option<FsLog> {
+        if let Some(log) = self.logs.get(&id) {
+            return Some(log.clone());
+        }
+        let can_fail = self.can_fail() || !self.is_there(id);
+        let opened = self.store.0.open_log(id);
+        self.may_fail(&opened, can_fail);
+        let log = opened.ok()?;
+        self.settle(id, &log);
+        self.logs.insert(id, log.clone());
+        Some(log)
+    }
+
+    /// Appends so many events, and checks what became of them.
+    pub(super) fn append(&mut self, id: ConversationId, count: usize, expect: bool) -> bool {
+        let Some(log) = self.log(id) else {
+            return false;
+        };
+        let records = self.records(count);
+        let can_fail = self.can_fail();
+        let len = self.expected[&id].lines.len() as u64;
+        let appended = log.append_blocking(&records, expect.then_some(Seq(len)));
+        self.may_fail(&appended, can_fail);
+        self.appended(id, records, &appended);
+        if let Ok(found) = appended {
+            assert_eq!(found.0, len + count as u64);
+        } else if !self.is_dead() && self.is_there(id) {
+            self.check_poisoned(&log);
+        }
+        self.check_visible(id, &log);
+        appended.is_ok()
+    }
+
+    pub(super) fn append_to_wrong_end(&mut self, id: ConversationId) {
+        let Some(log) = self.log(id) else { return };
+        let records = self.records(1);
+        let len = self.expected[&id].lines.len() as u64;
+        let refused = log.append_blocking(&records, Some(Seq(len + 1)));
+        match refused {
+            Err(StoreError::Conflict { expected, found }) => {
+                assert_eq!((expected.0, found.0), (len + 1, len));
+            }
+            Err(StoreError::Poisoned(_)) => assert!(self.can_fail()),
+            Err(StoreError::NotFound(_)) => assert!(!self.is_there(id)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Appends from several threads at once, to one log each.
+    pub(super) fn append_together(&mut self, ids: &[ConversationId], batches: usize) {
+        let can_fail = self.can_fail();
+        let mut work = Vec::new();
+        for id in ids {
+            if let Some(log) = self.log(*id) {
+                let batches = (0..batches).map(|at| self.records(1 + at % 3));
+                let batches: Vec<_> = batches.collect();
+                work.push((*id, log, batches));
+            }
+        }
+        let results: Vec<Vec<_>> = thread::scope(|scope| {
+            let threads: Vec<_> = work
+                .iter()
+                .map(|(_, log, batches)| {
+                    scope.spawn(move || {
+                        let one = |batch: &Vec<NewRecord>| log.append_blocking(batch, None);
+                        batches.iter().map(one).collect::<Vec<_>>()
+                    })
+                })
+                .collect();
+            let joined = threads.into_iter().map(|thread| thread.join().unwrap());
+            joined.collect()
+        });
+        // By where they ended, so that the lines of one log come in their order.
+        let mut ended = Vec::new();
+        for ((id, _, batches), results) in work.iter().zip(results) {
+            for (records, result) in batches.iter().zip(results) {
+                self.may_fail(&result, can_fail);
+                ended.push((*id, records.clone(), result));
+            }
+        }
+        ended.sort_by_key(|(_, _, result)| result.as_ref().map_or(u64::MAX, |len| len.0));
+        for (id, records, result) in ended {
+            self.appended(id, records, &result);
+            if let Ok(len) = result {
+                assert_eq!(self.expected[&id].lines.len() as u64, len.0);
+            }
+        }
+        for (id, log, _) in &work {
+            self.check_visible(*id, log);
+        }
+    }
+
+    /// Puts down how a conversation stands, as the runtime does.
+    pub(super) fn note(&mut self, id: ConversationId) {
+        if let Some(log) = self.log(id)
+            && self.is_there(id)
+        {
+            note(&self.store, &log);
+        }
+    }
+
+    pub(super) fn close_logs(&mut self) {
+        self.logs.clear();
+    }
+
+    pub(super) fn lift_faults(&mut self) {
+        self.machine
+            .plan(|plan| *plan = super::plan::Plan::default());
+    }
+
+    /// With nothing wrong any more, every log takes events again, without being opened anew.
+    pub(super) fn heal(&mut self) {
+        self.lift_faults();
+        if self.is_dead() {
+            self.reopen(false);
+        }
+        let ids: Vec<ConversationId> = self.expected.keys().copied().collect();
+        for id in ids
+            .into_iter()
+            .filter(|id| self.is_there(*id))
+            .collect::<Vec<_>>()
+        {
+            assert!(self.append(id, 1, true));
+        }
+    }
+
+    /// Opens the store again, after the process was killed if it was not closed in order.
+    pub(super) fn reopen(&mut self, in_order: bool) {
+        if in_order {
+            self.logs.clear();
+            // Nothing may come after the close.
+            let empty = Machine::new(0, &[Path::new(ROOT)]);
+            self.store = open(&empty.boot()).unwrap();
+        }
+        self.disk = self.machine.boot();
+        self.logs.clear();
+        self.store = match open(&self.disk) {
+            Ok(store) => store,
+            Err(error) => {
+                assert!(self.can_fail(), "{error}");
+                self.lift_faults();
+                self.disk = self.machine.boot();
+                open(&self.disk).unwrap()
+            }
+        };
+    }
+
+    /// Opens everything and compares it with what was acknowledged.
+    pub(super) fn check(&mut self) {
+        self.lift_faults();
+        if self.is_dead() {
+            self.reopen(false);
+        }
+        for id in check::check(&self.store.0).unwrap() {
+            note(&self.store, &self.store.0.open_log(id).unwrap());
+        }
+        let ids: Vec<ConversationId> = self.expected.keys().copied().collect();
+        for id in ids {
+            self.check_one(id);
+        }
+        let listed: Vec<Row> = self.store.list(&everything()).rows;
+        let mut folders: Vec<ConversationId> = self
+            .disk
+            .names(Path::new(ROOT))
+            .unwrap()
+            .iter()
+            .filter_map(|name| layout::conversation(name.to_str()?))
+            .collect();
+        folders.sort_unstable();
+        let mut ids: Vec<ConversationId> = listed.iter().map(|row| row.id).collect();
+        ids.sort_unstable();
+        assert_eq!(ids, folders, "the list is what is there");
+        for row in listed {
+            let lines = self.expected[&row.id].lines.len() as u64;
+            if !self.logs.contains_key(&row.id) {
+                assert_eq!(row.len, Seq(lines));
+            }
+        }
+        self.requests.check(&self.store.0);
+    }
+
+    fn check_one(&mut self, id: ConversationId) {
+        let folder = layout::folder(Path::new(ROOT), id);
+        let there = self.disk.exists(&folder);
+        let expected = self.expected.get_mut(&id).unwrap();
+        match expected.presence {
+            Presence::There => assert!(there, "an acknowledged conversation is gone"),
+            Presence::Gone => assert!(!there, "a deleted conversation is back"),
+            Presence::Unsure if there => expected.presence = Presence::There,
+            Presence::Unsure => expected.presence = Presence::Gone,
+        }
+        if !there {
+            return;
+        }
+        let mut found = self.store.0.metadata(id).unwrap();
+        found.torn.clear();
+        let expected = self.expected.get_mut(&id).unwrap();
+        assert!(
+            expected.metadata.contains(&found),
+            "the metadata are old or new: {found:?}"
+        );
+        expected.metadata = vec![found];
+        let log = self.log(id).unwrap();
+        self.settle(id, &log);
+        let report = self.verify(id);
+        assert!(
+            matches!(report.index, IndexState::Right) && report.torn.is_none(),
+            "{report:?}"
+        );
+        let damaged = self.expected[&id]
+            .lines
+            .iter()
+            .filter(|line| line.is_none());
+        assert_eq!(report.damaged.len(), damaged.count(), "{report:?}");
+        assert_eq!(report.metadata, None);
+    }
+
+    pub(super) fn verify(&self, id: ConversationId) -> Report {
+        let folder = layout::folder(Path::new(ROOT), id);
+        verify_on(self.disk.as_ref(), id, &folder, |_| {}).unwrap()
+    }
+
+    /// All records of a log.
+    pub(super) fn read(&self, log: &FsLog) -> Result<Vec<Record>, StoreError> {
+        let mut records: Vec<Record> = Vec::new();
+        loop {
+            let from = records.last().map_or(Seq(0), |last| last.seq.after(1));
+            let page = self.runtime.block_on(log.read(from, Limit::records(7)))?;
+            if page.is_empty() {
+                return Ok(records);
+            }
+            records.extend(page);
+        }
+    }
+
+    /// Compares a log that was opened just now: what was acknowledged, then some of what was tried.
+    fn settle(&mut self, id: ConversationId, log: &FsLog) {
+        let can_fail = self.can_fail();
+        let records = match self.read(log) {
+            Ok(records) => records,
+            Err(error) if can_fail => {
+                assert!(self.is_dead(), "acknowledged events can be read: {error}");
+                return;
+            }
+            Err(error) => panic!("{error}"),
+        };
+        let expected = self.expected.get_mut(&id).unwrap();
+        let mut found = vec![None; log.len().index()];
+        for record in records {
+            found[record.seq.index()] = Some(record.bytes);
+        }
+        let known = expected.lines.len();
+        assert!(
+            found.starts_with(&expected.lines),
+            "acknowledged lines of {id}: {:#?}\nfound: {:#?}",
+            expected.lines,
+            found
+        );
+        for line in found[known..].iter().flatten() {
+            let at = expected.tried.iter().position(|tried| tried == line);
+            let at = at.expect("a line that nobody wrote, or twice");
+            expected.tried.remove(at);
+        }
+        expected.lines = found;
+    }
+
+    /// What is visible is what was acknowledged.
+    fn check_visible(&mut self, id: ConversationId, log: &FsLog) {
+        let records = self.read(log);
+        if self.is_dead() {
+            return;
+        }
+        let expected = &self.expected[&id];
+        assert_eq!(log.len().index(), expected.lines.len());
+        let found: Vec<Bytes> = records
+            .expect("reads go on")
+            .into_iter()
+            .map(|record| record.bytes)
+            .collect();
+        let lines: Vec<Bytes> = expected.lines.iter().flatten().cloned().collect();
+        assert_eq!(found, lines);
+    }
+
+    fn check_poisoned(&self, log: &FsLog) {
+        if self.machine.stays_broken() && log.0.is_poisoned() {
+            let why = self.store.ready().expect_err("a log is poisoned");
+            // It names the first one.
+            assert!(why.contains("takes no more events: "), "{why}");
+        }
+    }
+
+    fn appended(
+        &mut self,
+        id: ConversationId,
+        records: Vec<NewRecord>,
+        result: &Result<Seq, StoreError>,
+    ) {
+        let expected = self.expected.get_mut(&id).unwrap();
+        let lines = records.into_iter().map(|record| record.bytes);
+        match result {
+            Ok(_) => expected.lines.extend(lines.map(Some)),
+            Err(_) => expected.tried.extend(lines),
+        }
+    }
+
+    pub(super) fn records(&mut self, count: usize) -> Vec<NewRecord> {
+        let from = self.made;
+        self.made += count as u64;
+        (from..self.made).map(record).collect()
+    }
+
+    pub(super) fn is_there(&self, id: ConversationId) -> bool {
+        self.expected[&id].presence == Presence::There
+    }
+
+    pub(super) fn can_fail(&self) -> bool {
+        self.machine.can_fail(&self.disk)
+    }
+
+    fn is_dead(&self) -> bool {
+        self.disk.names(Path::new("/")).is_err()
+    }
+
+    fn may_fail<T>(&self, result: &Result<T, StoreError>, can_fail: bool) {
+        if let Err(error) = result {
+            assert!(can_fail, "nothing was wrong with the disk: {error}");
+        }
+    }
+}
+
+pub(super) fn open(disk: &Arc<SimDisk>) -> std::io::Result<FsStore> {
+    let disk = Arc::clone(disk);
+    FsStore::open_on(
+        disk,
+        Path::new(ROOT),
+        Options::default(),
+        Duration::ZERO,
+        None,
+    )
+}
+
+/// An event of 150 to 700 bytes.
+pub(super) fn record(number: u64) -> NewRecord {
+    let time = DateTime::from_timestamp_micros(1_700_000_000_000_000 + number as i64).unwrap();
+    let head = Head {
+        id: Uuid::from_u128(u128::from(number))
+            .to_string()
+            .as_str()
+            .into(),
+        kind: "PauseEvent".into(),
+        source: Source::User,
+        timestamp: EventTime::from(time),
+    };
+    let line = json!({
+        "id": head.id, "timestamp": head.timestamp, "source": "user", "kind": head.kind,
+        "text": "x".repeat((number * 97 % 550) as usize),
+    });
+    NewRecord {
+        head,
+        bytes: line.to_string().into(),
+    }
+}
+
+fn note(store: &FsStore, log: &FsLog) {
+    let metadata = store.0.metadata(log.0.id);
+    store.note(Row {
+        id: log.0.id,
+        created_at: metadata.map_or(UtcTime::now(), |metadata| metadata.created_at),
+        updated_at: UtcTime::now(),
+        status: ExecutionStatus::Idle,
+        len: log.len(),
+        bytes: log.size(),
+    });
+}
+
+fn everything() -> ListQuery {
+    ListQuery {
+        status: None,
+        first: None,
+        limit: usize::MAX,
+        order: core_model::ConversationOrder::Created,
+    }
+}
+
+fn presence(result: &Result<(), StoreError>, done: Presence) -> Presence {
+    match result {
+        Ok(()) => done,
+        Err(_) => Presence::Unsure,
+    }
+}
+
+/// Metadata whose fields all tell the version.
+fn metadata(id: ConversationId, version: u64) -> Metadata {
+    serde_json::from_value(json!({
+        "format": 1, "id": id, "created_at": "2026-11-22T19:31:36.469689Z",
+        "title": version.to_string(), "agent": {"kind": "Agent", "version": version},
+        "workspace": {"working_dir": "workspace/project", "kind": "LocalWorkspace"},
+        "max_iterations": version, "stuck_detection": true,
+        "confirmation_policy": {"kind": "NeverConfirm"}, "security_analyzer": null,
+        "hook_config": null, "tags": {"version": version.to_string()}, "secrets": {},
+        "client_tools": [], "tool_module_qualnames": {}, "user_id": null, "autotitle": true,
+        "parent_conversation_id": null, "forked_from_conversation_id": null,
+        "forked_from_event_id": null, "snapshot": null,
+    }))
+    .unwrap()
+}
