@@ -60,6 +60,7 @@ impl Inner {
                     self.replace_file(file);
                     queue.extent = self.extent();
                     queue.closed = None;
+                    self.index().retry();
                     tracing::info!(conversation.id = %self.id, "the log takes events again");
                 }
             }

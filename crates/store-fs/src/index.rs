@@ -252,6 +252,11 @@ impl Index {
         Ok(())
     }
 
+    /// Lets entries that the disk refused be tried again at the next write.
+    pub(crate) fn retry(&self) {
+        lock(&self.0.kept).tried = None;
+    }
+
     /// How many entries it has.
     pub(crate) fn len(&self) -> u64 {
         let kept = lock(&self.0.kept);
