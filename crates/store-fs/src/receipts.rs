@@ -22,7 +22,7 @@ use crate::{
     disk::{Disk, DiskFile, Open, Wait, read_all, read_exact, write_all},
     error::{io_at, lock},
     group_sync::{Before, GroupSync},
-    meta::replace,
+    meta::{parent, replace},
 };
 
 const KEPT: i64 = RECEIPT_HOURS as i64 * 3600;
@@ -96,6 +96,7 @@ impl ReceiptsFile {
 
     fn try_begin(&self, key: Digest, request: Digest) -> io::Result<Option<Receipt>> {
         let now = Utc::now().timestamp();
+        let before = self.group.begin();
         let mut guard = lock(&self.state);
         let state = self.loaded(&mut guard, now)?;
         if let Some(known) = state.known.get(&key).filter(|known| now - known.at < KEPT) {
@@ -103,10 +104,14 @@ impl ReceiptsFile {
                 true => state.answer(known)?,
                 false => None,
             };
-            return Ok(Some(Receipt {
+            let receipt = Receipt {
                 request: known.request,
                 answer,
-            }));
+            };
+            drop(guard);
+            // Whoever put it down may still wait for that.
+            self.sync(before)?;
+            return Ok(Some(receipt));
         }
         let line = Line {
             key,
@@ -152,17 +157,17 @@ impl ReceiptsFile {
 
     /// One sync for all who wait; after one that failed, all is read and written anew.
     fn sync(&self, before: Before) -> io::Result<()> {
-        let synced = self.group.run(before, || {
+        self.group.run(before, || {
             // Not the file that was written to: it may have been written anew since, and synced.
             let file = lock(&self.state)
                 .as_ref()
                 .map(|state| Arc::clone(&state.file));
-            file.map_or(Ok(()), |file| file.sync())
-        });
-        if synced.is_err() {
-            *lock(&self.uncertain) = true;
-        }
-        synced
+            let synced = file.map_or(Ok(()), |file| file.sync());
+            if synced.is_err() {
+                *lock(&self.uncertain) = true;
+            }
+            synced
+        })
     }
 
     /// The state, read from the file if need be.
@@ -177,6 +182,9 @@ impl ReceiptsFile {
             let kept = self.read(now)?;
             if uncertain || missing || kept.worn {
                 replace(self.disk.as_ref(), &self.path, &kept.text)?;
+            } else {
+                // Its name may not have become durable when it was made.
+                self.disk.sync_dir(parent(&self.path))?;
             }
             let file = self.disk.open(&self.path, Open::Write)?;
             let mut fresh = State {

@@ -89,6 +89,8 @@ pub(crate) struct Store {
     /// one open log.
     slots: Mutex<HashMap<ConversationId, Slot>>,
     root_sync: GroupSync,
+    /// Whether names in the store's folder may not be durable since a sync failed.
+    root_unsure: Mutex<bool>,
     pub(crate) receipts: ReceiptsFile,
     pub(crate) context: LogContext,
 }
@@ -142,6 +144,7 @@ impl FsStore {
             run: Uuid::new_v4(),
             slots: Mutex::default(),
             root_sync: GroupSync::default(),
+            root_unsure: Mutex::default(),
             receipts: ReceiptsFile::new(Arc::clone(&disk), layout::receipts_file(root)),
             context: LogContext {
                 durability: options.durability,
@@ -347,16 +350,27 @@ impl Store {
         layout::folder(&self.root, id)
     }
 
-    /// Before anything changes: the list is then not whole any more without looking.
+    /// Before anything changes: the list is then not whole any more without looking. Nothing is built
+    /// on names that a power cut could take.
     fn reopen(&self) -> Result<(), StoreError> {
         let reopened = self.context.catalog.reopen();
-        reopened.map_err(io_at(&self.root))
+        reopened.map_err(io_at(&self.root))?;
+        let mut unsure = lock(&self.root_unsure);
+        if *unsure {
+            let synced = self.context.disk.sync_dir(&self.root);
+            synced.map_err(io_at(&self.root))?;
+            *unsure = false;
+        }
+        Ok(())
     }
 
     /// Makes names in the store's folder durable, for all who wait for that at once.
     fn sync_root(&self, before: Before) -> Result<(), StoreError> {
         let disk = &self.context.disk;
         let synced = self.root_sync.run(before, || disk.sync_dir(&self.root));
+        if synced.is_err() {
+            *lock(&self.root_unsure) = true;
+        }
         synced.map_err(io_at(&self.root))
     }
 

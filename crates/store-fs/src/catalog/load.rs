@@ -37,6 +37,9 @@ pub(super) struct Loaded {
 pub(super) fn load(disk: &dyn Disk, root: &Path) -> io::Result<Loaded> {
     let marker = disk.exists(&layout::closed_file(root));
     if let Some(mut loaded) = known(disk, root) {
+        // A process that was killed may have left names, the feed's or a conversation's, that are not
+        // durable; from now on they are.
+        disk.sync_dir(root)?;
         loaded.closed_in_order = marker;
         return Ok(loaded);
     }

@@ -30,7 +30,10 @@ impl Requests {
             let joined = threads.into_iter().map(|thread| thread.join().unwrap());
             joined.collect()
         });
-        for (key, result) in keys.iter().zip(results) {
+        let mut results: Vec<_> = keys.iter().zip(results).collect();
+        // Of those with the same key, the one that began it comes first.
+        results.sort_by_key(|(_, result)| matches!(result, Ok(Some(_))));
+        for (key, result) in results {
             match result {
                 Ok(receipt) => self.found(*key, receipt),
                 Err(error) => {

@@ -54,6 +54,60 @@ fn a_conversation_that_is_said_to_exist_is_durable() {
 }
 
 #[test]
+fn events_of_a_conversation_whose_making_was_killed_stay() {
+    let mut world = World::new(0);
+    world.create().unwrap();
+    // Killed after it got its name, before that was durable.
+    world.machine.plan(|plan| plan.die_after(7));
+    world.create().unwrap_err();
+    let id = world.id(1).unwrap();
+    world.reopen(false);
+    assert!(world.append(id, 1, true));
+    world.machine.cut_power_and_drop_all();
+    world.reopen(false);
+    world.check();
+    assert!(world.is_there(id));
+}
+
+#[test]
+fn events_of_a_conversation_whose_making_failed_at_the_end_stay() {
+    let mut world = World::new(0);
+    world.create().unwrap();
+    world.machine.plan(|plan| plan.fail(Op::SyncDir, 1, 1));
+    world.create().unwrap_err();
+    let id = world.id(1).unwrap();
+    assert!(world.append(id, 1, true));
+    world.machine.cut_power_and_drop_all();
+    world.reopen(false);
+    world.check();
+    assert!(world.is_there(id));
+}
+
+#[test]
+fn a_request_is_remembered_although_making_the_file_failed_at_first() {
+    let mut world = World::new(0);
+    world.machine.plan(|plan| plan.fail(Op::SyncDir, 0, 1));
+    world.requests.begin(&world.store.0, &[1], true);
+    world.requests.begin(&world.store.0, &[1], false);
+    world.machine.cut_power_and_drop_all();
+    world.reopen(false);
+    world.check();
+}
+
+#[test]
+fn a_request_that_is_said_to_be_begun_is_durable() {
+    let mut world = World::new(0);
+    world.requests.begin(&world.store.0, &[1], false);
+    world.machine.plan(|plan| plan.fail(Op::Sync, 0, 1));
+    world.requests.begin(&world.store.0, &[2], true);
+    // Known from the memory of the one that failed.
+    world.requests.begin(&world.store.0, &[2], false);
+    world.machine.cut_power_and_drop_all();
+    world.reopen(false);
+    world.check();
+}
+
+#[test]
 fn an_event_that_was_seen_after_a_kill_stays_after_a_power_cut() {
     let mut world = World::new(0);
     let id = world.create().unwrap();
@@ -82,6 +136,7 @@ fn events_whose_index_cannot_be_written_are_read_all_the_same() {
     world.close_logs();
     let log = world.log(id).unwrap();
     assert_eq!(world.read(&log).unwrap().len(), 3);
+    drop(log);
     world.lift_faults();
     assert!(world.append(id, 1, true));
     world.close_logs();

@@ -109,6 +109,7 @@ impl World {
         self.may_fail(&set, can_fail);
         let expected = self.expected.get_mut(&id).unwrap();
         if set.is_ok() {
+            expected.presence = Presence::There;
             expected.metadata.clear();
         }
         expected.metadata.push(metadata);
@@ -430,7 +431,10 @@ impl World {
         let expected = self.expected.get_mut(&id).unwrap();
         let lines = records.into_iter().map(|record| record.bytes);
         match result {
-            Ok(_) => expected.lines.extend(lines.map(Some)),
+            Ok(_) => {
+                expected.presence = Presence::There;
+                expected.lines.extend(lines.map(Some));
+            }
             Err(_) => expected.tried.extend(lines),
         }
     }
