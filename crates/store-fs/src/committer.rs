@@ -184,7 +184,7 @@ impl Work {
                 self.wake.notify_one();
             }
             Job::Sync(log, batch) => self.finish(log, batch),
-            Job::Heal(log) => log.heal(),
+            Job::Heal(log) => log.heal_if_nobody_does(),
         }
     }
 

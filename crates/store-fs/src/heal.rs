@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    sync::{Arc, TryLockError, atomic::Ordering},
+    sync::{Arc, MutexGuard, TryLockError, atomic::Ordering},
     time::Duration,
 };
 
@@ -37,14 +37,23 @@ impl Inner {
         }
     }
 
+    /// [`Self::heal`], unless somebody is at it.
+    pub(crate) fn heal_if_nobody_does(&self) {
+        match self.healing.try_lock() {
+            Ok(alone) => self.heal_alone(&alone),
+            Err(TryLockError::Poisoned(alone)) => self.heal_alone(&alone.into_inner()),
+            Err(TryLockError::WouldBlock) => {}
+        }
+    }
+
     /// Lets a poisoned log take events again, if its file and its disk turn out to be in order:
     /// what was acknowledged is there and on disk, and there is room for more. Blocks.
     pub(crate) fn heal(&self) {
-        let _alone = match self.healing.try_lock() {
-            Ok(alone) => alone,
-            Err(TryLockError::Poisoned(alone)) => alone.into_inner(),
-            Err(TryLockError::WouldBlock) => return,
-        };
+        self.heal_alone(&lock(&self.healing));
+    }
+
+    /// One at a time: a second one would cut off what is written after the first.
+    fn heal_alone(&self, _alone: &MutexGuard<'_, ()>) {
         let (epoch, torn) = {
             let queue = lock(&self.queue);
             match &queue.closed {
