@@ -6,7 +6,7 @@ use tokio::sync::{broadcast, watch};
 
 use crate::{
     RuntimeError,
-    shared::{Published, Shared},
+    shared::{Delta, Published, Shared},
 };
 
 /// What a follower holds at a time. A slow client costs this much memory, and what its connection
@@ -58,7 +58,9 @@ pub enum End {
 pub struct Follower {
     shared: Arc<Shared>,
     watch: watch::Receiver<Published>,
-    deltas: broadcast::Receiver<Bytes>,
+    deltas: broadcast::Receiver<Delta>,
+    /// A delta that comes after events which are still to be sent.
+    held: Option<Delta>,
     /// The next seq to send.
     cursor: Seq,
     /// The snapshot epoch sent last.
@@ -83,6 +85,7 @@ impl Follower {
             shared,
             watch,
             deltas,
+            held: None,
             cursor,
             epoch,
             events_first: matches!(start, Start::From(_)),
@@ -156,21 +159,37 @@ impl Follower {
         }
     }
 
-    /// Waits until the log grew (then there is a new goal) or a delta came.
+    /// Waits until the log grew (then there is a new goal) or a delta came. Events and deltas come in
+    /// the order they were made in; who is too slow for the deltas is told no more of those that wait,
+    /// and gets the events.
     async fn news(&mut self) -> Result<Option<Bytes>, End> {
         loop {
-            tokio::select! {
+            if let Some(delta) = self.held.take_if(|held| held.at <= self.cursor) {
+                return Ok(Some(delta.json));
+            }
+            let grew = tokio::select! {
                 biased;
-                delta = self.deltas.recv() => match delta {
-                    Ok(delta) => return Ok(Some(delta)),
-                    Err(broadcast::error::RecvError::Lagged(_)) => {}
+                delta = self.deltas.recv(), if self.held.is_none() => match delta {
+                    Ok(delta) => {
+                        // What it comes after was published before it was.
+                        let early = delta.at > self.cursor;
+                        self.held = Some(delta);
+                        early
+                    }
+                    Err(broadcast::error::RecvError::Lagged(_)) => {
+                        self.deltas = self.deltas.resubscribe();
+                        false
+                    }
                     Err(broadcast::error::RecvError::Closed) => return Err(End::Failed),
                 },
                 changed = self.watch.changed() => {
                     changed.map_err(|_closed| End::Failed)?;
-                    self.goal = Some(self.watch.borrow_and_update().clone());
-                    return Ok(None);
+                    true
                 }
+            };
+            if grew {
+                self.goal = Some(self.watch.borrow_and_update().clone());
+                return Ok(None);
             }
         }
     }
