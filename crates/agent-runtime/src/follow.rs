@@ -2,7 +2,13 @@ use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use core_model::{EventId, EventTime, Limit, Seq};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{
+    broadcast::{
+        self,
+        error::{RecvError, TryRecvError},
+    },
+    watch,
+};
 
 use crate::{
     RuntimeError,
@@ -59,7 +65,7 @@ pub struct Follower {
     shared: Arc<Shared>,
     watch: watch::Receiver<Published>,
     deltas: broadcast::Receiver<Delta>,
-    /// A delta that comes after events which are still to be sent.
+    /// A delta that comes behind events which are still to be told.
     held: Option<Delta>,
     /// The next seq to send.
     cursor: Seq,
@@ -137,17 +143,19 @@ impl Follower {
                 return Ok(frame);
             }
             let Some(goal) = self.goal.clone() else {
-                if let Some(delta) = self.news().await? {
-                    return Ok(Frame::Delta(delta));
-                }
+                self.news().await?;
                 continue;
             };
             if self.epoch.is_none() && !self.events_first {
                 self.epoch = Some(goal.epoch);
                 return Ok(Frame::Snapshot(self.shared.snapshot_frame(&goal)));
             }
+            if let Some(delta) = self.delta() {
+                return Ok(Frame::Delta(delta));
+            }
             if self.cursor < goal.len {
-                self.turn_page(goal.len).await?;
+                let behind = self.held.as_ref().map_or(goal.len, |held| held.at);
+                self.turn_page(goal.len.min(behind)).await?;
             } else if self.epoch != Some(goal.epoch) {
                 self.epoch = Some(goal.epoch);
                 return Ok(Frame::Snapshot(self.shared.snapshot_frame(&goal)));
@@ -159,39 +167,33 @@ impl Follower {
         }
     }
 
-    /// Waits until the log grew (then there is a new goal) or a delta came. Events and deltas come in
-    /// the order they were made in; who is too slow for the deltas is told no more of those that wait,
-    /// and gets the events.
-    async fn news(&mut self) -> Result<Option<Bytes>, End> {
-        loop {
-            if let Some(delta) = self.held.take_if(|held| held.at <= self.cursor) {
-                return Ok(Some(delta.json));
-            }
-            let grew = tokio::select! {
-                biased;
-                delta = self.deltas.recv(), if self.held.is_none() => match delta {
-                    Ok(delta) => {
-                        // What it comes after was published before it was.
-                        let early = delta.at > self.cursor;
-                        self.held = Some(delta);
-                        early
-                    }
-                    Err(broadcast::error::RecvError::Lagged(_)) => {
-                        self.deltas = self.deltas.resubscribe();
-                        false
-                    }
-                    Err(broadcast::error::RecvError::Closed) => return Err(End::Failed),
-                },
-                changed = self.watch.changed() => {
-                    changed.map_err(|_closed| End::Failed)?;
-                    true
-                }
-            };
-            if grew {
-                self.goal = Some(self.watch.borrow_and_update().clone());
-                return Ok(None);
+    /// A delta that came, if all events before it were told. Whoever is too slow for the deltas skips
+    /// those that wait.
+    fn delta(&mut self) -> Option<Bytes> {
+        while self.held.is_none() {
+            match self.deltas.try_recv() {
+                Ok(delta) => self.held = Some(delta),
+                Err(TryRecvError::Lagged(_)) => self.deltas = self.deltas.resubscribe(),
+                // No reason to end: whoever closes it publishes an end too.
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return None,
             }
         }
+        let due = self.held.take_if(|held| held.at <= self.cursor);
+        due.map(|delta| delta.json)
+    }
+
+    /// Waits until the log grew or a delta came.
+    async fn news(&mut self) -> Result<(), End> {
+        tokio::select! {
+            delta = self.deltas.recv(), if self.held.is_none() => match delta {
+                Ok(delta) => self.held = Some(delta),
+                Err(RecvError::Lagged(_)) => self.deltas = self.deltas.resubscribe(),
+                Err(RecvError::Closed) => return Err(End::Failed),
+            },
+            changed = self.watch.changed() => changed.map_err(|_closed| End::Failed)?,
+        }
+        self.goal = Some(self.watch.borrow_and_update().clone());
+        Ok(())
     }
 
     async fn turn_page(&mut self, until: Seq) -> Result<(), End> {
