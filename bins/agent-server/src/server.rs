@@ -32,7 +32,7 @@ const ALL_MAY_TAKE: Duration = Duration::from_millis(7_500);
 
 /// Bytes that a connection holds before it writes them; what a client that does not read costs here is
 /// not much more.
-const WRITE_BUFFER: usize = 8 << 10;
+const WRITE_BUFFER: usize = 16 << 10;
 
 /// How long the connection of a client lasts that was given up as it does not read: who reads on by then
 /// still finds out why.

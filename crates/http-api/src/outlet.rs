@@ -24,7 +24,7 @@ use tokio::{
 use crate::{form::Form, goodbye::Goodbye};
 
 /// What is handed over at a time, at most: that a client takes such a piece counts as progress.
-const PIECE: usize = 8 << 10;
+const PIECE: usize = 16 << 10;
 
 /// Bytes of answers that may wait for a client; one that does not take them is not listened to.
 const ANSWERS: usize = 4 << 10;
