@@ -51,6 +51,39 @@ async fn each_key_opens_in_each_header_and_nothing_else_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_event_stream_takes_its_key_in_the_url() {
+    let server = locked().await;
+    let created = server
+        .request(Method::POST, "/conversations")
+        .bearer_auth("first")
+        .json(&json!({}));
+    let (status, made) = answer(created.send().await.unwrap()).await;
+    assert_eq!(status, 201);
+    let id = made["id"].as_str().unwrap();
+    for prefix in ["", "/api"] {
+        let one = format!("{prefix}/conversations/{id}/events/stream");
+        let all = format!("{prefix}/events/stream");
+        for path in [one, all] {
+            for (query, status) in [
+                ("?session_api_key=second", 200),
+                ("?after_seq=-1&session_api_key=first", 200),
+                ("?session_api_key=wrong", 401),
+                ("?session_api_key=", 401),
+                ("", 401),
+            ] {
+                let request = server.request(Method::GET, &format!("{path}{query}"));
+                let response = request.send().await.unwrap();
+                assert_eq!(response.status(), status, "{path}{query}");
+            }
+        }
+        // No other route does.
+        let other = format!("{prefix}/conversations/{id}/events?session_api_key=first");
+        let other = server.request(Method::GET, &other);
+        assert_eq!(other.send().await.unwrap().status(), 401);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_key_is_asked_for_before_routes_and_bodies() {
     let server = locked().await;
     for path in [

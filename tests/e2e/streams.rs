@@ -7,23 +7,26 @@ use serde_json::{Value, json};
 use test_support::{Socket, TestServer};
 use tokio::time::timeout;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A client of Server-Sent Events, as plain as `EventSource`.
-struct Stream {
-    response: Response,
-    text: String,
+pub(crate) struct Stream {
+    pub(crate) response: Response,
+    pub(crate) text: String,
+    /// Where it would go on.
+    pub(crate) last: Option<String>,
+    pub(crate) comments: usize,
 }
 
 #[derive(Debug, Default, PartialEq)]
-struct Sent {
-    id: Option<String>,
-    name: Option<String>,
-    data: Value,
+pub(crate) struct Sent {
+    pub(crate) id: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) data: Value,
 }
 
 impl Stream {
-    async fn open(server: &TestServer, path: &str, last: Option<&str>) -> Self {
+    pub(crate) async fn open(server: &TestServer, path: &str, last: Option<&str>) -> Self {
         let mut request = server.request(Method::GET, path);
         if let Some(last) = last {
             request = request.header("Last-Event-ID", last);
@@ -37,15 +40,18 @@ impl Stream {
         Self {
             response,
             text: String::new(),
+            last: last.map(str::to_owned),
+            comments: 0,
         }
     }
 
     /// The next block with data; none at the end. Comments and the like are passed over.
-    async fn next(&mut self) -> Option<Sent> {
+    pub(crate) async fn next(&mut self) -> Option<Sent> {
         loop {
             while let Some((block, rest)) = self.text.split_once("\n\n") {
                 let mut sent = Sent::default();
                 for line in block.lines() {
+                    self.comments += usize::from(line.starts_with(':'));
                     match line.split_once(": ") {
                         Some(("id", id)) => sent.id = Some(id.to_owned()),
                         Some(("event", name)) => sent.name = Some(name.to_owned()),
@@ -54,6 +60,9 @@ impl Stream {
                     }
                 }
                 self.text = rest.to_owned();
+                if sent.id.is_some() {
+                    self.last.clone_from(&sent.id);
+                }
                 if !sent.data.is_null() {
                     return Some(sent);
                 }
@@ -64,7 +73,7 @@ impl Stream {
     }
 
     /// The next so many with an id.
-    async fn logged(&mut self, count: usize) -> Vec<Sent> {
+    pub(crate) async fn logged(&mut self, count: usize) -> Vec<Sent> {
         let mut found = Vec::new();
         while found.len() < count {
             let sent = self.next().await.unwrap();
@@ -76,12 +85,12 @@ impl Stream {
     }
 }
 
-async fn conversation(server: &TestServer, tags: Value) -> String {
+pub(crate) async fn conversation(server: &TestServer, tags: Value) -> String {
     let (_, made) = server.post("/conversations", &json!({"tags": tags})).await;
     made["id"].as_str().unwrap().to_owned()
 }
 
-async fn say(server: &TestServer, id: &str, text: &str) {
+pub(crate) async fn say(server: &TestServer, id: &str, text: &str) {
     let body = json!({"role": "user", "content": text, "run": false});
     let path = format!("/conversations/{id}/events");
     assert_eq!(server.post(&path, &body).await.0, 200);
@@ -199,6 +208,10 @@ async fn what_a_stream_is_asked_amiss_it_refuses() {
         let (status, _) = server.get(&format!("/events/stream?{query}")).await;
         assert_eq!(status, 422, "{query}");
     }
+    let bad_id = server
+        .request(Method::GET, &path)
+        .header("Last-Event-ID", "-2");
+    assert_eq!(bad_id.send().await.unwrap().status(), 422);
     let bad_id = server
         .request(Method::GET, &path)
         .header("Last-Event-ID", "x");

@@ -4,9 +4,10 @@ use std::{
     io,
     net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs},
     os::fd::AsFd,
+    time::Duration,
 };
 
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 use crate::start_error::{StartError, user_name};
 
@@ -54,6 +55,20 @@ pub fn take_over() -> io::Result<TcpListener> {
     Ok(listener)
 }
 
+/// Bounds what the kernel keeps for the connections that will be accepted, which inherit this: how much,
+/// and how long for a client that takes nothing of it. Without the second, one that never reads again
+/// would keep its connection for good.
+///
+/// # Errors
+/// When the system refuses.
+pub fn bound_connections(listener: &TcpListener, patience: Duration) -> io::Result<()> {
+    let socket = SockRef::from(listener);
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(patience))?;
+    Ok(())
+}
+
 /// Whether other machines can reach an address.
 #[must_use]
 pub fn is_open_to_others(address: IpAddr) -> bool {
@@ -68,7 +83,6 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     )?;
     // A server that has just stopped leaves connections behind that would block its address.
     socket.set_reuse_address(true)?;
-    socket.set_send_buffer_size(SEND_BUFFER)?;
     socket.bind(&SockAddr::from(address))?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
@@ -98,5 +112,34 @@ fn shown(host: &str, port: u16) -> String {
         format!("[{host}]:{port}")
     } else {
         format!("{host}:{port}")
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::{io::Write, net::TcpStream};
+
+    use super::*;
+
+    /// Only a hang gets there.
+    const HANG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_connection_ends_when_its_client_takes_nothing_for_too_long() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let patience = Duration::from_secs(1);
+        bound_connections(&listener, patience).unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut accepted, _) = listener.accept().unwrap();
+        let inherited = SockRef::from(&accepted).tcp_user_timeout().unwrap();
+        assert_eq!(inherited, Some(patience));
+        accepted.set_write_timeout(Some(HANG)).unwrap();
+        let error = loop {
+            if let Err(error) = accepted.write_all(&[0; 1 << 16]) {
+                break error;
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        drop(client);
     }
 }

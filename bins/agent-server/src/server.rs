@@ -3,6 +3,7 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener},
+    num::NonZeroU64,
     sync::Arc,
     time::Duration,
 };
@@ -16,6 +17,7 @@ use tokio::{task::JoinHandle, time::timeout};
 
 use crate::{
     config::{Durability, Settings},
+    listener,
     secret_key::{self, Origin},
     start_error::StartError,
 };
@@ -27,6 +29,14 @@ const LAST_ACCEPTED: Duration = Duration::from_millis(250);
 const TURNS_MAY_TAKE: Duration = Duration::from_secs(4);
 const ANSWERS_MAY_TAKE: Duration = Duration::from_secs(2);
 const ALL_MAY_TAKE: Duration = Duration::from_millis(7_500);
+
+/// Bytes that a connection holds before it writes them; what a client that does not read costs here is
+/// not much more.
+const WRITE_BUFFER: usize = 16 << 10;
+
+/// How long the connection of a client lasts that was given up as it does not read: who reads on by then
+/// still finds out why.
+const LAST_WORDS_WAIT: Duration = Duration::from_secs(60);
 
 /// What [`store_fs::Durability::Interval`] stands for here.
 const SYNC_INTERVAL: Duration = Duration::from_millis(200);
@@ -51,6 +61,8 @@ impl Server {
         resume: bool,
     ) -> Result<Self, StartError> {
         let address = listener.local_addr()?;
+        let send_timeout = Duration::from_secs(settings.socket_send_timeout_seconds.get());
+        listener::bound_connections(&listener, send_timeout + LAST_WORDS_WAIT)?;
         let store = open_store(settings)?;
         let config = runtime_config(settings, resume)?;
         let runtime = Runtime::start(config, Arc::new(store));
@@ -61,6 +73,7 @@ impl Server {
             App::new().configure(move |service| api.configure_alone(service))
         })
         .workers(settings.workers.get())
+        .h1_write_buffer_size(WRITE_BUFFER)
         .shutdown_timeout(ANSWERS_MAY_TAKE.as_secs())
         .disable_signals()
         .listen(listener)?
@@ -164,5 +177,10 @@ fn api_config(settings: &Settings) -> ApiConfig {
     config.limits.body_bytes = settings.max_body_bytes.get();
     config.limits.frame_bytes = settings.max_frame_bytes.get();
     config.limits.sockets_per_conversation = settings.max_sockets_per_conversation.get();
+    let seconds = |key: NonZeroU64| Duration::from_secs(key.get());
+    config.limits.auth_timeout = seconds(settings.socket_auth_timeout_seconds);
+    config.limits.ping_interval = seconds(settings.socket_ping_interval_seconds);
+    config.limits.idle_timeout = seconds(settings.socket_idle_timeout_seconds);
+    config.limits.send_timeout = seconds(settings.socket_send_timeout_seconds);
     config
 }

@@ -2,11 +2,17 @@ use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use core_model::{EventId, EventTime, Limit, Seq};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{
+    broadcast::{
+        self,
+        error::{RecvError, TryRecvError},
+    },
+    watch,
+};
 
 use crate::{
     RuntimeError,
-    shared::{Published, Shared},
+    shared::{Delta, Published, Shared},
 };
 
 /// What a follower holds at a time. A slow client costs this much memory, and what its connection
@@ -58,7 +64,9 @@ pub enum End {
 pub struct Follower {
     shared: Arc<Shared>,
     watch: watch::Receiver<Published>,
-    deltas: broadcast::Receiver<Bytes>,
+    deltas: broadcast::Receiver<Delta>,
+    /// A delta that comes behind events which are still to be told.
+    held: Option<Delta>,
     /// The next seq to send.
     cursor: Seq,
     /// The snapshot epoch sent last.
@@ -83,6 +91,7 @@ impl Follower {
             shared,
             watch,
             deltas,
+            held: None,
             cursor,
             epoch,
             events_first: matches!(start, Start::From(_)),
@@ -134,17 +143,19 @@ impl Follower {
                 return Ok(frame);
             }
             let Some(goal) = self.goal.clone() else {
-                if let Some(delta) = self.news().await? {
-                    return Ok(Frame::Delta(delta));
-                }
+                self.news().await?;
                 continue;
             };
             if self.epoch.is_none() && !self.events_first {
                 self.epoch = Some(goal.epoch);
                 return Ok(Frame::Snapshot(self.shared.snapshot_frame(&goal)));
             }
+            if let Some(delta) = self.delta() {
+                return Ok(Frame::Delta(delta));
+            }
             if self.cursor < goal.len {
-                self.turn_page(goal.len).await?;
+                let behind = self.held.as_ref().map_or(goal.len, |held| held.at);
+                self.turn_page(goal.len.min(behind)).await?;
             } else if self.epoch != Some(goal.epoch) {
                 self.epoch = Some(goal.epoch);
                 return Ok(Frame::Snapshot(self.shared.snapshot_frame(&goal)));
@@ -156,23 +167,33 @@ impl Follower {
         }
     }
 
-    /// Waits until the log grew (then there is a new goal) or a delta came.
-    async fn news(&mut self) -> Result<Option<Bytes>, End> {
-        loop {
-            tokio::select! {
-                biased;
-                delta = self.deltas.recv() => match delta {
-                    Ok(delta) => return Ok(Some(delta)),
-                    Err(broadcast::error::RecvError::Lagged(_)) => {}
-                    Err(broadcast::error::RecvError::Closed) => return Err(End::Failed),
-                },
-                changed = self.watch.changed() => {
-                    changed.map_err(|_closed| End::Failed)?;
-                    self.goal = Some(self.watch.borrow_and_update().clone());
-                    return Ok(None);
-                }
+    /// A delta that came, if all events before it were told. Whoever is too slow for the deltas skips
+    /// those that wait.
+    fn delta(&mut self) -> Option<Bytes> {
+        while self.held.is_none() {
+            match self.deltas.try_recv() {
+                Ok(delta) => self.held = Some(delta),
+                Err(TryRecvError::Lagged(_)) => self.deltas = self.deltas.resubscribe(),
+                // No reason to end: whoever closes it publishes an end too.
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return None,
             }
         }
+        let due = self.held.take_if(|held| held.at <= self.cursor);
+        due.map(|delta| delta.json)
+    }
+
+    /// Waits until the log grew or a delta came.
+    async fn news(&mut self) -> Result<(), End> {
+        tokio::select! {
+            delta = self.deltas.recv(), if self.held.is_none() => match delta {
+                Ok(delta) => self.held = Some(delta),
+                Err(RecvError::Lagged(_)) => self.deltas = self.deltas.resubscribe(),
+                Err(RecvError::Closed) => return Err(End::Failed),
+            },
+            changed = self.watch.changed() => changed.map_err(|_closed| End::Failed)?,
+        }
+        self.goal = Some(self.watch.borrow_and_update().clone());
+        Ok(())
     }
 
     async fn turn_page(&mut self, until: Seq) -> Result<(), End> {

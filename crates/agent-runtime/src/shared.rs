@@ -25,7 +25,7 @@ pub(crate) struct Shared {
     /// What is true and durable; followers wait here.
     pub(crate) published: watch::Sender<Published>,
     /// Transients for whoever listens now.
-    pub(crate) deltas: broadcast::Sender<Bytes>,
+    pub(crate) deltas: broadcast::Sender<Delta>,
     mailbox: Mutex<Mailbox>,
 }
 
@@ -41,6 +41,14 @@ pub(crate) struct Published {
     /// The log says that a run goes on, and does not take its end.
     run_lost: bool,
     frame: Arc<OnceLock<Bytes>>,
+}
+
+/// A piece of a reply that is being written.
+#[derive(Clone)]
+pub(crate) struct Delta {
+    /// The length of the log when it came: it belongs behind the events before that.
+    pub(crate) at: Seq,
+    pub(crate) json: Bytes,
 }
 
 /// Who reads a conversation's commands.
@@ -138,6 +146,13 @@ impl Shared {
                 RuntimeError::Stopping
             }
         }
+    }
+
+    /// Tells whoever listens now.
+    pub(crate) fn tell(&self, json: Bytes) {
+        let at = self.published.borrow().len;
+        // Nobody listening is no error.
+        self.deltas.send(Delta { at, json }).ok();
     }
 
     /// Hands a command to the actor, bringing it up if need be. Never waits.

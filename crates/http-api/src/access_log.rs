@@ -19,7 +19,8 @@ use crate::{
     auth::{self, Permit},
     configure::Shared,
     error::Failure,
-    routes::SOCKET_ROUTES,
+    query::Params,
+    routes::{SOCKET_ROUTES, STREAM_ROUTE},
 };
 
 /// Answers of fewer bytes are not worth compressing.
@@ -78,8 +79,11 @@ pub(crate) async fn door<B: MessageBody>(
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let open = door == Door::Open
-        || shared.keys.judge(request.headers()) == Permit::Granted
-        || becomes_socket(&request);
+        || becomes_socket(&request)
+        || shared
+            .keys
+            .judge_with(request.headers(), key_in_url(&request).as_deref())
+            == Permit::Granted;
     if open {
         return Ok(next.call(request).await?.map_into_left_body());
     }
@@ -102,6 +106,14 @@ pub(crate) async fn leave_small_bodies<B: MessageBody>(
         response.headers_mut().insert(CONTENT_ENCODING, identity);
     }
     Ok(response)
+}
+
+/// Only event streams may bring one.
+fn key_in_url(request: &ServiceRequest) -> Option<String> {
+    let streams = request
+        .match_pattern()
+        .is_some_and(|route| route.ends_with(STREAM_ROUTE));
+    streams.then(|| Params::parse(request.query_string()).text("session_api_key"))?
 }
 
 fn becomes_socket(request: &ServiceRequest) -> bool {

@@ -46,6 +46,17 @@ impl Keys {
         self.judge_keys(bearer.chain(plain))
     }
 
+    /// Judges the headers and, unless they open, a key in the URL: web pages can set no headers for
+    /// sockets and event streams.
+    pub(crate) fn judge_with(&self, headers: &HeaderMap, in_query: Option<&str>) -> Permit {
+        let in_headers = self.judge(headers);
+        if in_headers == Permit::Granted || in_query.is_none() {
+            return in_headers;
+        }
+        tracing::warn!("a session key came in a URL, which is deprecated: URLs end up in logs");
+        self.judge_key(in_query)
+    }
+
     /// Judges one key given in another place than a header.
     pub(crate) fn judge_key(&self, key: Option<&str>) -> Permit {
         self.judge_keys(key.map(str::as_bytes).into_iter())

@@ -55,15 +55,18 @@ pub struct Limits {
     pub body_pause: Duration,
     /// Bytes of a message that comes in over a socket; more closes it with 1009.
     pub frame_bytes: usize,
-    /// Sockets open on one conversation; more close with 1013.
+    /// Sockets and event streams open on one conversation; more close with 1013, or are a 503.
     pub sockets_per_conversation: usize,
     /// How long a socket may take to present its key; then it closes with 4001.
     pub auth_timeout: Duration,
-    /// How often a socket is pinged.
+    /// How often a socket is pinged, and an event stream sent a comment.
     pub ping_interval: Duration,
     /// How long a socket may give no sign of life, pongs included; then it closes with 1011.
     pub idle_timeout: Duration,
-    /// How long one frame may take to be sent before its reader is given up.
+    /// How long the client of a socket or an event stream may take nothing of what it is sent; then its
+    /// place comes free, and it finds 1013 when it reads on. What its connection buffers by then
+    /// (`h1_write_buffer_size` and the kernel's send buffer) stays until it closes: a host that wants an
+    /// end to that sets `TCP_USER_TIMEOUT` on its listener.
     pub send_timeout: Duration,
 }
 

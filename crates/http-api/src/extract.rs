@@ -21,6 +21,8 @@ use crate::{
     validation,
 };
 
+const LAST_EVENT_ID: header::HeaderName = header::HeaderName::from_static("last-event-id");
+
 /// Which of the two dialects a route belongs to; they differ in defaults, not in handlers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
@@ -97,6 +99,20 @@ impl<T: FromQuery> FromRequest for Query<T> {
         let mut params = Params::parse(request.query_string());
         let value = T::from_query(&mut params);
         ready(params.finish(value).map(Self))
+    }
+}
+
+/// What the client of an event stream had last: the header `Last-Event-ID`. None if it is new.
+pub(crate) struct LastEventId(pub(crate) Option<String>);
+
+impl FromRequest for LastEventId {
+    type Error = Failure;
+    type Future = Ready<Result<Self, Failure>>;
+
+    fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
+        let value = request.headers().get(LAST_EVENT_ID);
+        let text = value.map(|value| value.to_str().unwrap_or("?").trim().to_owned());
+        ready(Ok(Self(text.filter(|text| !text.is_empty()))))
     }
 }
 

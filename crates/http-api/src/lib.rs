@@ -8,7 +8,8 @@
 //! | `routes` | every URL, in one table that serves and documents |
 //! | `access_log`, `cors`, `auth` | logs, refuses foreign pages, asks for the key |
 //! | `extract`, `query`, `validation` | reads ids, parameters and bodies; says what is wrong with them |
-//! | `conversations`, `events`, `socket`, `health`, `docs` | the handlers |
+//! | `conversations`, `events`, `socket`, `stream`, `health`, `docs` | the handlers |
+//! | `source`, `telling`, `form`, `outlet`, `goodbye` | what sockets and event streams send: pages, as chunks in the form of the connection, which pulls them, to an end with a reason |
 //! | `wire` | bodies of requests and answers |
 //! | `reply`, `error` | what goes back: one table of errors |
 //! | `openapi` | the document |
@@ -22,16 +23,20 @@ mod docs;
 mod error;
 mod events;
 mod extract;
+mod form;
 mod frame_guard;
+mod goodbye;
 mod health;
 mod idempotency;
 mod openapi;
+mod outlet;
 mod query;
 mod reply;
 mod routes;
 mod socket;
 mod source;
 mod stream;
+mod telling;
 mod validation;
 mod wire;
 

@@ -291,7 +291,8 @@ pub(crate) struct SocketParams {
     /// Deprecated: `resend_mode=all`.
     #[schemars(extend("default" = false, "deprecated" = true))]
     resend_all: bool,
-    /// Deprecated, as URLs end up in logs: send the key as a header or in a first frame.
+    /// Deprecated, as URLs end up in logs: send the key as a header or, over a socket, in a first frame.
+    /// For web pages' event streams, which can do neither.
     #[schemars(extend("deprecated" = true))]
     pub(crate) session_api_key: Option<String>,
 }
@@ -353,7 +354,8 @@ pub(crate) struct AllParams {
     /// commas.
     #[schemars(flatten, with = "AllFilterParams")]
     pub(crate) filter: AllFilter,
-    /// Deprecated, as URLs end up in logs: send the key as a header or in a first frame.
+    /// Deprecated, as URLs end up in logs: send the key as a header or, over a socket, in a first frame.
+    /// For web pages' event streams, which can do neither.
     #[schemars(extend("deprecated" = true))]
     pub(crate) session_api_key: Option<String>,
 }

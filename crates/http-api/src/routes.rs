@@ -36,6 +36,9 @@ pub(crate) const SOCKET_ROUTES: [&str; 6] = [
     "/sockets/session/{conversation_id}",
 ];
 
+/// How an event stream's route ends.
+pub(crate) const STREAM_ROUTE: &str = "/events/stream";
+
 /// The routes of conversations, below `at`.
 pub(crate) fn conversations(table: &mut impl Table, at: &str) {
     let path = |rest: &str| format!("{at}{rest}");

@@ -1,13 +1,19 @@
 //! Sockets: a follower's frames go out, messages to the agent come in.
 
-mod close;
 mod inbound;
 
-use std::{io::ErrorKind, rc::Rc, sync::Arc, time::Instant};
+use std::{
+    convert::Infallible,
+    io::ErrorKind,
+    pin::pin,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use actix_web::{FromRequest, HttpRequest, web};
-use actix_ws::{AggregatedMessage, AggregatedMessageStream, ProtocolError, Session};
-use agent_runtime::{AllFilter, AllStart, Conversation, End, RuntimeError, Start};
+use actix_web::{FromRequest, HttpRequest, body::BoxBody, web};
+use actix_ws::{AggregatedMessage, AggregatedMessageStream, ProtocolError};
+use agent_runtime::{AllFilter, AllStart, Conversation, RuntimeError, Start};
 use bytestring::ByteString;
 use core_model::{ConversationId, Seq};
 use paperclip::actix::api_v2_operation;
@@ -16,21 +22,25 @@ use tokio::{
     time::{MissedTickBehavior, interval_at, timeout},
 };
 
-use self::{close::Goodbye, inbound::Heard};
+use self::inbound::Heard;
 use crate::{
     auth::{self, Permit},
     configure::{Shared, SocketPlace},
     error::Failure,
     extract::{ConversationPath, Query, Server, SocketPayload},
+    form::Form,
     frame_guard,
+    goodbye::Goodbye,
+    outlet::Outlet,
     query::{AllParams, SocketParams, StreamParams},
     reply::Upgraded,
-    source::{Out, Source},
+    source::Source,
     stream::everybody,
+    telling,
 };
 
-/// The largest frame of a socket with positions.
-const LARGEST_FRAME: usize = 4 << 20;
+/// How long a client may take to read why its socket closes.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Follow a conversation
 ///
@@ -114,6 +124,12 @@ enum Wants {
 }
 
 impl Wants {
+    fn form(&self) -> Form {
+        Form::Socket {
+            bounded: matches!(self, Self::Session(..)),
+        }
+    }
+
     /// Under which id its sockets are counted.
     fn id(&self) -> ConversationId {
         match self {
@@ -134,7 +150,7 @@ async fn upgrade(
         return Err(Failure::UpgradeRequired);
     }
     let shared = server.0.into_inner();
-    let permit = permit(&shared, &request, key.as_deref());
+    let permit = shared.keys.judge_with(request.headers(), key.as_deref());
     let limit = shared.config.limits.frame_bytes;
     let oversized = Rc::new(Notify::new());
     let mut payload = frame_guard::guarded(payload.0, limit, Rc::clone(&oversized));
@@ -143,14 +159,21 @@ async fn upgrade(
         .await
         .map_err(bad_handshake)?;
     let (response, session, stream) = actix_ws::handle(&request, payload).map_err(bad_handshake)?;
+    // Its queue is not used.
+    drop(session);
     let inbound = stream
         .max_frame_size(limit)
         .aggregate_continuations()
         .max_continuation_size(limit);
+    let form = wants.form();
+    let outlet = Outlet::new(form);
+    // The inbound stream ends when the body is dropped that it came with.
+    let response = response.map_body(|_, body| BoxBody::new(outlet.body(Some(body))));
     let socket = Socket {
         wants,
+        form,
         permit,
-        session,
+        outlet,
         inbound,
         oversized,
         heard: Instant::now(),
@@ -164,22 +187,12 @@ async fn upgrade(
     Ok(Upgraded(response))
 }
 
-fn permit(shared: &Shared, request: &HttpRequest, in_query: Option<&str>) -> Permit {
-    let in_headers = shared.keys.judge(request.headers());
-    if in_headers == Permit::Granted || in_query.is_none() {
-        return in_headers;
-    }
-    tracing::warn!(
-        "a session key came in a socket's URL, which is deprecated: URLs end up in logs"
-    );
-    shared.keys.judge_key(in_query)
-}
-
 struct Socket {
     shared: Arc<Shared>,
     wants: Wants,
+    form: Form,
     permit: Permit,
-    session: Session,
+    outlet: Outlet,
     inbound: AggregatedMessageStream,
     /// Tells that the client began a frame that is too large.
     oversized: Rc<Notify>,
@@ -191,27 +204,23 @@ impl Socket {
     async fn serve(mut self) {
         let id = self.wants.id();
         tracing::info!(conversation.id = %id, "socket opened");
-        let goodbye = self.attend().await;
-        let code = goodbye.code();
-        close::close(self.session, self.inbound, goodbye).await;
-        tracing::info!(conversation.id = %id, code, "socket closed");
-    }
-
-    async fn attend(&mut self) -> Goodbye {
-        if let Err(goodbye) = self.authenticate().await {
-            return goodbye;
-        }
-        let Some(_place) = SocketPlace::take(&self.shared, self.wants.id()) else {
-            return Goodbye::Crowded;
-        };
-        let exchanged = match self.source().await {
-            Ok((conversation, source)) => self.exchange(conversation, source).await,
-            Err(error) => return Goodbye::from(error),
-        };
-        match exchanged {
+        let goodbye = match self.attend().await {
             Ok(never) => match never {},
             Err(goodbye) => goodbye,
-        }
+        };
+        let code = self.outlet.finish(goodbye);
+        tracing::info!(conversation.id = %id, code, "socket closed");
+        self.read_on().await;
+    }
+
+    async fn attend(&mut self) -> Result<Infallible, Goodbye> {
+        self.authenticate().await?;
+        let place = SocketPlace::take(&self.shared, self.wants.id()).ok_or(Goodbye::Crowded)?;
+        let (conversation, source) = self.source().await?;
+        let every = self.shared.config.limits.ping_interval;
+        let frames = telling::frames(source, self.form, every, place);
+        self.outlet.begin(frames);
+        self.listen(conversation).await
     }
 
     async fn source(&self) -> Result<(Option<Conversation>, Source), RuntimeError> {
@@ -260,59 +269,50 @@ impl Socket {
 
     async fn first_text(&mut self) -> Result<ByteString, Goodbye> {
         loop {
-            if let Some(text) = self.listen().await? {
+            if let Some(text) = self.receive().await? {
                 return Ok(text);
             }
         }
     }
 
-    /// Carries frames both ways until one side has enough. One page is sent before the next is fetched,
-    /// so that a slow client costs a place in the log and no memory.
-    async fn exchange(
-        &mut self,
-        conversation: Option<Conversation>,
-        mut source: Source,
-    ) -> Result<std::convert::Infallible, Goodbye> {
+    /// Hears what the client says, until one side has enough. Meanwhile the connection pulls what it is
+    /// sent.
+    async fn listen(&mut self, conversation: Option<Conversation>) -> Result<Infallible, Goodbye> {
         let limits = self.shared.config.limits.clone();
-        let mut ping = interval_at(
+        let mut look = interval_at(
             tokio::time::Instant::now() + limits.ping_interval,
             limits.ping_interval,
         );
-        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        if let Some(greeting) = source.greeting() {
-            self.send(vec![greeting]).await?;
-        }
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let outlet = self.outlet.clone();
+        let mut stalled = pin!(outlet.stalled(limits.send_timeout));
         loop {
             tokio::select! {
-                page = source.next() => match page {
-                    Ok(page) => self.send(page).await?,
-                    Err(End::Deleted) => return Err(Goodbye::Deleted),
-                    Err(End::ServerStopping) => return Err(Goodbye::Stopping),
-                    Err(End::Failed) => return Err(Goodbye::Failed),
-                },
-                text = self.listen() => {
+                text = self.receive() => {
                     if let Some(text) = text? {
                         self.hear(conversation.as_ref(), &text).await?;
                     }
                 }
-                _ = ping.tick() => {
-                    if self.heard.elapsed() > limits.idle_timeout {
+                () = &mut stalled => return Err(Goodbye::Slow),
+                _ = look.tick() => {
+                    if self.outlet.is_taking() {
+                        // It cannot answer a ping that waits behind what it is taking.
+                        self.heard = Instant::now();
+                    } else if self.heard.elapsed() > limits.idle_timeout {
                         return Err(Goodbye::Silent);
-                    }
-                    self.session.ping(b"").await.map_err(|_closed| Goodbye::Gone)?;
-                    if let Some(beat) = source.beat() {
-                        self.send(vec![beat]).await?;
                     }
                 }
             }
         }
     }
 
-    /// The next text, or none after something else that is in order.
+    /// The next text, or none after something else that is in order. Who does not take the answers to
+    /// what was said before is not heard.
     ///
     /// # Cancel safety
-    /// A dropped call loses nothing but the pong to a ping.
-    async fn listen(&mut self) -> Result<Option<ByteString>, Goodbye> {
+    /// A dropped call loses nothing.
+    async fn receive(&mut self) -> Result<Option<ByteString>, Goodbye> {
+        self.outlet.room().await;
         let message = tokio::select! {
             message = self.inbound.recv() => message,
             () = self.oversized.notified() => return Err(Goodbye::TooLarge),
@@ -321,10 +321,7 @@ impl Socket {
         match message {
             Some(Ok(AggregatedMessage::Text(text))) => Ok(Some(text)),
             Some(Ok(AggregatedMessage::Ping(payload))) => {
-                self.session
-                    .pong(&payload)
-                    .await
-                    .map_err(|_closed| Goodbye::Gone)?;
+                self.outlet.pong(payload);
                 Ok(None)
             }
             Some(Ok(AggregatedMessage::Pong(_))) => Ok(None),
@@ -333,26 +330,6 @@ impl Socket {
             Some(Err(error)) => Err(protocol_fault(&error)),
             None => Err(Goodbye::Gone),
         }
-    }
-
-    /// Hands a page to the connection, which takes it as its client reads. One that takes nothing for
-    /// too long is told, as far as it still listens, and can go on from its cursor.
-    async fn send(&mut self, page: Vec<Out>) -> Result<(), Goodbye> {
-        let patience = self.shared.config.limits.send_timeout;
-        let bounded = matches!(self.wants, Wants::Session(..));
-        let session = &mut self.session;
-        let sent = timeout(patience, async {
-            for out in page {
-                if bounded && out.json.len() > LARGEST_FRAME {
-                    return Err(Goodbye::LargeFrame);
-                }
-                // Log lines are checked to be JSON when they are read, so this does not happen.
-                let text = ByteString::try_from(out.json).map_err(|_not_utf8| Goodbye::Failed)?;
-                session.text(text).await.map_err(|_closed| Goodbye::Gone)?;
-            }
-            Ok(())
-        });
-        sent.await.map_err(|_elapsed| Goodbye::Slow)?
     }
 
     async fn hear(
@@ -383,10 +360,20 @@ impl Socket {
             true => Some(inbound::error_frame(&code, &detail)),
             false => inbound::server_error(&code, detail),
         };
-        match json {
-            Some(json) => self.send(vec![Out { place: None, json }]).await,
-            None => Err(Goodbye::Failed),
-        }
+        self.outlet.answer(json.ok_or(Goodbye::Failed)?)
+    }
+
+    /// Reads on for a while: a connection that is closed with data unread is reset, and the client
+    /// might never see the reason.
+    async fn read_on(mut self) {
+        let last_words = async {
+            while let Some(Ok(message)) = self.inbound.recv().await {
+                if matches!(message, AggregatedMessage::Close(_)) {
+                    break;
+                }
+            }
+        };
+        timeout(GRACE, last_words).await.ok();
     }
 }
 

@@ -20,6 +20,8 @@ pub(crate) struct Out {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Place {
     Seq(Seq),
+    /// Before the first event.
+    Before,
     Cursor(Cursor),
 }
 
@@ -27,6 +29,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Seq(seq) => seq.fmt(f),
+            Self::Before => f.write_str("-1"),
             Self::Cursor(cursor) => cursor.fmt(f),
         }
     }
@@ -47,6 +50,20 @@ pub(crate) enum Source {
 }
 
 impl Source {
+    /// Where a client goes on that was told nothing yet.
+    pub(crate) fn place(&self) -> Option<Place> {
+        let next = match self {
+            Self::Events(follower) | Self::Session { follower, .. } => follower.cursor(),
+            // Its greeting tells.
+            Self::All { .. } => return None,
+        };
+        Some(
+            next.0
+                .checked_sub(1)
+                .map_or(Place::Before, |last| Place::Seq(Seq(last))),
+        )
+    }
+
     /// What comes before anything else.
     pub(crate) fn greeting(&mut self) -> Option<Out> {
         match self {

@@ -1,57 +1,63 @@
 //! Server-Sent Events: the same frames as a socket's, over plain HTTP.
 //! <https://html.spec.whatwg.org/multipage/server-sent-events.html>
 
-use std::{convert::Infallible, sync::Arc};
+use std::{sync::Arc, time::Duration};
 
 use actix_web::{
     HttpRequest, HttpResponse,
     http::{
         Method,
-        header::{CACHE_CONTROL, CONTENT_ENCODING, HeaderName},
+        header::{CACHE_CONTROL, CONTENT_ENCODING},
     },
 };
-use agent_runtime::{AllStart, End, Start};
-use bytes::{BufMut, Bytes, BytesMut};
+use agent_runtime::{AllStart, Start};
 use core_model::{ConversationId, Seq};
-use futures_util::stream;
 use paperclip::actix::api_v2_operation;
-use serde_json::json;
-use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use crate::{
     configure::{Shared, SocketPlace},
     error::Failure,
-    extract::{ConversationPath, Query, Server},
+    extract::{ConversationPath, LastEventId, Query, Server},
+    form::Form,
+    goodbye::Goodbye,
+    outlet::Outlet,
     query::{AllParams, StreamParams},
     reply::Streamed,
-    source::{Out, Source},
+    source::Source,
+    telling,
     validation::Problem,
 };
 
-/// Milliseconds after which a client that lost the stream asks again.
-const RETRY: u32 = 1000;
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Asks nginx not to hold frames back.
 const UNBUFFERED: (&str, &str) = ("x-accel-buffering", "no");
 
 /// Follow a conversation as an event stream
 ///
 /// Server-Sent Events: `data` is one event's JSON, `id` its position in the log. What is not logged
-/// (`full_state`, pieces of a reply) comes without an id. After a lost connection the header
+/// (`full_state`, pieces of a reply) comes without an id. The stream begins with an id alone, where to
+/// go on before the first event (−1 in an empty log). After a lost connection the header
 /// `Last-Event-ID` goes on behind that event, nothing lost and nothing repeated; `EventSource` sends it
-/// by itself. Comments keep the connection alive. `event: end` says why nothing more comes.
+/// by itself. Comments keep the connection alive. `event: end` says why nothing more comes, with the
+/// close code of a socket: 1013 `slow_consumer` when what was sent is not read. Web pages, whose
+/// `EventSource` sets no headers, may give the session key as `session_api_key`.
 #[api_v2_operation(tags("Events"), operation_id = "stream_events")]
 pub(crate) async fn conversation(
     server: Server,
     path: ConversationPath,
     query: Query<StreamParams>,
+    last: LastEventId,
     request: HttpRequest,
 ) -> Result<Streamed, Failure> {
-    let start = match last_event_id(&request) {
+    let start = match last.0 {
         None => query.0.start(),
-        Some(text) => match text.parse::<u64>() {
-            Ok(seq) => Start::From(Seq(seq.saturating_add(1))),
-            Err(_) => return Err(bad_id("the number that came as the last event's id")),
+        Some(text) => match text
+            .parse::<i64>()
+            .map(|seq| u64::try_from(seq.saturating_add(1)))
+        {
+            Ok(Ok(next)) => Start::From(Seq(next)),
+            Ok(Err(_)) | Err(_) => {
+                return Err(bad_id("the number that came as the last event's id"));
+            }
         },
     };
     let shared = server.0.into_inner();
@@ -73,10 +79,11 @@ pub(crate) async fn conversation(
 pub(crate) async fn all(
     server: Server,
     query: Query<AllParams>,
+    last: LastEventId,
     request: HttpRequest,
 ) -> Result<Streamed, Failure> {
     let params = query.0;
-    let start = match last_event_id(&request) {
+    let start = match last.0 {
         None => params.start,
         Some(text) => match text.parse() {
             Ok(cursor) => AllStart::At(cursor),
@@ -96,11 +103,6 @@ pub(crate) async fn all(
 /// Under which id followers of all conversations are counted.
 pub(crate) fn everybody() -> ConversationId {
     ConversationId(uuid::Uuid::nil())
-}
-
-fn last_event_id(request: &HttpRequest) -> Option<String> {
-    let value = request.headers().get(LAST_EVENT_ID)?;
-    Some(value.to_str().unwrap_or("?").trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 fn bad_id(expected: &str) -> Failure {
@@ -123,82 +125,31 @@ fn respond(
     if request.method() == Method::HEAD {
         return Streamed(response.finish());
     }
-    let every = shared.config.limits.ping_interval;
-    let mut beat = interval_at(tokio::time::Instant::now() + every, every);
-    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let telling = Telling {
+    let limits = &shared.config.limits;
+    let outlet = Outlet::new(Form::Stream);
+    outlet.begin(telling::frames(
         source,
-        beat,
-        begun: false,
-        ended: false,
-        _place: place,
-    };
-    // Pulled: a client that does not read costs what was made for it so far.
-    let body = stream::unfold(telling, |mut telling| async {
-        let chunk = telling.next().await?;
-        Some((Ok::<_, Infallible>(chunk), telling))
-    });
-    Streamed(response.streaming(body))
+        Form::Stream,
+        limits.ping_interval,
+        place,
+    ));
+    let body = outlet.body(None);
+    let watch = watch(outlet, limits.send_timeout);
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it watches a connection of this worker, and ends with it"
+    )]
+    actix_web::rt::spawn(watch);
+    Streamed(response.body(body))
 }
 
-struct Telling {
-    source: Source,
-    beat: Interval,
-    begun: bool,
-    ended: bool,
-    _place: SocketPlace,
-}
-
-impl Telling {
-    async fn next(&mut self) -> Option<Bytes> {
-        if self.ended {
-            return None;
+/// Gives up a client that does not read.
+async fn watch(outlet: Outlet, patience: Duration) {
+    tokio::select! {
+        () = outlet.stalled(patience) => {
+            let code = outlet.finish(Goodbye::Slow);
+            tracing::info!(code, "event stream given up: its client does not read");
         }
-        let mut chunk = BytesMut::new();
-        if !self.begun {
-            self.begun = true;
-            chunk.put_slice(format!("retry: {RETRY}\n\n").as_bytes());
-            if let Some(greeting) = self.source.greeting() {
-                put(&mut chunk, &greeting);
-            }
-            return Some(chunk.freeze());
-        }
-        tokio::select! {
-            page = self.source.next() => match page {
-                Ok(page) => page.iter().for_each(|out| put(&mut chunk, out)),
-                Err(end) => {
-                    self.ended = true;
-                    chunk.put_slice(farewell(end).as_bytes());
-                }
-            },
-            _ = self.beat.tick() => match self.source.beat() {
-                Some(out) => put(&mut chunk, &out),
-                None => chunk.put_slice(b": still here\n\n"),
-            },
-        }
-        Some(chunk.freeze())
+        () = outlet.gone() => {}
     }
-}
-
-/// A log line has no line breaks, so it is one `data` field.
-fn put(chunk: &mut BytesMut, out: &Out) {
-    if let Some(place) = &out.place {
-        chunk.put_slice(format!("id: {place}\n").as_bytes());
-    }
-    chunk.put_slice(b"data: ");
-    chunk.put_slice(&out.json);
-    chunk.put_slice(b"\n\n");
-}
-
-/// The same codes as a socket's.
-fn farewell(end: End) -> String {
-    let (code, reason) = match end {
-        End::Deleted => (4004, "Conversation deleted"),
-        End::ServerStopping => (1001, "The server is stopping"),
-        End::Failed => (1011, "The conversation cannot be read"),
-    };
-    format!(
-        "event: end\ndata: {}\n\n",
-        json!({"code": code, "reason": reason})
-    )
 }

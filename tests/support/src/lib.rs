@@ -11,4 +11,4 @@ mod server;
 mod socket;
 
 pub use server::{TestServer, answer};
-pub use socket::{Received, Socket};
+pub use socket::{Received, Socket, small_connection};

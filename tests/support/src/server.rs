@@ -1,4 +1,8 @@
-use std::{net::TcpListener, path::PathBuf, time::Duration};
+use std::{
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    time::Duration,
+};
 
 use agent_server::{config::Settings, server::Server, start_error::StartError};
 use reqwest::{Client, Method, Response};
@@ -85,6 +89,11 @@ impl TestServer {
     pub async fn stop(self) -> TempDir {
         self.server.stop().await;
         self.folder
+    }
+
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
     }
 
     #[must_use]

@@ -1,15 +1,28 @@
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    time::timeout,
+};
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async,
+    MaybeTlsStream, WebSocketStream, client_async, connect_async,
     tungstenite::{self, Message, client::IntoClientRequest, protocol::CloseFrame},
 };
 
 /// Longer than anything a test waits for; only a hang gets there.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Bytes that the system takes for a client that does not read, about.
+const SMALL_BUFFER: u32 = 16 << 10;
+
+/// A connection whose client stalls its server soon when it does not read.
+pub async fn small_connection(address: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(SMALL_BUFFER).unwrap();
+    socket.connect(address).await.unwrap()
+}
 
 /// A WebSocket client that reads JSON frames and close codes.
 pub struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
@@ -26,6 +39,14 @@ impl Socket {
     /// Connects with these request headers.
     pub async fn connect(url: &str, headers: &[(&'static str, &str)]) -> Self {
         Self::try_connect(url, headers).await.unwrap()
+    }
+
+    /// Connects over a small connection.
+    pub async fn connect_small(address: SocketAddr, path: &str) -> Self {
+        let stream = MaybeTlsStream::Plain(small_connection(address).await);
+        let url = format!("ws://{address}{path}");
+        let connected = timeout(PATIENCE, client_async(url, stream)).await.unwrap();
+        Self(connected.unwrap().0)
     }
 
     /// Connects, or tells how the server refused the handshake.

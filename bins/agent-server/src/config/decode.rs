@@ -4,8 +4,9 @@ use url::Url;
 use super::{ConfigError, Settings, layers::Merged, report::hide_credentials, schema::is_secret};
 
 /// More would be a mistake, and the libraries below end the program over numbers far above.
-const MOST_WORKERS: usize = 1024;
-const MOST_RUNS: usize = 1_000_000;
+const MOST_WORKERS: u64 = 1024;
+const MOST_RUNS: u64 = 1_000_000;
+const LONGEST_WAIT: u64 = 24 * 60 * 60;
 
 /// Values into their types. A variable's text becomes a number, a boolean or whatever its key
 /// wants when text will not do.
@@ -40,12 +41,26 @@ fn checked(settings: Settings, merged: &Merged) -> Result<Settings, ConfigError>
             return Err(wrong(key, "a path".to_owned(), "".into()));
         }
     }
+    let ping = settings.socket_ping_interval_seconds.get();
+    let idle = settings.socket_idle_timeout_seconds.get();
     let counts = [
-        ("workers", settings.workers.get(), MOST_WORKERS),
+        ("workers", settings.workers.get() as u64, MOST_WORKERS),
         (
             "max_concurrent_runs",
-            settings.max_concurrent_runs.get(),
+            settings.max_concurrent_runs.get() as u64,
             MOST_RUNS,
+        ),
+        (
+            "socket_auth_timeout_seconds",
+            settings.socket_auth_timeout_seconds.get(),
+            LONGEST_WAIT,
+        ),
+        ("socket_ping_interval_seconds", ping, LONGEST_WAIT),
+        ("socket_idle_timeout_seconds", idle, LONGEST_WAIT),
+        (
+            "socket_send_timeout_seconds",
+            settings.socket_send_timeout_seconds.get(),
+            LONGEST_WAIT,
         ),
     ];
     for (key, count, most) in counts {
@@ -53,6 +68,11 @@ fn checked(settings: Settings, merged: &Merged) -> Result<Settings, ConfigError>
             let expected = format!("a whole number, at most {most}");
             return Err(wrong(key, expected, count.into()));
         }
+    }
+    if idle <= ping {
+        // Nobody would have answered a ping by then.
+        let expected = format!("more than `socket_ping_interval_seconds`, which is {ping}");
+        return Err(wrong("socket_idle_timeout_seconds", expected, idle.into()));
     }
     let addresses = [
         ("llm.base_url", &settings.llm.base_url),

@@ -1,6 +1,7 @@
 use std::{
     num::{NonZeroU64, NonZeroUsize},
     path::PathBuf,
+    time::Duration,
 };
 
 use agent_runtime::RuntimeConfig;
@@ -61,7 +62,16 @@ pub struct Settings {
     pub max_body_bytes: NonZeroUsize,
     /// Largest WebSocket frame from a client.
     pub max_frame_bytes: NonZeroUsize,
+    /// Event streams count as well.
     pub max_sockets_per_conversation: NonZeroUsize,
+    /// How long a WebSocket may take to present its key.
+    pub socket_auth_timeout_seconds: NonZeroU64,
+    /// How often a WebSocket is pinged, and an event stream sent a comment.
+    pub socket_ping_interval_seconds: NonZeroU64,
+    /// How long a WebSocket may give no sign of life.
+    pub socket_idle_timeout_seconds: NonZeroU64,
+    /// How long a client may take nothing of what it is sent over a WebSocket or an event stream.
+    pub socket_send_timeout_seconds: NonZeroU64,
 }
 
 /// When an acknowledged event survives a loss of power.
@@ -100,6 +110,10 @@ fn count(n: usize) -> NonZeroUsize {
     NonZeroUsize::MIN.saturating_add(n.saturating_sub(1))
 }
 
+fn seconds(time: Duration) -> NonZeroU64 {
+    NonZeroU64::MIN.saturating_add(time.as_secs().saturating_sub(1))
+}
+
 impl Default for Settings {
     fn default() -> Self {
         let limits = http_api::Limits::default();
@@ -122,7 +136,7 @@ impl Default for Settings {
             max_concurrent_runs: count(RuntimeConfig::MAX_CONCURRENT_RUNS),
             mailbox_size: count(RuntimeConfig::MAILBOX),
             max_idle_shells: count(RuntimeConfig::MAX_IDLE_SHELLS),
-            idle_ttl_seconds: NonZeroU64::MIN.saturating_add(RuntimeConfig::IDLE_TTL.as_secs() - 1),
+            idle_ttl_seconds: seconds(RuntimeConfig::IDLE_TTL),
             durability: Durability::default(),
             log_format: LogFormat::default(),
             log_level: "info".to_owned(),
@@ -130,6 +144,10 @@ impl Default for Settings {
             max_body_bytes: count(limits.body_bytes),
             max_frame_bytes: count(limits.frame_bytes),
             max_sockets_per_conversation: count(limits.sockets_per_conversation),
+            socket_auth_timeout_seconds: seconds(limits.auth_timeout),
+            socket_ping_interval_seconds: seconds(limits.ping_interval),
+            socket_idle_timeout_seconds: seconds(limits.idle_timeout),
+            socket_send_timeout_seconds: seconds(limits.send_timeout),
         }
     }
 }

@@ -76,6 +76,33 @@ fn each_layer_outranks_the_one_below() {
 }
 
 #[test]
+fn times_of_sockets_have_their_bounds() {
+    let loaded = read(
+        Some(json!({"socket_ping_interval_seconds": 2, "socket_idle_timeout_seconds": 3})),
+        &[("OH_SOCKET_SEND_TIMEOUT_SECONDS", "7")],
+    )
+    .unwrap();
+    let settings = &loaded.settings;
+    assert_eq!(settings.socket_send_timeout_seconds.get(), 7);
+    assert_eq!(settings.socket_auth_timeout_seconds.get(), 10);
+    assert!(loaded.table().contains("socket_send_timeout_seconds"));
+    for (name, value, expected) in [
+        ("SEND_TIMEOUT", "0", "a whole number, one or more"),
+        ("SEND_TIMEOUT", "86401", "a whole number, at most 86400"),
+        ("AUTH_TIMEOUT", "86401", "a whole number, at most 86400"),
+        (
+            "IDLE_TIMEOUT",
+            "20",
+            "more than `socket_ping_interval_seconds`, which is 20",
+        ),
+    ] {
+        let name = format!("OH_SOCKET_{name}_SECONDS");
+        let why = refused(None, &[(&name, value)]);
+        assert!(why.contains(expected) && why.contains(&name), "{why}");
+    }
+}
+
+#[test]
 fn the_readme_example_is_accepted_whole() {
     let loaded = read(
         Some(json!({

@@ -18,8 +18,8 @@ use serde_json::{Map, Value};
 
 use crate::{
     extract::{
-        Body, ConversationPath, Dialect, EventPath, Query, RawBody, RequestBody, Server,
-        SocketPayload,
+        Body, ConversationPath, Dialect, EventPath, LastEventId, Query, RawBody, RequestBody,
+        Server, SocketPayload,
     },
     idempotency::{IdempotencyKey, Once},
     reply::{Made, Readiness, Reply, Streamed, Upgraded, Verbatim},
@@ -117,6 +117,16 @@ fn path_parameter(op: &mut DefaultOperationRaw, name: &str, uuid: bool, descript
     }));
 }
 
+fn header_parameter(op: &mut DefaultOperationRaw, name: &str, description: &str) {
+    op.parameters.push(Either::Right(Parameter {
+        in_: ParameterIn::Header,
+        name: name.to_owned(),
+        description: Some(description.to_owned()),
+        data_type: Some(DataType::String),
+        ..Parameter::default()
+    }));
+}
+
 /// paperclip also wants each type's definitions, which are schemars' business here.
 macro_rules! modifier {
     (each $generic:ident: $type:ty { $($body:tt)* }) => {
@@ -197,18 +207,20 @@ impl<R: OperationModifier> OperationModifier for Once<R> {
     fn update_definitions(_: &mut BTreeMap<String, DefaultSchemaRaw>) {}
 }
 
+modifier!(LastEventId {
+    fn update_parameter(op: &mut DefaultOperationRaw) {
+        let description = "Goes on after what had this id, rather than where the query says. \
+                           `EventSource` sends it when it comes back.";
+        header_parameter(op, "Last-Event-ID", description);
+    }
+});
+
 modifier!(IdempotencyKey {
     fn update_parameter(op: &mut DefaultOperationRaw) {
         let description = "Names this request: sent again with the same key and body, within a day and \
                            also across restarts, it has one effect and gets the same answer, marked \
                            with `Idempotency-Replayed`. With another body it is a 409.";
-        op.parameters.push(Either::Right(Parameter {
-            in_: ParameterIn::Header,
-            name: "Idempotency-Key".to_owned(),
-            description: Some(description.to_owned()),
-            data_type: Some(DataType::String),
-            ..Parameter::default()
-        }));
+        header_parameter(op, "Idempotency-Key", description);
     }
 });
 
@@ -235,7 +247,7 @@ modifier!(each T: Readiness<T> {
 modifier!(Streamed {
     fn update_response(op: &mut DefaultOperationRaw) {
         let response = Response {
-            description: Some("An event stream (`text/event-stream`) that goes on".to_owned()),
+            description: Some("An event stream that goes on".to_owned()),
             ..Response::default()
         };
         op.responses.insert("200".to_owned(), Either::Right(response));

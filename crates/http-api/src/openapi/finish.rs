@@ -17,7 +17,7 @@ use crate::{
 const SCHEMAS: &str = "#/components/schemas/";
 
 /// A refusal that several operations share: its name, status, what it means, an example's detail.
-const REFUSALS: [(&str, &str, &str, &str); 8] = [
+const REFUSALS: [(&str, &str, &str, &str); 10] = [
     (
         "Unauthorized",
         "401",
@@ -34,8 +34,21 @@ const REFUSALS: [(&str, &str, &str, &str); 8] = [
     (
         "Conflict",
         "409",
-        "The conversation is running",
+        "The conversation is running, or the `Idempotency-Key` came with another body before",
         "Conversation already running. Wait for completion or pause first.",
+    ),
+    (
+        "KeyReused",
+        "409",
+        "The `Idempotency-Key` came with another body before",
+        "This Idempotency-Key came with another request body before. Use a new key for a new request.",
+    ),
+    (
+        "CursorExpired",
+        "410",
+        "The cursor belongs to a feed that is no more",
+        "The cursor belongs to a feed that is no more. Begin anew, without a cursor or with \
+         cursor=beginning.",
     ),
     (
         "BodyLate",
@@ -236,6 +249,9 @@ fn without_null(schema: &Value) -> Value {
 /// The operations that turn into sockets.
 const SOCKETS: [&str; 3] = ["open_socket", "open_session_socket", "open_socket_of_all"];
 
+/// Those that are answered with an event stream.
+const STREAMS: [&str; 2] = ["stream_events", "stream_all_events"];
+
 fn complete(operation: &mut Map<String, Value>, path: &str, method: &str) {
     let id = operation
         .get("operationId")
@@ -252,6 +268,9 @@ fn complete(operation: &mut Map<String, Value>, path: &str, method: &str) {
     let is_socket = SOCKETS.contains(&id.as_str());
     if id == "open_socket" {
         about_the_socket(operation);
+    }
+    if STREAMS.contains(&id.as_str()) {
+        stream(operation);
     }
     if let Some(Value::String(text)) = operation.get_mut("description") {
         // Lines of a doc comment begin with a space.
@@ -293,6 +312,12 @@ fn complete(operation: &mut Map<String, Value>, path: &str, method: &str) {
     if id == "run_conversation" {
         refused.push("Conflict");
     }
+    if has_parameter(operation, "Idempotency-Key") {
+        refused.push("KeyReused");
+    }
+    if id == "stream_all_events" {
+        refused.push("CursorExpired");
+    }
     if STARTS_RUNS.contains(&id.as_str()) {
         refused.push("RunLimit");
     }
@@ -305,6 +330,25 @@ fn complete(operation: &mut Map<String, Value>, path: &str, method: &str) {
         if responses.get(status).is_none() {
             responses[status] = json!({"$ref": format!("#/components/responses/{name}")});
         }
+    }
+}
+
+fn has_parameter(operation: &Map<String, Value>, name: &str) -> bool {
+    let parameters = operation.get("parameters").and_then(Value::as_array);
+    parameters.is_some_and(|list| list.iter().any(|parameter| parameter["name"] == name))
+}
+
+/// Event streams are no JSON, which is all that paperclip knows.
+fn stream(operation: &mut Map<String, Value>) {
+    let content = json!({"text/event-stream": {
+        "schema": {"type": "string"},
+        "example": "id: 6\ndata: {\"kind\": \"MessageEvent\"}\n\n"
+    }});
+    if let Some(answer) = operation
+        .get_mut("responses")
+        .and_then(|responses| responses.get_mut("200"))
+    {
+        answer["content"] = content;
     }
 }
 

@@ -161,3 +161,44 @@ fn what_is_switched_off_is_not_documented() {
     assert!(document["paths"].get("/").is_none());
     assert!(document["paths"].get("/conversations/search").is_some());
 }
+
+#[test]
+fn event_streams_say_what_they_are_and_where_they_go_on() {
+    let document = document(Surface::default()).unwrap();
+    let mut streams = 0;
+    for (name, operation) in operations(&document) {
+        if !name.ends_with("/events/stream") {
+            continue;
+        }
+        streams += 1;
+        let content = operation["responses"]["200"]["content"]
+            .as_object()
+            .unwrap();
+        assert_eq!(content.keys().collect::<Vec<_>>(), ["text/event-stream"]);
+        let parameters = operation["parameters"].as_array().unwrap();
+        let last = parameters.iter().find(|it| it["name"] == "Last-Event-ID");
+        assert_eq!(last.unwrap()["in"], "header", "{name}");
+        assert!(parameters.iter().any(|it| it["name"] == "session_api_key"));
+        let all = !name.contains("{conversation_id}");
+        assert_eq!(operation["responses"].get("410").is_some(), all, "{name}");
+    }
+    assert_eq!(streams, 4);
+}
+
+#[test]
+fn where_a_key_can_be_given_it_can_be_given_twice() {
+    let document = document(Surface::default()).unwrap();
+    let mut keyed = 0;
+    for (name, operation) in operations(&document) {
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        let names: Vec<&Value> = parameters.map(|it| &it["name"]).collect();
+        let takes_key = names.iter().any(|name| **name == "Idempotency-Key");
+        keyed += usize::from(takes_key);
+        assert_eq!(
+            operation["responses"].get("409").is_some(),
+            takes_key,
+            "{name}"
+        );
+    }
+    assert!(keyed > 0);
+}

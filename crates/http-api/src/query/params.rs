@@ -41,7 +41,7 @@ impl Params {
         }
     }
 
-    pub(super) fn text(&self, name: &str) -> Option<String> {
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
         self.pairs
             .iter()
             .rev()

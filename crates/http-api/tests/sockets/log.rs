@@ -72,6 +72,10 @@ async fn a_line_a_request_and_two_a_socket_and_never_what_is_said_or_secret() {
             200,
         ),
         (client.get(at("sk-path/b")).header(right.0, right.1), 404),
+        (
+            client.get(at(&format!("{id}/events/stream?session_api_key=sk-right"))),
+            200,
+        ),
     ] {
         assert_eq!(request.send().await.unwrap().status(), status);
     }
@@ -110,6 +114,7 @@ async fn a_line_a_request_and_two_a_socket_and_never_what_is_said_or_secret() {
         ("GET", one.to_owned(), 200),
         ("POST", format!("{one}/events"), 200),
         ("GET", format!("{one}/events/socket"), 101),
+        ("GET", format!("{one}/events/stream"), 200),
     ] {
         let mut expected = request(method, &route, status).to_vec();
         expected.push(conversation());

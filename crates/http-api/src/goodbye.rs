@@ -1,14 +1,10 @@
-use std::time::Duration;
+//! Why a socket or an event stream ends, and the code it is told with.
 
-use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, Session};
-use agent_runtime::RuntimeError;
+use actix_http::ws::CloseReason;
+use agent_runtime::{End, RuntimeError};
 
-/// How long a client may take to read why its socket closes.
-const GRACE: Duration = Duration::from_secs(5);
-
-/// Why a socket ends.
 #[derive(Debug)]
-pub(super) enum Goodbye {
+pub(crate) enum Goodbye {
     /// The client closed it.
     Peer(Option<CloseReason>),
     /// The connection is no more.
@@ -56,17 +52,31 @@ impl From<RuntimeError> for Goodbye {
     }
 }
 
+impl From<End> for Goodbye {
+    fn from(end: End) -> Self {
+        match end {
+            End::Deleted => Self::Deleted,
+            End::ServerStopping => Self::Stopping,
+            End::Failed => Self::Failed,
+        }
+    }
+}
+
 impl Goodbye {
+    /// The code of a connection that ended without a word.
+    pub(crate) const GONE: u16 = 1006;
+
     /// The close code, for the log as well.
-    pub(super) fn code(&self) -> u16 {
+    pub(crate) fn code(&self) -> u16 {
         self.words().0
     }
 
-    fn words(&self) -> (u16, &'static str) {
+    /// The close code, and what it means.
+    pub(crate) fn words(&self) -> (u16, &'static str) {
         match self {
             Self::Peer(Some(reason)) => (reason.code.into(), ""),
             Self::Peer(None) => (1005, ""),
-            Self::Gone => (1006, ""),
+            Self::Gone => (Self::GONE, ""),
             Self::Unauthenticated => (4001, "Authentication failed"),
             Self::NotFound => (4004, "Conversation not found"),
             Self::Deleted => (4004, "Conversation deleted"),
@@ -93,41 +103,4 @@ impl Goodbye {
             Self::Failed => (1011, "The conversation cannot be read"),
         }
     }
-
-    fn reason(self) -> Option<CloseReason> {
-        let (code, text) = self.words();
-        if let Self::Peer(reason) = self {
-            return reason;
-        }
-        let description = Some(text.to_owned());
-        Some(CloseReason {
-            code: CloseCode::from(code),
-            description,
-        })
-    }
-}
-
-/// Says why, then reads on for a while: a connection that is closed with data unread is reset, and
-/// the client might never see the reason.
-pub(super) async fn close(
-    session: Session,
-    mut inbound: AggregatedMessageStream,
-    goodbye: Goodbye,
-) {
-    if matches!(goodbye, Goodbye::Gone) {
-        return;
-    }
-    let answers = matches!(goodbye, Goodbye::Peer(_));
-    let said = tokio::time::timeout(GRACE, session.close(goodbye.reason())).await;
-    if answers || !matches!(said, Ok(Ok(()))) {
-        return;
-    }
-    let last_words = async {
-        while let Some(Ok(message)) = inbound.recv().await {
-            if matches!(message, AggregatedMessage::Close(_)) {
-                break;
-            }
-        }
-    };
-    tokio::time::timeout(GRACE, last_words).await.ok();
 }

@@ -1,0 +1,96 @@
+use std::sync::Arc;
+
+use agent_runtime::{Conversation, Frame, NewConversation, Start};
+use async_trait::async_trait;
+use core_model::{ExecutionStatus, Seq};
+use llm_client::{Delta, Model, ModelError, ModelReply, ModelRequest};
+use serde_json::Value;
+use store_fs::FsStore;
+use tokio::time::timeout;
+
+use crate::harness::*;
+
+/// A model that replies in so many pieces.
+struct Chatterbox(usize);
+
+#[async_trait]
+impl Model for Chatterbox {
+    fn name(&self) -> &str {
+        "chatterbox"
+    }
+
+    async fn reply(
+        &self,
+        _: &ModelRequest,
+        on_delta: &(dyn Fn(Delta) + Send + Sync),
+    ) -> Result<ModelReply, ModelError> {
+        let pieces = (0..self.0).map(|piece| format!("{piece} "));
+        let text = pieces.inspect(|text| on_delta(Delta::Text(text.clone())));
+        Ok(ModelReply {
+            id: uuid::Uuid::new_v4().to_string(),
+            text: text.collect(),
+            ..Default::default()
+        })
+    }
+}
+
+/// What a follower is told of a run that was over before it looked, from the beginning of the log to its
+/// end: `event N`, `delta TEXT`, in order.
+async fn told(pieces: usize) -> (Vec<String>, Conversation, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = FsStore::open(&folder.path().join("conversations"), Default::default()).unwrap();
+    let mut config = config(&folder, &Puppet::new(vec![]));
+    config.connect = Arc::new(move |_| Ok(Arc::new(Chatterbox(pieces)) as Arc<dyn Model>));
+    let runtime = start_with(config, Arc::new(store)).await;
+    let made = runtime.create(NewConversation::default()).await.unwrap();
+    let conversation = runtime.open(made.info.id).await.unwrap();
+    let mut follower = conversation.follow(&Start::From(Seq(0))).await.unwrap();
+    say(&conversation, "go").await;
+    until(&conversation, ExecutionStatus::Finished).await;
+    let last = events(&conversation).await.len() as u64 - 1;
+    let mut told = Vec::new();
+    let reading = async {
+        loop {
+            match follower.next().await.unwrap() {
+                Frame::Event(seq, _) => {
+                    told.push(format!("event {seq}"));
+                    if seq.0 == last {
+                        break;
+                    }
+                }
+                Frame::Snapshot(_) => {}
+                Frame::Delta(json) => {
+                    let event: Value = serde_json::from_slice(&json).unwrap();
+                    told.push(format!("delta {}", event["content"].as_str().unwrap()));
+                }
+            }
+        }
+    };
+    timeout(PATIENCE, reading).await.unwrap();
+    (told, conversation, folder)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pieces_of_a_reply_come_between_the_events_they_came_between() {
+    let (told, conversation, _folder) = told(3).await;
+    let events = events(&conversation).await;
+    let place = |line: &str| told.iter().position(|told| told == line).unwrap();
+    let place_of = |source: &str| {
+        let fits = |event: &Value| event["source"] == source && event["kind"] == "MessageEvent";
+        place(&format!("event {}", events.iter().position(fits).unwrap()))
+    };
+    let begin = place("delta 0 ");
+    assert_eq!(told[begin..begin + 3], ["delta 0 ", "delta 1 ", "delta 2 "]);
+    assert!(place_of("user") < begin, "{told:?}");
+    assert!(begin + 2 < place_of("agent"), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_too_slow_for_the_pieces_gets_the_events_all_the_same() {
+    // More than wait for anybody.
+    let (told, conversation, _folder) = told(5_000).await;
+    let all = events(&conversation).await.len();
+    assert!(all > 2);
+    let expected: Vec<String> = (0..all).map(|seq| format!("event {seq}")).collect();
+    assert_eq!(told, expected);
+}

@@ -1,0 +1,137 @@
+//! How frames look on the wire: as those of a WebSocket, or as the blocks of an event stream.
+
+use actix_http::ws::{CloseCode, CloseReason, Codec, Message};
+use bytes::{BufMut, Bytes, BytesMut};
+use bytestring::ByteString;
+use serde_json::json;
+use tokio_util::codec::Encoder;
+
+use crate::{
+    goodbye::Goodbye,
+    source::{Out, Place},
+};
+
+/// The largest frame of a socket with positions.
+const LARGEST_FRAME: usize = 4 << 20;
+/// Milliseconds after which a client that lost an event stream asks again.
+const RETRY: u32 = 1000;
+/// What a frame needs beside its JSON, about.
+const AROUND: usize = 32;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// RFC 6455.
+    Socket {
+        /// Whether an event that is larger than a frame may be ends it.
+        bounded: bool,
+    },
+    /// <https://html.spec.whatwg.org/multipage/server-sent-events.html>
+    Stream,
+}
+
+impl Form {
+    /// Room for a page.
+    pub(crate) fn chunk(page: &[Out]) -> BytesMut {
+        let bytes = page.iter().map(|out| out.json.len() + AROUND).sum();
+        BytesMut::with_capacity(bytes)
+    }
+
+    /// What comes before everything else; `place` is where a client goes on that gets nothing more.
+    pub(crate) fn greeting(self, place: Option<Place>, chunk: &mut BytesMut) {
+        match self {
+            Self::Socket { .. } => {}
+            Self::Stream => {
+                chunk.put_slice(format!("retry: {RETRY}\n").as_bytes());
+                if let Some(place) = place {
+                    // Without data it is no event and still the last id that the client knows.
+                    chunk.put_slice(format!("id: {place}\n").as_bytes());
+                }
+                chunk.put_u8(b'\n');
+            }
+        }
+    }
+
+    /// # Errors
+    /// When it cannot be sent in this form.
+    pub(crate) fn frame(self, out: Out, chunk: &mut BytesMut) -> Result<(), Goodbye> {
+        match self {
+            Self::Socket { bounded } if bounded && out.json.len() > LARGEST_FRAME => {
+                Err(Goodbye::LargeFrame)
+            }
+            Self::Socket { .. } => self.text(out.json, chunk),
+            Self::Stream => {
+                if let Some(place) = out.place {
+                    chunk.put_slice(format!("id: {place}\n").as_bytes());
+                }
+                self.text(out.json, chunk)
+            }
+        }
+    }
+
+    /// # Errors
+    /// When it is no text. Log lines are checked to be JSON when they are read.
+    pub(crate) fn text(self, json: Bytes, chunk: &mut BytesMut) -> Result<(), Goodbye> {
+        match self {
+            Self::Socket { .. } => {
+                let text = ByteString::try_from(json).map_err(|_not_utf8| Goodbye::Failed)?;
+                encode(Message::Text(text), chunk)
+            }
+            Self::Stream => {
+                // A log line has no line breaks, so it is one `data` field.
+                chunk.put_slice(b"data: ");
+                chunk.put_slice(&json);
+                chunk.put_slice(b"\n\n");
+                Ok(())
+            }
+        }
+    }
+
+    /// Something that keeps the connection alive and says nothing.
+    ///
+    /// # Errors
+    /// When it cannot be encoded.
+    pub(crate) fn heartbeat(self, chunk: &mut BytesMut) -> Result<(), Goodbye> {
+        match self {
+            Self::Socket { .. } => encode(Message::Ping(Bytes::new()), chunk),
+            Self::Stream => {
+                chunk.put_slice(b": still here\n\n");
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn pong(self, payload: Bytes, chunk: &mut BytesMut) {
+        match self {
+            // Its payload came in a ping, so it is not too long.
+            Self::Socket { .. } => encode(Message::Pong(payload), chunk).ok(),
+            Self::Stream => None,
+        };
+    }
+
+    /// The last words; none when nobody hears them.
+    pub(crate) fn farewell(self, goodbye: Goodbye) -> Option<Bytes> {
+        let (code, reason) = goodbye.words();
+        let close = match (self, goodbye) {
+            (_, Goodbye::Gone) => return None,
+            (Self::Stream, _) => {
+                let data = json!({"code": code, "reason": reason});
+                return Some(format!("event: end\ndata: {data}\n\n").into());
+            }
+            (Self::Socket { .. }, Goodbye::Peer(reason)) => reason,
+            (Self::Socket { .. }, _) => Some(CloseReason {
+                code: CloseCode::from(code),
+                description: Some(reason.to_owned()),
+            }),
+        };
+        let mut chunk = BytesMut::new();
+        encode(Message::Close(close), &mut chunk).ok()?;
+        Some(chunk.freeze())
+    }
+}
+
+fn encode(message: Message, chunk: &mut BytesMut) -> Result<(), Goodbye> {
+    Codec::new().encode(message, chunk).map_err(|error| {
+        tracing::error!(%error, "a frame cannot be encoded");
+        Goodbye::Failed
+    })
+}
