@@ -6,7 +6,7 @@
 //! | `store` | [`FsStore`]: make, list, open and delete conversations |
 //! | `ports` | the store as its callers know it |
 //! | `catalog/` | the list of all conversations, and the feed of what happens in them |
-//! | `check` | the list against the folder |
+//! | `check`, `glance` | the list against the folder |
 //! | `receipts` | requests that must not be carried out twice |
 //! | `group_sync` | one sync for many |
 //! | `log` | [`FsLog`]: append, page, find |
@@ -52,6 +52,7 @@ mod error;
 pub mod export;
 mod flusher;
 mod follow;
+mod glance;
 mod group_sync;
 mod head;
 mod health;
