@@ -98,7 +98,7 @@ impl AllFollower {
             AllStart::Live => beginning.at(core.store.feed_len().await),
             AllStart::Beginning => {
                 // What the last stop left unnoted belongs to the beginning too.
-                core.until_settled().await;
+                core.charge.until_settled().await;
                 beginning
             }
             AllStart::At(cursor) => {

@@ -162,11 +162,7 @@ impl Steps {
             tools: prompt::tool_specs(&self.context.tools),
             cache_key: Some(self.context.shared.id.to_string()),
         };
-        let deltas = &self.context.shared.deltas;
-        let on_delta = |delta| {
-            // Nobody listening is no error.
-            deltas.send(delta_frame(delta)).ok();
-        };
+        let on_delta = |delta| self.context.shared.tell(|| delta_frame(delta));
         let started = Instant::now();
         let reply = tokio::select! {
             biased;
