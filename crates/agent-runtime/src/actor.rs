@@ -58,8 +58,10 @@ pub(crate) struct Actor {
     pub(crate) run_answered: Option<Instant>,
     /// When to tell the end of a run again.
     pub(crate) echoes: VecDeque<Instant>,
-    /// It was only brought up to mend the log.
-    mended: bool,
+    /// There is nothing more to do: it was only brought up to mend the log, or others need the room.
+    finished: bool,
+    /// The length that the stored state is true of.
+    stored: Option<Seq>,
     stopped: bool,
 }
 
@@ -67,6 +69,9 @@ impl Actor {
     fn new(shared: Arc<Shared>, mailbox: mpsc::Receiver<Command>) -> Self {
         let (proposer, proposals) = mpsc::channel(1);
         let now = shared.now();
+        let snapshot = now.metadata.snapshot.as_ref();
+        let fits = |of: &&Snapshot| of.as_of == now.len && of.bytes == shared.log.size();
+        let stored = snapshot.filter(fits).map(|of| of.as_of);
         Self {
             shared,
             mailbox,
@@ -79,7 +84,8 @@ impl Actor {
             deferred: VecDeque::new(),
             run_answered: None,
             echoes: VecDeque::new(),
-            mended: false,
+            finished: false,
+            stored,
             stopped: false,
         }
     }
@@ -88,8 +94,8 @@ impl Actor {
         let idle_ttl = self.shared.core.config.idle_ttl;
         let mut last_active = Instant::now();
         while !self.stopped {
-            let mended = std::mem::take(&mut self.mended);
-            if mended && self.turn.is_none() && self.tools.is_none() && self.rest() {
+            let finished = std::mem::take(&mut self.finished);
+            if finished && self.turn.is_none() && self.tools.is_none() && self.rest() {
                 break;
             }
             let echo = self.echoes.front().copied();
@@ -137,13 +143,17 @@ impl Actor {
             }
         }
         let settle = batch.settle.take();
+        // A run that no stop paused in order is not one to resume: it may be what ended the server.
+        let resume = batch.events.is_empty() && self.shared.now().metadata.resume;
         let committed = self.commit(batch).await;
         match settle {
             Some(Settle::Mended(answer)) if committed => {
-                self.store_snapshot(false).await;
+                if self.turn.is_none() {
+                    self.store_snapshot(resume).await;
+                }
                 self.shared.list();
                 answer.send(Ok(())).ok();
-                self.mended = true;
+                self.finished = true;
             }
             Some(Settle::Mended(answer)) => {
                 self.shared.lose_run();
@@ -152,8 +162,20 @@ impl Actor {
             }
             Some(Settle::Stop(farewell, answer)) => self.stop(farewell, answer).await,
             Some(Settle::CloseTools) if self.turn.is_none() => self.close_tools().await,
-            Some(Settle::CloseTools) | None => {}
+            Some(Settle::Rest) if self.may_rest() => {
+                self.close_tools().await;
+                let resume = self.shared.now().metadata.resume;
+                self.store_snapshot(resume).await;
+                self.finished = true;
+            }
+            Some(Settle::CloseTools | Settle::Rest) | None => {}
         }
+    }
+
+    /// Whether nothing is under way that others would have to wait for or miss.
+    fn may_rest(&self) -> bool {
+        let shells = &self.shared.core.resting;
+        self.turn.is_none() && self.echoes.is_empty() && !shells.holds(&self.shared)
     }
 
     fn waiting(&mut self) -> Option<Work> {
@@ -330,9 +352,13 @@ impl Actor {
         answer.send(Ok(())).ok();
     }
 
-    /// Stores the fold with the metadata, so that the next reader folds only the tail.
+    /// Stores the fold with the metadata, so that the next reader folds only the tail; does nothing when
+    /// that is stored already.
     async fn store_snapshot(&mut self, resume: bool) {
         let mut metadata = (*self.shared.now().metadata).clone();
+        if self.stored == Some(self.len) && metadata.resume == resume {
+            return;
+        }
         if metadata.resume != resume {
             metadata.resume = resume;
             let described = metadata.clone();
@@ -347,11 +373,12 @@ impl Actor {
             bytes,
             state,
         });
-        if let Err(error) = self.shared.core.store.set_metadata(&metadata).await {
-            tracing::warn!(
+        match self.shared.core.store.set_metadata(&metadata).await {
+            Ok(()) => self.stored = Some(self.len),
+            Err(error) => tracing::warn!(
                 conversation.id = %self.shared.id, %error,
                 "the state was not stored; it is folded from the log when next needed"
-            );
+            ),
         }
     }
 
@@ -391,6 +418,7 @@ enum Work {
 pub(crate) enum Settle {
     Mended(Answer<()>),
     CloseTools,
+    Rest,
     Stop(Farewell, Answer<()>),
 }
 

@@ -1,15 +1,102 @@
 //! Takes over what the last stop left: the list is completed and lost runs are mended, while the
 //! server already answers.
 
-use std::sync::Arc;
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+};
 
 use core_model::{ConversationId, ConversationOrder, ExecutionStatus, port::ListQuery};
 use futures_util::{StreamExt, stream};
+use tokio::sync::watch;
 
-use crate::{Conversation, Runtime, RuntimeError, command::Command, shared::Shared};
+use crate::{
+    Conversation, Runtime, RuntimeError,
+    command::Command,
+    common::lock,
+    shared::{Mailbox, Shared},
+};
 
 /// Conversations looked into at a time.
 const TOGETHER: usize = 8;
+/// Metadata in memory at a time.
+const CHUNK: usize = 256;
+
+/// How far a runtime has taken charge of what is stored.
+pub(crate) struct Charge {
+    stage: watch::Sender<Stage>,
+    /// Listed as their stored state has it, and yet to be looked into; in the end, those that could not
+    /// be.
+    waiting: Mutex<HashSet<ConversationId>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    /// The list may lack conversations.
+    Begun,
+    /// The list is whole.
+    Listed,
+    /// And no conversation waits to be mended any more.
+    Settled,
+}
+
+impl Charge {
+    /// `known`: the list was whole from the start, and nothing was left to be mended.
+    pub(crate) fn new(known: bool) -> Self {
+        let stage = if known { Stage::Settled } else { Stage::Begun };
+        Self {
+            stage: watch::Sender::new(stage),
+            waiting: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn is_settled(&self) -> bool {
+        *self.stage.borrow() == Stage::Settled
+    }
+
+    /// Waits until all stored conversations are listed and mended.
+    pub(crate) async fn until_settled(&self) {
+        self.until(Stage::Settled).await;
+    }
+
+    /// Waits until all stored conversations are listed.
+    pub(crate) async fn until_listed(&self) {
+        self.until(Stage::Listed).await;
+    }
+
+    /// Whether the conversation's row is known to fit its log.
+    pub(crate) fn knows(&self, id: ConversationId) -> bool {
+        let listed = *self.stage.borrow() >= Stage::Listed;
+        listed && !lock(&self.waiting).contains(&id)
+    }
+
+    /// Whether the conversation is listed before it was looked into.
+    pub(crate) fn postpones(&self, id: ConversationId) -> bool {
+        let listed = *self.stage.borrow() == Stage::Listed;
+        listed && lock(&self.waiting).contains(&id)
+    }
+
+    async fn until(&self, stage: Stage) {
+        let mut reached = self.stage.subscribe();
+        // It cannot close: this holds the sender.
+        reached.wait_for(|reached| *reached >= stage).await.ok();
+    }
+
+    /// The list is whole; these are yet to be looked into.
+    fn listed(&self, waiting: &[ConversationId]) {
+        lock(&self.waiting).extend(waiting);
+        self.reach(Stage::Listed);
+    }
+
+    fn looked_into(&self, id: ConversationId) {
+        lock(&self.waiting).remove(&id);
+    }
+
+    fn reach(&self, stage: Stage) {
+        self.stage
+            .send_modify(|reached| *reached = stage.max(*reached));
+    }
+}
 
 /// Begins with it in the background.
 pub(crate) fn spawn(runtime: &Runtime) {
@@ -20,7 +107,7 @@ pub(crate) fn spawn(runtime: &Runtime) {
         let Some(core) = weak.upgrade() else { return };
         let runtime = Runtime::from(core);
         take_charge(&runtime).await;
-        runtime.core().settled.send_replace(true);
+        runtime.core().charge.reach(Stage::Settled);
         if runtime.core().config.resume_runs {
             resume_runs(&runtime).await;
         }
@@ -35,11 +122,12 @@ async fn take_charge(runtime: &Runtime) {
             return;
         }
     };
+    runtime.core().charge.listed(&unfit);
     stream::iter(unfit)
         .for_each_concurrent(TOGETHER, |id| async move {
             match bring_up_to_date(runtime, id).await {
-                // Deleted since.
-                Ok(()) | Err(RuntimeError::NotFound(_)) => {}
+                // The second was deleted since.
+                Ok(()) | Err(RuntimeError::NotFound(_)) => runtime.core().charge.looked_into(id),
                 Err(error) => {
                     tracing::error!(conversation.id = %id, %error, "a conversation cannot be read and is left out");
                 }
@@ -55,11 +143,25 @@ async fn bring_up_to_date(runtime: &Runtime, id: ConversationId) -> Result<(), R
     }
     let wanted = runtime.core().shelf.peek(id).is_some();
     let shared = runtime.load(id).await?;
-    mend(&shared).await?;
+    match is_in_order(&shared) {
+        true => shared.list(),
+        false => mend(&shared).await?,
+    }
     if !wanted {
         runtime.core().shelf.let_go(id);
     }
     Ok(())
+}
+
+/// Whether nothing runs that nobody carries out, and the stored state is that of the whole log.
+fn is_in_order(shared: &Shared) -> bool {
+    // Whoever has an actor is being written to, and mended.
+    let rests = matches!(*shared.lock_mailbox(), Mailbox::Resting);
+    let now = shared.now();
+    let snapshot = now.metadata.snapshot.as_ref();
+    rests
+        && now.state.execution_status != ExecutionStatus::Running
+        && snapshot.is_some_and(|of| of.as_of == now.len && of.bytes == shared.log.size())
 }
 
 /// Has the stored state brought up to its log, and what a stop left open answered.
@@ -79,19 +181,18 @@ async fn resume_runs(runtime: &Runtime) {
         order: ConversationOrder::Updated,
     });
     let ids: Vec<ConversationId> = paused.rows.iter().map(|row| row.id).collect();
-    let stored = match store.metadata_of(&ids).await {
-        Ok(stored) => stored,
-        Err(error) => {
-            tracing::error!(%error, "the runs that the last stop paused are not resumed");
-            return;
+    for ids in ids.chunks(CHUNK) {
+        let stored = match store.metadata_of(ids).await {
+            Ok(stored) => stored,
+            Err(error) => {
+                tracing::error!(%error, "the runs that the last stop paused are not resumed");
+                return;
+            }
+        };
+        let resumable = stored.into_iter().flatten();
+        for metadata in resumable.filter(|metadata| metadata.resume) {
+            resume(runtime, metadata.id).await;
         }
-    };
-    for metadata in stored
-        .into_iter()
-        .flatten()
-        .filter(|metadata| metadata.resume)
-    {
-        resume(runtime, metadata.id).await;
     }
 }
 

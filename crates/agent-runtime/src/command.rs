@@ -120,6 +120,9 @@ pub(crate) enum Command {
     },
     /// Closes the tools, the shell among them, unless a turn uses them.
     CloseTools,
+    /// Leaves memory, for others need the room, unless there is something to do or tools that may stay
+    /// open.
+    Rest,
     /// Ends the turn, answers no more commands.
     Stop {
         farewell: Farewell,

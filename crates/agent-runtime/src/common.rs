@@ -9,11 +9,13 @@ use std::{
 use core_model::Store;
 use tokio::{
     runtime::Handle,
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{RuntimeConfig, RuntimeError, resting::Resting, shelf::Shelf, vault::Vault};
+use crate::{
+    RuntimeConfig, RuntimeError, charge::Charge, resting::Resting, shelf::Shelf, vault::Vault,
+};
 
 /// What every conversation of a runtime shares.
 pub(crate) struct Core {
@@ -24,8 +26,8 @@ pub(crate) struct Core {
     pub(crate) tokio: Handle,
     /// Actors, so that a stop can wait for them.
     pub(crate) actors: TaskTracker,
-    /// Whether the list is whole and no conversation waits to be mended any more.
-    pub(crate) settled: watch::Sender<bool>,
+    /// How far this has taken charge of what is stored.
+    pub(crate) charge: Charge,
     pub(crate) resting: Resting,
     pub(crate) shelf: Shelf,
     started: Instant,
@@ -42,9 +44,9 @@ impl Core {
             slots: Arc::new(Semaphore::new(config.max_concurrent_runs)),
             tokio: Handle::current(),
             actors: TaskTracker::new(),
-            settled: watch::Sender::new(store.closed_in_order()),
+            charge: Charge::new(store.closed_in_order()),
             resting: Resting::new(config.max_idle_shells),
-            shelf: Shelf::default(),
+            shelf: Shelf::new(config.max_idle_conversations),
             started: Instant::now(),
             last_command: AtomicU64::new(0),
             stopping: CancellationToken::new(),
@@ -77,17 +79,6 @@ impl Core {
     /// Waits for [`Self::begin_to_stop`].
     pub(crate) async fn until_stopping(&self) {
         self.stopping.cancelled().await;
-    }
-
-    pub(crate) fn is_settled(&self) -> bool {
-        *self.settled.borrow()
-    }
-
-    /// Waits until the list is whole.
-    pub(crate) async fn until_settled(&self) {
-        let mut settled = self.settled.subscribe();
-        // It cannot close: this holds the sender.
-        settled.wait_for(|settled| *settled).await.ok();
     }
 
     pub(crate) fn take_slot(&self) -> Result<OwnedSemaphorePermit, RuntimeError> {

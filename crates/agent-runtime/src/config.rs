@@ -18,6 +18,9 @@ pub struct RuntimeConfig {
     pub mailbox: usize,
     /// How long an unused conversation stays in memory.
     pub idle_ttl: Duration,
+    /// Conversations that stay in memory though nobody needs them there; beyond this, the one that was
+    /// not used for the longest time leaves first, also before [`Self::idle_ttl`].
+    pub max_idle_conversations: usize,
     /// Conversations at rest that keep their tools, and so their shells, open; beyond this, the
     /// longest at rest loses its own. Its next command starts a new shell.
     pub max_idle_shells: usize,
@@ -35,6 +38,7 @@ pub struct RuntimeConfig {
 impl RuntimeConfig {
     pub const MAX_CONCURRENT_RUNS: usize = 10;
     pub const MAILBOX: usize = 256;
+    pub const MAX_IDLE_CONVERSATIONS: usize = 256;
     pub const MAX_IDLE_SHELLS: usize = 64;
     pub const IDLE_TTL: Duration = Duration::from_secs(20 * 60);
 
@@ -48,6 +52,7 @@ impl RuntimeConfig {
             max_concurrent_runs: Self::MAX_CONCURRENT_RUNS,
             mailbox: Self::MAILBOX,
             idle_ttl: Self::IDLE_TTL,
+            max_idle_conversations: Self::MAX_IDLE_CONVERSATIONS,
             max_idle_shells: Self::MAX_IDLE_SHELLS,
             default_llm,
             default_workspace: default_workspace.into(),

@@ -18,8 +18,9 @@ pub(crate) const SUPERSEDED: &str = "Superseded by a new user message";
 /// What each command means, given the state after all that was decided before it.
 impl Actor {
     pub(crate) fn decide(&mut self, command: Command, batch: &mut Batch) {
-        if !matches!(command, Command::CloseTools) {
+        if !matches!(command, Command::CloseTools | Command::Rest) {
             self.echoes.clear();
+            self.mend_lost_run(batch);
         }
         match command {
             Command::Run { .. } | Command::SendMessage { run: true, .. } if self.is_stopping() => {
@@ -75,19 +76,24 @@ impl Actor {
                 };
                 batch.answers.push((answer, result));
             }
-            Command::Mend { answer } => {
-                if self.turn.is_none() {
-                    for draft in restart::mend(batch.state()) {
-                        batch.push(draft);
-                    }
-                }
-                batch.settle = Some(Settle::Mended(answer));
-            }
+            // That is done.
+            Command::Mend { answer } => batch.settle = Some(Settle::Mended(answer)),
             Command::CloseTools => batch.settle = Some(Settle::CloseTools),
+            Command::Rest => batch.settle = Some(Settle::Rest),
             Command::Stop { farewell, answer } => match &mut self.turn {
                 Some(turn) => turn.stop(Stop::Farewell(farewell), PATIENCE, answer),
                 None => batch.settle = Some(Settle::Stop(farewell, answer)),
             },
+        }
+    }
+
+    /// Answers what is open of a run that the log tells of and nobody carries out, before anything is
+    /// said after it: a stop of the server or a failed append left it so.
+    fn mend_lost_run(&self, batch: &mut Batch) {
+        if self.turn.is_none() && batch.start.is_none() {
+            for draft in restart::mend(batch.state()) {
+                batch.push(draft);
+            }
         }
     }
 

@@ -34,8 +34,9 @@ pub enum Start {
     Since(EventTime),
     /// With the event after this one: neither loses nor repeats.
     After(EventId),
-    /// With the event at this position, or the end if the log is not that long. The first snapshot
-    /// comes when everything before it was sent.
+    /// With the event at this position, or the end if the log is not that long (a crash may have
+    /// taken what was not synced, so that is warned of, but for `u64::MAX`, which means the end). The
+    /// first snapshot comes when everything before it was sent.
     From(Seq),
 }
 
@@ -81,7 +82,7 @@ pub struct Follower {
 
 impl Follower {
     pub(crate) async fn new(shared: Arc<Shared>, start: &Start) -> Result<Self, RuntimeError> {
-        let deltas = shared.deltas.subscribe();
+        let deltas = shared.listen();
         let mut watch = shared.published.subscribe();
         let goal = watch.borrow_and_update().clone();
         let began_at = goal.len;
@@ -222,7 +223,15 @@ async fn first_seq(shared: &Shared, len: Seq, start: &Start) -> Result<Seq, Runt
     Ok(match start {
         Start::Live => len,
         Start::Beginning => Seq(0),
-        Start::From(seq) => (*seq).min(len),
+        Start::From(seq) => {
+            if *seq > len && *seq != Seq(u64::MAX) {
+                tracing::warn!(
+                    conversation.id = %shared.id, cursor = seq.0, len = len.0,
+                    "a follower's cursor is beyond the log's end and goes on there"
+                );
+            }
+            (*seq).min(len)
+        }
         Start::Since(time) => shared.log.since(*time).await?.min(len),
         Start::After(id) => shared
             .log

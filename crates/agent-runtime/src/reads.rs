@@ -1,4 +1,4 @@
-use std::ops::Range;
+use std::{collections::VecDeque, ops::Range};
 
 use bytes::Bytes;
 use core_model::{EventBody, EventId, HeadFilter, Record, Seq, Source};
@@ -7,6 +7,8 @@ use crate::{Conversation, EventFilter, EventPage, EventQuery, RuntimeError};
 
 /// Records looked through at a time where the index alone does not tell.
 const STRIDE: usize = 64;
+/// Places looked for at a time then: a look at the index costs the same for few and for many.
+const SELECTED: usize = 1024;
 /// A page that holds as many bytes ends there.
 const PAGE_BYTES: usize = 16 << 20;
 
@@ -92,6 +94,8 @@ impl Conversation {
             conversation: self,
             heads: Some(spoken),
             body: None,
+            picks: true,
+            selected: VecDeque::new(),
             left: Seq(0)..self.0.now().len,
             backwards: true,
         };
@@ -108,6 +112,8 @@ impl Conversation {
             conversation: self,
             heads: filter.heads(),
             body: filter.body.as_ref().map(|body| body.to_lowercase()),
+            picks: filter.body.is_some(),
+            selected: VecDeque::new(),
             left: range,
             backwards,
         }
@@ -121,6 +127,11 @@ struct Matches<'a> {
     heads: Option<HeadFilter>,
     /// In lower case.
     body: Option<String>,
+    /// Whether not all that heads admit will do.
+    picks: bool,
+    /// Where the next ones stand whose heads are admitted.
+    selected: VecDeque<Seq>,
+    /// What is yet to be selected from.
     left: Range<Seq>,
     backwards: bool,
 }
@@ -135,31 +146,38 @@ impl Matches<'_> {
         let Some(heads) = &self.heads else {
             return Ok(None);
         };
-        // What a text filter throws away was read for nothing, so it takes small strides.
-        let stride = if self.body.is_some() { STRIDE } else { limit };
         let log = &self.conversation.0.log;
-        let seqs = log
-            .select(
-                heads,
-                self.left.clone(),
-                self.backwards,
-                stride.min(limit.max(1)),
-            )
-            .await?;
-        let Some(last) = seqs.last().copied() else {
-            return Ok(None);
-        };
-        let mut found = log.read_at(&seqs, bytes).await?;
-        // It may have ended early, for size; what is left after the last one is looked at again.
-        let done = found.last().map_or(last, |record| record.seq);
-        if self.backwards {
-            self.left.end = done;
-        } else {
-            self.left.start = done.after(1);
+        if self.selected.is_empty() {
+            let many = if self.picks { SELECTED } else { limit };
+            let (range, backwards) = (self.left.clone(), self.backwards);
+            let seqs = log.select(heads, range, backwards, many).await?;
+            if let Some(last) = seqs.last().copied() {
+                match self.backwards {
+                    true => self.left.end = last,
+                    false => self.left.start = last.after(1),
+                }
+            }
+            self.selected = seqs.into();
         }
+        // What is thrown away was read for nothing, so small strides are taken.
+        let stride = if self.picks { STRIDE } else { limit };
+        let wanted: Vec<Seq> = self.selected.iter().copied().take(stride).collect();
+        if wanted.is_empty() {
+            return Ok(None);
+        }
+        let mut found = log.read_at(&wanted, bytes).await?;
+        let place = |record: &Record| wanted.iter().position(|seq| *seq == record.seq);
+        // It may have ended early, for size; what comes after the last one is read next.
+        let last = found.last().and_then(place);
+        let mut done = last.map_or(wanted.len(), |last| last + 1);
         if let Some(body) = &self.body {
             found.retain(|record| says(record, body));
         }
+        if let Some(surplus) = found.get(limit) {
+            done = place(surplus).unwrap_or(done);
+            found.truncate(limit);
+        }
+        self.selected.drain(..done);
         Ok(Some(found))
     }
 }

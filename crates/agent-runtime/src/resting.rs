@@ -39,4 +39,12 @@ impl Resting {
             longest.nudge(Command::CloseTools);
         }
     }
+
+    /// Whether a conversation may keep its tools open.
+    pub(crate) fn holds(&self, shared: &Arc<Shared>) -> bool {
+        let queue = lock(&self.queue);
+        queue
+            .iter()
+            .any(|other| std::ptr::eq(other.as_ptr(), Arc::as_ptr(shared)))
+    }
 }

@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use core_model::{
-    ConversationId, ConversationInfo, ExecutionStatus, Metadata, Store, StoreError,
+    ConversationId, ConversationInfo, ConversationState, ExecutionStatus, Metadata, Store,
     info::RuntimeInfo,
     port::{Digest, ListQuery, Notice, Receipt},
 };
@@ -39,16 +39,17 @@ impl Runtime {
         runtime
     }
 
-    /// Whether all stored conversations are listed and mended. Until then, [`Self::search`] and
-    /// [`Self::count`] wait for that; all else does not.
+    /// Whether all stored conversations are listed and mended. [`Self::search`] and [`Self::count`]
+    /// wait until they are listed, all else waits for nothing; one that is listed and yet to be mended
+    /// shows there as its stored state has it.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.0.is_settled()
+        self.0.charge.is_settled()
     }
 
     /// Waits until all stored conversations are listed and mended.
     pub async fn until_settled(&self) {
-        self.0.until_settled().await;
+        self.0.charge.until_settled().await;
     }
 
     /// Makes a conversation, or finds the one that has the id already.
@@ -118,17 +119,18 @@ impl Runtime {
         };
         for (at, metadata) in places.into_iter().zip(stored) {
             let Some(metadata) = metadata else { continue };
-            infos[at] = match self.stored_info(&metadata) {
+            let stored = self.stored_info(&metadata);
+            infos[at] = match stored.or_else(|| self.postponed_info(&metadata)) {
                 Some(info) => Some(info),
                 None => match self.info(metadata.id).await {
                     Ok(info) => Some(info),
                     // Deleted since.
                     Err(RuntimeError::NotFound(_)) => None,
-                    Err(RuntimeError::Store(error @ StoreError::Damaged { .. })) => {
+                    Err(RuntimeError::Stopping) => return Err(RuntimeError::Stopping),
+                    Err(error) => {
                         tracing::warn!(conversation.id = %metadata.id, %error, "left out");
                         None
                     }
-                    Err(error) => return Err(error),
                 },
             };
         }
@@ -143,10 +145,25 @@ impl Runtime {
     fn stored_info(&self, metadata: &Metadata) -> Option<ConversationInfo> {
         let row = self.0.store.row(metadata.id)?;
         let snapshot = metadata.snapshot.as_ref()?;
-        let fits = self.0.is_settled() && row.bytes == snapshot.bytes;
+        let fits = self.0.charge.knows(metadata.id) && row.bytes == snapshot.bytes;
         let rests = snapshot.state.execution_status != ExecutionStatus::Running;
         let folder = self.0.store.folder(metadata.id);
         (fits && rests).then(|| ConversationInfo::new(metadata, &snapshot.state, &folder))
+    }
+
+    /// What the stored state says of a conversation that is yet to be looked into, under the status it
+    /// is listed with.
+    fn postponed_info(&self, metadata: &Metadata) -> Option<ConversationInfo> {
+        let row = self.0.store.row(metadata.id)?;
+        if !self.0.charge.postpones(metadata.id) {
+            return None;
+        }
+        let fresh = || ConversationState::new(metadata);
+        let snapshot = metadata.snapshot.as_ref();
+        let mut state = snapshot.map_or_else(fresh, |snapshot| snapshot.state.clone());
+        state.execution_status = row.status;
+        let folder = self.0.store.folder(metadata.id);
+        Some(ConversationInfo::new(metadata, &state, &folder))
     }
 
     /// One page of the list of conversations. Waits until the list is whole.
@@ -157,7 +174,7 @@ impl Runtime {
         &self,
         query: &ConversationQuery,
     ) -> Result<ConversationPage, RuntimeError> {
-        self.0.until_settled().await;
+        self.0.charge.until_listed().await;
         let page = self.0.store.list(&ListQuery {
             status: query.status,
             first: query.page_id.as_ref().and_then(|id| id.parse().ok()),
@@ -174,7 +191,7 @@ impl Runtime {
 
     /// How many conversations there are, of one status or in all. Waits until the list is whole.
     pub async fn count(&self, status: Option<ExecutionStatus>) -> u64 {
-        self.0.until_settled().await;
+        self.0.charge.until_listed().await;
         self.0.store.count(status)
     }
 
@@ -190,11 +207,11 @@ impl Runtime {
         AllFollower::new(Arc::clone(&self.0), start, filter).await
     }
 
-    /// Ends a conversation's run and its followers, removes its folder, leaves the agent's
+    /// Ends a conversation's run, removes its folder, then ends its followers; leaves the agent's
     /// workspace.
     ///
     /// # Errors
-    /// [`RuntimeError::NotFound`], or a store error: then it is still there.
+    /// [`RuntimeError::NotFound`], or a store error: then it is still there and goes on.
     ///
     /// # Cancel safety
     /// A dropped call is carried out all the same.
@@ -205,13 +222,36 @@ impl Runtime {
             .await
     }
 
+    /// Does not read the conversation, which may be damaged.
     async fn remove(&self, id: ConversationId) -> Result<(), RuntimeError> {
-        let shared = self.shared(id).await?;
-        dismiss(&shared, Farewell::Deleted).await?;
-        let deleted = self.0.store.delete(id).await;
+        if self.0.is_stopping() {
+            return Err(RuntimeError::Stopping);
+        }
+        if !self.0.shelf.begin_removal(id) {
+            return Err(RuntimeError::NotFound(id));
+        }
+        let known = self.0.shelf.peek(id);
+        let result = async {
+            if let Some(shared) = &known {
+                silence(shared, Farewell::Deleted).await?;
+            }
+            Ok(self.0.store.delete(id).await?)
+        }
+        .await;
+        if let Some(shared) = &known {
+            match &result {
+                Ok(()) => shared.end(End::Deleted),
+                Err(error) => {
+                    tracing::error!(conversation.id = %id, %error, "a conversation was not deleted");
+                    shared.wake();
+                    // Its run was ended without a word.
+                    charge::mend(shared).await.ok();
+                }
+            }
+        }
         // Only now: whoever looked in the meantime found what was being deleted, and no other.
-        self.0.shelf.remove(id);
-        Ok(deleted?)
+        self.0.shelf.end_removal(id, result.is_ok());
+        result
     }
 
     /// Carries out `work` even if whoever waits for it goes away.
@@ -271,7 +311,7 @@ impl Runtime {
     pub async fn shut_down(&self, deadline: Duration) {
         self.0.begin_to_stop();
         let farewells = self.0.shelf.all().into_iter().map(|shared| async move {
-            if let Err(error) = dismiss(&shared, Farewell::ServerStopping).await {
+            if let Err(error) = dismiss(&shared).await {
                 tracing::warn!(conversation.id = %shared.id, %error, "a conversation did not stop in order");
             }
         });
@@ -314,6 +354,8 @@ impl Runtime {
             if let Some(shared) = self.0.shelf.get(id) {
                 return Ok(shared);
             }
+            // Of one that is being deleted, it shows then whether it is there.
+            self.0.shelf.until_no_removal(id).await;
             let removals = self.0.shelf.removals();
             // Opened first, for that may put something down in the metadata.
             let log = self.0.store.open(id).await?;
@@ -327,8 +369,8 @@ impl Runtime {
     }
 }
 
-/// Ends a conversation's actor, if it has one, and tells its followers.
-async fn dismiss(shared: &Arc<Shared>, farewell: Farewell) -> Result<(), RuntimeError> {
+/// Ends a conversation's actor, if it has one; no command is taken any more.
+async fn silence(shared: &Arc<Shared>, farewell: Farewell) -> Result<(), RuntimeError> {
     let end = match farewell {
         Farewell::Deleted => End::Deleted,
         Farewell::ServerStopping => End::ServerStopping,
@@ -341,16 +383,17 @@ async fn dismiss(shared: &Arc<Shared>, farewell: Farewell) -> Result<(), Runtime
         }
         Mailbox::Closed(_) => None,
     };
-    let result = match actor {
-        Some(actor) => {
-            let (answer, answered) = oneshot::channel();
-            match actor.send(Command::Stop { farewell, answer }).await {
-                Ok(()) => answered.await.unwrap_or(Ok(())),
-                Err(_ended) => Ok(()),
-            }
-        }
-        None => Ok(()),
-    };
-    shared.published.send_modify(|now| now.end = Some(end));
+    let Some(actor) = actor else { return Ok(()) };
+    let (answer, answered) = oneshot::channel();
+    match actor.send(Command::Stop { farewell, answer }).await {
+        Ok(()) => answered.await.unwrap_or(Ok(())),
+        Err(_ended) => Ok(()),
+    }
+}
+
+/// Ends a conversation's actor and tells its followers.
+async fn dismiss(shared: &Arc<Shared>) -> Result<(), RuntimeError> {
+    let result = silence(shared, Farewell::ServerStopping).await;
+    shared.end(End::ServerStopping);
     result
 }

@@ -14,7 +14,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use crate::{End, RuntimeError, command::Command, common::Core};
 
 /// Token deltas that a listener may fall behind before it skips some.
-const DELTA_RING: usize = 512;
+const DELTA_RING: usize = 128;
 
 /// One conversation in memory: what its actor, its followers and its readers have in common.
 pub(crate) struct Shared {
@@ -24,8 +24,9 @@ pub(crate) struct Shared {
     pub(crate) folder: PathBuf,
     /// What is true and durable; followers wait here.
     pub(crate) published: watch::Sender<Published>,
-    /// Transients for whoever listens now.
-    pub(crate) deltas: broadcast::Sender<Delta>,
+    /// Transients for whoever listens now; made for the first who does, for it has its full size at
+    /// once.
+    deltas: OnceLock<broadcast::Sender<Delta>>,
     mailbox: Mutex<Mailbox>,
 }
 
@@ -82,7 +83,7 @@ impl Shared {
             core,
             log,
             published: watch::Sender::new(published),
-            deltas: broadcast::Sender::new(DELTA_RING),
+            deltas: OnceLock::new(),
             mailbox: Mutex::new(Mailbox::Resting),
         })
     }
@@ -105,6 +106,29 @@ impl Shared {
             event.to_vec().unwrap_or_default().into()
         };
         moment.frame.get_or_init(encode).clone()
+    }
+
+    /// Hears of transients from now on.
+    pub(crate) fn listen(&self) -> broadcast::Receiver<Delta> {
+        let deltas = || broadcast::Sender::new(DELTA_RING);
+        self.deltas.get_or_init(deltas).subscribe()
+    }
+
+    /// Tells a transient to whoever listens now.
+    pub(crate) fn tell(&self, transient: impl FnOnce() -> Bytes) {
+        let listeners = self
+            .deltas
+            .get()
+            .filter(|deltas| deltas.receiver_count() > 0);
+        if let Some(deltas) = listeners {
+            let at = self.published.borrow().len;
+            let json = transient();
+            deltas.send(Delta { at, json }).ok();
+        }
+    }
+
+    pub(crate) fn is_followed(&self) -> bool {
+        self.published.receiver_count() > 0
     }
 
     /// Brings the list of conversations up to date.
@@ -148,13 +172,6 @@ impl Shared {
         }
     }
 
-    /// Tells whoever listens now.
-    pub(crate) fn tell(&self, json: Bytes) {
-        let at = self.published.borrow().len;
-        // Nobody listening is no error.
-        self.deltas.send(Delta { at, json }).ok();
-    }
-
     /// Hands a command to the actor, bringing it up if need be. Never waits.
     pub(crate) fn send(self: &Arc<Self>, command: Command) -> Result<(), RuntimeError> {
         self.core.touch();
@@ -182,6 +199,19 @@ impl Shared {
     pub(crate) fn nudge(&self, command: Command) {
         if let Mailbox::Open(sender) = &*self.lock_mailbox() {
             sender.try_send(command).ok();
+        }
+    }
+
+    /// Tells followers that nothing more comes.
+    pub(crate) fn end(&self, end: End) {
+        self.published.send_modify(|now| now.end = Some(end));
+    }
+
+    /// Takes commands again after a deletion that failed.
+    pub(crate) fn wake(&self) {
+        let mut mailbox = self.lock_mailbox();
+        if matches!(*mailbox, Mailbox::Closed(End::Deleted)) {
+            *mailbox = Mailbox::Resting;
         }
     }
 

@@ -1,96 +1,147 @@
 use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Mutex, Weak,
-        atomic::{AtomicU64, Ordering},
-    },
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::{Arc, Mutex, Weak},
     time::{Duration, Instant},
 };
 
 use core_model::ConversationId;
+use tokio::sync::watch;
 
 use crate::{
+    command::Command,
     common::{Core, lock},
     shared::Shared,
 };
 
-/// The conversations in memory: at most one of each id, kept while somebody uses it and for a while
-/// after.
-#[derive(Default)]
+/// The conversations in memory: at most one of each id, found while somebody uses it, and kept for a
+/// while after. Of those that nobody uses only so many are kept.
 pub(crate) struct Shelf {
-    places: Mutex<HashMap<ConversationId, Place>>,
-    /// Moves with each deletion, under the lock of the places.
-    removals: AtomicU64,
+    /// How many are kept.
+    limit: usize,
+    places: Mutex<Places>,
+    /// Counts the deletions that have ended; changes under the lock of the places.
+    removals: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Places {
+    by_id: HashMap<ConversationId, Place>,
+    /// Those that are kept, by their last use.
+    kept: BTreeMap<u64, ConversationId>,
+    /// Those that are being deleted.
+    leaving: HashSet<ConversationId>,
+    uses: u64,
 }
 
 struct Place {
-    /// Dropped when the conversation was not asked for during the idle time.
+    /// Dropped when the conversation was not asked for during the idle time, or others were since.
     kept: Option<Arc<Shared>>,
     known: Weak<Shared>,
+    /// The number of the last use, and when it was.
+    used: u64,
     last_used: Instant,
 }
 
 impl Shelf {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            places: Mutex::default(),
+            removals: watch::Sender::new(0),
+        }
+    }
+
     pub(crate) fn get(&self, id: ConversationId) -> Option<Arc<Shared>> {
         let mut places = lock(&self.places);
-        let place = places.get_mut(&id)?;
-        let shared = place.known.upgrade()?;
-        place.kept = Some(Arc::clone(&shared));
-        place.last_used = Instant::now();
+        let shared = places.by_id.get(&id)?.known.upgrade()?;
+        let surplus = places.keep(&shared, self.limit);
+        drop(places);
+        give_up(surplus);
         Some(shared)
     }
 
     /// As [`Self::get`], without counting as a use.
     pub(crate) fn peek(&self, id: ConversationId) -> Option<Arc<Shared>> {
-        lock(&self.places).get(&id)?.known.upgrade()
+        lock(&self.places).by_id.get(&id)?.known.upgrade()
     }
 
     /// Keeps a conversation no longer than somebody uses it.
     pub(crate) fn let_go(&self, id: ConversationId) {
-        let kept = lock(&self.places)
-            .get_mut(&id)
-            .and_then(|place| place.kept.take());
+        let kept = lock(&self.places).drop_kept(id);
         drop(kept);
     }
 
     /// How many conversations were deleted so far.
     pub(crate) fn removals(&self) -> u64 {
-        self.removals.load(Ordering::Acquire)
+        *self.removals.borrow()
     }
 
     /// Adds a conversation that was read after `removals` deletions, unless somebody else was faster;
-    /// the one that is there in the end. None when there were more deletions since: it may be gone.
+    /// the one that is there in the end. None when there were more deletions since, or there is one
+    /// under way: it may be gone.
     pub(crate) fn put(&self, shared: Arc<Shared>, removals: u64) -> Option<Arc<Shared>> {
         let mut places = lock(&self.places);
-        if self.removals() != removals {
+        if self.removals() != removals || places.leaving.contains(&shared.id) {
             return None;
         }
-        let there = places
-            .get(&shared.id)
-            .and_then(|place| place.known.upgrade());
+        let there = places.by_id.get(&shared.id);
+        let there = there.and_then(|place| place.known.upgrade());
         let shared = there.unwrap_or(shared);
-        let place = Place {
-            known: Arc::downgrade(&shared),
-            kept: Some(Arc::clone(&shared)),
-            last_used: Instant::now(),
-        };
-        places.insert(shared.id, place);
+        let surplus = places.keep(&shared, self.limit);
+        drop(places);
+        give_up(surplus);
         Some(shared)
     }
 
-    pub(crate) fn remove(&self, id: ConversationId) {
+    /// Announces a deletion: until it ends, the conversation is not brought into memory. False when
+    /// another one is under way already.
+    pub(crate) fn begin_removal(&self, id: ConversationId) -> bool {
+        lock(&self.places).leaving.insert(id)
+    }
+
+    /// Ends a deletion, and forgets the conversation if that is gone.
+    pub(crate) fn end_removal(&self, id: ConversationId, gone: bool) {
         let mut places = lock(&self.places);
-        self.removals.fetch_add(1, Ordering::AcqRel);
-        places.remove(&id);
+        places.leaving.remove(&id);
+        let kept = match gone {
+            true => places.drop_kept(id),
+            false => None,
+        };
+        if gone {
+            places.by_id.remove(&id);
+        }
+        self.removals.send_modify(|removals| *removals += 1);
+        drop(places);
+        drop(kept);
+    }
+
+    /// Waits until no deletion of this conversation is under way.
+    pub(crate) async fn until_no_removal(&self, id: ConversationId) {
+        let mut removals = self.removals.subscribe();
+        loop {
+            // Marked as seen before it is looked, for the lock may not be taken inside the watch.
+            removals.mark_unchanged();
+            if !lock(&self.places).leaving.contains(&id) {
+                return;
+            }
+            // It cannot close: this holds the sender.
+            removals.changed().await.ok();
+        }
     }
 
     pub(crate) fn clear(&self) {
-        let places = std::mem::take(&mut *lock(&self.places));
+        let mut places = lock(&self.places);
+        let all = (
+            std::mem::take(&mut places.by_id),
+            std::mem::take(&mut places.kept),
+        );
         drop(places);
+        drop(all);
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Shared>> {
         lock(&self.places)
+            .by_id
             .values()
             .filter_map(|place| place.known.upgrade())
             .collect()
@@ -112,13 +163,63 @@ impl Shelf {
     fn forget_unused(&self, ttl: Duration) {
         let mut dropped = Vec::new();
         let mut places = lock(&self.places);
-        for place in places.values_mut() {
-            if place.last_used.elapsed() >= ttl {
-                dropped.extend(place.kept.take());
-            }
+        let oldest = |places: &Places| {
+            let (_, id) = places.kept.first_key_value()?;
+            let place = places.by_id.get(id)?;
+            (place.last_used.elapsed() >= ttl).then_some(*id)
+        };
+        while let Some(id) = oldest(&places) {
+            dropped.extend(places.drop_kept(id));
         }
         drop(places);
         drop(dropped);
-        lock(&self.places).retain(|_, place| place.known.strong_count() > 0);
+        let known = |_: &ConversationId, place: &mut Place| place.known.strong_count() > 0;
+        lock(&self.places).by_id.retain(known);
+    }
+}
+
+impl Places {
+    /// Counts a use. What is kept beyond the limit then is to be given up.
+    fn keep(&mut self, shared: &Arc<Shared>, limit: usize) -> Vec<Arc<Shared>> {
+        self.uses += 1;
+        let place = Place {
+            kept: Some(Arc::clone(shared)),
+            known: Arc::downgrade(shared),
+            used: self.uses,
+            last_used: Instant::now(),
+        };
+        if let Some(old) = self.by_id.insert(shared.id, place) {
+            self.kept.remove(&old.used);
+        }
+        self.kept.insert(self.uses, shared.id);
+        let mut surplus = Vec::new();
+        while self.kept.len() > limit.max(1) {
+            let Some((_, id)) = self.kept.pop_first() else {
+                break;
+            };
+            surplus.extend(self.drop_kept(id));
+        }
+        surplus
+    }
+
+    /// Keeps a conversation no longer; the caller drops it outside of the lock.
+    fn drop_kept(&mut self, id: ConversationId) -> Option<Arc<Shared>> {
+        let place = self.by_id.get_mut(&id)?;
+        self.kept.remove(&place.used);
+        let kept = place.kept.take()?;
+        if Arc::strong_count(&kept) == 1 {
+            self.by_id.remove(&id);
+        }
+        Some(kept)
+    }
+}
+
+/// Lets go of conversations that were not used for the longest time. Those that somebody follows or
+/// works on stay as long as that lasts, and are found; an actor that has nothing to do rests.
+fn give_up(surplus: Vec<Arc<Shared>>) {
+    for shared in surplus {
+        if !shared.is_followed() {
+            shared.nudge(Command::Rest);
+        }
     }
 }

@@ -162,8 +162,7 @@ impl Steps {
             tools: prompt::tool_specs(&self.context.tools),
             cache_key: Some(self.context.shared.id.to_string()),
         };
-        let shared = &self.context.shared;
-        let on_delta = |delta| shared.tell(delta_frame(delta));
+        let on_delta = |delta| self.context.shared.tell(|| delta_frame(delta));
         let started = Instant::now();
         let reply = tokio::select! {
             biased;

@@ -5,8 +5,8 @@ use std::fmt;
 
 use agent_runtime::{AllFollower, AllFrame, Cursor, End, Follower, Frame};
 use bytes::{BufMut, Bytes, BytesMut};
-use core_model::Seq;
-use serde_json::json;
+use core_model::{ConversationId, Seq};
+use serde_json::{Value, json};
 
 /// One frame.
 pub(crate) struct Out {
@@ -167,17 +167,35 @@ fn of_all(frame: AllFrame) -> Out {
                 &json,
             ),
         },
+        AllFrame::Created {
+            cursor,
+            conversation,
+        } => of_conversation("created", cursor, conversation, json!({})),
         AllFrame::Deleted {
             cursor,
             conversation,
-        } => Out {
-            place: Some(Place::Cursor(cursor)),
-            json: json!({
-                "type": "deleted", "cursor": cursor.to_string(), "conversation_id": conversation
-            })
-            .to_string()
-            .into(),
-        },
+        } => of_conversation("deleted", cursor, conversation, json!({})),
+        AllFrame::Skipped {
+            cursor,
+            conversation,
+            from,
+            to,
+        } => {
+            let events = json!({"from_seq": from, "to_seq": to});
+            of_conversation("skipped", cursor, conversation, events)
+        }
+    }
+}
+
+/// What is told of a conversation as a whole.
+fn of_conversation(kind: &str, cursor: Cursor, id: ConversationId, more: Value) -> Out {
+    let mut json = json!({"type": kind, "cursor": cursor.to_string(), "conversation_id": id});
+    if let (Some(fields), Value::Object(more)) = (json.as_object_mut(), more) {
+        fields.extend(more);
+    }
+    Out {
+        place: Some(Place::Cursor(cursor)),
+        json: json.to_string().into(),
     }
 }
 

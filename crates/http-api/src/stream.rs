@@ -71,10 +71,13 @@ pub(crate) async fn conversation(
 ///
 /// Server-Sent Events in one order over all conversations. `data` is
 /// `{"type": "durable", "cursor": …, "conversation_id": …, "seq": …, "event": {…}}`, or
-/// `{"type": "deleted", "cursor": …, "conversation_id": …}`, or `{"type": "sync", "cursor": …}`, which
-/// comes first and whenever only events went by that the filter leaves out. `id` is the cursor. Each
-/// logged event comes once, those of one conversation in its order. `cursor`, or the header
-/// `Last-Event-ID`, goes on from there, also after a restart.
+/// the same with `"type": "created"` or `"deleted"` and without `seq` and `event`, or `{"type": "sync",
+/// "cursor": …}`, which comes first and whenever only events went by that the filter leaves out.
+/// `{"type": "skipped", "cursor": …, "conversation_id": …, "from_seq": …, "to_seq": …}` stands for
+/// events that cannot be read because what is stored is damaged; `to_seq` is exclusive. `id` is the
+/// cursor. Each logged event comes once, those of one conversation in its order; a deletion is told
+/// whatever the `tag`. `cursor`, or the header `Last-Event-ID`, goes on from there, also after a
+/// restart.
 #[api_v2_operation(tags("Events"), operation_id = "stream_all_events")]
 pub(crate) async fn all(
     server: Server,

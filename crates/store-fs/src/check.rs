@@ -4,13 +4,18 @@ use std::{collections::HashSet, num::NonZeroUsize, thread};
 
 use core_model::{ConversationId, Metadata, StoreError};
 
-use crate::{error::io_at, layout, store::Store};
+use crate::{error::io_at, glance::glance, layout, store::Store};
 
 /// Fewer are not worth a second thread.
 const WORTH_A_THREAD: usize = 32;
+/// Threads that read metadata for a page, and those that look through the whole store: these mostly
+/// wait for the disk.
+const OF_A_PAGE: usize = 4;
+const OF_ALL: usize = 8;
 
-/// Drops rows of what is gone, clears away what crashes left, and names the conversations whose row
-/// is missing or does not fit their log, and those that were running when the store was opened.
+/// Drops rows of what is gone, clears away what crashes left, and puts down rows for what is missing or
+/// does not fit its log. Names the conversations whose metadata is not true of their whole log either,
+/// and those that were running when the store was opened.
 pub(crate) fn check(store: &Store) -> Result<Vec<ConversationId>, StoreError> {
     let disk = store.context.disk.as_ref();
     let catalog = &store.context.catalog;
@@ -33,14 +38,28 @@ pub(crate) fn check(store: &Store) -> Result<Vec<ConversationId>, StoreError> {
             catalog.gone(id);
         }
     }
-    let mut unfit: Vec<ConversationId> = in_parallel(&found, |id| {
-        let row = catalog.row(*id);
+    // Nobody waits where the list was whole from the start.
+    let threads = if catalog.closed_in_order { 1 } else { OF_ALL };
+    let mut unfit: Vec<ConversationId> = in_parallel(&found, threads, |id| {
         let size = disk.size(&store.folder(*id).join(layout::EVENTS));
-        match (row, size) {
-            (Some(row), Ok(size)) if row.bytes == size => None,
-            (_, Ok(_)) => Some(*id),
-            (_, Err(error)) => {
-                tracing::warn!(conversation.id = %id, %error, "its log cannot be found");
+        if let (Some(row), Ok(size)) = (catalog.row(*id), size)
+            && row.bytes == size
+        {
+            return None;
+        }
+        match glance(store, *id) {
+            Ok(glance) => {
+                catalog.found(&glance.row, glance.fits);
+                if !disk.exists(&store.folder(*id)) {
+                    // Deleted meanwhile, maybe before its row was there to go with it.
+                    catalog.gone(*id);
+                    return None;
+                }
+                let listed = catalog.row(*id).is_some_and(|row| row.bytes == glance.row.bytes);
+                (!(glance.fits && listed)).then_some(*id)
+            }
+            Err(error) => {
+                tracing::warn!(conversation.id = %id, %error, "it cannot be read and is not listed");
                 None
             }
         }
@@ -56,22 +75,25 @@ pub(crate) fn check(store: &Store) -> Result<Vec<ConversationId>, StoreError> {
 
 /// The metadata of several conversations; none where it cannot be read.
 pub(crate) fn metadata_of(store: &Store, ids: &[ConversationId]) -> Vec<Option<Metadata>> {
-    in_parallel(ids, |id| match store.metadata(*id) {
-        Ok(metadata) => Some(metadata),
-        Err(StoreError::NotFound(_)) => None,
-        Err(error) => {
-            tracing::warn!(conversation.id = %id, %error, "left out");
-            None
+    let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    in_parallel(ids, threads.min(OF_A_PAGE), |id| {
+        match store.metadata(*id) {
+            Ok(metadata) => Some(metadata),
+            Err(StoreError::NotFound(_)) => None,
+            Err(error) => {
+                tracing::warn!(conversation.id = %id, %error, "left out");
+                None
+            }
         }
     })
 }
 
 fn in_parallel<T: Send>(
     ids: &[ConversationId],
+    threads: usize,
     work: impl Fn(&ConversationId) -> T + Sync,
 ) -> Vec<T> {
-    let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let share = ids.len().div_ceil(threads.min(4)).max(WORTH_A_THREAD);
+    let share = ids.len().div_ceil(threads).max(WORTH_A_THREAD);
     thread::scope(|scope| {
         let work = &work;
         let mut shares = ids.chunks(share);

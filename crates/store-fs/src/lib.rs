@@ -27,7 +27,7 @@
 //! | `store` | [`FsStore`]: make, list, open and delete conversations |
 //! | `ports` | the store as its callers know it |
 //! | `catalog/` | the list of all conversations, and the feed of what happens in them |
-//! | `check` | the list against the folder |
+//! | `check`, `glance` | the list against the folder |
 //! | `receipts` | requests that must not be carried out twice |
 //! | `group_sync` | one sync for many |
 //! | `log` | [`FsLog`]: append, page, find |
@@ -82,6 +82,7 @@ pub mod export;
 mod faults;
 mod flusher;
 mod follow;
+mod glance;
 mod group_sync;
 mod head;
 mod heal;

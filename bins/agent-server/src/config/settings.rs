@@ -50,6 +50,8 @@ pub struct Settings {
     pub mailbox_size: NonZeroUsize,
     /// Conversations at rest whose shells stay open; the longest at rest loses its own first.
     pub max_idle_shells: NonZeroUsize,
+    /// Unused conversations in memory; the longest unused leaves first.
+    pub max_idle_conversations: NonZeroUsize,
     /// How long an unused conversation stays in memory.
     pub idle_ttl_seconds: NonZeroU64,
     pub durability: Durability,
@@ -136,6 +138,7 @@ impl Default for Settings {
             max_concurrent_runs: count(RuntimeConfig::MAX_CONCURRENT_RUNS),
             mailbox_size: count(RuntimeConfig::MAILBOX),
             max_idle_shells: count(RuntimeConfig::MAX_IDLE_SHELLS),
+            max_idle_conversations: count(RuntimeConfig::MAX_IDLE_CONVERSATIONS),
             idle_ttl_seconds: seconds(RuntimeConfig::IDLE_TTL),
             durability: Durability::default(),
             log_format: LogFormat::default(),

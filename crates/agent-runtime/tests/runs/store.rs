@@ -1,211 +1,16 @@
 //! A store that fails, lags, or was left by a killed server.
 
-use std::{
-    ops::Range,
-    path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::SeqCst},
-    },
-    time::Duration,
+use std::{sync::atomic::Ordering::SeqCst, time::Duration};
+
+use agent_runtime::{ConversationQuery, End, Frame, NewConversation, RuntimeError, Start};
+use core_model::{Content, ConversationId, EventId, ExecutionStatus};
+use futures_util::FutureExt;
+use tokio::time::{sleep, timeout};
+
+use crate::{
+    frail::{copy, frail},
+    harness::*,
 };
-
-use agent_runtime::{ConversationQuery, NewConversation, RuntimeError};
-use async_trait::async_trait;
-use bytes::Bytes;
-use core_model::{
-    Catalog, Content, ConversationId, EventId, EventLog, EventTime, ExecutionStatus, Feed,
-    HeadFilter, Limit, Metadata, NewRecord, Record, Row, Seq, StoreError,
-    port::{Digest, FeedEntry, ListPage, ListQuery, Notice, Receipt, Receipts},
-};
-use store_fs::FsStore;
-use tokio::{
-    sync::Notify,
-    time::{sleep, timeout},
-};
-
-use uuid::Uuid;
-
-use crate::harness::*;
-
-/// A store whose appends can be made to fail and whose deletions can be held up.
-struct Frail {
-    store: FsStore,
-    broken: Arc<AtomicBool>,
-    holds_deletions: AtomicBool,
-    deleting: Notify,
-    may_delete: Notify,
-}
-
-struct FrailLog {
-    log: Arc<dyn EventLog>,
-    broken: Arc<AtomicBool>,
-}
-
-#[async_trait]
-impl EventLog for FrailLog {
-    async fn append(
-        &self,
-        records: Vec<NewRecord>,
-        expected: Option<Seq>,
-    ) -> Result<Seq, StoreError> {
-        if self.broken.load(SeqCst) {
-            return Err(StoreError::Poisoned("disk full".to_owned()));
-        }
-        self.log.append(records, expected).await
-    }
-
-    fn len(&self) -> Seq {
-        self.log.len()
-    }
-
-    fn size(&self) -> u64 {
-        self.log.size()
-    }
-
-    async fn read(&self, from: Seq, limit: Limit) -> Result<Vec<Record>, StoreError> {
-        self.log.read(from, limit).await
-    }
-
-    async fn read_at(&self, seqs: &[Seq], bytes: usize) -> Result<Vec<Record>, StoreError> {
-        self.log.read_at(seqs, bytes).await
-    }
-
-    async fn find(&self, id: &EventId) -> Result<Option<Seq>, StoreError> {
-        self.log.find(id).await
-    }
-
-    async fn since(&self, time: EventTime) -> Result<Seq, StoreError> {
-        self.log.since(time).await
-    }
-
-    async fn select(
-        &self,
-        filter: &HeadFilter,
-        range: Range<Seq>,
-        backwards: bool,
-        limit: usize,
-    ) -> Result<Vec<Seq>, StoreError> {
-        self.log.select(filter, range, backwards, limit).await
-    }
-
-    async fn count(&self, filter: &HeadFilter) -> Result<u64, StoreError> {
-        self.log.count(filter).await
-    }
-}
-
-#[async_trait]
-impl Catalog for Frail {
-    async fn create(&self, metadata: &Metadata) -> Result<(), StoreError> {
-        self.store.create(metadata).await
-    }
-
-    fn list(&self, query: &ListQuery) -> ListPage {
-        self.store.list(query)
-    }
-
-    fn count(&self, status: Option<ExecutionStatus>) -> u64 {
-        self.store.count(status)
-    }
-
-    fn row(&self, id: ConversationId) -> Option<Row> {
-        self.store.row(id)
-    }
-
-    fn note(&self, row: Row) {
-        self.store.note(row);
-    }
-
-    fn closed_in_order(&self) -> bool {
-        self.store.closed_in_order()
-    }
-
-    async fn check(&self) -> Result<Vec<ConversationId>, StoreError> {
-        self.store.check().await
-    }
-
-    async fn metadata(&self, id: ConversationId) -> Result<Metadata, StoreError> {
-        self.store.metadata(id).await
-    }
-
-    async fn metadata_of(
-        &self,
-        ids: &[ConversationId],
-    ) -> Result<Vec<Option<Metadata>>, StoreError> {
-        self.store.metadata_of(ids).await
-    }
-
-    async fn set_metadata(&self, metadata: &Metadata) -> Result<(), StoreError> {
-        self.store.set_metadata(metadata).await
-    }
-
-    async fn open(&self, id: ConversationId) -> Result<Arc<dyn EventLog>, StoreError> {
-        Ok(Arc::new(FrailLog {
-            log: self.store.open(id).await?,
-            broken: Arc::clone(&self.broken),
-        }))
-    }
-
-    async fn delete(&self, id: ConversationId) -> Result<(), StoreError> {
-        if self.holds_deletions.load(SeqCst) {
-            self.deleting.notify_one();
-            self.may_delete.notified().await;
-        }
-        self.store.delete(id).await
-    }
-
-    fn folder(&self, id: ConversationId) -> PathBuf {
-        self.store.folder(id)
-    }
-
-    fn ready(&self) -> Result<(), String> {
-        self.store.ready()
-    }
-
-    fn notices(&self) -> Vec<Notice> {
-        self.store.notices()
-    }
-}
-
-#[async_trait]
-impl Feed for Frail {
-    fn feed_id(&self) -> Uuid {
-        self.store.feed_id()
-    }
-
-    async fn feed_len(&self) -> u64 {
-        self.store.feed_len().await
-    }
-
-    async fn feed_entries(&self, from: u64, limit: usize) -> Result<Vec<FeedEntry>, StoreError> {
-        self.store.feed_entries(from, limit).await
-    }
-
-    async fn feed_grown(&self, len: u64) -> u64 {
-        self.store.feed_grown(len).await
-    }
-}
-
-#[async_trait]
-impl Receipts for Frail {
-    async fn begin(&self, key: Digest, request: Digest) -> Result<Option<Receipt>, StoreError> {
-        self.store.begin(key, request).await
-    }
-
-    async fn finish(&self, key: Digest, answer: Bytes) -> Result<(), StoreError> {
-        self.store.finish(key, answer).await
-    }
-}
-
-fn frail(folder: &Path) -> Arc<Frail> {
-    Arc::new(Frail {
-        store: FsStore::open(&folder.join("conversations"), Default::default()).unwrap(),
-        broken: Arc::default(),
-        holds_deletions: false.into(),
-        deleting: Notify::new(),
-        may_delete: Notify::new(),
-    })
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_fails_in_mid_run_ends_it_and_the_log_is_mended_when_next_opened() {
@@ -328,14 +133,144 @@ async fn one_damaged_conversation_does_not_hide_the_others() {
     assert_eq!(ids, [good]);
 }
 
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy(&entry.path(), &to),
-            false => drop(std::fs::copy(entry.path(), to).unwrap()),
-        }
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_was_lost_is_answered_before_the_next_one_begins() {
+    let folder = tempfile::tempdir().unwrap();
+    let go = folder.path().join("go");
+    let waits = format!("until [ -e {} ]; do sleep 0.05; done", go.display());
+    let puppet = Puppet::new(vec![Line::Call("terminal", terminal(&waits))]);
+    let store = frail(folder.path());
+    let runtime = start_with(config(&folder, &puppet), store.clone()).await;
+    let new = NewConversation {
+        initial_message: Some(vec![Content::text("go")]),
+        ..Default::default()
+    };
+    let id = runtime.create(new).await.unwrap().info.id;
+    let conversation = runtime.open(id).await.unwrap();
+    let mut follower = conversation.follow(&Start::Live).await.unwrap();
+    while !outline(&conversation).await.contains(&"Action".to_owned()) {
+        follower.next().await.unwrap();
     }
+    store.broken.store(true, SeqCst);
+    std::fs::write(&go, "").unwrap();
+    until(&conversation, ExecutionStatus::Error).await;
+
+    store.broken.store(false, SeqCst);
+    conversation.run().await.unwrap();
+    until(&conversation, ExecutionStatus::Finished).await;
+    let outline = outline(&conversation).await;
+    let action = outline.iter().position(|line| line == "Action").unwrap();
+    assert_eq!(
+        outline[action + 1..action + 4],
+        ["AgentError", "paused", "running"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn followers_hear_of_a_deletion_when_it_is_done_and_not_of_one_that_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    let puppet = Puppet::new(vec![]);
+    let store = frail(folder.path());
+    let runtime = start_with(config(&folder, &puppet), store.clone()).await;
+    let made = runtime.create(NewConversation::default()).await.unwrap();
+    let id = made.info.id;
+    let conversation = runtime.open(id).await.unwrap();
+    let mut follower = conversation.follow(&Start::Live).await.unwrap();
+    follower.next().await.unwrap();
+
+    store.fails_deletions.store(true, SeqCst);
+    assert!(matches!(
+        runtime.delete(id).await,
+        Err(RuntimeError::Store(_))
+    ));
+    let content = || vec![Content::text("still here")];
+    conversation.send_message(content(), false).await.unwrap();
+    while !matches!(follower.next().await.unwrap(), Frame::Event(..)) {}
+    assert_eq!(runtime.open(id).await.unwrap().id(), id);
+
+    store.fails_deletions.store(false, SeqCst);
+    store.holds_deletions.store(true, SeqCst);
+    let deletion = tokio::spawn({
+        let runtime = runtime.clone();
+        async move { runtime.delete(id).await }
+    });
+    store.deleting.notified().await;
+    assert!(matches!(
+        conversation.send_message(content(), false).await,
+        Err(RuntimeError::NotFound(_))
+    ));
+    let mut end = None;
+    while let (None, Some(next)) = (end, follower.next().now_or_never()) {
+        end = next.err();
+    }
+    assert_eq!(end, None);
+    store.may_delete.notify_one();
+    deletion.await.unwrap().unwrap();
+    let end = async {
+        loop {
+            if let Err(end) = follower.next().await {
+                return end;
+            }
+        }
+    };
+    assert_eq!(timeout(PATIENCE, end).await.unwrap(), End::Deleted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_damaged_can_be_deleted() {
+    let world = World::new(vec![]).await;
+    let id = world.conversation(NewConversation::default()).await.id();
+    let world = world.restart().await;
+    let folder = world.folder.path().join(format!("conversations/{id}"));
+    std::fs::write(folder.join("metadata.json"), "{").unwrap();
+    assert!(world.runtime.open(id).await.is_err());
+    world.runtime.delete(id).await.unwrap();
+    assert!(!folder.exists());
+    assert_eq!(world.runtime.count(None).await, 0);
+    for gone in [id, ConversationId::random()] {
+        assert!(matches!(
+            world.runtime.delete(gone).await,
+            Err(RuntimeError::NotFound(_))
+        ));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_is_found_however_far_apart_and_page_by_page() {
+    let world = World::new(vec![]).await;
+    let conversation = world.conversation(NewConversation::default()).await;
+    for number in 0..150 {
+        let text = if number % 70 == 0 { "Needle" } else { "hay" };
+        let content = vec![Content::text(format!("{text} {number}"))];
+        conversation.send_message(content, false).await.unwrap();
+    }
+    for descending in [false, true] {
+        let mut query = agent_runtime::EventQuery {
+            limit: 1,
+            descending,
+            ..Default::default()
+        };
+        query.filter.body = Some("needle".to_owned());
+        let mut found = Vec::new();
+        loop {
+            let page = conversation.search_events(&query).await.unwrap();
+            found.extend(page.items);
+            query.page_id = page.next_page_id;
+            if query.page_id.is_none() {
+                break;
+            }
+        }
+        let mut texts: Vec<String> = found
+            .iter()
+            .map(|line| serde_json::from_slice::<serde_json::Value>(line).unwrap())
+            .map(|event| event["llm_message"]["content"][0]["text"].to_string())
+            .collect();
+        if descending {
+            texts.reverse();
+        }
+        assert_eq!(texts, ["\"Needle 0\"", "\"Needle 70\"", "\"Needle 140\""]);
+        assert_eq!(conversation.count_events(&query.filter).await.unwrap(), 3);
+    }
+    let missing = EventId("none".to_owned());
+    assert_eq!(conversation.event(&missing).await.unwrap(), None);
 }

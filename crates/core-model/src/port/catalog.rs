@@ -83,9 +83,10 @@ pub trait Catalog: Send + Sync {
     /// [`Self::check`].
     fn closed_in_order(&self) -> bool;
 
-    /// Compares the list with what is stored: drops the rows of conversations that are gone, and
-    /// names those whose row is missing or does not fit their log. Call it once after a start; until
-    /// it returns, the list may be incomplete.
+    /// Compares the list with what is stored: drops the rows of conversations that are gone, and puts
+    /// down, from the metadata, those that are missing. Names the conversations that are to be looked
+    /// into because their metadata is not true of their whole log, or a run was under way. Call it once
+    /// after a start; until it returns, the list may be incomplete.
     ///
     /// # Errors
     /// When the store cannot be read at all.

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::StoreError;
-use crate::{ConversationId, Seq};
+use crate::{ConversationId, Seq, UtcTime};
 
 /// One change of one conversation, at its place in the order over all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,6 +10,9 @@ pub struct FeedEntry {
     /// Counts from 0; gaps are possible.
     pub position: u64,
     pub conversation: ConversationId,
+    /// When that conversation was made: an id may be used again after a deletion, and what is told of
+    /// the first one is not about the second.
+    pub created_at: UtcTime,
     pub change: Change,
 }
 

@@ -92,6 +92,7 @@ impl Entry {
         Some(FeedEntry {
             position,
             conversation: self.id,
+            created_at: self.row.row(self.id).created_at,
             change,
         })
     }

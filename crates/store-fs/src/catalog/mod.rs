@@ -171,10 +171,23 @@ impl Work {
 
     /// Puts down a row. A row whose log did not grow keeps followers asleep.
     pub(crate) fn note(&self, row: &Row) {
+        self.put(row, |_| true);
+    }
+
+    /// Puts down a row that was read from a conversation's metadata, where there is none. With `whole`,
+    /// when it is true of the whole log, also in place of one of a shorter log; what was noted meanwhile
+    /// stays.
+    pub(crate) fn found(&self, row: &Row, whole: bool) {
+        self.put(row, |old| {
+            old.is_none_or(|old| whole && old.len <= row.len.0)
+        });
+    }
+
+    fn put(&self, row: &Row, takes: impl FnOnce(Option<Compact>) -> bool) {
         let compact = Compact::from(row);
         let mut memory = lock(&self.memory);
         let old = memory.rows.get(row.id);
-        if old == Some(compact) {
+        if old == Some(compact) || !takes(old) {
             return;
         }
         let from = old.map_or(0, |old| old.len);

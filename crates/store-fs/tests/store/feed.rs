@@ -174,10 +174,38 @@ async fn a_missing_or_damaged_list_is_found_again_under_a_new_feed() {
                 assert_eq!(second.count(None), 1);
             } else {
                 assert!(!second.closed_in_order());
-                assert_eq!(second.check().await.unwrap(), [id]);
+                assert_eq!(second.count(None), 0);
+                // Its log is empty, so that the metadata says all there is.
+                assert!(second.check().await.unwrap().is_empty());
+                assert_eq!(second.row(id).map(|row| row.len), Some(Seq(0)));
+                assert_eq!(changes(&second, 0).await.0, [(id, Change::Created)]);
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_log_beyond_its_metadata_is_listed_and_named_and_told_once() {
+    let root = tempfile::tempdir().unwrap();
+    let (id, damaged) = (ConversationId::random(), ConversationId::random());
+    {
+        let first = store(root.path());
+        for id in [id, damaged] {
+            first.create(&metadata(id)).await.unwrap();
+        }
+        let log = first.open(id).await.unwrap();
+        say(&first, &*log, id, 2).await;
+        fs::write(first.folder(damaged).join("metadata.json"), "{").unwrap();
+    }
+    fs::remove_file(root.path().join(".feed")).unwrap();
+    let second = store(root.path());
+    assert_eq!(second.check().await.unwrap(), [id]);
+    assert_eq!(second.row(id).map(|row| row.len), Some(Seq(0)));
+    assert_eq!((second.row(damaged), second.count(None)), (None, 1));
+    let log = second.open(id).await.unwrap();
+    second.note(row(&second, &*log, id, log.len()));
+    let told = [(id, Change::Created), (id, grown(0, 2))];
+    assert_eq!(changes(&second, 0).await.0, told);
 }
 
 #[tokio::test]

@@ -1,0 +1,284 @@
+//! A store whose calls can be made to fail or wait, and folders as a kill leaves them.
+
+use std::{
+    collections::HashMap,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    },
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use core_model::{
+    Catalog, ConversationId, EventId, EventLog, EventTime, ExecutionStatus, Feed, HeadFilter,
+    Limit, Metadata, NewRecord, Record, Row, Seq, StoreError,
+    port::{Digest, FeedEntry, ListPage, ListQuery, Notice, Receipt, Receipts},
+};
+use store_fs::FsStore;
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+/// A store whose appends can be made to fail and whose deletions can be held up.
+pub(crate) struct Frail {
+    store: FsStore,
+    pub(crate) broken: Arc<AtomicBool>,
+    pub(crate) holds_deletions: AtomicBool,
+    pub(crate) fails_deletions: AtomicBool,
+    pub(crate) deleting: Notify,
+    pub(crate) may_delete: Notify,
+    /// Whether the next check waits for a permit.
+    pub(crate) holds_check: AtomicBool,
+    pub(crate) may_check: Notify,
+    /// Logs that cannot be opened, and why.
+    pub(crate) shut: Mutex<HashMap<ConversationId, Shut>>,
+    /// Opening such a log goes on at a notice.
+    pub(crate) may_open: Notify,
+    /// How often a log was opened.
+    pub(crate) opened: AtomicUsize,
+    /// Logs in memory.
+    pub(crate) open: Arc<AtomicUsize>,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum Shut {
+    Failing,
+    Damaged,
+    Late,
+}
+
+struct FrailLog {
+    log: Arc<dyn EventLog>,
+    broken: Arc<AtomicBool>,
+    open: Arc<AtomicUsize>,
+}
+
+impl Drop for FrailLog {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, SeqCst);
+    }
+}
+
+#[async_trait]
+impl EventLog for FrailLog {
+    async fn append(
+        &self,
+        records: Vec<NewRecord>,
+        expected: Option<Seq>,
+    ) -> Result<Seq, StoreError> {
+        if self.broken.load(SeqCst) {
+            return Err(StoreError::Poisoned("disk full".to_owned()));
+        }
+        self.log.append(records, expected).await
+    }
+
+    fn len(&self) -> Seq {
+        self.log.len()
+    }
+
+    fn size(&self) -> u64 {
+        self.log.size()
+    }
+
+    async fn read(&self, from: Seq, limit: Limit) -> Result<Vec<Record>, StoreError> {
+        self.log.read(from, limit).await
+    }
+
+    async fn read_at(&self, seqs: &[Seq], bytes: usize) -> Result<Vec<Record>, StoreError> {
+        self.log.read_at(seqs, bytes).await
+    }
+
+    async fn find(&self, id: &EventId) -> Result<Option<Seq>, StoreError> {
+        self.log.find(id).await
+    }
+
+    async fn since(&self, time: EventTime) -> Result<Seq, StoreError> {
+        self.log.since(time).await
+    }
+
+    async fn select(
+        &self,
+        filter: &HeadFilter,
+        range: Range<Seq>,
+        backwards: bool,
+        limit: usize,
+    ) -> Result<Vec<Seq>, StoreError> {
+        self.log.select(filter, range, backwards, limit).await
+    }
+
+    async fn count(&self, filter: &HeadFilter) -> Result<u64, StoreError> {
+        self.log.count(filter).await
+    }
+}
+
+#[async_trait]
+impl Catalog for Frail {
+    async fn create(&self, metadata: &Metadata) -> Result<(), StoreError> {
+        self.store.create(metadata).await
+    }
+
+    fn list(&self, query: &ListQuery) -> ListPage {
+        self.store.list(query)
+    }
+
+    fn count(&self, status: Option<ExecutionStatus>) -> u64 {
+        self.store.count(status)
+    }
+
+    fn row(&self, id: ConversationId) -> Option<Row> {
+        self.store.row(id)
+    }
+
+    fn note(&self, row: Row) {
+        self.store.note(row);
+    }
+
+    fn closed_in_order(&self) -> bool {
+        self.store.closed_in_order()
+    }
+
+    async fn check(&self) -> Result<Vec<ConversationId>, StoreError> {
+        if self.holds_check.load(SeqCst) {
+            self.may_check.notified().await;
+        }
+        self.store.check().await
+    }
+
+    async fn metadata(&self, id: ConversationId) -> Result<Metadata, StoreError> {
+        self.store.metadata(id).await
+    }
+
+    async fn metadata_of(
+        &self,
+        ids: &[ConversationId],
+    ) -> Result<Vec<Option<Metadata>>, StoreError> {
+        self.store.metadata_of(ids).await
+    }
+
+    async fn set_metadata(&self, metadata: &Metadata) -> Result<(), StoreError> {
+        self.store.set_metadata(metadata).await
+    }
+
+    async fn open(&self, id: ConversationId) -> Result<Arc<dyn EventLog>, StoreError> {
+        let path = || "events.jsonl".to_owned();
+        let shut = self.shut.lock().unwrap().get(&id).copied();
+        match shut {
+            Some(Shut::Failing) => {
+                let source = std::io::Error::other("too many open files");
+                return Err(StoreError::Io {
+                    path: path(),
+                    source,
+                });
+            }
+            Some(Shut::Damaged) => {
+                let reason = "rubbish".to_owned();
+                return Err(StoreError::Damaged {
+                    path: path(),
+                    reason,
+                });
+            }
+            Some(Shut::Late) => self.may_open.notified().await,
+            None => {}
+        }
+        let log = self.store.open(id).await?;
+        self.opened.fetch_add(1, SeqCst);
+        self.open.fetch_add(1, SeqCst);
+        Ok(Arc::new(FrailLog {
+            log,
+            broken: Arc::clone(&self.broken),
+            open: Arc::clone(&self.open),
+        }))
+    }
+
+    async fn delete(&self, id: ConversationId) -> Result<(), StoreError> {
+        if self.holds_deletions.load(SeqCst) {
+            self.deleting.notify_one();
+            self.may_delete.notified().await;
+        }
+        if self.fails_deletions.load(SeqCst) {
+            return Err(StoreError::Poisoned("read-only".to_owned()));
+        }
+        self.store.delete(id).await
+    }
+
+    fn folder(&self, id: ConversationId) -> PathBuf {
+        self.store.folder(id)
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        self.store.ready()
+    }
+
+    fn notices(&self) -> Vec<Notice> {
+        self.store.notices()
+    }
+}
+
+#[async_trait]
+impl Feed for Frail {
+    fn feed_id(&self) -> Uuid {
+        self.store.feed_id()
+    }
+
+    async fn feed_len(&self) -> u64 {
+        self.store.feed_len().await
+    }
+
+    async fn feed_entries(&self, from: u64, limit: usize) -> Result<Vec<FeedEntry>, StoreError> {
+        self.store.feed_entries(from, limit).await
+    }
+
+    async fn feed_grown(&self, len: u64) -> u64 {
+        self.store.feed_grown(len).await
+    }
+}
+
+#[async_trait]
+impl Receipts for Frail {
+    async fn begin(&self, key: Digest, request: Digest) -> Result<Option<Receipt>, StoreError> {
+        self.store.begin(key, request).await
+    }
+
+    async fn finish(&self, key: Digest, answer: Bytes) -> Result<(), StoreError> {
+        self.store.finish(key, answer).await
+    }
+}
+
+pub(crate) fn frail(folder: &Path) -> Arc<Frail> {
+    Arc::new(Frail {
+        store: FsStore::open(&folder.join("conversations"), Default::default()).unwrap(),
+        broken: Arc::default(),
+        holds_deletions: false.into(),
+        fails_deletions: false.into(),
+        deleting: Notify::new(),
+        may_delete: Notify::new(),
+        holds_check: false.into(),
+        may_check: Notify::new(),
+        shut: Mutex::default(),
+        may_open: Notify::new(),
+        opened: AtomicUsize::default(),
+        open: Arc::default(),
+    })
+}
+
+/// Copies a folder that is in use, as a kill would leave it.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &to),
+            false => drop(std::fs::copy(entry.path(), to).unwrap()),
+        }
+    }
+}
+
+/// Takes the list away, as if an earlier build had made the store.
+pub(crate) fn forget_list(folder: &Path) {
+    for name in [".feed", ".catalog", ".closed"] {
+        std::fs::remove_file(folder.join("conversations").join(name)).ok();
+    }
+}
