@@ -75,7 +75,7 @@ pub(crate) async fn create(
             .ask(|answer| Command::SendMessage {
                 content,
                 run,
-                id: request.map(|request| request.event("message")),
+                request,
                 slot,
                 answer,
             })

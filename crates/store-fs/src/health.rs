@@ -4,7 +4,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use core_model::{ConversationId, StoreError, UtcTime, port::Notice};
+use core_model::{
+    ConversationId, StoreError, UtcTime,
+    port::{self, Notice},
+};
 
 use crate::{error::lock, log::Inner};
 
@@ -22,14 +25,14 @@ pub(crate) enum Closed {
 /// What failed, and when to look again.
 #[derive(Debug)]
 pub(crate) struct Fault {
-    pub(crate) reason: String,
+    pub(crate) cause: port::Fault,
     next_look: Instant,
 }
 
 impl Fault {
-    pub(crate) fn new(reason: String, pause: Duration) -> Self {
+    pub(crate) fn new(cause: port::Fault, pause: Duration) -> Self {
         Self {
-            reason,
+            cause,
             next_look: Instant::now() + pause,
         }
     }
@@ -48,7 +51,7 @@ impl Fault {
 impl Closed {
     pub(crate) fn error(&self, id: ConversationId) -> StoreError {
         match self {
-            Self::Poisoned(fault) => StoreError::Poisoned(fault.reason.clone()),
+            Self::Poisoned(fault) => StoreError::Poisoned(fault.cause.clone()),
             Self::Deleted => StoreError::NotFound(id),
         }
     }
@@ -72,7 +75,7 @@ impl Health {
                 log.context.committer.heal(log.clone());
             }
             let reason = match &lock(&log.queue).closed {
-                Some(Closed::Poisoned(fault)) => fault.reason.clone(),
+                Some(Closed::Poisoned(fault)) => fault.cause.clone(),
                 Some(Closed::Deleted) | None => continue,
             };
             let words = || format!("conversation {} takes no more events: {reason}", log.id);

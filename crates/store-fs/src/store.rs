@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use core_model::{ConversationId, ExecutionStatus, Metadata, Row, Seq, StoreError};
+use core_model::{ConversationId, ExecutionStatus, Metadata, Row, Seq, StoreError, port::RECEIPTS};
 use uuid::Uuid;
 
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
     lock::FolderLock,
     log::{LogContext, WeakLog},
     meta::{create_folders, read_metadata, write_metadata, write_new},
-    receipts::ReceiptsFile,
+    receipts::ReceiptFiles,
 };
 
 /// Slots beyond which those that nobody uses are forgotten.
@@ -48,7 +48,7 @@ pub(crate) struct Store {
     /// one open log.
     slots: Mutex<HashMap<ConversationId, Slot>>,
     root_sync: GroupSync,
-    pub(crate) receipts: ReceiptsFile,
+    pub(crate) receipts: ReceiptFiles,
     pub(crate) context: LogContext,
 }
 
@@ -90,7 +90,12 @@ impl FsStore {
             run: Uuid::new_v4(),
             slots: Mutex::default(),
             root_sync: GroupSync::default(),
-            receipts: ReceiptsFile::new(Arc::clone(&disk), layout::receipts_file(root)),
+            receipts: ReceiptFiles::new(
+                Arc::clone(&disk),
+                root.to_owned(),
+                layout::receipts(root),
+                RECEIPTS,
+            ),
             context: LogContext {
                 durability: options.durability,
                 committer: Arc::new(Committer::new()),

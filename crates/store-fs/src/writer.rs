@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use core_model::{NewRecord, Seq, StoreError};
+use core_model::{NewRecord, Seq, StoreError, port};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -195,7 +195,7 @@ impl Inner {
         let mut queue = lock(&self.queue);
         if batch.epoch != queue.epoch {
             // A sync in the background failed meanwhile, and this was cut off.
-            let poisoned = || StoreError::Poisoned("an earlier write failed".to_owned());
+            let poisoned = || StoreError::Poisoned(port::Fault::other("an earlier write failed"));
             return (batch.answers(|_| Err(poisoned())), false);
         }
         self.add_to_index(&batch.entries);
@@ -223,7 +223,7 @@ impl Inner {
     /// Takes no more events, since a write or sync failed: after a failed `fdatasync` the kernel may
     /// have dropped the bytes, and a second call would not say so.
     pub(crate) fn fail(&self, batch: Batch, error: &io::Error) -> Answers {
-        let reason = reason(error);
+        let cause = port::Fault::of(error);
         let mut queue = lock(&self.queue);
         let pending = std::mem::take(&mut queue.pending);
         queue.committing = false;
@@ -231,10 +231,10 @@ impl Inner {
         queue.extent = self.extent();
         if queue.closed.is_none() {
             tracing::error!(
-                conversation.id = %self.id, reason,
+                conversation.id = %self.id, reason = %cause,
                 "the log takes no more events for now: a write failed"
             );
-            let fault = Fault::new(reason.clone(), HEAL_PAUSE);
+            let fault = Fault::new(cause.clone(), HEAL_PAUSE);
             queue.closed = Some(Closed::Poisoned(fault));
             self.context.health.report(self.itself.clone());
         }
@@ -248,7 +248,7 @@ impl Inner {
             })
         };
         let mut answers = batch.answers(failed);
-        let poisoned = |_| Err(StoreError::Poisoned(reason.clone()));
+        let poisoned = |_| Err(StoreError::Poisoned(cause.clone()));
         answers.0.extend(pending.answers(poisoned).0);
         answers
     }
@@ -285,7 +285,7 @@ impl Inner {
             }
             Err(error) => {
                 if let Some(Closed::Poisoned(fault)) = &mut lock(&self.queue).closed {
-                    fault.reason = reason(&error);
+                    fault.cause = port::Fault::of(&error);
                 }
                 tracing::debug!(conversation.id = %self.id, %error, "the log is not healed yet");
             }
@@ -329,17 +329,6 @@ fn again(error: &io::Error) -> io::Error {
     }
 }
 
-/// An I/O error in words that a person can act on.
-pub(crate) fn reason(error: &io::Error) -> String {
-    let names = [
-        (io::ErrorKind::StorageFull, "disk full"),
-        (io::ErrorKind::QuotaExceeded, "disk quota used up"),
-        (io::ErrorKind::ReadOnlyFilesystem, "read-only"),
-    ];
-    let name = names.iter().find(|(kind, _)| *kind == error.kind());
-    name.map_or_else(|| error.to_string(), |(_, name)| (*name).to_owned())
-}
-
 impl Inner {
     /// Takes no more events, since the conversation goes; `remove` takes it away.
     pub(crate) fn delete(
@@ -364,16 +353,5 @@ impl Inner {
             );
         }
         self.remember_ids(seq, entries);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn common_failures_have_plain_names() {
-        let reasons = [28, 122, 30].map(|errno| reason(&io::Error::from_raw_os_error(errno)));
-        assert_eq!(reasons, ["disk full", "disk quota used up", "read-only"]);
     }
 }

@@ -161,3 +161,36 @@ fn what_is_switched_off_is_not_documented() {
     assert!(document["paths"].get("/").is_none());
     assert!(document["paths"].get("/conversations/search").is_some());
 }
+
+#[test]
+fn refusals_stand_where_they_can_come() {
+    let document = document(Surface::default()).unwrap();
+    let operations = operations(&document);
+    let answers = |name: &str, status: &str| {
+        let found = operations.iter().find(|(known, _)| known == name);
+        let (_, operation) = found.unwrap_or_else(|| panic!("no {name}"));
+        let answer = &operation["responses"][status]["$ref"];
+        answer
+            .as_str()
+            .map(|at| at.rsplit('/').next().unwrap().to_owned())
+    };
+    for prefix in ["", "/api"] {
+        let create = format!("post {prefix}/conversations");
+        let send = format!("post {prefix}/conversations/{{conversation_id}}/events");
+        let run = format!("post {prefix}/conversations/{{conversation_id}}/run");
+        let stream = format!("get {prefix}/events/stream");
+        for (name, status, refusal) in [
+            (&create, "409", Some("KeyReused")),
+            (&send, "409", Some("KeyReused")),
+            (&run, "409", Some("Conflict")),
+            (&create, "507", Some("DiskFull")),
+            (&send, "507", Some("DiskFull")),
+            (&run, "507", Some("DiskFull")),
+            (&stream, "410", Some("CursorExpired")),
+            (&stream, "507", None),
+            (&stream, "409", None),
+        ] {
+            assert_eq!(answers(name, status).as_deref(), refusal, "{name} {status}");
+        }
+    }
+}
