@@ -1,6 +1,6 @@
 //! Requests that come twice.
 
-use std::num::NonZero;
+use std::num::NonZeroUsize;
 
 use reqwest::{Method, header::HeaderMap};
 use serde_json::{Value, json};
@@ -34,6 +34,12 @@ async fn post(server: &TestServer, path: &str, key: &str, body: &Value) -> Answe
 async fn messages(server: &TestServer, id: &str) -> usize {
     let path = format!("/conversations/{id}/events/count?kind=MessageEvent&source=user");
     usize::try_from(server.get(&path).await.1.as_u64().unwrap()).unwrap()
+}
+
+/// How often a run began.
+async fn runs(server: &TestServer, id: &str) -> usize {
+    let began = |event: &&Value| event["key"] == "execution_status" && event["value"] == "running";
+    server.events(id).await.iter().filter(began).count()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -115,9 +121,7 @@ async fn a_run_asked_for_again_is_no_second_run_and_no_conflict() {
     server.wait_for(id, "finished").await;
     let again = post(&server, &path, "r", &json!({})).await;
     assert_eq!((again.status, again.replayed()), (200, true));
-    let running =
-        |event: &&Value| event["key"] == "execution_status" && event["value"] == "running";
-    assert_eq!(server.events(id).await.iter().filter(running).count(), 1);
+    assert_eq!(runs(&server, id).await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -181,7 +185,8 @@ async fn refusals_are_not_kept_and_bad_keys_are_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_whose_run_was_refused_is_run_when_it_is_sent_again() {
-    let server = TestServer::with(|settings| settings.max_concurrent_runs = NonZero::MIN).await;
+    let server =
+        TestServer::with(|settings| settings.max_concurrent_runs = NonZeroUsize::MIN).await;
     let busy = server.create_running("$ sleep 600").await;
     let (_, made) = server.post("/conversations", &json!({})).await;
     let id = made["id"].as_str().unwrap();
@@ -202,7 +207,43 @@ async fn a_message_whose_run_was_refused_is_run_when_it_is_sent_again() {
     server.wait_for(id, "finished").await;
     assert!(post(&server, &path, "k", &body).await.replayed());
     assert_eq!(messages(&server, id).await, 2);
-    let running =
-        |event: &&Value| event["key"] == "execution_status" && event["value"] == "running";
-    assert_eq!(server.events(id).await.iter().filter(running).count(), 1);
+    assert_eq!(runs(&server, id).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_creation_under_a_chosen_id_goes_on_where_it_was_cut_off() {
+    let id = "4ed7564a-c465-4319-ba19-ee162b106852";
+    let server = TestServer::start().await;
+    let body = json!({"conversation_id": id, "initial_message": "$ echo once"});
+    assert_eq!(
+        post(&server, "/conversations", "c", &body).await.status,
+        201
+    );
+    server.wait_for(id, "finished").await;
+    let receipts = server.folder(".receipts");
+    let log = server.folder(id).join("events.jsonl");
+    let left = server.stop().await;
+    // As a crash leaves it after the message and before its run and its answer.
+    for file in std::fs::read_dir(&receipts).unwrap() {
+        let path = file.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let begun = text.lines().filter(|line| !line.contains("answer"));
+        let begun: String = begun.map(|line| format!("{line}\n")).collect();
+        std::fs::write(&path, begun).unwrap();
+    }
+    let text = std::fs::read_to_string(&log).unwrap();
+    let message = text
+        .lines()
+        .position(|line| line.contains("MessageEvent"))
+        .unwrap();
+    let kept = text.lines().take(message + 1);
+    let kept: String = kept.map(|line| format!("{line}\n")).collect();
+    std::fs::write(&log, kept).unwrap();
+
+    let server = TestServer::start_in(left).await;
+    let again = post(&server, "/conversations", "c", &body).await;
+    assert!(matches!(again.status, 200 | 201), "{}", again.body);
+    server.wait_for(id, "finished").await;
+    assert_eq!(messages(&server, id).await, 1);
+    assert_eq!(runs(&server, id).await, 1);
 }

@@ -23,14 +23,32 @@ pub enum FaultKind {
 impl Fault {
     #[must_use]
     pub fn of(error: &io::Error) -> Self {
-        let (kind, reason) = match error.kind() {
-            io::ErrorKind::StorageFull => (FaultKind::Full, "disk full".to_owned()),
-            io::ErrorKind::QuotaExceeded => (FaultKind::Full, "disk quota used up".to_owned()),
-            io::ErrorKind::FileTooLarge => (FaultKind::Full, "file size limit reached".to_owned()),
-            io::ErrorKind::ReadOnlyFilesystem => (FaultKind::ReadOnly, "read-only".to_owned()),
-            _ => (FaultKind::Other, error.to_string()),
-        };
-        Self { kind, reason }
+        let names = [
+            (io::ErrorKind::StorageFull, FaultKind::Full, "disk full"),
+            (
+                io::ErrorKind::QuotaExceeded,
+                FaultKind::Full,
+                "disk quota used up",
+            ),
+            (
+                io::ErrorKind::FileTooLarge,
+                FaultKind::Full,
+                "file size limit reached",
+            ),
+            (
+                io::ErrorKind::ReadOnlyFilesystem,
+                FaultKind::ReadOnly,
+                "read-only",
+            ),
+        ];
+        let named = names.into_iter().find(|(of, ..)| *of == error.kind());
+        named.map_or_else(
+            || Self::other(error.to_string()),
+            |(_, kind, reason)| Self {
+                kind,
+                reason: reason.to_owned(),
+            },
+        )
     }
 
     /// One of no particular kind.
