@@ -246,7 +246,9 @@ impl ReceiptFiles {
         let is_old = |hour: u32| (i64::from(hour) + 1) * HOUR + KEPT <= now;
         let hours: Vec<u32> = state.segments.keys().copied().collect();
         for hour in hours.into_iter().filter(|hour| is_old(*hour)) {
-            if let Err(error) = self.disk.remove_file(&self.path(hour)) {
+            if let Err(error) = self.disk.remove_file(&self.path(hour))
+                && error.kind() != io::ErrorKind::NotFound
+            {
                 tracing::warn!(path = %self.path(hour).display(), %error, "could not remove old receipts");
                 continue;
             }
