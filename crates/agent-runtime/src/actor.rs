@@ -268,6 +268,8 @@ impl Actor {
         batch.announce = true;
         match stop {
             Some(Stop::Interrupt) => {
+                // Free before anybody hears that the run has ended.
+                drop(permit);
                 for draft in restart::orphans(&batch.state().pending, INTERRUPTED) {
                     batch.push(draft);
                 }

@@ -10,7 +10,7 @@ mod segment;
 mod tests;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, btree_map::Entry},
     io,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard},
@@ -228,14 +228,14 @@ impl ReceiptFiles {
             }
             synced?;
         }
-        if !state.segments.contains_key(&hour) {
+        if let Entry::Vacant(place) = state.segments.entry(hour) {
             if !self.disk.exists(&self.folder) {
                 self.disk.create_dir(&self.folder)?;
             }
             let segment = Segment::make(self.disk.as_ref(), self.path(hour))?;
             self.disk.sync_dir(&self.folder)?;
             self.disk.sync_dir(&self.root)?;
-            state.segments.insert(hour, segment);
+            place.insert(segment);
         }
         state.current = Some(hour);
         Ok(())
