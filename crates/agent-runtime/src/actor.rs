@@ -134,7 +134,10 @@ impl Actor {
         while let Some(work) = next.take() {
             match work {
                 Work::Proposal(proposal) => batch.take(proposal),
-                Work::Command(command) => self.decide(command, &mut batch),
+                Work::Command(command) => match self.done(&command, &batch).await {
+                    Ok(done) => self.decide(command, done, &mut batch),
+                    Err(error) => command.refuse(error),
+                },
             }
             // What comes after the start of a turn is said to that turn.
             let closed = self.stopped || batch.settle.is_some() || batch.start.is_some();
@@ -287,6 +290,8 @@ impl Actor {
         batch.announce = true;
         match stop {
             Some(Stop::Interrupt) => {
+                // Free before anybody hears that the run has ended.
+                drop(permit);
                 for draft in restart::orphans(&batch.state().pending, INTERRUPTED) {
                     batch.push(draft);
                 }

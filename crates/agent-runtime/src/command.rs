@@ -65,15 +65,25 @@ impl Default for NewConversation {
 /// One request, of which a second sending must have no second effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// Follows from the request's key. The ids of what the request makes follow from it (UUID v5).
+    /// Follows from the request's key and from when it first came. The ids of what the request makes
+    /// follow from it (UUID v5).
     pub id: Uuid,
     /// Whether it was begun before, and may have been carried out, or in part.
     pub begun: bool,
 }
 
 impl Request {
-    /// The id of what it makes under this name.
-    pub(crate) fn event(&self, name: &str) -> EventId {
+    /// The id of the message that it sends.
+    pub(crate) fn message(&self) -> EventId {
+        self.event("message")
+    }
+
+    /// The id of the event with which its run began, or was taken up by one that was active.
+    pub(crate) fn run(&self) -> EventId {
+        self.event("run")
+    }
+
+    fn event(&self, name: &str) -> EventId {
         EventId(Uuid::new_v5(&self.id, name.as_bytes()).to_string())
     }
 }
@@ -92,15 +102,15 @@ pub(crate) enum Command {
     SendMessage {
         content: Vec<Content>,
         run: bool,
-        /// The message's id, where it must not come twice.
-        id: Option<EventId>,
+        /// Where it must not come twice.
+        request: Option<Request>,
         /// The run's slot, when it was taken beforehand.
         slot: Option<OwnedSemaphorePermit>,
         answer: Answer<()>,
     },
     Run {
-        /// The id of the run's first event, where it must not start twice.
-        id: Option<EventId>,
+        /// Where it must not start twice.
+        request: Option<Request>,
         answer: Answer<()>,
     },
     Pause {
@@ -135,6 +145,44 @@ pub(crate) enum Command {
 pub(crate) enum Farewell {
     Deleted,
     ServerStopping,
+}
+
+impl Command {
+    pub(crate) fn request(&self) -> Option<Request> {
+        match self {
+            Self::SendMessage { request, .. } | Self::Run { request, .. } => *request,
+            Self::Pause { .. }
+            | Self::Interrupt { .. }
+            | Self::Respond { .. }
+            | Self::Mend { .. }
+            | Self::CloseTools
+            | Self::Rest
+            | Self::Stop { .. } => None,
+        }
+    }
+
+    /// Tells whoever waits for it that it cannot be carried out.
+    pub(crate) fn refuse(self, error: RuntimeError) {
+        match self {
+            Self::SendMessage { answer, .. }
+            | Self::Run { answer, .. }
+            | Self::Pause { answer }
+            | Self::Interrupt { answer }
+            | Self::Respond { answer, .. }
+            | Self::Mend { answer }
+            | Self::Stop { answer, .. } => {
+                answer.send(Err(error)).ok();
+            }
+            Self::CloseTools | Self::Rest => {}
+        }
+    }
+}
+
+/// What of a request is done already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Done {
+    pub(crate) message: bool,
+    pub(crate) run: bool,
 }
 
 pub(crate) type Answer<T> = oneshot::Sender<Result<T, RuntimeError>>;

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use core_model::{
-    ConversationState, Draft, Event, EventTime, ExecutionStatus, NewRecord, StoreError,
+    ConversationState, Draft, Event, EventTime, ExecutionStatus, NewRecord, StoreError, port::Fault,
 };
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -101,7 +101,11 @@ impl RuntimeError {
                     found: *found,
                 })
             }
-            Self::Store(error) => Self::Store(StoreError::Poisoned(error.to_string())),
+            Self::Store(error) => {
+                let fault = error.fault();
+                let fault = fault.unwrap_or_else(|| Fault::other(error.to_string()));
+                Self::Store(StoreError::Poisoned(fault))
+            }
             Self::UnknownEvent(_)
             | Self::CursorExpired
             | Self::AlreadyRunning

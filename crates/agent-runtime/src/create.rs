@@ -7,6 +7,7 @@ use std::{
 use core_model::{
     Agent, ConversationId, ConversationState, Metadata, Seq, Snapshot, StoreError, UtcTime,
     Workspace, WorkspaceKind,
+    port::{Fault, FaultKind},
 };
 use serde_json::Value;
 
@@ -75,7 +76,7 @@ pub(crate) async fn create(
             .ask(|answer| Command::SendMessage {
                 content,
                 run,
-                id: request.map(|request| request.event("message")),
+                request,
                 slot,
                 answer,
             })
@@ -97,9 +98,8 @@ async fn go_on(
     ours: bool,
 ) -> Result<Created, RuntimeError> {
     let conversation = runtime.open(id).await?;
-    let untouched = conversation.count_events(&EventFilter::default()).await? == 0;
     if let Some(content) = new.initial_message
-        && (ours || untouched)
+        && (ours || wants_message(&conversation, request).await?)
     {
         conversation
             .send_message_once(request, content, true)
@@ -109,6 +109,22 @@ async fn go_on(
         info: conversation.info(),
         existed: !ours,
     })
+}
+
+/// Whether a conversation that others may have made has this request's message, whose run may still
+/// be wanting, or no message at all.
+async fn wants_message(
+    conversation: &Conversation,
+    request: Request,
+) -> Result<bool, RuntimeError> {
+    if conversation.0.log.find(&request.message()).await?.is_some() {
+        return Ok(true);
+    }
+    let messages = EventFilter {
+        kind: Some("MessageEvent".to_owned()),
+        ..EventFilter::default()
+    };
+    Ok(conversation.count_events(&messages).await? == 0)
 }
 
 async fn metadata(
@@ -125,11 +141,14 @@ async fn metadata(
         .map_err(|error| RuntimeError::Invalid(format!("workspace.working_dir: {error}")))?;
     tokio::fs::create_dir_all(&working_dir)
         .await
-        .map_err(|error| {
-            let path = working_dir.display();
-            RuntimeError::Invalid(format!(
-                "workspace.working_dir: cannot make `{path}`: {error}"
-            ))
+        .map_err(|source| {
+            let path = working_dir.display().to_string();
+            match Fault::of(&source).kind {
+                FaultKind::Full => RuntimeError::Store(StoreError::Io { path, source }),
+                FaultKind::ReadOnly | FaultKind::Other => RuntimeError::Invalid(format!(
+                    "workspace.working_dir: cannot make `{path}`: {source}"
+                )),
+            }
         })?;
     init_repository(&working_dir).await;
 

@@ -5,9 +5,9 @@ use core_model::{
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use crate::{
-    RuntimeError,
+    Request, RuntimeError,
     actor::{Actor, PATIENCE, Settle},
-    command::Command,
+    command::{Command, Done},
     commit::Batch,
     prompt, restart,
     turn::Stop,
@@ -17,7 +17,33 @@ pub(crate) const SUPERSEDED: &str = "Superseded by a new user message";
 
 /// What each command means, given the state after all that was decided before it.
 impl Actor {
-    pub(crate) fn decide(&mut self, command: Command, batch: &mut Batch) {
+    /// What of a command's request is in the log or in this batch. Only what was begun before is looked
+    /// for in the log.
+    pub(crate) async fn done(
+        &self,
+        command: &Command,
+        batch: &Batch,
+    ) -> Result<Done, RuntimeError> {
+        let Some(request) = command.request() else {
+            return Ok(Done::default());
+        };
+        Ok(Done {
+            message: self.is_there(request.message(), request, batch).await?,
+            run: self.is_there(request.run(), request, batch).await?,
+        })
+    }
+
+    async fn is_there(
+        &self,
+        id: EventId,
+        request: Request,
+        batch: &Batch,
+    ) -> Result<bool, RuntimeError> {
+        let pending = batch.events.iter().any(|event| event.id == id);
+        Ok(pending || request.begun && self.shared.log.find(&id).await?.is_some())
+    }
+
+    pub(crate) fn decide(&mut self, command: Command, done: Done, batch: &mut Batch) {
         if !matches!(command, Command::CloseTools | Command::Rest) {
             self.echoes.clear();
             self.mend_lost_run(batch);
@@ -33,15 +59,33 @@ impl Actor {
             Command::SendMessage {
                 content,
                 run,
-                id,
+                request,
                 slot,
                 answer,
             } => {
-                let result = self.message(content, run, id, slot, batch);
+                // Only a run gets there, and one that ran after the message has taken it up; to start
+                // another might even be taken for consent.
+                let taken_up = done.message
+                    && matches!(
+                        batch.state().execution_status,
+                        ExecutionStatus::Finished
+                            | ExecutionStatus::Stuck
+                            | ExecutionStatus::WaitingForConfirmation
+                    );
+                if !done.message {
+                    self.message(content, run, request, batch);
+                }
+                let result = match run && !done.run && !taken_up {
+                    true => self.run_message(request, slot, batch),
+                    false => Ok(()),
+                };
                 batch.answers.push((answer, result));
             }
-            Command::Run { id, answer } => {
-                let result = self.run(id, batch);
+            Command::Run { request, answer } => {
+                let result = match done.run {
+                    true => Ok(()),
+                    false => self.run(request, batch),
+                };
                 batch.answers.push((answer, result));
             }
             Command::Pause { answer } => {
@@ -101,10 +145,9 @@ impl Actor {
         &mut self,
         content: Vec<Content>,
         run: bool,
-        id: Option<EventId>,
-        slot: Option<OwnedSemaphorePermit>,
+        request: Option<Request>,
         batch: &mut Batch,
-    ) -> Result<(), RuntimeError> {
+    ) {
         match batch.state().execution_status {
             // Whoever writes instead of consenting has not consented (`QUIRKS.md` 2).
             ExecutionStatus::WaitingForConfirmation if run => reject_pending(batch, SUPERSEDED),
@@ -121,16 +164,29 @@ impl Actor {
         self.initialise(batch);
         let message = MessageEvent::new(Message::new(Role::User, content));
         let mut draft = Draft::new(Source::User, EventBody::MessageEvent(message));
-        if let Some(id) = id {
-            draft.id = id;
+        if let Some(request) = request {
+            draft.id = request.message();
         }
-        let id = draft.id.clone();
+        let mut last = Draft::state("last_user_message_id", draft.id.0.clone());
+        if let Some(request) = request
+            && run
+            && (self.turn.is_some() || batch.start.is_some())
+        {
+            // The active run takes the message up: then no other event says that it did.
+            last.id = request.run();
+        }
         batch.push(draft);
-        batch.push(Draft::state("last_user_message_id", id.0));
-        if !run {
-            return Ok(());
-        }
-        match self.start_run(None, batch, slot) {
+        batch.push(last);
+    }
+
+    /// The run that a message asks for.
+    fn run_message(
+        &mut self,
+        request: Option<Request>,
+        slot: Option<OwnedSemaphorePermit>,
+        batch: &mut Batch,
+    ) -> Result<(), RuntimeError> {
+        match self.start_run(request, batch, slot) {
             Err(RuntimeError::RunLimit { limit, .. }) => {
                 // Nothing waits for consent any more.
                 if batch.state().execution_status == ExecutionStatus::WaitingForConfirmation {
@@ -146,7 +202,7 @@ impl Actor {
         }
     }
 
-    fn run(&mut self, id: Option<EventId>, batch: &mut Batch) -> Result<(), RuntimeError> {
+    fn run(&mut self, request: Option<Request>, batch: &mut Batch) -> Result<(), RuntimeError> {
         let started = match batch.state().execution_status {
             // Nothing to do; the client still waits to hear how its run ended.
             ExecutionStatus::Finished if self.turn.is_none() && batch.start.is_none() => {
@@ -161,7 +217,7 @@ impl Actor {
             | ExecutionStatus::WaitingForConfirmation
             | ExecutionStatus::Error
             | ExecutionStatus::Stuck
-            | ExecutionStatus::Deleting => self.start_run(id, batch, None),
+            | ExecutionStatus::Deleting => self.start_run(request, batch, None),
         };
         self.run_answered = Some(Instant::now());
         started
@@ -170,7 +226,7 @@ impl Actor {
     /// Takes a slot and marks the conversation running; the turn starts once that is durable.
     fn start_run(
         &mut self,
-        id: Option<EventId>,
+        request: Option<Request>,
         batch: &mut Batch,
         slot: Option<OwnedSemaphorePermit>,
     ) -> Result<(), RuntimeError> {
@@ -191,8 +247,8 @@ impl Actor {
         };
         self.initialise(batch);
         let mut running = Draft::state("execution_status", ExecutionStatus::Running.as_str());
-        if let Some(id) = id {
-            running.id = id;
+        if let Some(request) = request {
+            running.id = request.run();
         }
         batch.push(running);
         batch.start = Some(permit);

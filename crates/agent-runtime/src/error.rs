@@ -38,7 +38,8 @@ impl From<StoreError> for RuntimeError {
             | StoreError::Conflict { .. }
             | StoreError::Poisoned(_)
             | StoreError::Io { .. }
-            | StoreError::Damaged { .. } => Self::Store(error),
+            | StoreError::Damaged { .. }
+            | StoreError::TooManyReceipts { .. } => Self::Store(error),
         }
     }
 }

@@ -33,15 +33,15 @@ impl Conversation {
         self.ask(|answer| Command::SendMessage {
             content,
             run,
-            id: None,
+            request: None,
             slot: None,
             answer,
         })
         .await
     }
 
-    /// As [`Self::send_message`], with one effect however often it is asked. Requests with the same id
-    /// must not be asked at the same time.
+    /// As [`Self::send_message`], with one effect however often it is asked. After the first time
+    /// [`Request::begun`] has to be set.
     ///
     /// # Errors
     /// As [`Self::send_message`], or a store error.
@@ -51,31 +51,14 @@ impl Conversation {
         content: Vec<Content>,
         run: bool,
     ) -> Result<(), RuntimeError> {
-        let id = request.event("message");
-        let found = match request.begun {
-            true => self.0.log.find(&id).await?,
-            false => None,
-        };
-        let Some(seq) = found else {
-            return self
-                .ask(|answer| Command::SendMessage {
-                    content,
-                    run,
-                    id: Some(id),
-                    slot: None,
-                    answer,
-                })
-                .await;
-        };
-        // A message is followed by the note that it is the last one. If that is all, a crash came
-        // before its run began.
-        if run && self.0.now().len <= seq.after(2) {
-            return match self.run().await {
-                Err(RuntimeError::AlreadyRunning) => Ok(()),
-                result => result,
-            };
-        }
-        Ok(())
+        self.ask(|answer| Command::SendMessage {
+            content,
+            run,
+            request: Some(request),
+            slot: None,
+            answer,
+        })
+        .await
     }
 
     /// Starts a run: answered when its first event is durable. While actions wait for consent, this
@@ -84,21 +67,18 @@ impl Conversation {
     /// # Errors
     /// [`RuntimeError::AlreadyRunning`], [`RuntimeError::RunLimit`].
     pub async fn run(&self) -> Result<(), RuntimeError> {
-        self.ask(|answer| Command::Run { id: None, answer }).await
+        let request = None;
+        self.ask(|answer| Command::Run { request, answer }).await
     }
 
-    /// As [`Self::run`], with one effect however often it is asked. Requests with the same id must not
-    /// be asked at the same time.
+    /// As [`Self::run`], with one effect however often it is asked. After the first time
+    /// [`Request::begun`] has to be set.
     ///
     /// # Errors
     /// As [`Self::run`], or a store error.
     pub async fn run_once(&self, request: Request) -> Result<(), RuntimeError> {
-        let id = request.event("run");
-        if request.begun && self.0.log.find(&id).await?.is_some() {
-            return Ok(());
-        }
-        let id = Some(id);
-        self.ask(|answer| Command::Run { id, answer }).await
+        let request = Some(request);
+        self.ask(|answer| Command::Run { request, answer }).await
     }
 
     /// Stops the run at its next step; on an idle conversation, marks it paused. Answered at once:

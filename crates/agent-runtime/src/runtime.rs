@@ -254,24 +254,30 @@ impl Runtime {
         result
     }
 
-    /// Carries out `work` even if whoever waits for it goes away.
-    async fn see_through<T: Send + 'static>(
+    /// Carries out `work` on this runtime's threads, even if whoever waits for it goes away.
+    ///
+    /// # Errors
+    /// Those of `work`; [`RuntimeError::Internal`] when it panics.
+    ///
+    /// # Cancel safety
+    /// A dropped call is carried out all the same.
+    pub async fn see_through<T, E>(
         &self,
-        work: impl Future<Output = Result<T, RuntimeError>> + Send + 'static,
-    ) -> Result<T, RuntimeError> {
+        work: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<RuntimeError> + Send + 'static,
+    {
         let done = self.0.tokio.spawn(work).await;
         done.map_err(|error| RuntimeError::Internal(error.to_string()))?
     }
 
-    /// What is known of a request that may come again; nothing: then it is now put down as begun.
+    /// What is known of a request that may come again; a new one is put down as begun.
     ///
     /// # Errors
-    /// When that cannot be made durable.
-    pub async fn begin_request(
-        &self,
-        key: Digest,
-        body: Digest,
-    ) -> Result<Option<Receipt>, RuntimeError> {
+    /// When that cannot be made durable, or too many are remembered.
+    pub async fn begin_request(&self, key: Digest, body: Digest) -> Result<Receipt, RuntimeError> {
         Ok(self.0.store.begin(key, body).await?)
     }
 
@@ -281,6 +287,14 @@ impl Runtime {
     /// When that cannot be made durable.
     pub async fn finish_request(&self, key: Digest, answer: Bytes) -> Result<(), RuntimeError> {
         Ok(self.0.store.finish(key, answer).await?)
+    }
+
+    /// Forgets a request that was refused and had no effect.
+    ///
+    /// # Errors
+    /// When that cannot be written.
+    pub async fn forget_request(&self, key: Digest) -> Result<(), RuntimeError> {
+        Ok(self.0.store.forget(key).await?)
     }
 
     /// Whether events can be made durable now, or why not.

@@ -201,6 +201,11 @@ impl Api {
         cfg.service(dressed!(self, elsewhere, Door::Open));
     }
 
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.0)
+    }
+
     /// The OpenAPI 3.1 document, with `servers` as the configured prefix says.
     ///
     /// # Errors

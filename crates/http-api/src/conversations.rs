@@ -1,6 +1,6 @@
 //! Conversations: start, find, steer, remove.
 
-use agent_runtime::{NewConversation, RuntimeError};
+use agent_runtime::{NewConversation, Runtime, RuntimeError};
 use core_model::{ConversationInfo, info::RuntimeInfo};
 use paperclip::actix::api_v2_operation;
 
@@ -28,19 +28,19 @@ pub(crate) async fn create(
     body: Body<StartConversation>,
 ) -> Result<Once<Made<ConversationInfo>>, Failure> {
     let mut new = body.0.into_new(dialect)?;
-    let make = async |request| {
+    let shared = server.0.clone().into_inner();
+    let make = move |request| async move {
         new.request = request;
-        make(&server, new, show.0.include_skills).await
+        make(&shared.runtime, new, show.0.include_skills).await
     };
     idempotency::once(&server, key, "create", &body.1, make).await
 }
 
 async fn make(
-    server: &Server,
+    runtime: &Runtime,
     new: NewConversation,
     include_skills: bool,
 ) -> Result<Made<ConversationInfo>, Failure> {
-    let runtime = &server.0.runtime;
     if let Some(parent) = new.parent_conversation_id {
         match runtime.info(parent).await {
             Ok(_) => {}
@@ -139,8 +139,9 @@ pub(crate) async fn run(
     path: ConversationPath,
     key: IdempotencyKey,
 ) -> Result<Once<Reply<Success>>, Failure> {
-    let run = async |request| {
-        let conversation = server.0.runtime.open(path.0).await?;
+    let runtime = server.0.runtime.clone();
+    let run = move |request| async move {
+        let conversation = runtime.open(path.0).await?;
         match request {
             Some(request) => conversation.run_once(request).await?,
             None => conversation.run().await?,

@@ -4,7 +4,10 @@ use actix_web::{
     http::{StatusCode, header},
 };
 use agent_runtime::RuntimeError;
-use core_model::{ConversationId, StoreError};
+use core_model::{
+    ConversationId, StoreError,
+    port::{Fault, FaultKind},
+};
 use paperclip::v2::schema::Apiv2Errors;
 use serde_json::{Value, json};
 use thiserror::Error;
@@ -216,16 +219,94 @@ impl Failure {
                     "owned_elsewhere",
                     "Conversation is owned by another agent server instance; the write was refused",
                 ),
-                RuntimeError::Store(
-                    StoreError::NotFound(_)
-                    | StoreError::Exists(_)
-                    | StoreError::Poisoned(_)
-                    | StoreError::Io { .. }
-                    | StoreError::Damaged { .. },
-                ) => answer(500, "storage_failed", INTERNAL),
+                RuntimeError::Store(StoreError::TooManyReceipts { limit }) => Answer {
+                    retry_after: Some(RECEIPTS_PAUSE),
+                    ..answer(
+                        503,
+                        "too_many_idempotency_keys",
+                        &format!(
+                            "The server remembers {limit} requests with an Idempotency-Key, and no \
+                             more. Retry the request later, or send it without a key."
+                        ),
+                    )
+                },
+                RuntimeError::Store(error) => match error.fault() {
+                    Some(Fault {
+                        kind: FaultKind::Full,
+                        reason,
+                    }) => Answer {
+                        retry_after: Some(STORAGE_PAUSE),
+                        ..answer(
+                            507,
+                            "disk_full",
+                            &format!(
+                                "The server has no room to store this ({reason}). Make room on it \
+                                 and retry the request; it needs no restart."
+                            ),
+                        )
+                    },
+                    Some(Fault {
+                        kind: FaultKind::ReadOnly,
+                        ..
+                    }) => Answer {
+                        retry_after: Some(STORAGE_PAUSE),
+                        ..answer(
+                            503,
+                            "storage_unavailable",
+                            "The server cannot store this: its file system is read-only. Make it \
+                             writable and retry the request; the server needs no restart.",
+                        )
+                    },
+                    Some(_) if matches!(error, StoreError::Poisoned(_)) => Answer {
+                        retry_after: Some(STORAGE_PAUSE),
+                        ..answer(
+                            503,
+                            "storage_unavailable",
+                            "The conversation takes no more events since a write failed; GET /ready \
+                             says why. Retry the request when that is mended.",
+                        )
+                    },
+                    Some(_) | None => answer(500, "storage_failed", INTERNAL),
+                },
                 RuntimeError::Internal(_) => answer(500, "internal", INTERNAL),
             },
             Self::Document(_) => answer(500, "internal", INTERNAL),
+        }
+    }
+
+    /// Whether the request surely had no effect. Of a store that fails, or a server that stops, it cannot
+    /// be told.
+    pub(crate) fn left_nothing(&self) -> bool {
+        match self {
+            Self::Runtime(error) => match error {
+                RuntimeError::NotFound(_)
+                | RuntimeError::UnknownEvent(_)
+                | RuntimeError::CursorExpired
+                | RuntimeError::AlreadyRunning
+                | RuntimeError::Busy
+                | RuntimeError::Invalid(_) => true,
+                RuntimeError::RunLimit { message_saved, .. } => !message_saved,
+                RuntimeError::Stopping | RuntimeError::Store(_) | RuntimeError::Internal(_) => {
+                    false
+                }
+            },
+            Self::MessageSaved { .. } | Self::Document(_) => false,
+            Self::Unauthorized
+            | Self::ForeignOrigin
+            | Self::ForeignPreflight
+            | Self::NotFound
+            | Self::ConversationNotFound(_)
+            | Self::ProfileNotFound(_)
+            | Self::MethodNotAllowed { .. }
+            | Self::UpgradeRequired
+            | Self::Handshake(_)
+            | Self::Invalid(_)
+            | Self::Unprocessable(_)
+            | Self::TooLarge { .. }
+            | Self::BodyUnreadable
+            | Self::Crowded
+            | Self::KeyReused
+            | Self::BodyLate => true,
         }
     }
 
@@ -276,6 +357,10 @@ impl Failure {
     }
 }
 
+/// Seconds after which a store that could not write may do so again.
+const STORAGE_PAUSE: u32 = 10;
+/// Seconds after which some of many remembered keys may have been forgotten.
+const RECEIPTS_PAUSE: u32 = 600;
 const INTERNAL: &str = "Internal Server Error";
 
 impl std::fmt::Display for Failure {
@@ -316,64 +401,5 @@ impl ResponseError for Failure {
 impl Apiv2Errors for Failure {}
 
 #[cfg(test)]
-mod tests {
-    use actix_web::body::to_bytes;
-
-    use super::*;
-
-    async fn body(failure: Failure) -> (u16, Value) {
-        let response = failure.error_response();
-        let status = response.status().as_u16();
-        let bytes = to_bytes(response.into_body()).await.unwrap();
-        (status, serde_json::from_slice(&bytes).unwrap())
-    }
-
-    #[actix_web::test]
-    async fn failures_read_as_the_clients_expect() {
-        let id: ConversationId = "4ed7564a-c465-4319-ba19-ee162b106852".parse().unwrap();
-        for (failure, status, detail) in [
-            (Failure::Unauthorized, 401, "Unauthorized"),
-            (RuntimeError::NotFound(id).into(), 404, "Not Found"),
-            (
-                Failure::ConversationNotFound(id),
-                404,
-                "Conversation not found: 4ed7564a-c465-4319-ba19-ee162b106852",
-            ),
-            (
-                RuntimeError::AlreadyRunning.into(),
-                409,
-                "Conversation already running. Wait for completion or pause first.",
-            ),
-            (
-                RuntimeError::RunLimit {
-                    limit: 1,
-                    message_saved: false,
-                }
-                .into(),
-                429,
-                "Conversation run limit reached. Retry the request later.",
-            ),
-        ] {
-            assert_eq!(body(failure).await, (status, json!({ "detail": detail })));
-        }
-    }
-
-    #[actix_web::test]
-    async fn our_own_faults_are_not_told() {
-        let fault = RuntimeError::Internal("/secret/path exploded".to_owned());
-        let (status, body) = body(fault.into()).await;
-        assert_eq!(
-            (status, &body["detail"]),
-            (500, &json!("Internal Server Error"))
-        );
-        assert!(!body.to_string().contains("secret"));
-        assert_eq!(body["error_id"].as_str().map(str::len), Some(32));
-    }
-
-    #[test]
-    fn a_full_mailbox_says_when_to_come_back() {
-        let response = Failure::from(RuntimeError::Busy).error_response();
-        assert_eq!(response.status(), 503);
-        assert_eq!(response.headers().get(header::RETRY_AFTER).unwrap(), "1");
-    }
-}
+#[path = "error_tests.rs"]
+mod tests;

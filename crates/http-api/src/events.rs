@@ -1,6 +1,6 @@
 //! A conversation's events: send, page, pick.
 
-use agent_runtime::{Conversation, EventPage, RuntimeError};
+use agent_runtime::{Conversation, EventPage, Runtime, RuntimeError};
 use bytes::Bytes;
 use core_model::{ConversationId, Event, EventId};
 use paperclip::actix::api_v2_operation;
@@ -104,8 +104,9 @@ pub(crate) async fn send(
 ) -> Result<Once<Reply<Success>>, Failure> {
     let content = body.0.content(&["body"])?;
     let run = body.0.run.unwrap_or(dialect == Dialect::Readme);
-    let send = async |request| {
-        let conversation = open(&server, path.0).await?;
+    let runtime = server.0.runtime.clone();
+    let send = move |request| async move {
+        let conversation = opened(&runtime, path.0).await?;
         let sent = match request {
             Some(request) => conversation.send_message_once(request, content, run).await,
             None => conversation.send_message(content, run).await,
@@ -141,7 +142,11 @@ pub(crate) async fn respond_to_confirmation(
 }
 
 async fn open(server: &Server, id: ConversationId) -> Result<Conversation, Failure> {
-    server.0.runtime.open(id).await.map_err(|error| {
+    opened(&server.0.runtime, id).await
+}
+
+async fn opened(runtime: &Runtime, id: ConversationId) -> Result<Conversation, Failure> {
+    runtime.open(id).await.map_err(|error| {
         if let RuntimeError::NotFound(id) = error {
             Failure::ConversationNotFound(id)
         } else {

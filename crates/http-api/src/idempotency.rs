@@ -11,7 +11,7 @@ use std::{
 use actix_web::{
     FromRequest, HttpRequest, HttpResponse, Responder, body::BoxBody, dev, http::StatusCode,
 };
-use agent_runtime::Request;
+use agent_runtime::{Request, Runtime};
 use bytes::Bytes;
 use core_model::port::Digest;
 use serde::{Deserialize, Serialize};
@@ -144,39 +144,71 @@ impl InFlight {
 /// Carries out `work`, unless a request with this key was carried out before: then the answer is that
 /// one's. `what` names the route and its object, the same in both dialects. Only answers that grant the
 /// request are kept; another attempt may follow those that do not.
-pub(crate) async fn once<R: Keep>(
+///
+/// # Cancel safety
+/// A keyed request whose handler is dropped is carried out all the same, and holds its key until then:
+/// a client that lost its connection may be back before the first attempt has ended.
+pub(crate) async fn once<R, W>(
     server: &Server,
     IdempotencyKey(key): IdempotencyKey,
     what: &str,
     body: &[u8],
-    work: impl AsyncFnOnce(Option<Request>) -> Result<R, Failure>,
-) -> Result<Once<R>, Failure> {
+    work: impl FnOnce(Option<Request>) -> W + Send + 'static,
+) -> Result<Once<R>, Failure>
+where
+    R: Keep + Send + 'static,
+    W: Future<Output = Result<R, Failure>> + Send + 'static,
+{
     let Some(key) = key else {
         return work(None).await.map(Once::Fresh);
     };
-    let runtime = &server.0.runtime;
     let key: Digest = Sha256::digest(format!("{what}\n{key}")).into();
     let body: Digest = Sha256::digest(body).into();
     let turn = server.0.in_flight.turn(key);
-    let _mine = turn.lock().await;
-    let known = runtime.begin_request(key, body).await?;
-    if let Some(known) = &known {
-        if known.request != body {
-            return Err(Failure::KeyReused);
-        }
-        let kept = known.answer.as_deref().map(serde_json::from_slice::<Kept>);
-        if let Some(Ok(answer)) = kept {
-            return Ok(Once::Kept {
-                answer,
-                replayed: true,
-            });
-        }
-    }
-    let request = Request {
-        id: Uuid::new_v5(&NAMESPACE, &key),
-        begun: known.is_some(),
+    let runtime = server.0.runtime.clone();
+    let keyed = async move {
+        let _mine = turn.lock_owned().await;
+        keyed(&runtime, key, body, work).await
     };
-    let reply = work(Some(request)).await?;
+    server.0.runtime.see_through(keyed).await
+}
+
+async fn keyed<R, W>(
+    runtime: &Runtime,
+    key: Digest,
+    body: Digest,
+    work: impl FnOnce(Option<Request>) -> W,
+) -> Result<Once<R>, Failure>
+where
+    R: Keep,
+    W: Future<Output = Result<R, Failure>>,
+{
+    let receipt = runtime.begin_request(key, body).await?;
+    if receipt.request != body {
+        return Err(Failure::KeyReused);
+    }
+    let kept = receipt.answer.as_deref();
+    if let Some(Ok(answer)) = kept.map(serde_json::from_slice::<Kept>) {
+        return Ok(Once::Kept {
+            answer,
+            replayed: true,
+        });
+    }
+    // The key alone would give what a request makes after a day the ids of what one made before.
+    let name = [key.as_slice(), receipt.nonce.as_bytes()].concat();
+    let request = Request {
+        id: Uuid::new_v5(&NAMESPACE, &name),
+        begun: receipt.begun,
+    };
+    let reply = match work(Some(request)).await {
+        Err(failure) if !receipt.begun && failure.left_nothing() => {
+            if let Err(error) = runtime.forget_request(key).await {
+                tracing::debug!(%error, "a refused request stays down as begun");
+            }
+            return Err(failure);
+        }
+        reply => reply?,
+    };
     let kept = reply.keep();
     let kept = kept.and_then(|answer| Ok((serde_json::to_vec(&answer)?, answer)));
     let Ok((bytes, answer)) = kept else {
@@ -187,4 +219,89 @@ pub(crate) async fn once<R: Keep>(
         answer,
         replayed: false,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+    use actix_web::web;
+    use agent_runtime::{RuntimeConfig, RuntimeError};
+    use core_model::LlmSettings;
+    use store_fs::{FsStore, Options};
+    use tokio::sync::{Notify, oneshot};
+
+    use super::*;
+    use crate::{Api, ApiConfig};
+
+    fn server(folder: &tempfile::TempDir) -> Server {
+        let store = FsStore::open(folder.path(), Options::default()).unwrap();
+        let config = RuntimeConfig::new([7; 32], LlmSettings::default(), folder.path());
+        let runtime = Runtime::start(config, Arc::new(store));
+        let api = Api::new(runtime, ApiConfig::default()).unwrap();
+        Server(web::Data::from(api.shared()))
+    }
+
+    #[actix_web::test]
+    async fn a_key_is_held_until_the_work_ends_also_when_its_handler_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = server(&folder);
+        let key = || IdempotencyKey(Some("k".to_owned()));
+        let carried_out = Arc::new(AtomicUsize::new(0));
+        let begun = Arc::new(Notify::new());
+        let (end, ended) = oneshot::channel::<()>();
+        let (count, started) = (Arc::clone(&carried_out), Arc::clone(&begun));
+        let first = once(&server, key(), "what", b"", move |_| async move {
+            count.fetch_add(1, SeqCst);
+            started.notify_one();
+            ended.await.unwrap();
+            Ok(Reply("first"))
+        });
+        tokio::select! {
+            _ = first => panic!("it ended"),
+            () = begun.notified() => {}
+        }
+        // The first handler is gone now, its work is not.
+        let count = Arc::clone(&carried_out);
+        let second = once(&server, key(), "what", b"", move |_| async move {
+            count.fetch_add(1, SeqCst);
+            Ok(Reply("second"))
+        });
+        let (second, ()) = tokio::join!(second, async {
+            tokio::task::yield_now().await;
+            end.send(()).unwrap();
+        });
+        let Ok(Once::Kept { answer, replayed }) = second else {
+            panic!("not kept");
+        };
+        assert_eq!((answer.body.as_str(), replayed), ("\"first\"", true));
+        assert_eq!(carried_out.load(SeqCst), 1);
+    }
+
+    #[actix_web::test]
+    async fn only_a_refusal_that_left_something_behind_holds_its_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = server(&folder);
+        for (failure, left) in [
+            (Failure::Unprocessable("no".to_owned()), false),
+            (Failure::Runtime(RuntimeError::Stopping), true),
+            (
+                Failure::MessageSaved {
+                    run_path: String::new(),
+                },
+                true,
+            ),
+        ] {
+            let name = failure.to_string();
+            let key = || IdempotencyKey(Some(name.clone()));
+            let fails = format!("{failure:?}");
+            let refused = once(&server, key(), "what", b"a", move |_| async move {
+                Err::<Reply<()>, _>(failure)
+            });
+            assert!(refused.await.is_err());
+            let other = once(&server, key(), "what", b"b", |_| async { Ok(Reply(())) });
+            let reused = matches!(other.await, Err(Failure::KeyReused));
+            assert_eq!(reused, left, "{fails}");
+        }
+    }
 }

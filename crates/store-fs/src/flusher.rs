@@ -9,9 +9,9 @@ use std::{
     time::Duration,
 };
 
-use core_model::ConversationId;
+use core_model::{ConversationId, port::Fault};
 
-use crate::{disk::DiskFile, error::lock, health::Notices, log::Inner, writer::reason};
+use crate::{disk::DiskFile, error::lock, health::Notices, log::Inner};
 
 type Waiting = Mutex<Vec<Unsynced>>;
 
@@ -90,7 +90,7 @@ fn flush(waiting: &Waiting) {
             (Err(error), None) => {
                 let id = log.id;
                 tracing::error!(conversation.id = %id, %error, "the last events of a closed log could not be synced");
-                let text = format!("its last events could not be synced: {}", reason(&error));
+                let text = format!("its last events could not be synced: {}", Fault::of(&error));
                 log.notices.add(id, text);
             }
         }

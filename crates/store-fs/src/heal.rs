@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use core_model::port;
 use uuid::Uuid;
 
 use crate::{
@@ -16,7 +17,6 @@ use crate::{
     health::Closed,
     log::Inner,
     recovery,
-    writer::reason,
 };
 
 /// How often a poisoned log is looked at again.
@@ -75,7 +75,7 @@ impl Inner {
             }
             Err(error) => {
                 if let Some(Closed::Poisoned(fault)) = &mut lock(&self.queue).closed {
-                    fault.reason = reason(&error);
+                    fault.cause = port::Fault::of(&error);
                 }
                 tracing::debug!(conversation.id = %self.id, %error, "the log is not healed yet");
             }

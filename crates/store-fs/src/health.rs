@@ -4,7 +4,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use core_model::{ConversationId, StoreError, UtcTime, port::Notice};
+use core_model::{
+    ConversationId, StoreError, UtcTime,
+    port::{self, Notice},
+};
 
 use crate::{error::lock, log::Inner};
 
@@ -22,16 +25,16 @@ pub(crate) enum Closed {
 /// What failed, and when to look again.
 #[derive(Debug)]
 pub(crate) struct Fault {
-    pub(crate) reason: String,
+    pub(crate) cause: port::Fault,
     /// The log was opened like this, with an unfinished last line that could not be moved aside.
     pub(crate) torn: bool,
     next_look: Instant,
 }
 
 impl Fault {
-    pub(crate) fn new(reason: String, pause: Duration) -> Self {
+    pub(crate) fn new(cause: port::Fault, pause: Duration) -> Self {
         Self {
-            reason,
+            cause,
             torn: false,
             next_look: Instant::now() + pause,
         }
@@ -51,7 +54,7 @@ impl Fault {
 impl Closed {
     pub(crate) fn error(&self, id: ConversationId) -> StoreError {
         match self {
-            Self::Poisoned(fault) => StoreError::Poisoned(fault.reason.clone()),
+            Self::Poisoned(fault) => StoreError::Poisoned(fault.cause.clone()),
             Self::Deleted => StoreError::NotFound(id),
         }
     }
@@ -75,7 +78,7 @@ impl Health {
                 log.context.committer.heal(log.clone());
             }
             let reason = match &lock(&log.queue).closed {
-                Some(Closed::Poisoned(fault)) => fault.reason.clone(),
+                Some(Closed::Poisoned(fault)) => fault.cause.clone(),
                 Some(Closed::Deleted) | None => continue,
             };
             let words = || format!("conversation {} takes no more events: {reason}", log.id);

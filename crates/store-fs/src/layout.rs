@@ -41,8 +41,8 @@ pub(crate) fn closed_file(root: &Path) -> PathBuf {
 }
 
 /// Requests that came with an `Idempotency-Key`, and what they were answered.
-pub(crate) fn receipts_file(root: &Path) -> PathBuf {
-    root.join(".receipts.jsonl")
+pub(crate) fn receipts(root: &Path) -> PathBuf {
+    root.join(".receipts")
 }
 
 pub(crate) fn folder(root: &Path, id: ConversationId) -> PathBuf {

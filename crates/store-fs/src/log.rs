@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 use core_model::{
     ConversationId, EventId, EventLog, EventTime, HeadFilter, Limit, NewRecord, Record, Seq,
-    StoreError, TornTail,
+    StoreError, TornTail, port,
 };
 use tokio::{runtime::RuntimeFlavor, sync::watch};
 
@@ -30,7 +30,7 @@ use crate::{
     lock::FolderLock,
     pages::ReadFault,
     recovery, wait,
-    writer::{Queue, reason},
+    writer::Queue,
 };
 
 /// Entries that are looked through at once where that may not take long.
@@ -140,12 +140,12 @@ impl FsLog {
         }
         let found = recovery::open(disk.as_ref(), id, folder, &context.notices)?;
         let closed = found.refused.map(|refused| {
-            let reason = reason(&refused.error);
+            let cause = port::Fault::of(&refused.error);
             tracing::error!(
-                conversation.id = %id, reason,
+                conversation.id = %id, reason = %cause,
                 "the log takes no more events for now: it could not be opened for writing"
             );
-            let mut fault = Fault::new(reason, context.heal_pause);
+            let mut fault = Fault::new(cause, context.heal_pause);
             fault.torn = refused.torn;
             Closed::Poisoned(fault)
         });

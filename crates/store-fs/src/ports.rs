@@ -45,7 +45,15 @@ impl Catalog for FsStore {
     }
 
     async fn check(&self) -> Result<Vec<ConversationId>, StoreError> {
-        self.run(check::check).await
+        self.run(|store| {
+            let unfit = check::check(store);
+            // Else the first keyed request would have to wait for it.
+            if let Err(error) = store.receipts.load() {
+                tracing::warn!(%error, "what became of keyed requests cannot be read");
+            }
+            unfit
+        })
+        .await
     }
 
     async fn metadata(&self, id: ConversationId) -> Result<Metadata, StoreError> {
@@ -124,7 +132,7 @@ impl Feed for FsStore {
 
 #[async_trait]
 impl Receipts for FsStore {
-    async fn begin(&self, key: Digest, request: Digest) -> Result<Option<Receipt>, StoreError> {
+    async fn begin(&self, key: Digest, request: Digest) -> Result<Receipt, StoreError> {
         self.run(move |store| store.receipts.begin(key, request))
             .await
     }
@@ -132,5 +140,9 @@ impl Receipts for FsStore {
     async fn finish(&self, key: Digest, answer: Bytes) -> Result<(), StoreError> {
         self.run(move |store| store.receipts.finish(key, &answer))
             .await
+    }
+
+    async fn forget(&self, key: Digest) -> Result<(), StoreError> {
+        self.run(move |store| store.receipts.forget(key)).await
     }
 }

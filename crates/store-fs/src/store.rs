@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use core_model::{ConversationId, ExecutionStatus, Metadata, Row, Seq, StoreError};
+use core_model::{ConversationId, ExecutionStatus, Metadata, Row, Seq, StoreError, port::RECEIPTS};
 use uuid::Uuid;
 
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
     lock::FolderLock,
     log::{LogContext, WeakLog},
     meta::{create_folders, read_metadata, write_metadata, write_new},
-    receipts::ReceiptsFile,
+    receipts::ReceiptFiles,
 };
 
 /// Slots beyond which those that nobody uses are forgotten.
@@ -91,7 +91,7 @@ pub(crate) struct Store {
     root_sync: GroupSync,
     /// Whether names in the store's folder may not be durable since a sync failed.
     root_unsure: Mutex<bool>,
-    pub(crate) receipts: ReceiptsFile,
+    pub(crate) receipts: ReceiptFiles,
     pub(crate) context: LogContext,
 }
 
@@ -145,7 +145,12 @@ impl FsStore {
             slots: Mutex::default(),
             root_sync: GroupSync::default(),
             root_unsure: Mutex::default(),
-            receipts: ReceiptsFile::new(Arc::clone(&disk), layout::receipts_file(root)),
+            receipts: ReceiptFiles::new(
+                Arc::clone(&disk),
+                root.to_owned(),
+                layout::receipts(root),
+                RECEIPTS,
+            ),
             context: LogContext {
                 durability: options.durability,
                 heal_pause,

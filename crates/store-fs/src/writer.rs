@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use core_model::{NewRecord, Seq, StoreError};
+use core_model::{NewRecord, Seq, StoreError, port};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -196,7 +196,7 @@ impl Inner {
             // A sync in the background failed meanwhile.
             drop(queue);
             self.give_back();
-            let poisoned = || StoreError::Poisoned("an earlier write failed".to_owned());
+            let poisoned = || StoreError::Poisoned(port::Fault::other("an earlier write failed"));
             return (batch.answers(|_| Err(poisoned())), false);
         }
         self.add_to_index(&batch.entries);
@@ -245,23 +245,23 @@ impl Inner {
     /// the kernel may have dropped the bytes, and a second call would not say so. What is being written
     /// right now ends as [`Self::finish`] finds it.
     pub(crate) fn poison(&self, error: &io::Error) -> Answers {
-        let reason = reason(error);
+        let cause = port::Fault::of(error);
         let mut queue = lock(&self.queue);
         let pending = std::mem::take(&mut queue.pending);
         queue.epoch += 1;
         queue.extent = self.extent();
         if queue.closed.is_none() {
             tracing::error!(
-                conversation.id = %self.id, reason,
+                conversation.id = %self.id, reason = %cause,
                 "the log takes no more events for now: a write failed"
             );
             queue.closed = Some(Closed::Poisoned(Fault::new(
-                reason.clone(),
+                cause.clone(),
                 self.context.heal_pause,
             )));
             self.context.health.report(self.itself.clone());
         }
-        pending.answers(|_| Err(StoreError::Poisoned(reason.clone())))
+        pending.answers(|_| Err(StoreError::Poisoned(cause.clone())))
     }
 
     /// Takes unacknowledged bytes off the file of a log that takes no more, and lets go of it. If that
@@ -292,27 +292,25 @@ fn again(error: &io::Error) -> io::Error {
     }
 }
 
-/// An I/O error in words that a person can act on.
-pub(crate) fn reason(error: &io::Error) -> String {
-    let names = [
-        (io::ErrorKind::StorageFull, "disk full"),
-        (io::ErrorKind::QuotaExceeded, "disk quota used up"),
-        (io::ErrorKind::ReadOnlyFilesystem, "read-only"),
-    ];
-    let name = names.iter().find(|(kind, _)| *kind == error.kind());
-    name.map_or_else(|| error.to_string(), |(_, name)| (*name).to_owned())
-}
-
 impl Inner {
     /// Takes no more events, since the conversation goes; `remove` takes it away.
     pub(crate) fn delete(
         &self,
         remove: impl FnOnce() -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let before = lock(&self.queue).closed.replace(Closed::Deleted);
+        let (before, epoch) = {
+            let mut queue = lock(&self.queue);
+            (queue.closed.replace(Closed::Deleted), queue.epoch)
+        };
         let removed = remove();
+        let mut queue = lock(&self.queue);
         if removed.is_err() {
-            lock(&self.queue).closed = before;
+            queue.closed = before;
+            if queue.epoch != epoch && queue.closed.is_none() {
+                let cause = port::Fault::other("a write failed while it was to be deleted");
+                queue.closed = Some(Closed::Poisoned(Fault::new(cause, self.context.heal_pause)));
+                self.context.health.report(self.itself.clone());
+            }
         }
         removed
     }
@@ -321,16 +319,5 @@ impl Inner {
         let seq = self.extent().len.0;
         self.index().write(seq, entries);
         self.remember_ids(seq, entries);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn common_failures_have_plain_names() {
-        let reasons = [28, 122, 30].map(|errno| reason(&io::Error::from_raw_os_error(errno)));
-        assert_eq!(reasons, ["disk full", "disk quota used up", "read-only"]);
     }
 }

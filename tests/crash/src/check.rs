@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::{
     index::index_is_right,
     ledger::{Entry, Existence, Ledger},
-    log::{Served, answered, lines, messages, same_events},
+    log::{Served, answered, lines, messages, no_run_too_many, same_events},
 };
 
 /// What a start may still mend after it is ready.
@@ -55,6 +55,7 @@ impl Check<'_> {
             self.ledger.tally.events_checked += events.len() as u64;
             let kept = messages(entry, &events).with_context(|| format!("the log of {id}"))?;
             self.ledger.tally.unanswered_kept += kept;
+            no_run_too_many(entry, &events).with_context(|| format!("the log of {id}"))?;
             answered(&events).with_context(|| format!("the log of {id}"))?;
             index_is_right(&folder).with_context(|| format!("the index of {id}"))?;
             logs.insert(id.clone(), log);

@@ -57,6 +57,7 @@ impl<'a> Client<'a> {
                 0..8 => self.create(),
                 8..11 => self.delete(),
                 11..14 => self.look(),
+                14..18 => self.run(),
                 _ => self.say(),
             };
             match outcome? {
@@ -72,24 +73,66 @@ impl<'a> Client<'a> {
     /// The outcome is nothing once the server was killed.
     fn create(&mut self) -> Result<Option<()>> {
         let id = self.random.uuid();
-        lock(self.scene.ledger).asked_for(&id);
-        let tools = match self.random.percent(50) {
-            true => json!([{"name": "terminal"}]),
-            false => json!([]),
+        let first = self.scene.keys.then(|| self.next_marker());
+        lock(self.scene.ledger).asked_for(&id, first);
+        let headers = match self.scene.keys {
+            true => creation_key(&id),
+            false => String::new(),
         };
-        let agent = json!({"llm": {"model": "scripted"}, "tools": tools});
-        let body = json!({"conversation_id": id, "agent": agent});
         let path = self.scene.target.conversations();
-        let Some(answer) = self.send("POST", &path, "", &body.to_string())? else {
+        let Some(answer) = self.send("POST", &path, &headers, &creation(&id, first))? else {
             return Ok(None);
         };
-        if answer.status != 201 {
-            bail!("creating {id} was answered {}", described(&answer));
-        }
         let mut ledger = lock(self.scene.ledger);
-        ledger.tally.conversations += 1;
-        ledger.update(&id, |entry| entry.existence = Existence::There);
+        match answer.status {
+            201 => {
+                ledger.tally.conversations += 1;
+                ledger.update(&id, |entry| entry.created());
+            }
+            // Without a run slot for its first message nothing is made.
+            429 if first.is_some() => ledger.update(&id, |entry| {
+                entry.existence = Existence::Gone;
+                entry.unsure_creation = false;
+            }),
+            _ => bail!("creating {id} was answered {}", described(&answer)),
+        }
         Ok(Some(()))
+    }
+
+    fn run(&mut self) -> Result<Option<()>> {
+        let Some(id) = self.choose() else {
+            return self.create();
+        };
+        let marker = self.next_marker();
+        lock(self.scene.ledger).update(&id, |entry| {
+            entry.runs_asked += 1;
+            entry.unsure_runs.push(marker);
+        });
+        let headers = match self.scene.keys {
+            true => run_key(marker),
+            false => String::new(),
+        };
+        let path = format!("{}/run", self.scene.target.conversation(&id));
+        let Some(answer) = self.send("POST", &path, &headers, "")? else {
+            return Ok(None);
+        };
+        match answer.status {
+            200 | 409 | 429 | 503 => {}
+            404 if self.may_be_gone(&id) => {}
+            _ => bail!("a run of {id} was answered {}", described(&answer)),
+        }
+        lock(self.scene.ledger).update(&id, |entry| {
+            entry.unsure_runs.retain(|unsure| *unsure != marker);
+        });
+        Ok(Some(()))
+    }
+
+    fn next_marker(&mut self) -> Marker {
+        self.number += 1;
+        Marker {
+            client: self.client,
+            number: self.number,
+        }
     }
 
     fn delete(&mut self) -> Result<Option<()>> {
@@ -143,16 +186,13 @@ impl<'a> Client<'a> {
         let Some(id) = self.choose() else {
             return self.create();
         };
-        self.number += 1;
-        let marker = Marker {
-            client: self.client,
-            number: self.number,
-        };
+        let marker = self.next_marker();
         let run = runs(marker);
         let body = message(marker);
         let path = self.scene.target.events(&id);
         lock(self.scene.ledger).update(&id, |entry| {
             entry.messages.insert(marker, Fate::Unanswered);
+            entry.runs_asked += u64::from(run);
         });
         let headers = match self.scene.keys {
             true => key(marker),
@@ -221,6 +261,63 @@ pub(crate) fn repeat(target: &Target, id: &str, marker: Marker) -> io::Result<An
     let body = message(marker);
     let path = target.events(id);
     Connection::new(target).request_with("POST", &path, &key(marker), body.as_bytes())
+}
+
+/// Sends a creation again that was not answered before the server was killed, with its key, until it
+/// finds a run slot for its first message.
+///
+/// # Errors
+/// When there is no answer.
+pub(crate) fn repeat_creation(
+    target: &Target,
+    id: &str,
+    first: Option<Marker>,
+) -> io::Result<Answer> {
+    let body = creation(id, first);
+    let mut connection = Connection::new(target);
+    loop {
+        let path = target.conversations();
+        let answer = connection.request_with("POST", &path, &creation_key(id), body.as_bytes())?;
+        if answer.status != 429 {
+            return Ok(answer);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Asks again for a run that was not answered before the server was killed, with its key.
+///
+/// # Errors
+/// When there is no answer.
+pub(crate) fn repeat_run(target: &Target, id: &str, marker: Marker) -> io::Result<Answer> {
+    let path = format!("{}/run", target.conversation(id));
+    Connection::new(target).request_with("POST", &path, &run_key(marker), b"")
+}
+
+fn creation_key(id: &str) -> String {
+    format!("idempotency-key: {id}\r\n")
+}
+
+fn run_key(marker: Marker) -> String {
+    format!(
+        "idempotency-key: run {}-{}\r\n",
+        marker.client, marker.number
+    )
+}
+
+/// What makes a conversation, which its id and its first message alone decide.
+fn creation(id: &str, first: Option<Marker>) -> String {
+    let with_a_shell = id.bytes().next().is_some_and(|digit| digit % 2 == 0);
+    let tools = match with_a_shell {
+        true => json!([{"name": "terminal"}]),
+        false => json!([]),
+    };
+    let agent = json!({"llm": {"model": "scripted"}, "tools": tools});
+    let mut body = json!({"conversation_id": id, "agent": agent});
+    if let Some(marker) = first {
+        body["initial_message"] = marker.to_line().into();
+    }
+    body.to_string()
 }
 
 fn key(marker: Marker) -> String {

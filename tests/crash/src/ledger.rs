@@ -18,6 +18,14 @@ pub(crate) struct Entry {
     pub(crate) messages: BTreeMap<Marker, Fate>,
     /// Messages that had no answer before the last kill, whether they were there after it or not.
     pub(crate) unsure: Vec<Marker>,
+    /// The message it was made with.
+    pub(crate) first: Option<Marker>,
+    /// Its creation has no answer yet.
+    pub(crate) unsure_creation: bool,
+    /// Runs that were asked for, by a message or alone; no more may have begun.
+    pub(crate) runs_asked: u64,
+    /// Those asked for alone that have no answer yet.
+    pub(crate) unsure_runs: Vec<Marker>,
     /// Whether something was asked of it since it was last checked.
     pub(crate) touched: bool,
 }
@@ -67,11 +75,18 @@ pub(crate) struct Tally {
 }
 
 impl Ledger {
-    pub(crate) fn asked_for(&mut self, id: &str) {
+    pub(crate) fn asked_for(&mut self, id: &str, first: Option<Marker>) {
         let entry = Entry {
             existence: Existence::Asked,
-            messages: BTreeMap::new(),
+            messages: first
+                .map(|first| (first, Fate::Unanswered))
+                .into_iter()
+                .collect(),
             unsure: Vec::new(),
+            first,
+            unsure_creation: true,
+            runs_asked: u64::from(first.is_some()),
+            unsure_runs: Vec::new(),
             touched: true,
         };
         self.conversations.insert(id.to_owned(), entry);
@@ -91,6 +106,17 @@ impl Ledger {
         if let Some(entry) = self.conversations.get_mut(id) {
             entry.touched = true;
             change(entry);
+        }
+    }
+}
+
+impl Entry {
+    /// Its creation was acknowledged, and its first message with it.
+    pub(crate) fn created(&mut self) {
+        self.existence = Existence::There;
+        self.unsure_creation = false;
+        if let Some(first) = self.first {
+            self.messages.insert(first, Fate::Acknowledged);
         }
     }
 }
@@ -146,7 +172,7 @@ impl fmt::Display for Tally {
         writeln!(
             f,
             "messages without an answer: {unanswered}, of which {unanswered_kept} had been kept; \
-             {repeated} repeated with their key"
+             {repeated} requests repeated with their key"
         )?;
         write!(
             f,

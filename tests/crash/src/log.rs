@@ -113,6 +113,17 @@ pub(crate) fn messages(entry: &mut Entry, events: &[Value]) -> Result<u64> {
     Ok(kept)
 }
 
+/// No more runs began than were asked for.
+pub(crate) fn no_run_too_many(entry: &Entry, events: &[Value]) -> Result<()> {
+    let began = |event: &&Value| event["key"] == "execution_status" && event["value"] == "running";
+    let (began, asked) = (events.iter().filter(began).count(), entry.runs_asked);
+    ensure!(
+        began as u64 <= asked,
+        "{began} runs began, but {asked} were asked for"
+    );
+    Ok(())
+}
+
 /// Whatever the agent asked its tools has an answer, if only that it was cut off.
 pub(crate) fn answered(events: &[Value]) -> Result<()> {
     let answers: HashSet<&str> = events
@@ -171,6 +182,10 @@ mod tests {
             existence: Existence::There,
             messages: messages.iter().map(known).collect(),
             unsure: Vec::new(),
+            first: None,
+            unsure_creation: false,
+            runs_asked: 1,
+            unsure_runs: Vec::new(),
             touched: true,
         }
     }
@@ -237,6 +252,15 @@ mod tests {
                 .to_string();
             assert!(error.contains(why), "{error}");
         }
+    }
+
+    #[test]
+    fn a_run_nobody_asked_for_is_found() {
+        let began = json!({"key": "execution_status", "value": "running"});
+        let ended = json!({"key": "execution_status", "value": "finished"});
+        let one = [began.clone(), ended];
+        assert!(no_run_too_many(&entry(&[]), &one).is_ok());
+        assert!(no_run_too_many(&entry(&[]), &[began.clone(), began]).is_err());
     }
 
     #[test]

@@ -35,7 +35,7 @@ struct Cli {
     /// Clients at a time
     #[arg(long, value_name = "N", default_value_t = 8)]
     clients: u64,
-    /// Send each message with an Idempotency-Key, and again after the kill if it was not answered
+    /// Create, send and run with an Idempotency-Key, and again after the kill if there was no answer
     #[arg(long)]
     keys: bool,
     /// The agent-server program [default: the one beside this program]

@@ -14,7 +14,7 @@ use harness::{Api, Dialect, Server, Target};
 use crate::{
     check::{Check, Logs},
     client::{self, Client, Scene},
-    ledger::{Existence, Fate, Ledger, Marker, Tally, lock},
+    ledger::{Entry, Existence, Fate, Ledger, Marker, Tally, lock},
     random::Random,
 };
 
@@ -154,6 +154,45 @@ impl Story<'_> {
     fn repeat(&mut self, server: &Server) -> Result<()> {
         let target = Self::target(server);
         let mut ledger = lock(&self.ledger);
+        let unsure = |(_, entry): &(&String, &Entry)| entry.unsure_creation;
+        let creations = ledger.conversations.iter().filter(unsure);
+        let creations: Vec<(String, Option<Marker>)> = creations
+            .map(|(id, entry)| (id.clone(), entry.first))
+            .collect();
+        for (id, first) in creations {
+            let answer = client::repeat_creation(&target, &id, first)?;
+            ensure!(
+                matches!(answer.status, 200 | 201),
+                "creating {id}, sent again with its key, was answered {}",
+                answer.status
+            );
+            ledger.tally.repeated += 1;
+            ledger.update(&id, |entry| {
+                entry.created();
+                entry.unsure.clear();
+            });
+        }
+        self.repeat_messages(&target, &mut ledger)?;
+        let ledger = &mut *ledger;
+        for (id, entry) in &mut ledger.conversations {
+            for marker in std::mem::take(&mut entry.unsure_runs) {
+                if entry.existence != Existence::There {
+                    continue;
+                }
+                entry.touched = true;
+                let answer = client::repeat_run(&target, id, marker)?;
+                ensure!(
+                    matches!(answer.status, 200 | 409 | 429),
+                    "a run of {id}, asked for again with its key, was answered {}",
+                    answer.status
+                );
+                ledger.tally.repeated += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn repeat_messages(&self, target: &Target, ledger: &mut Ledger) -> Result<()> {
         let mut again: Vec<(String, Marker)> = Vec::new();
         for (id, entry) in &mut ledger.conversations {
             if entry.existence == Existence::There {
@@ -161,7 +200,7 @@ impl Story<'_> {
             }
         }
         for (id, marker) in again {
-            let answer = client::repeat(&target, &id, marker)?;
+            let answer = client::repeat(target, &id, marker)?;
             ensure!(
                 matches!(answer.status, 200 | 429),
                 "{marker} to {id}, sent again with its key, was answered {}",

@@ -9,6 +9,7 @@
 mod config;
 mod crash;
 mod demo;
+mod keys;
 mod maintenance;
 mod reload;
 mod start;

@@ -144,6 +144,14 @@ impl Running {
         assert!(sent.unwrap().success());
     }
 
+    /// Sets a limit of the process, as `prlimit` takes it.
+    pub(crate) fn limit(&self, limit: &str) {
+        let set = Command::new("prlimit")
+            .args(["--pid", &self.pid().to_string(), limit])
+            .status();
+        assert!(set.unwrap().success());
+    }
+
     pub(crate) fn wait(&mut self) -> ExitStatus {
         let guard = Killer::after(HANG, self.child.id());
         let status = self.child.wait().unwrap();
@@ -195,17 +203,41 @@ pub(crate) fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
 
 /// One request on a connection of its own: the whole answer.
 fn ask(address: SocketAddr, method: &str, path: &str, body: &str) -> std::io::Result<String> {
+    ask_with(address, method, path, "", body)
+}
+
+/// The same with more headers, each ended by its line end.
+pub(crate) fn ask_with(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &str,
+) -> std::io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, HANG)?;
     stream.set_read_timeout(Some(HANG))?;
     write!(
         stream,
         "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+         {headers}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     )?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer)
+}
+
+/// Status and body of an answer; none when it breaks off.
+pub(crate) fn parts(answer: &str) -> Option<(u16, String)> {
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let status = head.get(9..12)?.parse().ok()?;
+    let header = |line: &str| -> Option<usize> {
+        let (name, value) = line.split_once(':')?;
+        let is_length = name.eq_ignore_ascii_case("content-length");
+        is_length.then(|| value.trim().parse().ok()).flatten()
+    };
+    let length = head.lines().find_map(header)?;
+    (body.len() == length).then(|| (status, body.to_owned()))
 }
 
 fn read_into(lines: &Arc<Mutex<Vec<String>>>, from: impl Read + Send + 'static) {

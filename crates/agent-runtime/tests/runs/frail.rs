@@ -15,7 +15,7 @@ use bytes::Bytes;
 use core_model::{
     Catalog, ConversationId, EventId, EventLog, EventTime, ExecutionStatus, Feed, HeadFilter,
     Limit, Metadata, NewRecord, Record, Row, Seq, StoreError,
-    port::{Digest, FeedEntry, ListPage, ListQuery, Notice, Receipt, Receipts},
+    port::{Digest, Fault, FeedEntry, ListPage, ListQuery, Notice, Receipt, Receipts},
 };
 use store_fs::FsStore;
 use tokio::sync::Notify;
@@ -69,7 +69,7 @@ impl EventLog for FrailLog {
         expected: Option<Seq>,
     ) -> Result<Seq, StoreError> {
         if self.broken.load(SeqCst) {
-            return Err(StoreError::Poisoned("disk full".to_owned()));
+            return Err(StoreError::Poisoned(Fault::other("disk full")));
         }
         self.log.append(records, expected).await
     }
@@ -198,7 +198,7 @@ impl Catalog for Frail {
             self.may_delete.notified().await;
         }
         if self.fails_deletions.load(SeqCst) {
-            return Err(StoreError::Poisoned("read-only".to_owned()));
+            return Err(StoreError::Poisoned(Fault::other("read-only")));
         }
         self.store.delete(id).await
     }
@@ -237,12 +237,16 @@ impl Feed for Frail {
 
 #[async_trait]
 impl Receipts for Frail {
-    async fn begin(&self, key: Digest, request: Digest) -> Result<Option<Receipt>, StoreError> {
+    async fn begin(&self, key: Digest, request: Digest) -> Result<Receipt, StoreError> {
         self.store.begin(key, request).await
     }
 
     async fn finish(&self, key: Digest, answer: Bytes) -> Result<(), StoreError> {
         self.store.finish(key, answer).await
+    }
+
+    async fn forget(&self, key: Digest) -> Result<(), StoreError> {
+        self.store.forget(key).await
     }
 }
 

@@ -3,6 +3,7 @@
 //! one order over all logs.
 
 mod catalog;
+mod fault;
 mod feed;
 mod log;
 mod receipts;
@@ -12,9 +13,10 @@ use thiserror::Error;
 use crate::{ConversationId, Seq};
 
 pub use catalog::{Catalog, ConversationOrder, ListPage, ListQuery, Notice, Row};
+pub use fault::{Fault, FaultKind};
 pub use feed::{Change, Feed, FeedEntry};
 pub use log::{EventLog, Head, HeadFilter, Limit, NewRecord, Record};
-pub use receipts::{Digest, RECEIPT_HOURS, Receipt, Receipts};
+pub use receipts::{Digest, RECEIPT_HOURS, RECEIPTS, Receipt, Receipts};
 
 /// All that a server needs of its store.
 pub trait Store: Catalog + Feed + Receipts {}
@@ -31,7 +33,7 @@ pub enum StoreError {
     #[error("another writer appended first: expected {expected} events, found {found}")]
     Conflict { expected: Seq, found: Seq },
     #[error("the log takes no more events since an earlier write failed: {0}")]
-    Poisoned(String),
+    Poisoned(Fault),
     #[error("{path}: {source}")]
     Io {
         path: String,
@@ -39,4 +41,22 @@ pub enum StoreError {
     },
     #[error("{path}: damaged: {reason}")]
     Damaged { path: String, reason: String },
+    #[error("{limit} requests with an Idempotency-Key are remembered, and no more can be")]
+    TooManyReceipts { limit: usize },
+}
+
+impl StoreError {
+    /// What is wrong with the disk, where that is the reason.
+    #[must_use]
+    pub fn fault(&self) -> Option<Fault> {
+        match self {
+            Self::Poisoned(fault) => Some(fault.clone()),
+            Self::Io { source, .. } => Some(Fault::of(source)),
+            Self::NotFound(_)
+            | Self::Exists(_)
+            | Self::Conflict { .. }
+            | Self::Damaged { .. }
+            | Self::TooManyReceipts { .. } => None,
+        }
+    }
 }

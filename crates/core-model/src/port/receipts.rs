@@ -1,5 +1,6 @@
 use async_trait::async_trait;
 use bytes::Bytes;
+use uuid::Uuid;
 
 use super::StoreError;
 
@@ -9,6 +10,11 @@ pub type Digest = [u8; 32];
 /// What is known of a request that came with an `Idempotency-Key`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
+    /// Random, and the same however often the request comes. A request with the same key after
+    /// [`RECEIPT_HOURS`] is another one, and has another.
+    pub nonce: Uuid,
+    /// Whether it had been begun before: it may have been carried out, or in part.
+    pub begun: bool,
     /// The digest of the request's body.
     pub request: Digest,
     /// The answer it got; none when it was begun and a crash or an error kept it from ending.
@@ -18,21 +24,33 @@ pub struct Receipt {
 /// Remembers, durably and for [`RECEIPT_HOURS`], which keyed requests were begun and what
 /// they were answered. After
 /// <https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/>.
+///
+/// Of those hours no more than [`RECEIPTS`] requests are remembered. One more is refused rather than
+/// an old one forgotten: who sends a request again must be able to rely on it.
 #[async_trait]
 pub trait Receipts: Send + Sync {
-    /// What is known of the request `key` (a digest over its route and its `Idempotency-Key`);
-    /// nothing: then it is now put down as begun, with the digest of its body.
+    /// What is known of the request `key` (a digest over its route and its `Idempotency-Key`). A new
+    /// one is put down as begun, with the digest of its body.
     ///
     /// # Errors
-    /// When that cannot be read or made durable.
-    async fn begin(&self, key: Digest, request: Digest) -> Result<Option<Receipt>, StoreError>;
+    /// [`StoreError::TooManyReceipts`], or when that cannot be read or made durable.
+    async fn begin(&self, key: Digest, request: Digest) -> Result<Receipt, StoreError>;
 
     /// Puts down what the request was answered.
     ///
     /// # Errors
     /// When that cannot be made durable.
     async fn finish(&self, key: Digest, answer: Bytes) -> Result<(), StoreError>;
+
+    /// Forgets a request that was refused and had no effect. A crash may bring it back as begun, which
+    /// does no harm.
+    ///
+    /// # Errors
+    /// When that cannot be written.
+    async fn forget(&self, key: Digest) -> Result<(), StoreError>;
 }
 
 /// How long a [`Receipt`] is kept.
 pub const RECEIPT_HOURS: u64 = 24;
+/// How many receipts are kept; in memory each takes about 100 bytes.
+pub const RECEIPTS: usize = 1_000_000;

@@ -17,7 +17,7 @@ use crate::{
 const SCHEMAS: &str = "#/components/schemas/";
 
 /// A refusal that several operations share: its name, status, what it means, an example's detail.
-const REFUSALS: [(&str, &str, &str, &str); 10] = [
+const REFUSALS: [(&str, &str, &str, &str); 11] = [
     (
         "Unauthorized",
         "401",
@@ -34,19 +34,20 @@ const REFUSALS: [(&str, &str, &str, &str); 10] = [
     (
         "Conflict",
         "409",
-        "The conversation is running, or the `Idempotency-Key` came with another body before",
+        "The conversation is running, or the `Idempotency-Key` came with another body before: see \
+         `x-error-code`",
         "Conversation already running. Wait for completion or pause first.",
     ),
     (
         "KeyReused",
         "409",
-        "The `Idempotency-Key` came with another body before",
+        "The `Idempotency-Key` came with another request body before",
         "This Idempotency-Key came with another request body before. Use a new key for a new request.",
     ),
     (
         "CursorExpired",
         "410",
-        "The cursor belongs to a feed that is no more",
+        "The cursor belongs to a feed that is no more; begin anew",
         "The cursor belongs to a feed that is no more. Begin anew, without a cursor or with \
          cursor=beginning.",
     ),
@@ -71,8 +72,16 @@ const REFUSALS: [(&str, &str, &str, &str); 10] = [
     (
         "Busy",
         "503",
-        "Too many requests wait, or the server is stopping; see `Retry-After`",
+        "Too many requests wait, the disk takes no writes, or the server is stopping; see \
+         `x-error-code` and `Retry-After`",
         "The conversation has too many requests waiting. Retry the request later.",
+    ),
+    (
+        "DiskFull",
+        "507",
+        "The server has no room to store this; `Retry-After` says when to try again",
+        "The server has no room to store this (disk full). Make room on it and retry the request; it \
+         needs no restart.",
     ),
 ];
 
@@ -309,14 +318,16 @@ fn complete(operation: &mut Map<String, Value>, path: &str, method: &str) {
     if path.contains("{conversation_id}") && !is_socket || id == "create_conversation" {
         refused.push("NotFound");
     }
-    if id == "run_conversation" {
-        refused.push("Conflict");
+    match id.as_str() {
+        "run_conversation" => refused.push("Conflict"),
+        "stream_all_events" => refused.push("CursorExpired"),
+        _ => {}
     }
-    if has_parameter(operation, "Idempotency-Key") {
+    if !open && method != "get" {
+        refused.push("DiskFull");
+    }
+    if has_parameter(operation, "Idempotency-Key") && !refused.contains(&"Conflict") {
         refused.push("KeyReused");
-    }
-    if id == "stream_all_events" {
-        refused.push("CursorExpired");
     }
     if STARTS_RUNS.contains(&id.as_str()) {
         refused.push("RunLimit");

@@ -202,3 +202,36 @@ fn where_a_key_can_be_given_it_can_be_given_twice() {
     }
     assert!(keyed > 0);
 }
+
+#[test]
+fn refusals_stand_where_they_can_come() {
+    let document = document(Surface::default()).unwrap();
+    let operations = operations(&document);
+    let answers = |name: &str, status: &str| {
+        let found = operations.iter().find(|(known, _)| known == name);
+        let (_, operation) = found.unwrap_or_else(|| panic!("no {name}"));
+        let answer = &operation["responses"][status]["$ref"];
+        answer
+            .as_str()
+            .map(|at| at.rsplit('/').next().unwrap().to_owned())
+    };
+    for prefix in ["", "/api"] {
+        let create = format!("post {prefix}/conversations");
+        let send = format!("post {prefix}/conversations/{{conversation_id}}/events");
+        let run = format!("post {prefix}/conversations/{{conversation_id}}/run");
+        let stream = format!("get {prefix}/events/stream");
+        for (name, status, refusal) in [
+            (&create, "409", Some("KeyReused")),
+            (&send, "409", Some("KeyReused")),
+            (&run, "409", Some("Conflict")),
+            (&create, "507", Some("DiskFull")),
+            (&send, "507", Some("DiskFull")),
+            (&run, "507", Some("DiskFull")),
+            (&stream, "410", Some("CursorExpired")),
+            (&stream, "507", None),
+            (&stream, "409", None),
+        ] {
+            assert_eq!(answers(name, status).as_deref(), refusal, "{name} {status}");
+        }
+    }
+}

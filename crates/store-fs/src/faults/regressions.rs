@@ -178,7 +178,7 @@ fn a_poisoned_log_names_its_fault_and_heals_once_there_is_space() {
         assert!(!world.append(id, 1, true));
         let refused = log.append_blocking(&world.records(1), None).unwrap_err();
         assert!(
-            matches!(&refused, StoreError::Poisoned(why) if why == reason),
+            matches!(&refused, StoreError::Poisoned(why) if why.to_string() == reason),
             "{refused}"
         );
         let unready = world.store.ready().unwrap_err();

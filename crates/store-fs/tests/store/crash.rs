@@ -143,7 +143,7 @@ async fn check_poisoned(
         panic!("{refused}");
     };
     let unready = store.ready().unwrap_err();
-    assert!(unready.contains(reason), "{unready}");
+    assert!(unready.contains(&reason.reason), "{unready}");
     assert!(unready.contains(&id.to_string()), "{unready}");
     assert_eq!(all(log).await.len(), len.index(), "reads go on");
 

@@ -1,0 +1,50 @@
+use core_model::port::Digest;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use uuid::Uuid;
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct Line {
+    #[serde(with = "hex")]
+    pub(super) key: Digest,
+    #[serde(with = "hex")]
+    pub(super) request: Digest,
+    pub(super) nonce: Uuid,
+    /// When the request was begun: seconds since 1970.
+    pub(super) at: i64,
+    /// In base 64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) answer: Option<String>,
+    /// The request was refused and left nothing behind.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) gone: bool,
+}
+
+/// What a start needs to know of a line.
+#[derive(Deserialize)]
+pub(super) struct LineKey {
+    #[serde(with = "hex")]
+    pub(super) key: Digest,
+    #[serde(default)]
+    pub(super) gone: bool,
+}
+
+mod hex {
+    use super::{Deserialize, Deserializer, Digest, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(digest: &Digest, to: S) -> Result<S::Ok, S::Error> {
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        to.serialize_str(&hex)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Digest, D::Error> {
+        let hex = String::deserialize(from)?;
+        let mut digest = [0; 32];
+        if hex.len() != 64 || !hex.is_ascii() {
+            return Err(de::Error::custom("a digest has 64 hex digits"));
+        }
+        for (at, byte) in digest.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&hex[at * 2..at * 2 + 2], 16).map_err(de::Error::custom)?;
+        }
+        Ok(digest)
+    }
+}
