@@ -1,57 +1,115 @@
-//! Compares the list with the folder it is a list of.
+//! Compares the list with the folder it is a list of, and reads conversations for it.
 
-use std::{collections::HashSet, num::NonZeroUsize, thread};
+use std::{
+    num::NonZeroUsize,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{self, Receiver},
+    },
+    thread,
+};
 
-use core_model::{ConversationId, Metadata, StoreError};
+use bytes::Bytes;
+use core_model::{ConversationId, ConversationInfo, Metadata, Row, StoreError, UtcTime};
 
-use crate::{error::io_at, layout, store::Store};
+use crate::{
+    catalog::Shown,
+    disk::Wait,
+    error::{io_at, lock},
+    layout,
+    store::Store,
+};
 
 /// Fewer are not worth a second thread.
 const WORTH_A_THREAD: usize = 32;
+/// Threads at most.
+const THREADS: usize = 4;
+/// Conversations that are handed to a thread at a time.
+const PORTION: usize = 256;
 
-/// Drops rows of what is gone, clears away what crashes left, and names the conversations whose row
-/// is missing or does not fit their log, and those that were running when the store was opened.
+/// Drops rows of what is gone, clears away what crashes left, and makes the rows that are missing or do
+/// not fit their log from metadata that does. Names the conversations whose log has to be read for that,
+/// and those that were running when the store was opened.
 pub(crate) fn check(store: &Store) -> Result<Vec<ConversationId>, StoreError> {
     let disk = store.context.disk.as_ref();
     let catalog = &store.context.catalog;
-    // Before the folder is read: what is made meanwhile is in neither or in both.
-    let listed = catalog.ids();
-    let names = disk.names(&store.root).map_err(io_at(&store.root))?;
-    let mut found = Vec::new();
-    for name in names {
-        let Some(name) = name.to_str() else { continue };
-        if let Some(id) = layout::conversation(name) {
-            found.push(id);
-        } else if layout::is_leftover(name, store.run) {
-            clear(store, name);
+    let checking = Checking {
+        store,
+        listed: AtomicU64::new(0),
+        unfit: Mutex::new(catalog.running_at_start.clone()),
+    };
+    let mut leftovers = Vec::new();
+    // Only a few names are in memory at a time.
+    let (portions, taken) = mpsc::sync_channel(THREADS);
+    let taken = Mutex::new(taken);
+    let read = thread::scope(|scope| {
+        for _ in 0..threads() {
+            scope.spawn(|| checking.take(&taken));
         }
-    }
-    let present: HashSet<ConversationId> = found.iter().copied().collect();
-    for id in listed {
-        if !present.contains(&id) && !disk.exists(&store.folder(id)) {
-            tracing::warn!(conversation.id = %id, "its folder is gone, and so it is from the list");
-            catalog.gone(id);
-        }
-    }
-    let mut unfit: Vec<ConversationId> = in_parallel(&found, |id| {
-        let row = catalog.row(*id);
-        let size = disk.size(&store.folder(*id).join(layout::EVENTS));
-        match (row, size) {
-            (Some(row), Ok(size)) if row.bytes == size => None,
-            (_, Ok(_)) => Some(*id),
-            (_, Err(error)) => {
-                tracing::warn!(conversation.id = %id, %error, "its log cannot be found");
-                None
+        let mut portion = Vec::with_capacity(PORTION);
+        let read = disk.each_name(&store.root, &mut |name| {
+            let Some(name) = name.to_str() else { return };
+            if let Some(id) = layout::conversation(name) {
+                portion.push(id);
+            } else if layout::is_leftover(name, store.run) {
+                leftovers.push(name.to_owned());
             }
+            if portion.len() == PORTION {
+                portions.send(std::mem::take(&mut portion)).ok();
+            }
+        });
+        portions.send(portion).ok();
+        drop(portions);
+        read
+    });
+    read.map_err(io_at(&store.root))?;
+    leftovers.iter().for_each(|name| clear(store, name));
+    if checking.listed.into_inner() < catalog.count(None) {
+        for id in catalog.ids() {
+            store.unlist_if_gone(id)?;
         }
-    })
-    .into_iter()
-    .flatten()
-    .collect();
-    unfit.extend(&catalog.running_at_start);
+    }
+    let mut unfit = checking.unfit.into_inner().unwrap_or_default();
     unfit.sort_unstable();
     unfit.dedup();
     Ok(unfit)
+}
+
+struct Checking<'a> {
+    store: &'a Store,
+    /// Conversations that are there and on the list.
+    listed: AtomicU64,
+    unfit: Mutex<Vec<ConversationId>>,
+}
+
+impl Checking<'_> {
+    fn take(&self, portions: &Mutex<Receiver<Vec<ConversationId>>>) {
+        loop {
+            let Ok(portion) = lock(portions).recv() else {
+                return;
+            };
+            for id in portion {
+                self.look_at(id);
+            }
+        }
+    }
+
+    fn look_at(&self, id: ConversationId) {
+        let catalog = &self.store.context.catalog;
+        let row = catalog.row(id);
+        self.listed
+            .fetch_add(u64::from(row.is_some()), Ordering::Relaxed);
+        let size = self.store.log_size(id);
+        match (row, size) {
+            (Some(row), Ok(size)) if row.bytes == size => self.store.doubt_info(id),
+            (_, Ok(_)) if self.store.list_by_metadata(id) => {}
+            (_, Ok(_)) => lock(&self.unfit).push(id),
+            (_, Err(error)) => {
+                tracing::warn!(conversation.id = %id, %error, "its log cannot be found");
+            }
+        }
+    }
 }
 
 /// The metadata of several conversations; none where it cannot be read.
@@ -66,12 +124,61 @@ pub(crate) fn metadata_of(store: &Store, ids: &[ConversationId]) -> Vec<Option<M
     })
 }
 
+/// What lists show of several conversations: what is kept, and else made anew; none where the metadata
+/// does not tell, or somebody is about to change it.
+pub(crate) fn infos(
+    store: &Store,
+    ids: &[ConversationId],
+) -> Result<Vec<Option<Bytes>>, StoreError> {
+    let catalog = &store.context.catalog;
+    let path = layout::infos_file(&store.root);
+    let mut found = catalog.infos(ids, Wait::Yes).map_err(io_at(&path))?;
+    let missing = ids
+        .iter()
+        .zip(&mut found)
+        .filter(|(_, info)| info.is_none());
+    let (wanted, places): (Vec<ConversationId>, Vec<&mut Option<Bytes>>) =
+        missing.map(|(id, info)| (*id, info)).unzip();
+    let made = in_parallel(&wanted, |id| store.show_by_metadata(*id));
+    for (place, info) in places.into_iter().zip(made) {
+        *place = info;
+    }
+    Ok(found)
+}
+
+/// What the metadata says of a conversation at rest whose log has as many bytes as its snapshot.
+pub(crate) fn at_rest(store: &Store, metadata: &Metadata) -> Option<(Row, Shown)> {
+    let snapshot = metadata.snapshot.as_ref()?;
+    let state = &snapshot.state;
+    let info = ConversationInfo::at_rest(metadata, &store.folder(metadata.id))?;
+    let updated_at = state.updated_at.map(|time| UtcTime(time.utc()));
+    let row = Row {
+        id: metadata.id,
+        created_at: metadata.created_at,
+        updated_at: updated_at.unwrap_or(metadata.created_at),
+        status: state.execution_status,
+        len: snapshot.as_of,
+        bytes: snapshot.bytes,
+    };
+    let shown = Shown {
+        id: metadata.id,
+        bytes: snapshot.bytes,
+        status: state.execution_status,
+        json: serde_json::to_vec(&info.listed()).ok()?.into(),
+    };
+    Some((row, shown))
+}
+
+fn threads() -> usize {
+    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    cores.min(THREADS)
+}
+
 fn in_parallel<T: Send>(
     ids: &[ConversationId],
     work: impl Fn(&ConversationId) -> T + Sync,
 ) -> Vec<T> {
-    let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let share = ids.len().div_ceil(threads.min(4)).max(WORTH_A_THREAD);
+    let share = ids.len().div_ceil(threads()).max(WORTH_A_THREAD);
     thread::scope(|scope| {
         let work = &work;
         let mut shares = ids.chunks(share);

@@ -6,7 +6,7 @@
 //! | `store` | [`FsStore`]: make, list, open and delete conversations |
 //! | `ports` | the store as its callers know it |
 //! | `catalog/` | the list of all conversations, and the feed of what happens in them |
-//! | `check` | the list against the folder |
+//! | `check`, `listing` | the list against the folder, and each conversation on it |
 //! | `receipts` | requests that must not be carried out twice |
 //! | `group_sync` | one sync for many |
 //! | `log` | [`FsLog`]: append, page, find |
@@ -40,7 +40,8 @@
 //! - `events.jsonl.torn-OFFSET`: an unfinished last line that a crash left at that offset; only
 //!   made when one was found, never read again.
 //!
-//! Names that start with a dot belong to the store: `.lock`, and folders being made or removed.
+//! Names that start with a dot belong to the store: `.lock`, `.feed`, `.catalog`, `.infos`, `.closed`,
+//! `.receipts.jsonl`, and folders being made or removed.
 
 mod catalog;
 mod check;
@@ -59,6 +60,7 @@ mod ids;
 pub mod import;
 mod index;
 mod layout;
+mod listing;
 mod lock;
 mod log;
 mod meta;

@@ -5,12 +5,13 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use core_model::{ConversationId, ExecutionStatus, Metadata, Row, Seq, StoreError};
+use core_model::{ConversationId, Metadata, StoreError, UtcTime};
 use uuid::Uuid;
 
 use crate::{
     Durability, FsLog, OpenError,
     catalog::CatalogFile,
+    check,
     committer::Committer,
     disk::{Disk, Open, RealDisk},
     error::{blocking, io_at, lock},
@@ -48,11 +49,13 @@ pub(crate) struct Store {
     /// one open log.
     slots: Mutex<HashMap<ConversationId, Slot>>,
     root_sync: GroupSync,
+    /// Conversations that were made but whose names may not be durable, and when they were made.
+    pub(crate) unsettled: Mutex<HashMap<ConversationId, UtcTime>>,
     pub(crate) receipts: ReceiptsFile,
     pub(crate) context: LogContext,
 }
 
-type Slot = Arc<Mutex<WeakLog>>;
+pub(crate) type Slot = Arc<Mutex<WeakLog>>;
 
 impl FsStore {
     /// Opens the conversations folder `root`: makes it when it is missing, locks it, checks that it
@@ -90,6 +93,7 @@ impl FsStore {
             run: Uuid::new_v4(),
             slots: Mutex::default(),
             root_sync: GroupSync::default(),
+            unsettled: Mutex::default(),
             receipts: ReceiptsFile::new(Arc::clone(&disk), layout::receipts_file(root)),
             context: LogContext {
                 durability: options.durability,
@@ -128,10 +132,12 @@ impl Store {
         let id = metadata.id;
         self.reopen()?;
         let slot = self.slot(id);
-        let turn = lock(&slot);
+        // Held to the end: whoever else wants this conversation waits until it is durable and listed.
+        let _turn = lock(&slot);
         let disk = self.context.disk.as_ref();
         let folder = self.folder(id);
         if disk.exists(&folder) {
+            self.settle_name(id)?;
             return Err(StoreError::Exists(id));
         }
         let making = layout::making(&self.root, self.run);
@@ -141,16 +147,11 @@ impl Store {
             disk.remove_dir_all(&making).ok();
             return made;
         }
-        drop(turn);
-        self.sync_root()?;
-        self.context.catalog.note(&Row {
-            id,
-            created_at: metadata.created_at,
-            updated_at: metadata.created_at,
-            status: ExecutionStatus::Idle,
-            len: Seq(0),
-            bytes: 0,
-        });
+        // The row of one that was deleted half, if there is any.
+        self.context.catalog.gone(id);
+        lock(&self.unsettled).insert(id, metadata.created_at);
+        self.settle_name(id)?;
+        self.show(metadata);
         Ok(())
     }
 
@@ -166,7 +167,17 @@ impl Store {
         if !self.context.disk.exists(&folder) {
             return Err(StoreError::NotFound(metadata.id));
         }
-        write_metadata(self.context.disk.as_ref(), &folder, metadata)
+        self.context.catalog.forget_info(metadata.id, None);
+        write_metadata(self.context.disk.as_ref(), &folder, metadata)?;
+        self.show(metadata);
+        Ok(())
+    }
+
+    /// Keeps what lists show of a conversation, in whose turn its metadata was stored.
+    fn show(&self, metadata: &Metadata) {
+        if let Some((_, shown)) = check::at_rest(self, metadata) {
+            self.context.catalog.show(&shown);
+        }
     }
 
     pub(crate) fn open_log(&self, id: ConversationId) -> Result<FsLog, StoreError> {
@@ -176,6 +187,7 @@ impl Store {
         if let Some(log) = known.upgrade() {
             return Ok(log);
         }
+        self.settle_name(id)?;
         let folder = self.folder(id);
         // Also to refuse a folder of a newer format before its log is touched.
         let mut metadata = self.metadata(id)?;
@@ -208,9 +220,12 @@ impl Store {
             None => hide()?,
         }
         *known = WeakLog::default();
-        drop(known);
-        self.context.catalog.gone(id);
+        lock(&self.unsettled).remove(&id);
+        // Told only when a power cut cannot bring it back; in this turn, so that one that is made
+        // under its name follows.
         self.sync_root()?;
+        self.context.catalog.gone(id);
+        drop(known);
         if let Err(error) = disk.remove_dir_all(&removing) {
             tracing::warn!(
                 conversation.id = %id,
@@ -226,19 +241,19 @@ impl Store {
     }
 
     /// Before anything changes: the list is then not whole any more without looking.
-    fn reopen(&self) -> Result<(), StoreError> {
+    pub(crate) fn reopen(&self) -> Result<(), StoreError> {
         let reopened = self.context.catalog.reopen();
         reopened.map_err(io_at(&self.root))
     }
 
     /// Makes names in the store's folder durable, for all who wait for that at once.
-    fn sync_root(&self) -> Result<(), StoreError> {
+    pub(crate) fn sync_root(&self) -> Result<(), StoreError> {
         let disk = &self.context.disk;
         let synced = self.root_sync.run(|| disk.sync_dir(&self.root));
         synced.map_err(io_at(&self.root))
     }
 
-    fn slot(&self, id: ConversationId) -> Slot {
+    pub(crate) fn slot(&self, id: ConversationId) -> Slot {
         let mut slots = lock(&self.slots);
         if slots.len() >= SLOTS && slots.len() == slots.capacity() {
             slots.retain(|_, slot| Arc::strong_count(slot) > 1 || !lock(slot).is_gone());

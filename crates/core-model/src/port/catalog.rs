@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{EventLog, StoreError};
@@ -83,9 +84,9 @@ pub trait Catalog: Send + Sync {
     /// [`Self::check`].
     fn closed_in_order(&self) -> bool;
 
-    /// Compares the list with what is stored: drops the rows of conversations that are gone, and
-    /// names those whose row is missing or does not fit their log. Call it once after a start; until
-    /// it returns, the list may be incomplete.
+    /// Compares the list with what is stored: drops the rows of conversations that are gone, makes those
+    /// that the metadata suffices for, and names the conversations whose row is missing or does not fit
+    /// their log all the same. Call it once after a start; until it returns, the list may be incomplete.
     ///
     /// # Errors
     /// When the store cannot be read at all.
@@ -104,6 +105,17 @@ pub trait Catalog: Send + Sync {
         &self,
         ids: &[ConversationId],
     ) -> Result<Vec<Option<Metadata>>, StoreError>;
+
+    /// What lists show of several conversations at rest, in their order: each the JSON of
+    /// [`crate::ConversationInfo::listed`]. None where the store does not have that at hand: then it
+    /// follows from the metadata and the log. Means something only once [`Self::check`] is done, or
+    /// when the store was closed in order.
+    ///
+    /// # Errors
+    /// When the store cannot be read at all.
+    async fn infos(&self, ids: &[ConversationId]) -> Result<Vec<Option<Bytes>>, StoreError> {
+        Ok(vec![None; ids.len()])
+    }
 
     /// Replaces a conversation's metadata as a whole; durable when this returns.
     ///
