@@ -3,6 +3,7 @@
 
 mod harness;
 mod limits;
+mod lists;
 mod races;
 mod store;
 mod timeline;

@@ -10,12 +10,12 @@ use std::{
     time::Duration,
 };
 
-use agent_runtime::{ConversationQuery, NewConversation, RuntimeError};
+use agent_runtime::{ConversationQuery, NewConversation, Runtime, RuntimeError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use core_model::{
-    Catalog, Content, ConversationId, EventId, EventLog, EventTime, ExecutionStatus, Feed,
-    HeadFilter, Limit, Metadata, NewRecord, Record, Row, Seq, StoreError,
+    Catalog, Content, ConversationId, ConversationInfo, EventId, EventLog, EventTime,
+    ExecutionStatus, Feed, HeadFilter, Limit, Metadata, NewRecord, Record, Row, Seq, StoreError,
     port::{Digest, FeedEntry, ListPage, ListQuery, Notice, Receipt, Receipts},
 };
 use store_fs::FsStore;
@@ -305,10 +305,10 @@ async fn what_a_killed_server_left_at_rest_is_listed() {
         &left.path().join("conversations"),
     );
     let runtime = start(&left, &world.puppet, 1).await;
-    let page = runtime.search(&ConversationQuery::default()).await.unwrap();
-    let ids: Vec<_> = page.items.iter().map(|info| info.id).collect();
+    let infos = search(&runtime, &ConversationQuery::default()).await;
+    let ids: Vec<_> = infos.iter().map(|info| info.id).collect();
     assert_eq!(ids, [conversation.id()]);
-    assert!(page.items[0].last_user_message_id.is_some());
+    assert!(infos[0].last_user_message_id.is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -322,10 +322,22 @@ async fn one_damaged_conversation_does_not_hide_the_others() {
         .path()
         .join(format!("conversations/{bad}/metadata.json"));
     std::fs::write(metadata, "{").unwrap();
-    let query = ConversationQuery::default();
-    let page = world.runtime.search(&query).await.unwrap();
-    let ids: Vec<_> = page.items.iter().map(|info| info.id).collect();
+    // With the skills, for which the metadata is read.
+    let query = ConversationQuery {
+        include_skills: true,
+        ..ConversationQuery::default()
+    };
+    let infos = search(&world.runtime, &query).await;
+    let ids: Vec<_> = infos.iter().map(|info| info.id).collect();
     assert_eq!(ids, [good]);
+}
+
+async fn search(runtime: &Runtime, query: &ConversationQuery) -> Vec<ConversationInfo> {
+    let page = runtime.search(query).await.unwrap();
+    page.items
+        .into_iter()
+        .map(|item| item.info().unwrap())
+        .collect()
 }
 
 fn copy(from: &Path, to: &Path) {
