@@ -82,9 +82,12 @@ fn known(disk: &dyn Disk, root: &Path, marker: bool) -> io::Result<Option<Loaded
     if size != place(len) {
         feed.set_len(place(len))?;
     }
-    // What is there now may be shown.
-    feed.sync()?;
     let closed_in_order = marker && bad == 0;
+    let all_durable = closed_in_order && size == place(catalog);
+    if !all_durable {
+        // What is there now may be shown.
+        feed.sync()?;
+    }
     let infos = stand.filter(|stand| closed_in_order && stand.position == len);
     let infos = infos.and_then(|stand| Infos::open(disk, root, stand.infos));
     // Without the time, nobody could tell what another hand changed since.

@@ -15,19 +15,16 @@ pub(super) struct Order(Vec<Vec<u32>>);
 
 impl Order {
     /// Of places that are in order already.
-    pub(super) fn of(sorted: &[u32]) -> Self {
-        Self(sorted.chunks(CHUNK).map(<[u32]>::to_vec).collect())
+    pub(super) fn of(sorted: impl Iterator<Item = u32>) -> Self {
+        let mut order = Self::default();
+        sorted.for_each(|place| order.push(place));
+        order
     }
 
     pub(super) fn insert(&mut self, place: u32, key: impl Fn(u32) -> Key) {
         let (at, within) = self.find(key(place), key);
         if at == self.0.len() {
-            // Most come in order: they fill chunks.
-            match self.0.last_mut() {
-                Some(last) if last.len() < CHUNK => last.push(place),
-                Some(_) | None => self.0.push(vec![place]),
-            }
-            return;
+            return self.push(place);
         }
         let chunk = &mut self.0[at];
         chunk.insert(within, place);
@@ -80,6 +77,14 @@ impl Order {
         let before = self.0[..at].iter().rev();
         let before = before.flat_map(|chunk| chunk.iter().rev());
         own.iter().rev().chain(before).copied()
+    }
+
+    /// Most come in order: they fill chunks.
+    fn push(&mut self, place: u32) {
+        match self.0.last_mut() {
+            Some(last) if last.len() < CHUNK => last.push(place),
+            Some(_) | None => self.0.push(vec![place]),
+        }
     }
 
     /// The first place whose key is not less: its chunk, and where in it.

@@ -185,11 +185,8 @@ impl Rows {
 
     /// Puts rows that were pushed in order.
     pub(crate) fn sort(&mut self) {
-        let mut places: Vec<u32> = (0..self.slots.len() as u32).collect();
-        places.sort_unstable_by_key(|place| self.by_created(*place));
-        self.created = Order::of(&places);
-        places.sort_unstable_by_key(|place| self.by_updated(*place));
-        self.updated = Order::of(&places);
+        self.created = sorted(self.slots.len(), |place| self.by_created(place));
+        self.updated = sorted(self.slots.len(), |place| self.by_updated(place));
     }
 
     /// Sets a row; the one it had before. A changed one is shown anew.
@@ -321,6 +318,13 @@ impl Rows {
     fn by_updated(&self, place: u32) -> Key {
         by_updated(&self.slots, place)
     }
+}
+
+/// With the keys beside their places, which is faster than to look them up again and again.
+fn sorted(count: usize, key: impl Fn(u32) -> Key) -> Order {
+    let mut keys: Vec<(Key, u32)> = (0..count as u32).map(|place| (key(place), place)).collect();
+    keys.sort_unstable();
+    Order::of(keys.into_iter().map(|(_, place)| place))
 }
 
 fn by_created(slots: &[Slot], place: u32) -> Key {
