@@ -194,3 +194,52 @@ async fn health_and_server_info_answer() {
         );
     }
 }
+
+/// A list is put together from what the store has ready; nobody can tell.
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_show_byte_for_byte_what_each_conversation_shows() {
+    let server = TestServer::start().await;
+    let mut ids = Vec::new();
+    for body in [
+        json!({}),
+        json!({
+            "tags": {"team": "blue"},
+            "secrets": {"TOKEN": {"kind": "StaticSecret", "value": "hidden-token"}},
+            "agent": {
+                "kind": "Agent",
+                "llm": {"model": "scripted", "api_key": "hidden-key"},
+                "agent_context": {"skills": [{"name": "one", "content": "a long text", "trigger": null}]},
+            },
+        }),
+        json!({"initial_message": "$ echo one"}),
+    ] {
+        let (status, made) = server.post("/conversations", &body).await;
+        assert_eq!(status, 201, "{made}");
+        ids.push(made["id"].as_str().unwrap().to_owned());
+    }
+    server.wait_for(&ids[2], "finished").await;
+    let server = server.restart().await;
+
+    let text = async |path: String| {
+        let response = server.request(reqwest::Method::GET, &path).send().await;
+        response.unwrap().text().await.unwrap()
+    };
+    for skills in [false, true] {
+        let search = format!("/conversations/search?sort_order=CREATED_AT&include_skills={skills}");
+        let page = text(search).await;
+        let some = format!(
+            "/conversations?ids={},00000000-0000-4000-8000-000000000000,{}&include_skills={skills}",
+            ids[1], ids[0]
+        );
+        let some = text(some).await;
+        let mut singles = Vec::new();
+        for id in &ids {
+            singles.push(text(format!("/conversations/{id}?include_skills={skills}")).await);
+        }
+        let expected = format!(r#"{{"items":[{}],"next_page_id":null}}"#, singles.join(","));
+        assert_eq!(page, expected);
+        assert_eq!(some, format!("[{},null,{}]", singles[1], singles[0]));
+        assert!(!page.contains("hidden"));
+        assert_eq!(page.contains("a long text"), skills);
+    }
+}

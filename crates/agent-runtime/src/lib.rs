@@ -58,6 +58,6 @@ pub use error::RuntimeError;
 pub use follow::{End, Follower, Frame, Start};
 pub use follow_all::{AllFilter, AllFollower, AllFrame, AllStart, Cursor};
 pub use handle::Conversation;
-pub use query::{ConversationPage, ConversationQuery, EventFilter, EventPage, EventQuery};
+pub use query::{ConversationPage, ConversationQuery, EventFilter, EventPage, EventQuery, Listed};
 pub use runtime::Runtime;
 pub use vault::{KeySource, Vault};

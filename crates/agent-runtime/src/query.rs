@@ -53,6 +53,8 @@ pub struct ConversationQuery {
     /// 1 to 100.
     pub limit: usize,
     pub order: ConversationOrder,
+    /// With the texts of the agent's skills.
+    pub include_skills: bool,
 }
 
 impl Default for ConversationQuery {
@@ -62,6 +64,7 @@ impl Default for ConversationQuery {
             page_id: None,
             limit: 100,
             order: ConversationOrder::default(),
+            include_skills: false,
         }
     }
 }
@@ -69,6 +72,34 @@ impl Default for ConversationQuery {
 /// Conversations and the hex id of the next page's first one.
 #[derive(Clone, Debug)]
 pub struct ConversationPage {
-    pub items: Vec<ConversationInfo>,
+    pub items: Vec<Listed>,
     pub next_page_id: Option<String>,
+}
+
+/// A conversation on a list.
+#[derive(Clone, Debug)]
+pub enum Listed {
+    Info(Box<ConversationInfo>),
+    /// The same as JSON, as the store has it of a conversation at rest.
+    Json(Bytes),
+}
+
+impl Listed {
+    /// # Errors
+    /// When it cannot be written as JSON.
+    pub fn json(self) -> serde_json::Result<Bytes> {
+        match self {
+            Self::Info(info) => serde_json::to_vec(&info).map(Bytes::from),
+            Self::Json(json) => Ok(json),
+        }
+    }
+
+    /// # Errors
+    /// When what the store has is no such JSON.
+    pub fn info(self) -> serde_json::Result<ConversationInfo> {
+        match self {
+            Self::Info(info) => Ok(*info),
+            Self::Json(json) => serde_json::from_slice(&json),
+        }
+    }
 }

@@ -10,7 +10,7 @@ use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
     AllFilter, AllFollower, AllStart, Conversation, ConversationPage, ConversationQuery, Created,
-    End, NewConversation, RuntimeConfig, RuntimeError, charge,
+    End, Listed, NewConversation, RuntimeConfig, RuntimeError, charge,
     command::{Command, Farewell},
     common::Core,
     create, restart,
@@ -140,15 +140,46 @@ impl Runtime {
         Ok(infos)
     }
 
+    /// Several conversations as lists show them, in their order; none where there is no such
+    /// conversation, or it cannot be read. What the store has ready is not read again.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn listed(
+        &self,
+        ids: &[ConversationId],
+        include_skills: bool,
+    ) -> Result<Vec<Option<Listed>>, RuntimeError> {
+        let mut listed: Vec<Option<Listed>> = vec![None; ids.len()];
+        if !include_skills && self.0.charge.is_settled() {
+            let rests = |at: &usize| self.0.shelf.peek(ids[*at]).is_none();
+            let places: Vec<usize> = (0..ids.len()).filter(rests).collect();
+            let wanted: Vec<ConversationId> = places.iter().map(|at| ids[*at]).collect();
+            let ready = self.0.store.infos(&wanted).await?;
+            for (at, json) in places.into_iter().zip(ready) {
+                listed[at] = json.map(Listed::Json);
+            }
+        }
+        let places: Vec<usize> = (0..ids.len()).filter(|at| listed[*at].is_none()).collect();
+        let wanted: Vec<ConversationId> = places.iter().map(|at| ids[*at]).collect();
+        for (at, info) in places.into_iter().zip(self.infos(&wanted).await?) {
+            let shown = |info: ConversationInfo| match include_skills {
+                true => info,
+                false => info.listed(),
+            };
+            listed[at] = info.map(|info| Listed::Info(Box::new(shown(info))));
+        }
+        Ok(listed)
+    }
+
     /// What the stored state says, if that is all there is: a log that may go beyond it, or a run
     /// that no actor knows of, is looked into on the way into memory.
     fn stored_info(&self, metadata: &Metadata) -> Option<ConversationInfo> {
         let row = self.0.store.row(metadata.id)?;
         let snapshot = metadata.snapshot.as_ref()?;
         let fits = self.0.charge.knows(metadata.id) && row.bytes == snapshot.bytes;
-        let rests = snapshot.state.execution_status != ExecutionStatus::Running;
         let folder = self.0.store.folder(metadata.id);
-        (fits && rests).then(|| ConversationInfo::new(metadata, &snapshot.state, &folder))
+        ConversationInfo::at_rest(metadata, &folder).filter(|_| fits)
     }
 
     /// What the stored state says of a conversation that is yet to be looked into, under the status it
@@ -182,7 +213,7 @@ impl Runtime {
             order: query.order,
         });
         let ids: Vec<ConversationId> = page.rows.iter().map(|row| row.id).collect();
-        let items = self.infos(&ids).await?;
+        let items = self.listed(&ids, query.include_skills).await?;
         Ok(ConversationPage {
             items: items.into_iter().flatten().collect(),
             next_page_id: page.next.map(|id| id.hex()),

@@ -80,6 +80,33 @@ impl RuntimeInfo {
 }
 
 impl ConversationInfo {
+    /// What the metadata alone says of a conversation at rest, true while its log has as many bytes as
+    /// the stored fold. None without one, or when it was of a run: nobody may be running that now.
+    #[must_use]
+    pub fn at_rest(metadata: &Metadata, folder: &Path) -> Option<Self> {
+        let state = &metadata.snapshot.as_ref()?.state;
+        let rests = state.execution_status != ExecutionStatus::Running;
+        rests.then(|| Self::new(metadata, state, folder))
+    }
+
+    /// As lists show it to those who ask for nothing more.
+    #[must_use]
+    pub fn listed(self) -> Self {
+        Self {
+            runtime_info: Some(RuntimeInfo::available()),
+            ..self.without_skills()
+        }
+    }
+
+    /// Without the texts of the agent's skills, which can be long.
+    #[must_use]
+    pub fn without_skills(mut self) -> Self {
+        if let Some(skills) = self.agent.pointer_mut("/agent_context/skills") {
+            *skills = json!([]);
+        }
+        self
+    }
+
     /// Puts together what the log says and what only the metadata holds.
     #[must_use]
     pub fn new(metadata: &Metadata, state: &ConversationState, folder: &Path) -> Self {

@@ -1,6 +1,7 @@
 //! Conversations: start, find, steer, remove.
 
-use agent_runtime::{NewConversation, Runtime, RuntimeError};
+use agent_runtime::{Listed, NewConversation, Runtime, RuntimeError};
+use bytes::Bytes;
 use core_model::{ConversationInfo, info::RuntimeInfo};
 use paperclip::actix::api_v2_operation;
 
@@ -11,7 +12,7 @@ use crate::{
     query::{
         ConversationBatchParams, ConversationCountParams, ConversationSearchParams, ShowParams,
     },
-    reply::{Made, Reply},
+    reply::{Made, Reply, Verbatim},
     wire::{self, ConversationPageBody, FinalResponse, StartConversation, Success},
 };
 
@@ -67,17 +68,11 @@ async fn make(
 pub(crate) async fn search(
     server: Server,
     query: Query<ConversationSearchParams>,
-) -> Result<Reply<ConversationPageBody>, Failure> {
-    let include_skills = query.0.include_skills;
+) -> Result<Verbatim<ConversationPageBody>, Failure> {
     let page = server.0.runtime.search(&query.0.into()).await?;
-    Ok(Reply(ConversationPageBody {
-        items: page
-            .items
-            .into_iter()
-            .map(|info| shown(info, include_skills))
-            .collect(),
-        next_page_id: page.next_page_id,
-    }))
+    let items = json_of(page.items.into_iter().map(Some))?;
+    let json = wire::page_json(&items, page.next_page_id.as_deref());
+    Ok(Verbatim::new(json))
 }
 
 /// Count conversations
@@ -98,10 +93,10 @@ pub(crate) async fn count(
 pub(crate) async fn batch(
     server: Server,
     query: Query<ConversationBatchParams>,
-) -> Result<Reply<Vec<Option<ConversationInfo>>>, Failure> {
-    let found = server.0.runtime.infos(&query.0.ids).await?;
-    let show = |info: Option<_>| info.map(|info| shown(info, query.0.include_skills));
-    Ok(Reply(found.into_iter().map(show).collect()))
+) -> Result<Verbatim<Vec<Option<ConversationInfo>>>, Failure> {
+    let runtime = &server.0.runtime;
+    let found = runtime.listed(&query.0.ids, query.0.include_skills).await?;
+    Ok(Verbatim::new(wire::list_json(&json_of(found)?)))
 }
 
 /// Get a conversation
@@ -191,6 +186,16 @@ pub(crate) async fn final_response(
         .final_response()
         .await?;
     Ok(Reply(FinalResponse { response }))
+}
+
+/// Each as JSON, null where there is none.
+fn json_of(listed: impl IntoIterator<Item = Option<Listed>>) -> Result<Vec<Bytes>, Failure> {
+    let json = |listed: Option<Listed>| match listed {
+        Some(listed) => listed.json(),
+        None => Ok(Bytes::from_static(b"null")),
+    };
+    let all: serde_json::Result<Vec<Bytes>> = listed.into_iter().map(json).collect();
+    all.map_err(|error| RuntimeError::Internal(error.to_string()).into())
 }
 
 /// As clients expect a conversation that they read, rather than make.

@@ -12,7 +12,7 @@ use crate::{
     query::{self, BATCH_LIMIT, EventFilterParams, EventListParams, EventSearchParams},
     reply::{Reply, Verbatim},
     validation,
-    wire::{ConfirmationResponse, EventListBody, EventPageBody, SendMessage, Success},
+    wire::{self, ConfirmationResponse, EventListBody, EventPageBody, SendMessage, Success},
 };
 
 /// Events that are picked come in one piece, which is in memory as a whole; a single one of any size
@@ -177,56 +177,19 @@ async fn pick(conversation: &Conversation, ids: Vec<String>) -> Result<Vec<u8>, 
         }
         lines.push(line);
     }
-    Ok(list_json(&lines))
+    Ok(wire::list_json(&lines))
 }
 
-/// Log lines are JSON already: a page is put together from them as they are.
+/// Log lines are JSON already.
 fn page_json(page: &EventPage) -> Vec<u8> {
-    let mut json = br#"{"items":"#.to_vec();
-    json.extend(list_json(&page.items));
-    json.extend_from_slice(br#","next_page_id":"#);
-    let next = serde_json::json!(page.next_page_id).to_string();
-    json.extend_from_slice(next.as_bytes());
-    json.push(b'}');
-    json
-}
-
-fn list_json(lines: &[Bytes]) -> Vec<u8> {
-    let mut json = Vec::with_capacity(lines.iter().map(|line| line.len() + 1).sum::<usize>() + 2);
-    json.push(b'[');
-    for (index, line) in lines.iter().enumerate() {
-        if index > 0 {
-            json.push(b',');
-        }
-        json.extend_from_slice(line);
-    }
-    json.push(b']');
-    json
+    wire::page_json(&page.items, page.next_page_id.as_deref())
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn a_page_is_its_lines_put_together() {
-        let page = EventPage {
-            items: vec![
-                Bytes::from_static(br#"{"id":"a"}"#),
-                Bytes::from_static(br#"{"id":"b"}"#),
-            ],
-            next_page_id: Some("c".to_owned()),
-        };
-        let json: Value = serde_json::from_slice(&page_json(&page)).unwrap();
-        assert_eq!(
-            json,
-            json!({"items": [{"id": "a"}, {"id": "b"}], "next_page_id": "c"})
-        );
-        let json: Value = serde_json::from_slice(&page_json(&EventPage::default())).unwrap();
-        assert_eq!(json, json!({"items": [], "next_page_id": null}));
-    }
 
     #[test]
     fn a_body_that_is_no_list_of_ids_is_refused() {

@@ -182,7 +182,7 @@ pub(crate) struct ConversationSearchParams {
     sort_order: ConversationOrder,
     /// With the texts of the agent's skills.
     #[schemars(extend("default" = false))]
-    pub(crate) include_skills: bool,
+    include_skills: bool,
 }
 
 impl FromQuery for ConversationSearchParams {
@@ -206,13 +206,14 @@ impl From<ConversationSearchParams> for ConversationQuery {
             limit,
             status,
             sort_order,
-            ..
+            include_skills,
         } = params;
         Self {
             status,
             page_id,
             limit,
             order: sort_order,
+            include_skills,
         }
     }
 }

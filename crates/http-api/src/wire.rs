@@ -3,6 +3,7 @@
 
 mod start;
 
+use bytes::Bytes;
 use core_model::{Content, ConversationId, ConversationInfo, Event, UtcTime};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -171,11 +172,15 @@ pub(crate) struct FinalResponse {
 }
 
 /// One page of conversations.
-#[derive(Serialize, JsonSchema)]
+#[derive(JsonSchema)]
+#[expect(
+    dead_code,
+    reason = "describes pages, which are put together from bytes"
+)]
 pub(crate) struct ConversationPageBody {
-    pub(crate) items: Vec<ConversationInfo>,
+    items: Vec<ConversationInfo>,
     /// Pass it as `page_id` for the next page; null on the last.
-    pub(crate) next_page_id: Option<String>,
+    next_page_id: Option<String>,
 }
 
 /// One page of events.
@@ -203,11 +208,44 @@ pub(crate) enum EventListBody {
 }
 
 /// Leaves out what only those want who asked for it.
-pub(crate) fn trimmed(mut info: ConversationInfo, include_skills: bool) -> ConversationInfo {
-    if !include_skills && let Some(skills) = info.agent.pointer_mut("/agent_context/skills") {
-        *skills = json!([]);
+pub(crate) fn trimmed(info: ConversationInfo, include_skills: bool) -> ConversationInfo {
+    match include_skills {
+        true => info,
+        false => info.without_skills(),
     }
-    info
+}
+
+/// A page of what is JSON already.
+pub(crate) fn page_json(items: &[Bytes], next_page_id: Option<&str>) -> Vec<u8> {
+    let mut json = br#"{"items":"#.to_vec();
+    json.reserve(list_len(items) + 64);
+    write_list(&mut json, items);
+    json.extend_from_slice(br#","next_page_id":"#);
+    json.extend_from_slice(json!(next_page_id).to_string().as_bytes());
+    json.push(b'}');
+    json
+}
+
+/// A list of what is JSON already.
+pub(crate) fn list_json(items: &[Bytes]) -> Vec<u8> {
+    let mut json = Vec::with_capacity(list_len(items));
+    write_list(&mut json, items);
+    json
+}
+
+fn list_len(items: &[Bytes]) -> usize {
+    items.iter().map(|item| item.len() + 1).sum::<usize>() + 2
+}
+
+fn write_list(json: &mut Vec<u8>, items: &[Bytes]) {
+    json.push(b'[');
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            json.push(b',');
+        }
+        json.extend_from_slice(item);
+    }
+    json.push(b']');
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -367,5 +405,18 @@ mod tests {
         );
         assert_eq!(loc(json!([])), json!(["body"]));
         assert_eq!(loc(json!({"run": "maybe"})), json!(["body", "run"]));
+    }
+
+    #[test]
+    fn a_page_is_its_items_put_together() {
+        let items = [r#"{"id":"a"}"#, r#"{"id":"b"}"#].map(Bytes::from);
+        let page = page_json(&items, Some("c"));
+        let expected = json!({"items": [{"id": "a"}, {"id": "b"}], "next_page_id": "c"});
+        assert_eq!(String::from_utf8(page).unwrap(), expected.to_string());
+        let expected = json!({"items": [], "next_page_id": null});
+        assert_eq!(
+            String::from_utf8(page_json(&[], None)).unwrap(),
+            expected.to_string()
+        );
     }
 }

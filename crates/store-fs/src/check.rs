@@ -1,10 +1,25 @@
-//! Compares the list with the folder it is a list of.
+//! Compares the list with the folder it is a list of, and reads conversations for it.
 
-use std::{collections::HashSet, num::NonZeroUsize, thread};
+use std::{
+    num::NonZeroUsize,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{self, Receiver},
+    },
+    thread,
+};
 
-use core_model::{ConversationId, Metadata, StoreError};
+use bytes::Bytes;
+use core_model::{ConversationId, ConversationInfo, Metadata, Row, StoreError, UtcTime};
 
-use crate::{error::io_at, glance::glance, layout, store::Store};
+use crate::{
+    catalog::Shown,
+    disk::Wait,
+    error::{io_at, lock},
+    layout,
+    store::Store,
+};
 
 /// Fewer are not worth a second thread.
 const WORTH_A_THREAD: usize = 32;
@@ -12,6 +27,8 @@ const WORTH_A_THREAD: usize = 32;
 /// wait for the disk.
 const OF_A_PAGE: usize = 4;
 const OF_ALL: usize = 8;
+/// Conversations that are handed to a thread at a time.
+const PORTION: usize = 256;
 
 /// Drops rows of what is gone, clears away what crashes left, and puts down rows for what is missing or
 /// does not fit its log. Names the conversations whose metadata is not true of their whole log either,
@@ -19,73 +36,147 @@ const OF_ALL: usize = 8;
 pub(crate) fn check(store: &Store) -> Result<Vec<ConversationId>, StoreError> {
     let disk = store.context.disk.as_ref();
     let catalog = &store.context.catalog;
-    // Before the folder is read: what is made meanwhile is in neither or in both.
-    let listed = catalog.ids();
-    let names = disk.names(&store.root).map_err(io_at(&store.root))?;
-    let mut found = Vec::new();
-    for name in names {
-        let Some(name) = name.to_str() else { continue };
-        if let Some(id) = layout::conversation(name) {
-            found.push(id);
-        } else if layout::is_leftover(name, store.run) {
-            clear(store, name);
+    let checking = Checking {
+        store,
+        listed: AtomicU64::new(0),
+        unfit: Mutex::new(catalog.running_at_start.clone()),
+    };
+    let mut leftovers = Vec::new();
+    // Only a few names are in memory at a time.
+    let (portions, taken) = mpsc::sync_channel(OF_ALL);
+    let taken = Mutex::new(taken);
+    let read = thread::scope(|scope| {
+        // Nobody waits where the list was whole from the start.
+        let threads = if catalog.closed_in_order { 1 } else { OF_ALL };
+        for _ in 0..threads {
+            scope.spawn(|| checking.take(&taken));
+        }
+        let mut portion = Vec::with_capacity(PORTION);
+        let read = disk.each_name(&store.root, &mut |name| {
+            let Some(name) = name.to_str() else { return };
+            if let Some(id) = layout::conversation(name) {
+                portion.push(id);
+            } else if layout::is_leftover(name, store.run) {
+                leftovers.push(name.to_owned());
+            }
+            if portion.len() == PORTION {
+                portions.send(std::mem::take(&mut portion)).ok();
+            }
+        });
+        portions.send(portion).ok();
+        drop(portions);
+        read
+    });
+    read.map_err(io_at(&store.root))?;
+    leftovers.iter().for_each(|name| clear(store, name));
+    if checking.listed.into_inner() < catalog.count(None) {
+        for id in catalog.ids() {
+            store.unlist_if_gone(id)?;
         }
     }
-    let present: HashSet<ConversationId> = found.iter().copied().collect();
-    for id in listed {
-        if !present.contains(&id) && !disk.exists(&store.folder(id)) {
-            tracing::warn!(conversation.id = %id, "its folder is gone, and so it is from the list");
-            catalog.gone(id);
-        }
-    }
-    // Nobody waits where the list was whole from the start.
-    let threads = if catalog.closed_in_order { 1 } else { OF_ALL };
-    let mut unfit: Vec<ConversationId> = in_parallel(&found, threads, |id| {
-        let size = disk.size(&store.folder(*id).join(layout::EVENTS));
-        if let (Some(row), Ok(size)) = (catalog.row(*id), size)
-            && row.bytes == size
-        {
-            return None;
-        }
-        match glance(store, *id) {
-            Ok(glance) => {
-                catalog.found(&glance.row, glance.fits);
-                if !disk.exists(&store.folder(*id)) {
-                    // Deleted meanwhile, maybe before its row was there to go with it.
-                    catalog.gone(*id);
-                    return None;
-                }
-                let listed = catalog.row(*id).is_some_and(|row| row.bytes == glance.row.bytes);
-                (!(glance.fits && listed)).then_some(*id)
-            }
-            Err(error) => {
-                tracing::warn!(conversation.id = %id, %error, "it cannot be read and is not listed");
-                None
-            }
-        }
-    })
-    .into_iter()
-    .flatten()
-    .collect();
-    unfit.extend(&catalog.running_at_start);
+    let mut unfit = checking.unfit.into_inner().unwrap_or_default();
     unfit.sort_unstable();
     unfit.dedup();
     Ok(unfit)
 }
 
-/// The metadata of several conversations; none where it cannot be read.
-pub(crate) fn metadata_of(store: &Store, ids: &[ConversationId]) -> Vec<Option<Metadata>> {
-    let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    in_parallel(ids, threads.min(OF_A_PAGE), |id| {
-        match store.metadata(*id) {
-            Ok(metadata) => Some(metadata),
-            Err(StoreError::NotFound(_)) => None,
-            Err(error) => {
-                tracing::warn!(conversation.id = %id, %error, "left out");
-                None
+struct Checking<'a> {
+    store: &'a Store,
+    /// Conversations that are there and on the list.
+    listed: AtomicU64,
+    unfit: Mutex<Vec<ConversationId>>,
+}
+
+impl Checking<'_> {
+    fn take(&self, portions: &Mutex<Receiver<Vec<ConversationId>>>) {
+        loop {
+            let Ok(portion) = lock(portions).recv() else {
+                return;
+            };
+            for id in portion {
+                self.look_at(id);
             }
         }
+    }
+
+    fn look_at(&self, id: ConversationId) {
+        let catalog = &self.store.context.catalog;
+        let row = catalog.row(id);
+        self.listed
+            .fetch_add(u64::from(row.is_some()), Ordering::Relaxed);
+        let size = self.store.log_size(id);
+        match (row, size) {
+            (Some(row), Ok(size)) if row.bytes == size => self.store.doubt_info(id),
+            (_, Ok(_)) if self.store.list_by_metadata(id) => {}
+            (_, Ok(_)) if self.store.list_for_now(id) => lock(&self.unfit).push(id),
+            (_, Ok(_)) => {}
+            (_, Err(error)) => {
+                tracing::warn!(conversation.id = %id, %error, "its log cannot be found");
+            }
+        }
+    }
+}
+
+/// The metadata of several conversations; none where it cannot be read.
+pub(crate) fn metadata_of(store: &Store, ids: &[ConversationId]) -> Vec<Option<Metadata>> {
+    in_parallel(ids, of_a_page(), |id| match store.metadata(*id) {
+        Ok(metadata) => Some(metadata),
+        Err(StoreError::NotFound(_)) => None,
+        Err(error) => {
+            tracing::warn!(conversation.id = %id, %error, "left out");
+            None
+        }
     })
+}
+
+/// What lists show of several conversations: what is kept, and else made anew; none where the metadata
+/// does not tell, or somebody is about to change it.
+pub(crate) fn infos(
+    store: &Store,
+    ids: &[ConversationId],
+) -> Result<Vec<Option<Bytes>>, StoreError> {
+    let catalog = &store.context.catalog;
+    let path = layout::infos_file(&store.root);
+    let mut found = catalog.infos(ids, Wait::Yes).map_err(io_at(&path))?;
+    let missing = ids
+        .iter()
+        .zip(&mut found)
+        .filter(|(_, info)| info.is_none());
+    let (wanted, places): (Vec<ConversationId>, Vec<&mut Option<Bytes>>) =
+        missing.map(|(id, info)| (*id, info)).unzip();
+    let made = in_parallel(&wanted, of_a_page(), |id| store.show_by_metadata(*id));
+    for (place, info) in places.into_iter().zip(made) {
+        *place = info;
+    }
+    Ok(found)
+}
+
+/// What the metadata says of a conversation at rest whose log has as many bytes as its snapshot.
+pub(crate) fn at_rest(store: &Store, metadata: &Metadata) -> Option<(Row, Shown)> {
+    let snapshot = metadata.snapshot.as_ref()?;
+    let state = &snapshot.state;
+    let info = ConversationInfo::at_rest(metadata, &store.folder(metadata.id))?;
+    let updated_at = state.updated_at.map(|time| UtcTime(time.utc()));
+    let row = Row {
+        id: metadata.id,
+        created_at: metadata.created_at,
+        updated_at: updated_at.unwrap_or(metadata.created_at),
+        status: state.execution_status,
+        len: snapshot.as_of,
+        bytes: snapshot.bytes,
+    };
+    let shown = Shown {
+        id: metadata.id,
+        bytes: snapshot.bytes,
+        status: state.execution_status,
+        json: serde_json::to_vec(&info.listed()).ok()?.into(),
+    };
+    Some((row, shown))
+}
+
+fn of_a_page() -> usize {
+    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    cores.min(OF_A_PAGE)
 }
 
 fn in_parallel<T: Send>(

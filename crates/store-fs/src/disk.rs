@@ -6,7 +6,7 @@ use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io,
     ops::Range,
-    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt},
     path::Path,
     sync::Arc,
 };
@@ -40,6 +40,16 @@ pub(crate) trait Disk: Send + Sync {
     /// Makes the entries of a folder durable: files made, renamed or removed in it.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
     fn names(&self, path: &Path) -> io::Result<Vec<OsString>>;
+    /// Hands over the names in a folder one by one, for folders of many.
+    fn each_name(&self, path: &Path, take: &mut dyn FnMut(OsString)) -> io::Result<()> {
+        self.names(path)?.into_iter().for_each(take);
+        Ok(())
+    }
+    /// When a file's contents or state were last changed, by the file system's clock (nanoseconds
+    /// since the epoch); nobody can set that back.
+    fn changed_at(&self, _path: &Path) -> io::Result<i128> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
     fn exists(&self, path: &Path) -> bool;
     fn is_dir(&self, path: &Path) -> bool;
     /// A file's size in bytes.
@@ -157,6 +167,18 @@ impl Disk for RealDisk {
         fs::read_dir(path)?
             .map(|entry| entry.map(|entry| entry.file_name()))
             .collect()
+    }
+
+    fn each_name(&self, path: &Path, take: &mut dyn FnMut(OsString)) -> io::Result<()> {
+        for entry in fs::read_dir(path)? {
+            take(entry?.file_name());
+        }
+        Ok(())
+    }
+
+    fn changed_at(&self, path: &Path) -> io::Result<i128> {
+        let metadata = fs::metadata(path)?;
+        Ok(i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec()))
     }
 
     fn exists(&self, path: &Path) -> bool {

@@ -35,6 +35,15 @@ pub(crate) fn catalog_file(root: &Path) -> PathBuf {
     root.join(".catalog")
 }
 
+/// What lists show of conversations at rest; rows lead into it.
+pub(crate) fn infos_file(root: &Path) -> PathBuf {
+    root.join(".infos")
+}
+
+pub(crate) fn infos_making(root: &Path) -> PathBuf {
+    root.join(".infos.tmp")
+}
+
 /// There when no change came after the last ones that the feed and the catalog have.
 pub(crate) fn closed_file(root: &Path) -> PathBuf {
     root.join(".closed")

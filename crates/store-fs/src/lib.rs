@@ -27,7 +27,7 @@
 //! | `store` | [`FsStore`]: make, list, open and delete conversations |
 //! | `ports` | the store as its callers know it |
 //! | `catalog/` | the list of all conversations, and the feed of what happens in them |
-//! | `check`, `glance` | the list against the folder |
+//! | `check`, `listing`, `glance` | the list against the folder, and each conversation on it |
 //! | `receipts` | requests that must not be carried out twice |
 //! | `group_sync` | one sync for many |
 //! | `log` | [`FsLog`]: append, page, find |
@@ -65,8 +65,8 @@
 //! - `events.jsonl.torn-TIME`: an unfinished last line that a crash left, found at that time; only
 //!   made when one was found, never read again.
 //!
-//! Names that start with a dot belong to the store: `.lock`, `.feed`, `.catalog`, `.closed`,
-//! `.receipts.jsonl`, and folders being made or removed.
+//! Names that start with a dot belong to the store: `.lock`, `.feed`, `.catalog`, `.infos`,
+//! `.closed`, `.receipts`, and folders being made or removed.
 
 #![warn(missing_docs)]
 
@@ -92,6 +92,7 @@ pub mod import;
 mod index;
 mod layout;
 mod list;
+mod listing;
 mod lock;
 mod log;
 mod meta;

@@ -8,16 +8,21 @@ use std::{
 };
 
 use core_model::UtcTime;
-use rustix::fs::{FlockOperation, flock};
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::Errno,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{OpenError, layout};
 
-/// The right to write in a conversations folder: an advisory lock on its `.lock` file, which the
-/// kernel frees when the process ends, however it ends. The file's contents only inform.
+/// The right to write in a conversations folder: an advisory lock on the folder itself, which the
+/// kernel frees when the process ends, however it ends, and which nobody can take by removing a file.
+/// The file `.lock` only informs, but where the file system does not lock folders: there it is locked.
 #[derive(Debug)]
 pub(crate) struct FolderLock {
-    file: File,
+    /// What is locked.
+    held: File,
 }
 
 /// How long a lock may outlive its holder: a command that was being started when the holder was
@@ -45,49 +50,59 @@ impl FolderLock {
             .mode(0o600)
             .open(&path)
             .map_err(|source| OpenError::unusable(root, source))?;
+        let mut held = File::open(root).map_err(|source| OpenError::unusable(root, source))?;
         let patience = Instant::now() + ORPHANS;
+        let mut is_folder = true;
         loop {
-            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            match flock(&held, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => break,
-                Err(rustix::io::Errno::WOULDBLOCK) => {
+                Err(Errno::WOULDBLOCK) => {
                     let holder = holder(&mut file);
                     if !holder.is_dead() || Instant::now() > patience {
                         return Err(holder.locked(root));
                     }
                     thread::sleep(Duration::from_millis(5));
                 }
-                Err(errno) => {
-                    let source = errno.into();
-                    return Err(OpenError::Io { path, source });
+                // Network file systems may lock only what is open for writing.
+                Err(Errno::BADF | Errno::INVAL | Errno::OPNOTSUPP) if is_folder => {
+                    is_folder = false;
+                    held = file.try_clone().map_err(at(&path))?;
                 }
+                Err(errno) => return Err(at(&path)(errno.into())),
             }
         }
-        let lock = Self { file };
-        if let Err(error) = lock.sign() {
+        if let Err(error) = sign(&file) {
             tracing::warn!(path = %path.display(), %error, "could not write who holds the lock");
         }
-        Ok(lock)
-    }
-
-    fn sign(&self) -> io::Result<()> {
-        let holder = Holder {
-            pid: Some(std::process::id()),
-            host: nix::unistd::gethostname()
-                .ok()
-                .map(|name| name.to_string_lossy().into_owned()),
-            started_at: Some(UtcTime::now()),
-        };
-        let mut file = &self.file;
-        file.set_len(0)?;
-        file.rewind()?;
-        file.write_all(&serde_json::to_vec(&holder)?)
+        Ok(Self { held })
     }
 }
 
 impl Drop for FolderLock {
     fn drop(&mut self) {
         // Closing would free it too, but not while a child between fork and exec shares the file.
-        flock(&self.file, FlockOperation::Unlock).ok();
+        flock(&self.held, FlockOperation::Unlock).ok();
+    }
+}
+
+/// Writes who holds the lock.
+fn sign(mut file: &File) -> io::Result<()> {
+    let holder = Holder {
+        pid: Some(std::process::id()),
+        host: nix::unistd::gethostname()
+            .ok()
+            .map(|name| name.to_string_lossy().into_owned()),
+        started_at: Some(UtcTime::now()),
+    };
+    file.set_len(0)?;
+    file.rewind()?;
+    file.write_all(&serde_json::to_vec(&holder)?)
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+    move |source| OpenError::Io {
+        path: path.to_owned(),
+        source,
     }
 }
 

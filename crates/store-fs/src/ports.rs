@@ -37,7 +37,11 @@ impl Catalog for FsStore {
     }
 
     fn note(&self, row: Row) {
-        self.0.context.catalog.note(&row);
+        let context = &self.0.context;
+        // A row that comes too late must not bring back what was deleted.
+        if context.catalog.row(row.id).is_some() || context.disk.exists(&self.0.folder(row.id)) {
+            context.catalog.note(&row);
+        }
     }
 
     fn closed_in_order(&self) -> bool {
@@ -69,6 +73,16 @@ impl Catalog for FsStore {
             .await
     }
 
+    async fn infos(&self, ids: &[ConversationId]) -> Result<Vec<Option<Bytes>>, StoreError> {
+        let catalog = &self.0.context.catalog;
+        let kept = catalog.infos(ids, Wait::No).ok();
+        if let Some(kept) = kept.filter(|kept| kept.iter().all(Option::is_some)) {
+            return Ok(kept);
+        }
+        let ids = ids.to_vec();
+        self.run(move |store| check::infos(store, &ids)).await
+    }
+
     async fn set_metadata(&self, metadata: &Metadata) -> Result<(), StoreError> {
         let metadata = metadata.clone();
         self.run(move |store| store.set_metadata(&metadata)).await
@@ -87,7 +101,11 @@ impl Catalog for FsStore {
     }
 
     fn ready(&self) -> Result<(), String> {
-        self.0.context.health.check()
+        let context = &self.0.context;
+        context
+            .health
+            .check()
+            .and_then(|()| context.catalog.ready())
     }
 
     fn notices(&self) -> Vec<Notice> {

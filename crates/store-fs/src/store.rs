@@ -6,12 +6,13 @@ use std::{
     time::Duration,
 };
 
-use core_model::{ConversationId, ExecutionStatus, Metadata, Row, Seq, StoreError, port::RECEIPTS};
+use core_model::{ConversationId, Metadata, StoreError, UtcTime, port::RECEIPTS};
 use uuid::Uuid;
 
 use crate::{
     Durability, FsLog, OpenError,
     catalog::CatalogFile,
+    check,
     committer::Committer,
     disk::{Disk, Open, RealDisk},
     error::{blocking, io_at, lock},
@@ -88,14 +89,16 @@ pub(crate) struct Store {
     /// One slot a conversation that is in use: changes to it take turns on it, and it leads to the
     /// one open log.
     slots: Mutex<HashMap<ConversationId, Slot>>,
-    root_sync: GroupSync,
+    pub(crate) root_sync: GroupSync,
     /// Whether names in the store's folder may not be durable since a sync failed.
     root_unsure: Mutex<bool>,
+    /// Conversations that were made but whose names may not be durable, and when they were made.
+    pub(crate) unsettled: Mutex<HashMap<ConversationId, UtcTime>>,
     pub(crate) receipts: ReceiptFiles,
     pub(crate) context: LogContext,
 }
 
-type Slot = Arc<Mutex<WeakLog>>;
+pub(crate) type Slot = Arc<Mutex<WeakLog>>;
 
 impl FsStore {
     /// Opens the conversations folder `root`: makes it when it is missing, locks it, checks that it
@@ -145,6 +148,7 @@ impl FsStore {
             slots: Mutex::default(),
             root_sync: GroupSync::default(),
             root_unsure: Mutex::default(),
+            unsettled: Mutex::default(),
             receipts: ReceiptFiles::new(
                 Arc::clone(&disk),
                 root.to_owned(),
@@ -245,14 +249,14 @@ impl Store {
         let id = metadata.id;
         self.reopen()?;
         let slot = self.slot(id);
-        let turn = lock(&slot);
+        // Held to the end: whoever else wants this conversation waits until it is durable and listed.
+        let _turn = lock(&slot);
         let disk = self.context.disk.as_ref();
         let folder = self.folder(id);
         let before = self.root_sync.begin();
         if disk.exists(&folder) {
-            drop(turn);
             // Whoever made it may still wait for this, or have failed at it.
-            self.sync_root(before)?;
+            self.settle_name(id, before)?;
             return Err(StoreError::Exists(id));
         }
         let making = layout::making(&self.root, self.run);
@@ -262,18 +266,12 @@ impl Store {
             disk.remove_dir_all(&making).ok();
             return made;
         }
-        drop(turn);
-        let synced = self.sync_root(before);
-        // If that failed, it is there all the same for now.
-        self.context.catalog.note(&Row {
-            id,
-            created_at: metadata.created_at,
-            updated_at: metadata.created_at,
-            status: ExecutionStatus::Idle,
-            len: Seq(0),
-            bytes: 0,
-        });
-        synced
+        // The row of one that was deleted half, if there is any.
+        self.context.catalog.gone(id);
+        lock(&self.unsettled).insert(id, metadata.created_at);
+        self.settle_name(id, before)?;
+        self.show(metadata);
+        Ok(())
     }
 
     pub(crate) fn metadata(&self, id: ConversationId) -> Result<Metadata, StoreError> {
@@ -288,7 +286,17 @@ impl Store {
         if !self.context.disk.exists(&folder) {
             return Err(StoreError::NotFound(metadata.id));
         }
-        write_metadata(self.context.disk.as_ref(), &folder, metadata)
+        self.context.catalog.forget_info(metadata.id, None);
+        write_metadata(self.context.disk.as_ref(), &folder, metadata)?;
+        self.show(metadata);
+        Ok(())
+    }
+
+    /// Keeps what lists show of a conversation, in whose turn its metadata was stored.
+    fn show(&self, metadata: &Metadata) {
+        if let Some((_, shown)) = check::at_rest(self, metadata) {
+            self.context.catalog.show(&shown);
+        }
     }
 
     pub(crate) fn open_log(&self, id: ConversationId) -> Result<FsLog, StoreError> {
@@ -301,6 +309,7 @@ impl Store {
         if let Some(log) = known.upgrade() {
             return Ok(log);
         }
+        self.settle_name(id, self.root_sync.begin())?;
         let folder = self.folder(id);
         // Also to refuse a folder of a newer format before its log is touched.
         let mut metadata = self.metadata(id)?;
@@ -338,9 +347,12 @@ impl Store {
             None => hide()?,
         }
         *known = WeakLog::default();
-        drop(known);
-        self.context.catalog.gone(id);
+        lock(&self.unsettled).remove(&id);
+        // Told only when a power cut cannot bring it back; in this turn, so that one that is made
+        // under its name follows.
         self.sync_root(before)?;
+        self.context.catalog.gone(id);
+        drop(known);
         if let Err(error) = disk.remove_dir_all(&removing) {
             tracing::warn!(
                 conversation.id = %id,
@@ -357,7 +369,7 @@ impl Store {
 
     /// Before anything changes: the list is then not whole any more without looking. Nothing is built
     /// on names that a power cut could take.
-    fn reopen(&self) -> Result<(), StoreError> {
+    pub(crate) fn reopen(&self) -> Result<(), StoreError> {
         let reopened = self.context.catalog.reopen();
         reopened.map_err(io_at(&self.root))?;
         let mut unsure = lock(&self.root_unsure);
@@ -370,7 +382,7 @@ impl Store {
     }
 
     /// Makes names in the store's folder durable, for all who wait for that at once.
-    fn sync_root(&self, before: Before) -> Result<(), StoreError> {
+    pub(crate) fn sync_root(&self, before: Before) -> Result<(), StoreError> {
         let disk = &self.context.disk;
         let synced = self.root_sync.run(before, || disk.sync_dir(&self.root));
         if synced.is_err() {
@@ -379,7 +391,7 @@ impl Store {
         synced.map_err(io_at(&self.root))
     }
 
-    fn slot(&self, id: ConversationId) -> Slot {
+    pub(crate) fn slot(&self, id: ConversationId) -> Slot {
         let mut slots = lock(&self.slots);
         if slots.len() >= SLOTS && slots.len() == slots.capacity() {
             slots.retain(|_, slot| Arc::strong_count(slot) > 1 || !lock(slot).is_gone());

@@ -35,7 +35,7 @@ fn killed(world: &World) -> (TempDir, Arc<Frail>) {
 
 async fn listed(runtime: &Runtime) -> Vec<(ConversationId, bool)> {
     let page = runtime.search(&ConversationQuery::default()).await.unwrap();
-    let told = page.items.into_iter();
+    let told = page.items.into_iter().map(|item| item.info().unwrap());
     told.map(|info| (info.id, info.last_user_message_id.is_some()))
         .collect()
 }

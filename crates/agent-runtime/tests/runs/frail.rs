@@ -157,6 +157,10 @@ impl Catalog for Frail {
         self.store.metadata_of(ids).await
     }
 
+    async fn infos(&self, ids: &[ConversationId]) -> Result<Vec<Option<Bytes>>, StoreError> {
+        self.store.infos(ids).await
+    }
+
     async fn set_metadata(&self, metadata: &Metadata) -> Result<(), StoreError> {
         self.store.set_metadata(metadata).await
     }

@@ -7,6 +7,7 @@ mod followers;
 mod frail;
 mod harness;
 mod limits;
+mod lists;
 mod memory;
 mod races;
 mod store;

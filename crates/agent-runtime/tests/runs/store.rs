@@ -2,8 +2,8 @@
 
 use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
-use agent_runtime::{ConversationQuery, End, Frame, NewConversation, RuntimeError, Start};
-use core_model::{Content, ConversationId, EventId, ExecutionStatus};
+use agent_runtime::{ConversationQuery, End, Frame, NewConversation, Runtime, RuntimeError, Start};
+use core_model::{Content, ConversationId, ConversationInfo, EventId, ExecutionStatus};
 use futures_util::FutureExt;
 use tokio::time::{sleep, timeout};
 
@@ -110,10 +110,10 @@ async fn what_a_killed_server_left_at_rest_is_listed() {
         &left.path().join("conversations"),
     );
     let runtime = start(&left, &world.puppet, 1).await;
-    let page = runtime.search(&ConversationQuery::default()).await.unwrap();
-    let ids: Vec<_> = page.items.iter().map(|info| info.id).collect();
+    let infos = search(&runtime, &ConversationQuery::default()).await;
+    let ids: Vec<_> = infos.iter().map(|info| info.id).collect();
     assert_eq!(ids, [conversation.id()]);
-    assert!(page.items[0].last_user_message_id.is_some());
+    assert!(infos[0].last_user_message_id.is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,9 +127,13 @@ async fn one_damaged_conversation_does_not_hide_the_others() {
         .path()
         .join(format!("conversations/{bad}/metadata.json"));
     std::fs::write(metadata, "{").unwrap();
-    let query = ConversationQuery::default();
-    let page = world.runtime.search(&query).await.unwrap();
-    let ids: Vec<_> = page.items.iter().map(|info| info.id).collect();
+    // With the skills, for which the metadata is read.
+    let query = ConversationQuery {
+        include_skills: true,
+        ..ConversationQuery::default()
+    };
+    let infos = search(&world.runtime, &query).await;
+    let ids: Vec<_> = infos.iter().map(|info| info.id).collect();
     assert_eq!(ids, [good]);
 }
 
@@ -273,4 +277,12 @@ async fn a_text_is_found_however_far_apart_and_page_by_page() {
     }
     let missing = EventId("none".to_owned());
     assert_eq!(conversation.event(&missing).await.unwrap(), None);
+}
+
+async fn search(runtime: &Runtime, query: &ConversationQuery) -> Vec<ConversationInfo> {
+    let page = runtime.search(query).await.unwrap();
+    page.items
+        .into_iter()
+        .map(|item| item.info().unwrap())
+        .collect()
 }

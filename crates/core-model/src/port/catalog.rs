@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{EventLog, StoreError};
@@ -105,6 +106,17 @@ pub trait Catalog: Send + Sync {
         &self,
         ids: &[ConversationId],
     ) -> Result<Vec<Option<Metadata>>, StoreError>;
+
+    /// What lists show of several conversations at rest, in their order: each the JSON of
+    /// [`crate::ConversationInfo::listed`]. None where the store does not have that at hand: then it
+    /// follows from the metadata and the log. Means something only once [`Self::check`] is done, or
+    /// when the store was closed in order.
+    ///
+    /// # Errors
+    /// When the store cannot be read at all.
+    async fn infos(&self, ids: &[ConversationId]) -> Result<Vec<Option<Bytes>>, StoreError> {
+        Ok(vec![None; ids.len()])
+    }
 
     /// Replaces a conversation's metadata as a whole; durable when this returns.
     ///

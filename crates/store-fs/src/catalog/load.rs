@@ -6,18 +6,17 @@ use uuid::Uuid;
 
 use super::{
     files::{self, ENTRY, Entry, HEADER, What},
+    infos::Infos,
     place,
     rows::Rows,
 };
 use crate::{
-    disk::{Disk, DiskFile, Open, Wait, read_all, read_exact, write_all},
+    disk::{Disk, DiskFile, Open, Wait, read_exact, write_all},
     layout,
 };
 
 /// Entries read at a time.
-const STRIDE: u64 = 16 * 1024;
-/// A bad entry with more behind it than one write's worth was not torn by a crash.
-const TORN: u64 = 64 * 1024;
+const STRIDE: u64 = 1024;
 /// A feed begins anew when it has more entries (4 GiB).
 const MOST: u64 = 1 << 26;
 
@@ -29,80 +28,134 @@ pub(super) struct Loaded {
     /// The position that the stored catalog is true of.
     pub(super) catalog: u64,
     pub(super) rows: Rows,
+    pub(super) infos: Option<Infos>,
     pub(super) closed_in_order: bool,
+    pub(super) closed_at: Option<i128>,
 }
 
 /// The stored rows, brought up to the feed's end. Files that are missing, damaged or do not belong
 /// together are begun anew: then the list is to be completed from the conversations themselves.
+///
+/// # Errors
+/// When what is there cannot be read for now.
 pub(super) fn load(disk: &dyn Disk, root: &Path) -> io::Result<Loaded> {
     let marker = disk.exists(&layout::closed_file(root));
-    if let Some(mut loaded) = known(disk, root) {
-        // A process that was killed may have left names, the feed's or a conversation's, that are not
-        // durable; from now on they are.
-        disk.sync_dir(root)?;
-        loaded.closed_in_order = marker;
-        return Ok(loaded);
-    }
-    if marker {
+    let known = known(disk, root, marker)?;
+    if marker && known.as_ref().is_none_or(|known| !known.closed_in_order) {
         disk.remove_file(&layout::closed_file(root))?;
         disk.sync_dir(root)?;
     }
-    begin(disk, root)
+    match known {
+        Some(known) => {
+            if !known.closed_in_order {
+                // A process that was killed may have left names, the feed's or a conversation's, that
+                // are not durable; from now on they are.
+                disk.sync_dir(root)?;
+            }
+            Ok(known)
+        }
+        None => begin(disk, root),
+    }
 }
 
-fn known(disk: &dyn Disk, root: &Path) -> Option<Loaded> {
-    let feed = disk.open(&layout::feed_file(root), Open::Write).ok()?;
+fn known(disk: &dyn Disk, root: &Path, marker: bool) -> io::Result<Option<Loaded>> {
+    let feed = match disk.open(&layout::feed_file(root), Open::Write) {
+        Ok(feed) => feed,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let size = feed.len()?;
     let mut header = [0; HEADER];
-    read_exact(feed.as_ref(), &mut header, 0, Wait::Yes).ok()?;
-    let feed_id = files::read_feed_header(&header)?;
-    let mut len = (feed.len().ok()? - HEADER as u64) / ENTRY as u64;
-    let mut rows = Rows::default();
-    let mut catalog = 0;
-    if let Ok(bytes) = read_all(disk, &layout::catalog_file(root))
-        && let Some((of, position, stored)) = files::read_catalog(&bytes)
-        && of == feed_id
-        && position <= len
-    {
-        catalog = position;
-        for (id, row) in stored {
-            rows.put(id, row);
-        }
+    if size >= HEADER as u64 {
+        read_exact(feed.as_ref(), &mut header, 0, Wait::Yes)?;
     }
-    let mut position = catalog;
-    while position < len {
-        let count = (len - position).min(STRIDE);
-        let mut bytes = vec![0; count as usize * ENTRY];
-        read_exact(feed.as_ref(), &mut bytes, place(position), Wait::Yes).ok()?;
-        for bytes in bytes.chunks_exact(ENTRY) {
-            let Some(entry) = Entry::decode(bytes) else {
-                if len - position > TORN {
-                    tracing::error!(position, "the feed is damaged; a new one begins");
-                    return None;
-                }
-                // A crash tore the last write, which nobody had been shown.
-                len = position;
-                break;
-            };
-            match entry.what {
-                What::Created | What::Grown | What::Noted => drop(rows.put(entry.id, entry.row)),
-                What::Deleted => drop(rows.remove(entry.id)),
-            }
-            position += 1;
-        }
+    let len = size.saturating_sub(HEADER as u64) / ENTRY as u64;
+    let Some(feed_id) = files::read_feed_header(&header).filter(|_| len < MOST) else {
+        return Ok(None);
+    };
+    let stored = catalog(disk, root).filter(|(of, _)| of.feed == feed_id && of.position <= len);
+    let (stand, rows) = stored.unzip();
+    let catalog = stand.map_or(0, |stand| stand.position);
+    let mut rows: Rows = rows.unwrap_or_default();
+    let bad = replay(feed.as_ref(), catalog..len, &mut rows)?;
+    if bad > 0 {
+        tracing::warn!(
+            bad,
+            "entries of the feed are torn or damaged; what they said is looked up in the conversations"
+        );
     }
-    // What is there now may be shown.
-    if feed.len().ok()? != place(len) {
-        feed.set_len(place(len)).ok()?;
+    // Half an entry is no entry; a whole one keeps its position, whatever became of it: somebody may
+    // have been shown it.
+    if size != place(len) {
+        feed.set_len(place(len))?;
     }
-    feed.sync().ok()?;
-    (len < MOST).then_some(Loaded {
+    let closed_in_order = marker && bad == 0;
+    let all_durable = closed_in_order && size == place(catalog);
+    if !all_durable {
+        // What is there now may be shown.
+        feed.sync()?;
+    }
+    let infos = stand.filter(|stand| closed_in_order && stand.position == len);
+    let infos = infos.and_then(|stand| Infos::open(disk, root, stand.infos));
+    // Without the time, nobody could tell what another hand changed since.
+    let closed_at = disk.changed_at(&layout::closed_file(root)).ok();
+    let infos = infos.filter(|_| closed_at.is_some());
+    if infos.is_none() {
+        rows.forget_infos();
+    }
+    Ok(Some(Loaded {
         feed_id,
         feed,
         len,
         catalog,
         rows,
-        closed_in_order: false,
-    })
+        infos,
+        closed_in_order,
+        closed_at,
+    }))
+}
+
+/// The stored catalog. One that cannot be read is made up for by the feed.
+fn catalog(disk: &dyn Disk, root: &Path) -> Option<(files::Stand, Rows)> {
+    let file = match disk.open(&layout::catalog_file(root), Open::Read) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => {
+            tracing::warn!(%error, "the list of conversations cannot be read");
+            return None;
+        }
+    };
+    match files::read_catalog(file.as_ref()) {
+        Ok(Some(stored)) => return Some(stored),
+        Ok(None) => tracing::warn!("the list of conversations is damaged"),
+        Err(error) => tracing::warn!(%error, "the list of conversations cannot be read"),
+    }
+    None
+}
+
+/// Takes entries of the feed into account; how many of them are none.
+fn replay(
+    feed: &dyn DiskFile,
+    positions: std::ops::Range<u64>,
+    rows: &mut Rows,
+) -> io::Result<u64> {
+    let mut bad = 0;
+    let mut bytes = Vec::new();
+    let mut position = positions.start;
+    while position < positions.end {
+        let count = (positions.end - position).min(STRIDE);
+        bytes.resize(count as usize * ENTRY, 0);
+        read_exact(feed, &mut bytes, place(position), Wait::Yes)?;
+        for bytes in bytes.chunks_exact(ENTRY) {
+            match Entry::decode(bytes) {
+                Some(entry) if entry.what == What::Deleted => drop(rows.remove(entry.id)),
+                Some(entry) => drop(rows.put(entry.id, entry.row)),
+                None => bad += 1,
+            }
+        }
+        position += count;
+    }
+    Ok(bad)
 }
 
 /// An empty feed, put in place as a whole.
@@ -121,6 +174,8 @@ fn begin(disk: &dyn Disk, root: &Path) -> io::Result<Loaded> {
         len: 0,
         catalog: 0,
         rows: Rows::default(),
+        infos: None,
         closed_in_order: false,
+        closed_at: None,
     })
 }

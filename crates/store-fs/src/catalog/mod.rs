@@ -4,17 +4,22 @@
 //! writes and syncs a moment later: at once while somebody follows, else once a second. What a crash
 //! takes of it is found again by comparing rows with logs. `.catalog` is all rows at some position of
 //! the feed, so that a start reads that and the feed's tail. `.closed` tells that no change came after
-//! the last ones that were written.
+//! the last ones that were written. Rows lead to what lists show of their conversations, in `.infos`.
 
 mod files;
+mod infos;
+mod keeper;
 mod load;
+mod order;
 mod rows;
+#[cfg(test)]
+mod tests;
 
 use std::{
     io,
     path::{Path, PathBuf},
     sync::{
-        Arc, Condvar, Mutex, PoisonError,
+        Arc, Condvar, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread::{self, JoinHandle},
@@ -30,21 +35,21 @@ use uuid::Uuid;
 
 use self::{
     files::{ENTRY, Entry, HEADER, What},
+    infos::Infos,
     rows::{Compact, Rows},
 };
 use crate::{
-    disk::{Disk, DiskFile, Open, Wait, read_exact, write_all},
+    disk::{Disk, DiskFile, Wait, read_exact},
     error::lock,
     layout,
-    meta::replace,
 };
 
-/// How long entries may wait to be written when nobody follows.
-const LAZY: Duration = Duration::from_secs(1);
+pub(crate) use infos::Shown;
+
 /// How long after the last look at the feed it counts as followed.
 const FOLLOWED: Duration = Duration::from_secs(10);
-/// Entries after which the catalog is written anew, unless there are more rows than that.
-const CATALOG_EVERY: u64 = 50_000;
+/// Entries that may wait to be written, whoever follows.
+const MANY: usize = 4096;
 
 /// The rows and the feed of a store. Dropping it writes what is left to be written.
 pub(crate) struct CatalogFile {
@@ -68,7 +73,15 @@ pub(crate) struct Work {
     opened: AtomicBool,
     /// Whether something changed that no row tells.
     unnoted: AtomicBool,
+    /// Whether `.catalog` leads into `.infos` otherwise than the rows do.
+    infos_changed: AtomicBool,
+    /// Held while another `.infos` is made.
+    making_infos: Mutex<()>,
+    /// Why the feed cannot be written.
+    fault: Mutex<Option<String>>,
     pub(crate) closed_in_order: bool,
+    /// When the store was closed, by the file system's clock; none where nothing depends on it.
+    pub(crate) closed_at: Option<i128>,
     pub(crate) running_at_start: Vec<ConversationId>,
 }
 
@@ -77,6 +90,8 @@ struct Memory {
     /// Entries yet to be written, and the position after them.
     pending: Vec<Entry>,
     len: u64,
+    /// None until there is something to put in.
+    infos: Option<Infos>,
     looked_at: Option<Instant>,
     stop: bool,
 }
@@ -92,7 +107,7 @@ impl CatalogFile {
     /// Reads what is there; starts with nothing where there is nothing to read.
     pub(crate) fn open(disk: Arc<dyn Disk>, root: &Path) -> io::Result<Self> {
         let loaded = load::load(disk.as_ref(), root)?;
-        let running = |(id, row): (ConversationId, Compact)| {
+        let running = |(id, row, _): (ConversationId, Compact, rows::Place)| {
             (row.status() == ExecutionStatus::Running).then_some(id)
         };
         let work = Arc::new(Work {
@@ -101,11 +116,13 @@ impl CatalogFile {
             feed_id: loaded.feed_id,
             feed: loaded.feed,
             closed_in_order: loaded.closed_in_order,
+            closed_at: loaded.closed_at,
             running_at_start: loaded.rows.all().filter_map(running).collect(),
             memory: Mutex::new(Memory {
                 rows: loaded.rows,
                 pending: Vec::new(),
                 len: loaded.len,
+                infos: loaded.infos,
                 looked_at: None,
                 stop: false,
             }),
@@ -119,6 +136,9 @@ impl CatalogFile {
             followers: AtomicUsize::new(0),
             opened: AtomicBool::new(!loaded.closed_in_order),
             unnoted: AtomicBool::new(false),
+            infos_changed: AtomicBool::new(loaded.catalog != loaded.len),
+            making_infos: Mutex::default(),
+            fault: Mutex::default(),
         });
         let keeper = Arc::clone(&work);
         let thread = thread::Builder::new()
@@ -166,7 +186,17 @@ impl Work {
     }
 
     pub(crate) fn ids(&self) -> Vec<ConversationId> {
-        lock(&self.memory).rows.all().map(|(id, _)| id).collect()
+        lock(&self.memory).rows.all().map(|(id, _, _)| id).collect()
+    }
+
+    /// Whether changes can be put down, or why not.
+    pub(crate) fn ready(&self) -> Result<(), String> {
+        match &*lock(&self.fault) {
+            None => Ok(()),
+            Some(fault) => Err(format!(
+                "the list of conversations cannot be written: {fault}"
+            )),
+        }
     }
 
     /// Puts down a row. A row whose log did not grow keeps followers asleep.
@@ -223,11 +253,17 @@ impl Work {
         });
         memory.len += 1;
         let first = memory.pending.len() == 1;
-        let soon = memory.is_followed() || self.followers.load(Ordering::Acquire) > 0;
+        let soon = memory.pending.len() >= MANY || self.is_followed(&memory);
         drop(memory);
         if first || soon {
             self.wake.notify_all();
         }
+    }
+
+    fn is_followed(&self, memory: &Memory) -> bool {
+        let looked_at = memory.looked_at;
+        looked_at.is_some_and(|time| time.elapsed() < FOLLOWED)
+            || self.followers.load(Ordering::Acquire) > 0
     }
 
     /// To be called before anything is changed: from here on the last close counts no more.
@@ -239,7 +275,7 @@ impl Work {
         let _io = lock(&self.io);
         if !self.opened.load(Ordering::Acquire) {
             match self.disk.remove_file(&layout::closed_file(&self.root)) {
-                // Removed before, when the sync failed.
+                // Removed by hand, or before, when the sync failed.
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 Ok(()) | Err(_) => {}
             }
@@ -292,131 +328,6 @@ impl Work {
         // It cannot close: this holds the sender.
         let grown = durable.wait_for(|durable| *durable > len).await;
         grown.map_or(len, |durable| *durable)
-    }
-
-    /// The thread that writes the feed.
-    fn keep(&self) {
-        let mut works = true;
-        loop {
-            let mut memory = lock(&self.memory);
-            loop {
-                if memory.stop {
-                    return;
-                }
-                let followed = memory.is_followed() || self.followers.load(Ordering::Acquire) > 0;
-                if !memory.pending.is_empty() && followed && works {
-                    break;
-                }
-                if memory.pending.is_empty() {
-                    memory = self
-                        .wake
-                        .wait(memory)
-                        .unwrap_or_else(PoisonError::into_inner);
-                    continue;
-                }
-                let waited = self.wake.wait_timeout(memory, LAZY);
-                let (guard, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-                memory = guard;
-                if timeout.timed_out() {
-                    break;
-                }
-            }
-            drop(memory);
-            works = self.flush();
-            if let Err(error) = self.write_catalog_if_due() {
-                tracing::warn!(%error, "the list of conversations was not stored");
-            }
-        }
-    }
-
-    /// Writes and syncs what is pending; whether that worked.
-    fn flush(&self) -> bool {
-        let mut io = lock(&self.io);
-        let pending = std::mem::take(&mut lock(&self.memory).pending);
-        if pending.is_empty() && !io.failed {
-            return true;
-        }
-        let bytes: Vec<u8> = pending.iter().flat_map(Entry::encode).collect();
-        let written =
-            write_all(self.feed.as_ref(), &bytes, place(io.len)).and_then(|()| self.feed.sync());
-        match written {
-            Ok(()) => {
-                if std::mem::take(&mut io.failed) {
-                    tracing::info!("the feed is written again");
-                }
-                io.len += pending.len() as u64;
-                self.durable.send_replace(io.len);
-            }
-            Err(error) => {
-                if !std::mem::replace(&mut io.failed, true) {
-                    tracing::error!(%error, "the feed cannot be written; its followers wait");
-                }
-                // Written whole the next time.
-                let mut memory = lock(&self.memory);
-                let later = std::mem::replace(&mut memory.pending, pending);
-                memory.pending.extend(later);
-            }
-        }
-        !io.failed
-    }
-
-    fn write_catalog_if_due(&self) -> io::Result<()> {
-        let rows = lock(&self.memory).rows.len() as u64;
-        let grown = {
-            let io = lock(&self.io);
-            io.len - io.catalog
-        };
-        if grown < CATALOG_EVERY.max(rows * 2) {
-            return Ok(());
-        }
-        self.write_catalog()
-    }
-
-    /// Stores all rows, true of what the feed has on disk.
-    fn write_catalog(&self) -> io::Result<()> {
-        self.flush();
-        let mut io = lock(&self.io);
-        let (bytes, position) = {
-            let memory = lock(&self.memory);
-            let rows: Vec<_> = memory.rows.all().collect();
-            (
-                files::write_catalog(self.feed_id, memory.len, rows.into_iter()),
-                memory.len,
-            )
-        };
-        if position != io.len {
-            // Changed meanwhile; the next time will do.
-            return Ok(());
-        }
-        replace(
-            self.disk.as_ref(),
-            &layout::catalog_file(&self.root),
-            &bytes,
-        )?;
-        io.catalog = position;
-        Ok(())
-    }
-
-    fn close(&self) -> io::Result<()> {
-        if !self.opened.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        self.write_catalog()?;
-        let io = lock(&self.io);
-        if io.failed || io.catalog != io.len || self.unnoted.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        let marker = self
-            .disk
-            .open(&layout::closed_file(&self.root), Open::Make)?;
-        marker.sync()?;
-        self.disk.sync_dir(&self.root)
-    }
-}
-
-impl Memory {
-    fn is_followed(&self) -> bool {
-        self.looked_at.is_some_and(|time| time.elapsed() < FOLLOWED)
     }
 }
 

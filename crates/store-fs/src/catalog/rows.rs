@@ -1,14 +1,18 @@
-//! The rows of all conversations in memory, in both orders.
+//! The rows of all conversations in memory, in both orders. A row has a slot, and whatever leads to it
+//! knows the slot's number.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    ops::Bound,
-};
+use std::hash::{BuildHasher, RandomState};
 
 use chrono::DateTime;
 use core_model::{
     ConversationId, ConversationOrder, ExecutionStatus, Row, Seq, UtcTime,
     port::{ListPage, ListQuery},
+};
+use hashbrown::HashTable;
+
+use super::{
+    files::CRC,
+    order::{Key, Order},
 };
 
 /// By their numbers on disk: only ever add at the end.
@@ -23,17 +27,41 @@ pub(crate) const STATUSES: [ExecutionStatus; 8] = [
     ExecutionStatus::Deleting,
 ];
 
-/// About 150 bytes a conversation in all.
+/// About 80 bytes a conversation in all.
 #[derive(Default)]
 pub(crate) struct Rows {
-    by_id: HashMap<ConversationId, Compact>,
-    created: BTreeSet<Key>,
-    updated: BTreeSet<Key>,
+    slots: Vec<Slot>,
+    /// Slots without a row.
+    free: Vec<u32>,
+    by_id: HashTable<u32>,
+    /// Ids are chosen by clients.
+    hasher: RandomState,
+    created: Order,
+    updated: Order,
     counts: [u64; STATUSES.len()],
+    /// Bytes of `.infos` that rows lead to.
+    infos: u64,
 }
 
-/// Microseconds since the epoch, then the id.
-type Key = (i64, ConversationId);
+/// A row with its id; laid out so that nothing is lost between the fields.
+#[derive(Clone, Copy)]
+struct Slot {
+    id: ConversationId,
+    created: i64,
+    updated: i64,
+    len: u64,
+    bytes: u64,
+    info_at: u64,
+    info_len: u32,
+    status: u8,
+}
+
+/// Where `.infos` has what lists show of a conversation, and how long it is; 0 long: nowhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) at: u64,
+    pub(crate) len: u32,
+}
 
 /// A row without its id. Times are microseconds since the epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,35 +104,119 @@ impl From<&Row> for Compact {
     }
 }
 
+impl Place {
+    /// What it takes up, its checksum included.
+    fn bytes(self) -> u64 {
+        match self.len {
+            0 => 0,
+            len => u64::from(len) + CRC as u64,
+        }
+    }
+}
+
+impl Slot {
+    fn new(id: ConversationId, row: &Compact, info: Place) -> Self {
+        Self {
+            id,
+            created: row.created,
+            updated: row.updated,
+            len: row.len,
+            bytes: row.bytes,
+            info_at: info.at,
+            info_len: info.len,
+            status: row.status,
+        }
+    }
+
+    fn compact(&self) -> Compact {
+        Compact {
+            created: self.created,
+            updated: self.updated,
+            len: self.len,
+            bytes: self.bytes,
+            status: self.status,
+        }
+    }
+
+    fn info(&self) -> Place {
+        Place {
+            at: self.info_at,
+            len: self.info_len,
+        }
+    }
+
+    fn counter(&self) -> usize {
+        usize::from(self.status) % STATUSES.len()
+    }
+}
+
 impl Rows {
+    pub(crate) fn with_capacity(rows: usize) -> Self {
+        Self {
+            slots: Vec::with_capacity(rows),
+            by_id: HashTable::with_capacity(rows),
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn get(&self, id: ConversationId) -> Option<Compact> {
-        self.by_id.get(&id).copied()
+        self.place(id).map(|place| self.slot(place).compact())
     }
 
     pub(crate) fn len(&self) -> usize {
         self.by_id.len()
     }
 
-    pub(crate) fn all(&self) -> impl Iterator<Item = (ConversationId, Compact)> {
-        self.by_id.iter().map(|(id, row)| (*id, *row))
+    /// In the order of their creation.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (ConversationId, Compact, Place)> {
+        let places = self.created.up(None, |place| self.by_created(place));
+        places.map(|place| {
+            let slot = self.slot(place);
+            (slot.id, slot.compact(), slot.info())
+        })
     }
 
-    /// Sets a row; the one it had before.
-    pub(crate) fn put(&mut self, id: ConversationId, row: Compact) -> Option<Compact> {
-        let old = self.by_id.insert(id, row);
-        if let Some(old) = old {
-            self.forget(id, &old);
+    /// Adds a row at a start, without its place in the orders; [`Self::sort`] follows.
+    pub(crate) fn push(&mut self, id: ConversationId, row: &Compact, info: Place) {
+        if self.place(id).is_none() {
+            self.settle(Slot::new(id, row, info));
         }
-        self.created.insert((row.created, id));
-        self.updated.insert((row.updated, id));
-        self.counts[usize::from(row.status) % STATUSES.len()] += 1;
+    }
+
+    /// Puts rows that were pushed in order.
+    pub(crate) fn sort(&mut self) {
+        self.created = sorted(self.slots.len(), |place| self.by_created(place));
+        self.updated = sorted(self.slots.len(), |place| self.by_updated(place));
+    }
+
+    /// Sets a row; the one it had before. A changed one is shown anew.
+    pub(crate) fn put(&mut self, id: ConversationId, row: Compact) -> Option<Compact> {
+        let old = self.get(id);
+        if old == Some(row) {
+            return old;
+        }
+        self.remove(id);
+        let place = self.settle(Slot::new(id, &row, Place::default()));
+        let slots = &self.slots;
+        self.created.insert(place, |place| by_created(slots, place));
+        self.updated.insert(place, |place| by_updated(slots, place));
         old
     }
 
     pub(crate) fn remove(&mut self, id: ConversationId) -> Option<Compact> {
-        let old = self.by_id.remove(&id)?;
-        self.forget(id, &old);
-        Some(old)
+        let hash = self.hasher.hash_one(id);
+        let slots = &self.slots;
+        let found = self
+            .by_id
+            .find_entry(hash, |place| slots[*place as usize].id == id);
+        let (place, _) = found.ok()?.remove();
+        let old = slots[place as usize];
+        self.created.remove(place, |place| by_created(slots, place));
+        self.updated.remove(place, |place| by_updated(slots, place));
+        self.free.push(place);
+        self.counts[old.counter()] -= 1;
+        self.infos -= old.info().bytes();
+        Some(old.compact())
     }
 
     pub(crate) fn count(&self, status: Option<ExecutionStatus>) -> u64 {
@@ -117,28 +229,22 @@ impl Rows {
 
     /// A page, in time that depends on its length and on what the status filter passes over.
     pub(crate) fn list(&self, query: &ListQuery) -> ListPage {
-        let (set, backwards) = match query.order {
-            ConversationOrder::Created => (&self.created, false),
-            ConversationOrder::Updated => (&self.updated, false),
-            ConversationOrder::CreatedDescending => (&self.created, true),
-            ConversationOrder::UpdatedDescending => (&self.updated, true),
-        };
-        let key = |id: ConversationId| {
-            let row = self.by_id.get(&id)?;
-            let by_created = std::ptr::eq(set, &self.created);
-            Some((if by_created { row.created } else { row.updated }, id))
-        };
-        let first = query.first.and_then(key);
-        let keys: Box<dyn Iterator<Item = &Key>> = match (first, backwards) {
-            (Some(first), false) => Box::new(set.range(first..)),
-            (Some(first), true) => {
-                Box::new(set.range((Bound::Unbounded, Bound::Included(first))).rev())
+        let first = query.first.and_then(|id| self.place(id));
+        let created = |place| self.by_created(place);
+        let updated = |place| self.by_updated(place);
+        let places: Box<dyn Iterator<Item = u32>> = match query.order {
+            ConversationOrder::Created => Box::new(self.created.up(first.map(created), created)),
+            ConversationOrder::CreatedDescending => {
+                Box::new(self.created.down(first.map(created), created))
             }
-            (None, false) => Box::new(set.iter()),
-            (None, true) => Box::new(set.iter().rev()),
+            ConversationOrder::Updated => Box::new(self.updated.up(first.map(updated), updated)),
+            ConversationOrder::UpdatedDescending => {
+                Box::new(self.updated.down(first.map(updated), updated))
+            }
         };
-        let mut rows = keys
-            .filter_map(|(_, id)| Some(self.by_id.get(id)?.row(*id)))
+        let mut rows = places
+            .map(|place| self.slot(place))
+            .map(|slot| slot.compact().row(slot.id))
             .filter(|row| query.status.is_none_or(|wanted| row.status == wanted));
         let page = rows.by_ref().take(query.limit).collect();
         ListPage {
@@ -147,11 +253,88 @@ impl Rows {
         }
     }
 
-    fn forget(&mut self, id: ConversationId, row: &Compact) {
-        self.created.remove(&(row.created, id));
-        self.updated.remove(&(row.updated, id));
-        self.counts[usize::from(row.status) % STATUSES.len()] -= 1;
+    /// Where what lists show of a conversation is kept, if it is.
+    pub(crate) fn info(&self, id: ConversationId) -> Option<Place> {
+        let info = self.place(id).map(|place| self.slot(place).info())?;
+        (info.len > 0).then_some(info)
     }
+
+    pub(crate) fn set_info(&mut self, id: ConversationId, info: Place) {
+        if let Some(place) = self.place(id) {
+            let slot = &mut self.slots[place as usize];
+            self.infos -= slot.info().bytes();
+            self.infos += info.bytes();
+            (slot.info_at, slot.info_len) = (info.at, info.len);
+        }
+    }
+
+    pub(crate) fn forget_infos(&mut self) {
+        for slot in &mut self.slots {
+            (slot.info_at, slot.info_len) = (0, 0);
+        }
+        self.infos = 0;
+    }
+
+    /// Bytes of `.infos` that are in use.
+    pub(crate) fn infos(&self) -> u64 {
+        self.infos
+    }
+
+    /// Gives a row a slot, all but its place in the orders.
+    fn settle(&mut self, slot: Slot) -> u32 {
+        let place = match self.free.pop() {
+            Some(place) => {
+                self.slots[place as usize] = slot;
+                place
+            }
+            None => {
+                self.slots.push(slot);
+                (self.slots.len() - 1) as u32
+            }
+        };
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        let hash = |place: &u32| hasher.hash_one(slots[*place as usize].id);
+        self.by_id.insert_unique(hash(&place), place, hash);
+        self.counts[slot.counter()] += 1;
+        self.infos += slot.info().bytes();
+        place
+    }
+
+    fn place(&self, id: ConversationId) -> Option<u32> {
+        let hash = self.hasher.hash_one(id);
+        self.by_id
+            .find(hash, |place| self.slot(*place).id == id)
+            .copied()
+    }
+
+    fn slot(&self, place: u32) -> &Slot {
+        &self.slots[place as usize]
+    }
+
+    fn by_created(&self, place: u32) -> Key {
+        by_created(&self.slots, place)
+    }
+
+    fn by_updated(&self, place: u32) -> Key {
+        by_updated(&self.slots, place)
+    }
+}
+
+/// With the keys beside their places, which is faster than to look them up again and again.
+fn sorted(count: usize, key: impl Fn(u32) -> Key) -> Order {
+    let mut keys: Vec<(Key, u32)> = (0..count as u32).map(|place| (key(place), place)).collect();
+    keys.sort_unstable();
+    Order::of(keys.into_iter().map(|(_, place)| place))
+}
+
+fn by_created(slots: &[Slot], place: u32) -> Key {
+    let slot = &slots[place as usize];
+    (slot.created, slot.id)
+}
+
+fn by_updated(slots: &[Slot], place: u32) -> Key {
+    let slot = &slots[place as usize];
+    (slot.updated, slot.id)
 }
 
 fn time(micros: i64) -> UtcTime {
@@ -159,83 +342,4 @@ fn time(micros: i64) -> UtcTime {
 }
 
 #[cfg(test)]
-mod tests {
-    use uuid::Uuid;
-
-    use super::*;
-
-    fn id(number: u128) -> ConversationId {
-        ConversationId(Uuid::from_u128(number))
-    }
-
-    fn row(created: i64, updated: i64, status: u8) -> Compact {
-        Compact {
-            created,
-            updated,
-            len: 0,
-            bytes: 0,
-            status,
-        }
-    }
-
-    fn pages(rows: &Rows, order: ConversationOrder, status: Option<ExecutionStatus>) -> Vec<u128> {
-        let mut query = ListQuery {
-            status,
-            first: None,
-            limit: 2,
-            order,
-        };
-        let mut found = Vec::new();
-        loop {
-            let page = rows.list(&query);
-            found.extend(page.rows.iter().map(|row| row.id.0.as_u128()));
-            match page.next {
-                Some(next) => query.first = Some(next),
-                None => return found,
-            }
-        }
-    }
-
-    #[test]
-    fn pages_follow_each_order_and_status() {
-        let mut rows = Rows::default();
-        for (number, created, updated, status) in [
-            (1, 10, 99, 0),
-            (2, 20, 50, 1),
-            (3, 20, 70, 0),
-            (4, 5, 60, 2),
-            (5, 30, 30, 0),
-        ] {
-            rows.put(id(number), row(created, updated, status));
-        }
-        let all = |order| pages(&rows, order, None);
-        assert_eq!(all(ConversationOrder::Created), [4, 1, 2, 3, 5]);
-        assert_eq!(all(ConversationOrder::CreatedDescending), [5, 3, 2, 1, 4]);
-        assert_eq!(all(ConversationOrder::Updated), [5, 2, 4, 3, 1]);
-        assert_eq!(all(ConversationOrder::UpdatedDescending), [1, 3, 4, 2, 5]);
-        let idle = Some(ExecutionStatus::Idle);
-        assert_eq!(pages(&rows, ConversationOrder::Created, idle), [1, 3, 5]);
-        assert_eq!((rows.count(None), rows.count(idle)), (5, 3));
-    }
-
-    #[test]
-    fn a_changed_row_moves_and_a_removed_one_is_gone() {
-        let mut rows = Rows::default();
-        rows.put(id(1), row(1, 1, 0));
-        rows.put(id(2), row(2, 2, 0));
-        assert_eq!(rows.put(id(1), row(1, 9, 1)), Some(row(1, 1, 0)));
-        assert_eq!(pages(&rows, ConversationOrder::Updated, None), [2, 1]);
-        assert_eq!(rows.count(Some(ExecutionStatus::Running)), 1);
-        assert_eq!(rows.remove(id(1)), Some(row(1, 9, 1)));
-        assert_eq!(pages(&rows, ConversationOrder::Created, None), [2]);
-        assert_eq!((rows.count(None), rows.remove(id(1))), (1, None));
-        // A page that was to begin with what is gone begins at the start.
-        let query = ListQuery {
-            status: None,
-            first: Some(id(1)),
-            limit: 9,
-            order: ConversationOrder::Created,
-        };
-        assert_eq!(rows.list(&query).rows.len(), 1);
-    }
-}
+mod tests;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{all, message, metadata, names, one_conversation, one_log, store};
 
 /// What the store keeps for itself beside the conversations.
-const HIDDEN: [&str; 4] = [".lock", ".feed", ".catalog", ".closed"];
+const HIDDEN: [&str; 5] = [".lock", ".feed", ".catalog", ".infos", ".closed"];
 
 #[tokio::test]
 async fn a_new_conversation_is_private_listed_and_empty() {

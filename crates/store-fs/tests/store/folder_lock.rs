@@ -26,6 +26,16 @@ async fn a_second_store_is_refused_until_the_first_is_gone() {
 }
 
 #[tokio::test]
+async fn removing_the_lock_file_lets_nobody_in() {
+    let root = tempfile::tempdir().unwrap();
+    let first = store(root.path());
+    fs::remove_file(root.path().join(".lock")).unwrap();
+    assert!(matches!(open(&root), Err(OpenError::Locked { .. })));
+    drop(first);
+    open(&root).unwrap();
+}
+
+#[tokio::test]
 async fn an_open_log_keeps_the_folder_locked() {
     let (root, store, id) = one_conversation().await;
     let log = store.open(id).await.unwrap();
