@@ -267,10 +267,11 @@ impl World {
         }
         self.disk = self.machine.boot();
         self.logs.clear();
+        let can_fail = self.can_fail();
         self.store = match open(&self.disk) {
             Ok(store) => store,
             Err(error) => {
-                assert!(self.can_fail(), "{error}");
+                assert!(can_fail, "{error}");
                 self.lift_faults();
                 self.disk = self.machine.boot();
                 open(&self.disk).unwrap()
