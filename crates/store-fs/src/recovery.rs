@@ -48,6 +48,9 @@ pub(crate) fn open(
     let (index, extent, scanned) = match known {
         Some((index, extent)) if extent.bytes == size => (index, extent, None),
         known => {
+            // A process that was killed may have left lines written and not synced, and what is found
+            // here is visible from now on.
+            file.sync().map_err(io_at(&path))?;
             // One that cannot be added to is made anew.
             let extended = known.and_then(|(index, extent)| {
                 let (extent, scanned) = extend(&index, file.as_ref(), extent, size).ok()?;
@@ -164,8 +167,7 @@ fn known(
     Ok(Some((index, Extent { len, bytes })))
 }
 
-/// Adds the log's tail to its index. It is made durable first: a process that was killed may have left
-/// it written and not synced, and what is read here is visible from now on.
+/// Adds the log's tail to its index.
 fn extend(
     index: &Index,
     log: &dyn DiskFile,
@@ -179,7 +181,6 @@ fn extend(
         },
         None => i64::MIN,
     };
-    log.sync()?;
     let mut seq = extent.len.0;
     let scanned = scan::scan(log, extent.bytes, extent.len.0, size, micros, |entries| {
         index.write(seq, entries)?;
