@@ -12,8 +12,8 @@ use std::{
 use bytes::Bytes;
 use chrono::DateTime;
 use core_model::{
-    Catalog, ConversationId, EventLog, EventTime, ExecutionStatus, Head, Limit, Metadata,
-    NewRecord, Record, Row, Seq, Source, StoreError, UtcTime, port::ListQuery,
+    Catalog, ConversationId, EventLog, EventTime, ExecutionStatus, Head, Metadata, NewRecord, Row,
+    Seq, Source, StoreError, UtcTime,
 };
 use serde_json::json;
 use tokio::runtime::Runtime;
@@ -23,10 +23,7 @@ use super::{
     disk::{Machine, SimDisk},
     receipts::Requests,
 };
-use crate::{
-    FsLog, FsStore, Options, Report, check, disk::Disk, layout, verify::IndexState,
-    verify::verify_on,
-};
+use crate::{FsLog, FsStore, Options, disk::Disk};
 
 pub(super) const ROOT: &str = "/store";
 
@@ -36,8 +33,8 @@ pub(super) struct World {
     pub(super) store: FsStore,
     pub(super) expected: BTreeMap<ConversationId, Expected>,
     pub(super) requests: Requests,
-    logs: HashMap<ConversationId, FsLog>,
-    runtime: Runtime,
+    pub(super) logs: HashMap<ConversationId, FsLog>,
+    pub(super) runtime: Runtime,
     made: u64,
 }
 
@@ -45,11 +42,11 @@ pub(super) struct World {
 pub(super) struct Expected {
     pub(super) presence: Presence,
     /// What its metadata may be: the last acknowledged, and what was tried since.
-    metadata: Vec<Metadata>,
+    pub(super) metadata: Vec<Metadata>,
     /// The acknowledged lines, and those once seen; none where a line is damaged.
     pub(super) lines: Vec<Option<Bytes>>,
     /// Those that were tried and not acknowledged.
-    tried: Vec<Bytes>,
+    pub(super) tried: Vec<Bytes>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,12 +165,13 @@ impl World {
         let Some(log) = self.log(id) else { return };
         let records = self.records(1);
         let len = self.expected[&id].lines.len() as u64;
+        let can_fail = self.can_fail();
         let refused = log.append_blocking(&records, Some(Seq(len + 1)));
         match refused {
             Err(StoreError::Conflict { expected, found }) => {
                 assert_eq!((expected.0, found.0), (len + 1, len));
             }
-            Err(StoreError::Poisoned(_)) => assert!(self.can_fail()),
+            Err(StoreError::Poisoned(_)) => assert!(can_fail),
             Err(StoreError::NotFound(_)) => assert!(!self.is_there(id)),
             other => panic!("{other:?}"),
         }
@@ -267,159 +265,16 @@ impl World {
         }
         self.disk = self.machine.boot();
         self.logs.clear();
+        let can_fail = self.can_fail();
         self.store = match open(&self.disk) {
             Ok(store) => store,
             Err(error) => {
-                assert!(self.can_fail(), "{error}");
+                assert!(can_fail, "{error}");
                 self.lift_faults();
                 self.disk = self.machine.boot();
                 open(&self.disk).unwrap()
             }
         };
-    }
-
-    /// Opens everything and compares it with what was acknowledged.
-    pub(super) fn check(&mut self) {
-        self.lift_faults();
-        if self.is_dead() {
-            self.reopen(false);
-        }
-        for id in check::check(&self.store.0).unwrap() {
-            note(&self.store, &self.store.0.open_log(id).unwrap());
-        }
-        let ids: Vec<ConversationId> = self.expected.keys().copied().collect();
-        for id in ids {
-            self.check_one(id);
-        }
-        let listed: Vec<Row> = self.store.list(&everything()).rows;
-        let mut folders: Vec<ConversationId> = self
-            .disk
-            .names(Path::new(ROOT))
-            .unwrap()
-            .iter()
-            .filter_map(|name| layout::conversation(name.to_str()?))
-            .collect();
-        folders.sort_unstable();
-        let mut ids: Vec<ConversationId> = listed.iter().map(|row| row.id).collect();
-        ids.sort_unstable();
-        assert_eq!(ids, folders, "the list is what is there");
-        for row in listed {
-            let lines = self.expected[&row.id].lines.len() as u64;
-            if !self.logs.contains_key(&row.id) {
-                assert_eq!(row.len, Seq(lines));
-            }
-        }
-        self.requests.check(&self.store.0);
-    }
-
-    fn check_one(&mut self, id: ConversationId) {
-        let folder = layout::folder(Path::new(ROOT), id);
-        let there = self.disk.exists(&folder);
-        let expected = self.expected.get_mut(&id).unwrap();
-        match expected.presence {
-            Presence::There => assert!(there, "an acknowledged conversation is gone"),
-            Presence::Gone => assert!(!there, "a deleted conversation is back"),
-            Presence::Unsure if there => expected.presence = Presence::There,
-            Presence::Unsure => expected.presence = Presence::Gone,
-        }
-        if !there {
-            return;
-        }
-        let mut found = self.store.0.metadata(id).unwrap();
-        found.torn.clear();
-        let expected = self.expected.get_mut(&id).unwrap();
-        assert!(
-            expected.metadata.contains(&found),
-            "the metadata are old or new: {found:?}"
-        );
-        expected.metadata = vec![found];
-        let log = self.log(id).unwrap();
-        self.settle(id, &log);
-        let report = self.verify(id);
-        assert!(
-            matches!(report.index, IndexState::Right) && report.torn.is_none(),
-            "{report:?}"
-        );
-        let damaged = self.expected[&id]
-            .lines
-            .iter()
-            .filter(|line| line.is_none());
-        assert_eq!(report.damaged.len(), damaged.count(), "{report:?}");
-        assert_eq!(report.metadata, None);
-    }
-
-    pub(super) fn verify(&self, id: ConversationId) -> Report {
-        let folder = layout::folder(Path::new(ROOT), id);
-        verify_on(self.disk.as_ref(), id, &folder, |_| {}).unwrap()
-    }
-
-    /// All records of a log.
-    pub(super) fn read(&self, log: &FsLog) -> Result<Vec<Record>, StoreError> {
-        let mut records: Vec<Record> = Vec::new();
-        loop {
-            let from = records.last().map_or(Seq(0), |last| last.seq.after(1));
-            let page = self.runtime.block_on(log.read(from, Limit::records(7)))?;
-            if page.is_empty() {
-                return Ok(records);
-            }
-            records.extend(page);
-        }
-    }
-
-    /// Compares a log that was opened just now: what was acknowledged, then some of what was tried.
-    fn settle(&mut self, id: ConversationId, log: &FsLog) {
-        let can_fail = self.can_fail();
-        let records = match self.read(log) {
-            Ok(records) => records,
-            Err(error) if can_fail => {
-                assert!(self.is_dead(), "acknowledged events can be read: {error}");
-                return;
-            }
-            Err(error) => panic!("{error}"),
-        };
-        let expected = self.expected.get_mut(&id).unwrap();
-        let mut found = vec![None; log.len().index()];
-        for record in records {
-            found[record.seq.index()] = Some(record.bytes);
-        }
-        let known = expected.lines.len();
-        assert!(
-            found.starts_with(&expected.lines),
-            "acknowledged lines of {id}: {:#?}\nfound: {:#?}",
-            expected.lines,
-            found
-        );
-        for line in found[known..].iter().flatten() {
-            let at = expected.tried.iter().position(|tried| tried == line);
-            let at = at.expect("a line that nobody wrote, or twice");
-            expected.tried.remove(at);
-        }
-        expected.lines = found;
-    }
-
-    /// What is visible is what was acknowledged.
-    fn check_visible(&mut self, id: ConversationId, log: &FsLog) {
-        let records = self.read(log);
-        if self.is_dead() {
-            return;
-        }
-        let expected = &self.expected[&id];
-        assert_eq!(log.len().index(), expected.lines.len());
-        let found: Vec<Bytes> = records
-            .expect("reads go on")
-            .into_iter()
-            .map(|record| record.bytes)
-            .collect();
-        let lines: Vec<Bytes> = expected.lines.iter().flatten().cloned().collect();
-        assert_eq!(found, lines);
-    }
-
-    fn check_poisoned(&self, log: &FsLog) {
-        if self.machine.stays_broken() && log.0.is_poisoned() {
-            let why = self.store.ready().expect_err("a log is poisoned");
-            // It names the first one.
-            assert!(why.contains("takes no more events: "), "{why}");
-        }
     }
 
     fn appended(
@@ -453,7 +308,7 @@ impl World {
         self.machine.can_fail(&self.disk)
     }
 
-    fn is_dead(&self) -> bool {
+    pub(super) fn is_dead(&self) -> bool {
         self.disk.names(Path::new("/")).is_err()
     }
 
@@ -497,7 +352,7 @@ pub(super) fn record(number: u64) -> NewRecord {
     }
 }
 
-fn note(store: &FsStore, log: &FsLog) {
+pub(super) fn note(store: &FsStore, log: &FsLog) {
     let metadata = store.0.metadata(log.0.id);
     store.note(Row {
         id: log.0.id,
@@ -507,15 +362,6 @@ fn note(store: &FsStore, log: &FsLog) {
         len: log.len(),
         bytes: log.size(),
     });
-}
-
-fn everything() -> ListQuery {
-    ListQuery {
-        status: None,
-        first: None,
-        limit: usize::MAX,
-        order: core_model::ConversationOrder::Created,
-    }
 }
 
 fn presence(result: &Result<(), StoreError>, done: Presence) -> Presence {
