@@ -67,13 +67,18 @@ impl Charge {
     /// Whether the conversation's row is known to fit its log.
     pub(crate) fn knows(&self, id: ConversationId) -> bool {
         let listed = *self.stage.borrow() >= Stage::Listed;
-        listed && !lock(&self.waiting).contains(&id)
+        listed && !self.awaits(id)
     }
 
     /// Whether the conversation is listed before it was looked into.
     pub(crate) fn postpones(&self, id: ConversationId) -> bool {
         let listed = *self.stage.borrow() == Stage::Listed;
-        listed && lock(&self.waiting).contains(&id)
+        listed && self.awaits(id)
+    }
+
+    /// Whether the conversation is yet to be looked into.
+    pub(crate) fn awaits(&self, id: ConversationId) -> bool {
+        lock(&self.waiting).contains(&id)
     }
 
     async fn until(&self, stage: Stage) {

@@ -84,7 +84,7 @@ impl Runtime {
     /// [`RuntimeError::NotFound`], or a store error.
     pub async fn info(&self, id: ConversationId) -> Result<ConversationInfo, RuntimeError> {
         let mut info = match self.0.shelf.get(id) {
-            Some(shared) => shared.info(),
+            Some(shared) => self.mended(shared).await.info(),
             None => {
                 let metadata = self.0.store.metadata(id).await?;
                 match self.stored_info(&metadata) {
@@ -152,7 +152,8 @@ impl Runtime {
     ) -> Result<Vec<Option<Listed>>, RuntimeError> {
         let mut listed: Vec<Option<Listed>> = vec![None; ids.len()];
         if !include_skills && self.0.charge.is_settled() {
-            let rests = |at: &usize| self.0.shelf.peek(ids[*at]).is_none();
+            let rests =
+                |at: &usize| self.0.shelf.peek(ids[*at]).is_none() && self.0.charge.knows(ids[*at]);
             let places: Vec<usize> = (0..ids.len()).filter(rests).collect();
             let wanted: Vec<ConversationId> = places.iter().map(|at| ids[*at]).collect();
             let ready = self.0.store.infos(&wanted).await?;
@@ -379,19 +380,25 @@ impl Runtime {
     /// first: an append that failed left it so.
     pub(crate) async fn shared(&self, id: ConversationId) -> Result<Arc<Shared>, RuntimeError> {
         if let Some(shared) = self.0.shelf.get(id) {
-            return Ok(shared);
+            return Ok(self.mended(shared).await);
         }
         let shared = self.load(id).await?;
         if self.0.is_stopping() {
             // Put there too late for the stop to find it.
             return Err(RuntimeError::Stopping);
         }
+        Ok(self.mended(shared).await)
+    }
+
+    async fn mended(&self, shared: Arc<Shared>) -> Arc<Shared> {
+        let nobody = matches!(*shared.lock_mailbox(), Mailbox::Resting);
         if shared.now().state.execution_status == ExecutionStatus::Running
+            && (nobody || self.0.charge.awaits(shared.id))
             && let Err(error) = charge::mend(&shared).await
         {
-            tracing::error!(conversation.id = %id, %error, "a lost run was not mended");
+            tracing::error!(conversation.id = %shared.id, %error, "a lost run was not mended");
         }
-        Ok(shared)
+        shared
     }
 
     pub(crate) async fn load(&self, id: ConversationId) -> Result<Arc<Shared>, RuntimeError> {

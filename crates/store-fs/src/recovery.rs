@@ -248,7 +248,7 @@ fn known(
     }
     let bytes = end_of(&last);
     if let Some(last) = last {
-        match belongs(log, &last)? {
+        match belongs(log, &last, size)? {
             Belongs::Yes => {}
             Belongs::ButForItsBreak => {
                 // Else the next line would join it.
@@ -274,7 +274,7 @@ enum Belongs {
     No,
 }
 
-fn belongs(log: &dyn DiskFile, entry: &Entry) -> io::Result<Belongs> {
+fn belongs(log: &dyn DiskFile, entry: &Entry, size: u64) -> io::Result<Belongs> {
     let mut line = vec![0; entry.len as usize + 1];
     read_exact(log, &mut line, entry.offset, Wait::Yes)?;
     let (end, line) = line.split_last().unwrap_or((&0, &[]));
@@ -283,9 +283,9 @@ fn belongs(log: &dyn DiskFile, entry: &Entry) -> io::Result<Belongs> {
     let other = || LineHead::parse(line).is_ok_and(|head| !entry.is_of_id(&head.id));
     Ok(match (*end == b'\n', right) {
         (true, true) => Belongs::Yes,
-        (false, true) => Belongs::ButForItsBreak,
+        (false, true) if entry.end() == size && !entry.is_damaged() => Belongs::ButForItsBreak,
         (true, false) if !other() => Belongs::Yes,
-        (true | false, false) => Belongs::No,
+        (true | false, false) | (false, true) => Belongs::No,
     })
 }
 

@@ -290,6 +290,6 @@ fn rows_are_made_from_metadata_that_fits_the_log() {
     let second = store(&disk, root.path());
     assert_eq!(check::check(&second.0).unwrap(), [id(2)]);
     let catalog = &second.0.context.catalog;
-    assert_eq!((catalog.count(None), catalog.row(id(7))), (599, Some(row)));
+    assert_eq!((catalog.count(None), catalog.row(id(7))), (600, Some(row)));
     assert!(catalog.has_info(id(7)) && !catalog.has_info(id(2)));
 }

@@ -43,8 +43,8 @@ fn a_conversation_that_is_said_to_exist_is_durable() {
     let id = world.id(1).unwrap();
     let metadata = world.store.0.metadata(id).unwrap();
     assert!(
-        world.store.row(id).is_some(),
-        "it is listed while it is there"
+        world.store.row(id).is_none(),
+        "it is not listed before it is durable"
     );
     let again = world.store.0.create(&metadata).unwrap_err();
     assert!(matches!(again, StoreError::Exists(_)), "{again}");

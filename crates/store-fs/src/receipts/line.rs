@@ -1,3 +1,4 @@
+use bytes::Bytes;
 use core_model::port::Digest;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use uuid::Uuid;
@@ -11,21 +12,38 @@ pub(super) struct Line {
     pub(super) nonce: Uuid,
     /// When the request was begun: seconds since 1970.
     pub(super) at: i64,
-    /// In base 64.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) answer: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "base64")]
+    pub(super) answer: Option<Bytes>,
     /// The request was refused and left nothing behind.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) gone: bool,
 }
 
-/// What a start needs to know of a line.
-#[derive(Deserialize)]
-pub(super) struct LineKey {
-    #[serde(with = "hex")]
-    pub(super) key: Digest,
-    #[serde(default)]
-    pub(super) gone: bool,
+mod base64 {
+    use base64::{Engine, prelude::BASE64_STANDARD};
+
+    use super::{Bytes, Deserialize, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(
+        answer: &Option<Bytes>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        match answer {
+            Some(answer) => to.serialize_str(&BASE64_STANDARD.encode(answer)),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Bytes>, D::Error> {
+        let text = Option::<String>::deserialize(from)?;
+        let answer = text.map(|text| BASE64_STANDARD.decode(text));
+        Ok(answer
+            .transpose()
+            .map_err(de::Error::custom)?
+            .map(Bytes::from))
+    }
 }
 
 mod hex {

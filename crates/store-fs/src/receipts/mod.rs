@@ -16,7 +16,6 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use chrono::Utc;
 use core_model::{
@@ -25,10 +24,7 @@ use core_model::{
 };
 use uuid::Uuid;
 
-use self::{
-    line::{Line, LineKey},
-    segment::Segment,
-};
+use self::{line::Line, segment::Segment};
 use crate::{
     disk::Disk,
     error::{io_at, lock},
@@ -103,9 +99,6 @@ impl ReceiptFiles {
         let mut state = self.ready()?;
         let last = state.last_line(&key).map_err(io_at(&self.folder))?;
         if let Some(line) = last.filter(|line| now - line.at < KEPT) {
-            let answer = line.answer.map(|answer| BASE64_STANDARD.decode(answer));
-            let answer = answer.transpose().map_err(io::Error::other);
-            let answer = answer.map_err(io_at(&self.folder))?.map(Bytes::from);
             // Whoever put it down may still wait for that.
             let written = self.written(&state);
             drop(state);
@@ -114,7 +107,7 @@ impl ReceiptFiles {
                 nonce: line.nonce,
                 begun: true,
                 request: line.request,
-                answer,
+                answer: line.answer,
             });
         }
         if state.known.len() >= self.limit {
@@ -152,7 +145,7 @@ impl ReceiptFiles {
             line.ok_or_else(|| io::Error::other("no request with this key was begun"))
         });
         let line = Line {
-            answer: Some(BASE64_STANDARD.encode(answer)),
+            answer: Some(answer.clone()),
             ..last.map_err(io_at(&self.folder))?
         };
         let written = self.put_down(&mut state, &line, Utc::now().timestamp());
@@ -223,11 +216,7 @@ impl ReceiptFiles {
         let segment = state.segments.get_mut(&hour);
         let segment = segment.ok_or_else(|| io::Error::other("the segment is not there"))?;
         let (offset, len) = segment.append(line)?;
-        let key = LineKey {
-            key: line.key,
-            gone: line.gone,
-        };
-        take(&mut state.known, key, Known { offset, hour, len });
+        take(&mut state.known, line, Known { offset, hour, len });
         Ok(written)
     }
 
@@ -331,7 +320,7 @@ impl State {
     }
 }
 
-fn take(known: &mut HashMap<Digest, Known>, line: LineKey, place: Known) {
+fn take(known: &mut HashMap<Digest, Known>, line: &Line, place: Known) {
     match line.gone {
         true => known.remove(&line.key),
         false => known.insert(line.key, place),

@@ -1,6 +1,6 @@
 use std::{io, path::PathBuf, sync::Arc};
 
-use super::line::{Line, LineKey};
+use super::line::Line;
 use crate::{
     disk::{Disk, DiskFile, Open, Wait, read_exact, write_all},
     meta::replace,
@@ -34,7 +34,7 @@ impl Segment {
     pub(super) fn load(
         disk: &dyn Disk,
         path: PathBuf,
-        mut each: impl FnMut(LineKey, u64, u32),
+        mut each: impl FnMut(&Line, u64, u32),
     ) -> io::Result<Self> {
         let file = disk.open(&path, Open::Write)?;
         let size = file.len()?;
@@ -49,8 +49,9 @@ impl Segment {
             read += more;
             let mut done = 0;
             while let Some(len) = memchr::memchr(b'\n', &text[done..]) {
-                match serde_json::from_slice(&text[done..done + len]) {
-                    Ok(line) => each(line, end, (len + 1) as u32),
+                // Read as a whole, for it has to be whole when it is wanted.
+                match serde_json::from_slice::<Line>(&text[done..done + len]) {
+                    Ok(line) => each(&line, end, (len + 1) as u32),
                     Err(error) => {
                         tracing::warn!(path = %path.display(), offset = end, %error, "no receipt, passed over");
                     }

@@ -130,9 +130,10 @@ pub(crate) fn check_recovery(case: &Case) {
     let mut found = fs::read(&path).unwrap();
     let as_found = found.clone();
     if let (Some(last), Harm::None) = (found.last_mut(), &case.index) {
-        // The index knows that a last line ends where another byte stands now.
+        // The index knows that a last event ends where another byte stands now.
         let harmed = std::mem::replace(last, b'\n');
-        if found != before {
+        let event = lines(&found).last().is_some_and(|line| is_ours(line));
+        if found != before || !event {
             found.pop();
             found.push(harmed);
         }
