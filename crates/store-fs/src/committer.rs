@@ -4,12 +4,16 @@ use std::{
     collections::VecDeque,
     sync::{Arc, Condvar, Mutex, PoisonError},
     thread,
+    time::{Duration, Instant},
 };
 
 use crate::{error::lock, log::Inner, writer::Batch};
 
 /// More wait for the same disk; fewer leave it idle between two syncs.
 const THREADS: usize = 4;
+/// A disk that takes longer for a write and its sync is slow: nobody is to wait for it on a thread that
+/// has other things to do. Two changes of thread take a tenth of this.
+const QUICK: Duration = Duration::from_millis(1);
 
 /// Takes logs that have something to write. Its threads start with the first work.
 pub(crate) struct Committer(Arc<Work>);
@@ -27,6 +31,8 @@ struct Jobs {
     syncs: VecDeque<(Arc<Inner>, Batch)>,
     heals: VecDeque<Arc<Inner>>,
     threads: usize,
+    /// The last write took long.
+    slow: bool,
     /// Threads that write or sync right now.
     busy: usize,
     idle: usize,
@@ -51,11 +57,11 @@ impl Committer {
         self.call(jobs);
     }
 
-    /// The right to write a log on this thread, if nothing else is being written.
+    /// The right to write a log on this thread, if nothing else is being written and the disk is quick.
     pub(crate) fn begin_here(&self, log: Arc<Inner>) -> Option<Here<'_>> {
         let mut jobs = lock(&self.0.jobs);
         let alone = jobs.busy == 0 && jobs.writes.is_empty() && jobs.syncs.is_empty();
-        if !alone {
+        if !alone || jobs.slow {
             return None;
         }
         jobs.busy += 1;
@@ -165,6 +171,7 @@ impl Work {
     fn run(&self, job: Job) {
         match job {
             Job::Write(log) => {
+                let begin = Instant::now();
                 let batch = match log.write_pending() {
                     Ok(Some(batch)) => batch,
                     Ok(None) => return,
@@ -176,7 +183,9 @@ impl Work {
                 let jobs = lock(&self.jobs);
                 if jobs.writes.is_empty() && jobs.syncs.is_empty() {
                     drop(jobs);
-                    return self.finish(log, batch);
+                    self.finish(log, batch);
+                    lock(&self.jobs).slow = begin.elapsed() > QUICK;
+                    return;
                 }
                 drop(jobs);
                 log.start_writeout(&batch);

@@ -2,7 +2,7 @@ use std::{
     io,
     sync::{
         Arc, Mutex, Weak,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{self, RecvTimeoutError, Sender},
     },
     thread::{self, JoinHandle},
@@ -10,8 +10,14 @@ use std::{
 };
 
 use core_model::{ConversationId, port::Fault};
+use tokio::sync::watch;
 
-use crate::{disk::DiskFile, error::lock, health::Notices, log::Inner};
+use crate::{
+    disk::DiskFile,
+    error::lock,
+    health::Notices,
+    log::{Extent, Inner},
+};
 
 type Waiting = Mutex<Vec<Unsynced>>;
 
@@ -20,7 +26,11 @@ pub(crate) struct Unsynced {
     pub(crate) file: Arc<dyn DiskFile>,
     /// Cleared before the sync: later appends ask for another one.
     pub(crate) flag: Arc<AtomicBool>,
+    /// Not to be held for the length of a sync: whoever closes it waits for nobody.
     pub(crate) log: Weak<Inner>,
+    /// What is written, and how many bytes of it are synced.
+    pub(crate) extent: watch::Receiver<Extent>,
+    pub(crate) synced: Arc<AtomicU64>,
     pub(crate) id: ConversationId,
     pub(crate) notices: Arc<Notices>,
 }
@@ -78,16 +88,14 @@ fn flush(waiting: &Waiting) {
     for log in logs {
         log.flag.store(false, Ordering::Release);
         // Appends go on while this syncs.
-        let open = log.log.upgrade();
-        let written = open.as_ref().map_or(0, |open| open.extent().bytes);
-        let synced = log.file.sync();
-        match (synced, open) {
-            (Ok(()), Some(open)) => {
-                open.synced.fetch_max(written, Ordering::AcqRel);
-            }
-            (Ok(()), None) => {}
-            (Err(error), Some(open)) => open.poison(&error).send(),
-            (Err(error), None) => {
+        let written = log.extent.borrow().bytes;
+        let Err(error) = log.file.sync() else {
+            log.synced.fetch_max(written, Ordering::AcqRel);
+            continue;
+        };
+        match log.log.upgrade() {
+            Some(open) => open.poison(&error).send(),
+            None => {
                 let id = log.id;
                 tracing::error!(conversation.id = %id, %error, "the last events of a closed log could not be synced");
                 let text = format!("its last events could not be synced: {}", Fault::of(&error));

@@ -112,7 +112,7 @@ pub(crate) struct Inner {
     /// Made at the first search for an id.
     pub(crate) ids: Mutex<Option<IdTable>>,
     /// Bytes of the log that are known to be on disk.
-    pub(crate) synced: AtomicU64,
+    pub(crate) synced: Arc<AtomicU64>,
     /// Held while the log is looked at to be healed.
     pub(crate) healing: Mutex<()>,
     /// Held while the index is made anew.
@@ -162,7 +162,7 @@ impl FsLog {
             queue: Mutex::new(Queue::new(found.extent, closed)),
             unsynced: Arc::default(),
             ids: Mutex::default(),
-            synced: AtomicU64::new(found.extent.bytes),
+            synced: Arc::new(AtomicU64::new(found.extent.bytes)),
             healing: Mutex::default(),
             rebuilding: Mutex::default(),
             suspects: Mutex::default(),
@@ -291,8 +291,8 @@ impl WeakLog {
     }
 }
 
-/// Whether a caller may keep the thread it is on: then one that writes alone saves two changes of
-/// thread.
+/// Whether a caller may keep the thread it is on for as long as a quick disk takes: then one that writes
+/// alone saves two changes of thread. On a runtime of one thread others would wait for it.
 fn may_block() -> bool {
     match tokio::runtime::Handle::try_current() {
         Ok(runtime) => runtime.runtime_flavor() == RuntimeFlavor::MultiThread,

@@ -150,7 +150,7 @@ impl Inner {
             let committer = &self.context.committer;
             let alone = here.then(|| committer.begin_here(Arc::clone(self)));
             match alone.flatten() {
-                Some(alone) => block(|| alone.serve()),
+                Some(alone) => alone.serve(),
                 None => committer.submit(Arc::clone(self)),
             }
         }
@@ -220,6 +220,8 @@ impl Inner {
                 file: self.file(),
                 flag: Arc::clone(&self.unsynced),
                 log: self.itself.clone(),
+                extent: self.extent.subscribe(),
+                synced: Arc::clone(&self.synced),
                 notices: Arc::clone(&self.context.notices),
             });
         }
@@ -273,14 +275,6 @@ impl Inner {
             tracing::warn!(conversation.id = %self.id, %error, "could not cut the failed write off");
         }
         lock(&self.queue).committing = false;
-    }
-}
-
-/// Runs what blocks on this thread of the runtime, whose other tasks go elsewhere meanwhile.
-fn block(work: impl FnOnce()) {
-    match tokio::runtime::Handle::try_current() {
-        Ok(_) => tokio::task::block_in_place(work),
-        Err(_) => work(),
     }
 }
 
