@@ -1,16 +1,17 @@
 //! The list of very many conversations.
 
-use std::{hint::black_box, path::PathBuf, time::Instant};
+use std::{fs, hint::black_box, path::PathBuf, time::Instant};
 
-use chrono::{TimeDelta, Utc};
 use core_model::{
-    Catalog, ConversationId, ConversationOrder, ExecutionStatus, Row, Seq, UtcTime, port::ListQuery,
+    Catalog, ConversationId, ConversationOrder, ConversationState, ExecutionStatus, Seq, Snapshot,
+    port::ListQuery,
 };
 use store_fs::FsStore;
+use tokio::runtime::Runtime;
 
 use crate::{
     bench::{Bench, median, timed},
-    subject::store,
+    subject::{metadata, store},
     table::Bar,
 };
 
@@ -48,28 +49,33 @@ pub(crate) fn measure(bench: &mut Bench) {
     }
 }
 
-/// A store that lists very many conversations; they have no folders, which a list does not look at.
+/// A store with very many conversations, whose folders were made without syncing each, and which was
+/// closed in order.
 pub(crate) fn many(bench: &Bench) -> PathBuf {
     let root = bench.folder.path().join("many");
     if root.exists() {
         return root;
     }
     let store = store(&root);
-    let now = Utc::now();
-    for number in 0..bench.plan.conversations as i64 {
-        let time = now + TimeDelta::milliseconds(number);
-        store.note(Row {
-            id: ConversationId::random(),
-            created_at: UtcTime(time),
-            updated_at: UtcTime(time),
-            status: match number % 4 {
-                0 => ExecutionStatus::Finished,
-                _ => ExecutionStatus::Idle,
-            },
-            len: Seq(400),
-            bytes: 160_000,
+    for number in 0..bench.plan.conversations {
+        let mut metadata = metadata(ConversationId::random());
+        let mut state = ConversationState::new(&metadata);
+        if number % 4 == 0 {
+            state.execution_status = ExecutionStatus::Finished;
+        }
+        metadata.snapshot = Some(Snapshot {
+            as_of: Seq(0),
+            bytes: 0,
+            state,
         });
+        let folder = store.folder(metadata.id);
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("events.jsonl"), "").unwrap();
+        let text = serde_json::to_vec(&metadata).unwrap();
+        fs::write(folder.join("metadata.json"), text).unwrap();
     }
+    let unfit = Runtime::new().unwrap().block_on(store.check()).unwrap();
+    assert!(unfit.is_empty());
     root
 }
 

@@ -58,6 +58,7 @@ pub(crate) struct Case {
 /// The files of a store that are about all conversations.
 #[derive(Arbitrary, Clone, Debug)]
 pub(crate) struct Sidecars {
+    /// Modulo 8.
     rows: u8,
     feed: Harm,
     catalog: Harm,
@@ -195,13 +196,26 @@ pub(crate) fn check_recovery(case: &Case) {
 
 /// A store opens whatever became of its files, and keeps what it is told then.
 pub(crate) fn check_sidecars(case: &Sidecars) {
+    let conversations = case.rows % 8;
     let root = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
     let (key, request) = ([1; 32], [2; 32]);
     let store = FsStore::open(root.path(), Options::default()).unwrap();
-    (0..case.rows).for_each(|number| store.note(row(number)));
+    for number in 0..conversations {
+        let row = row(number);
+        let folder = store.folder(row.id);
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("events.jsonl"), b"\x00\x01\x02\x03\x04\x05\n").unwrap();
+        fs::write(
+            folder.join("metadata.json"),
+            serde_json::to_vec(&crate::support::metadata(row.id)).unwrap(),
+        )
+        .unwrap();
+        store.note(row);
+    }
+    assert_eq!(store.count(None), u64::from(conversations));
     runtime.block_on(async {
         store.begin(key, request).await.unwrap();
         store.finish(key, "answer".into()).await.unwrap();
@@ -237,8 +251,16 @@ pub(crate) fn check_sidecars(case: &Sidecars) {
             from = last.position + 1;
         }
     });
-    store.note(row(255));
+    runtime.block_on(store.check()).unwrap();
+    assert_eq!(
+        store.count(None),
+        u64::from(conversations),
+        "check finds them all"
+    );
+    let new = crate::support::metadata(row(255).id);
+    runtime.block_on(store.create(&new)).unwrap();
     let rows = listed(&store);
+    assert_eq!(rows.len(), usize::from(conversations) + 1);
     drop(store);
     let store = FsStore::open(root.path(), Options::default()).unwrap();
     assert_eq!(listed(&store), rows);
