@@ -38,9 +38,6 @@ const WRITE_BUFFER: usize = 16 << 10;
 /// still finds out why.
 const LAST_WORDS_WAIT: Duration = Duration::from_secs(60);
 
-/// What [`store_fs::Durability::Interval`] stands for here.
-const SYNC_INTERVAL: Duration = Duration::from_millis(200);
-
 /// A server that answers.
 pub struct Server {
     address: SocketAddr,
@@ -128,7 +125,10 @@ fn open_store(settings: &Settings) -> Result<FsStore, StartError> {
     }
     let durability = match settings.durability {
         Durability::Always => store_fs::Durability::Always,
-        Durability::Interval => store_fs::Durability::Interval(SYNC_INTERVAL),
+        Durability::Interval => {
+            let wait = settings.durability_interval_ms.get();
+            store_fs::Durability::Interval(Duration::from_millis(wait))
+        }
         Durability::Os => store_fs::Durability::Os,
     };
     Ok(FsStore::open(

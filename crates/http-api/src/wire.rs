@@ -266,7 +266,8 @@ pub(crate) struct Ready {
 /// What there is to know beside whether the server is ready.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct ReadyDetails {
-    /// Whether all stored conversations are listed and mended. Until then lists and counts wait.
+    /// Whether all stored conversations are listed and mended. Lists and counts wait until they are
+    /// listed.
     pub(crate) settled: bool,
     /// What was found in stored conversations since the start, and what became of it; the newest last,
     /// at most a hundred.

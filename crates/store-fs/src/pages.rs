@@ -178,14 +178,18 @@ impl Inner {
     pub(crate) fn count(&self, filter: &HeadFilter, wait: Wait) -> Read<u64> {
         let len = self.extent().len.0;
         if *filter == HeadFilter::default() {
-            return Ok(len - self.index().damaged(wait)?.min(len));
+            return Ok(len - self.damaged(wait)?.min(len));
         }
         let sieve = Sieve::new(filter);
+        let suspects = lock(&self.suspects).clone();
         let (mut from, mut found) = (0, 0);
         while from < len {
             let count = (len - from).min(STRIDE as u64) as usize;
             for (seq, entry) in (from..).zip(&self.entries(from, count, wait)?) {
-                if sieve.admits(entry) && self.is_sure(filter, &sieve, seq, entry, wait)? {
+                if sieve.admits(entry)
+                    && !suspects.contains(&seq)
+                    && self.is_sure(filter, &sieve, seq, entry, wait)?
+                {
                     found += 1;
                 }
             }
@@ -273,8 +277,10 @@ impl Inner {
             conversation.id = %self.id, seq = seq.0, offset, reason,
             "an event is damaged and no longer served"
         );
-        let text =
-            format!("event {seq} at byte {offset} is damaged and no longer served: {reason}");
+        let text = format!(
+            "line {} at byte {offset} is damaged and no longer served: {reason}",
+            seq.0 + 1
+        );
         self.context.notices.add(self.id, text);
     }
 

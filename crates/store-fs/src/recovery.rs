@@ -172,13 +172,17 @@ fn tell_of_damage(id: ConversationId, index: &Index, scanned: Option<&Scanned>, 
         return;
     }
     let first = first.map_or(String::new(), |(seq, reason)| {
-        format!(", the first one found now is line {seq}: {reason}")
+        format!("; the first one found now is line {}: {reason}", seq + 1)
     });
     tracing::warn!(
         conversation.id = %id, damaged, first,
         "the log has damaged lines; they are kept and not served"
     );
-    notices.add(id, format!("{damaged} lines of the log are damaged{first}"));
+    let lines = match damaged {
+        1 => "1 line of the log is".to_owned(),
+        lines => format!("{lines} lines of the log are"),
+    };
+    notices.add(id, format!("{lines} damaged{first}"));
 }
 
 /// Writes the whole lines of a stretch once more and syncs them: after a crash, or a sync that failed

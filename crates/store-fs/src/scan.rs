@@ -84,15 +84,7 @@ pub(crate) fn scan(
         let found = match hint {
             Some(entry) if window.fits(&entry)? => {
                 let line = window.take(entry.len as usize);
-                let sound = crc32c::crc32c(line) == entry.crc;
-                Found {
-                    entry,
-                    known: true,
-                    damage: match entry.is_damaged() {
-                        true => LineHead::parse(line).err(),
-                        false => (!sound).then(|| "its checksum does not match".to_owned()),
-                    },
-                }
+                known(entry, line)
             }
             Some(_) | None => match window.line()? {
                 Line::Whole(len) => fresh(place, window.take(len), micros),
@@ -120,6 +112,20 @@ pub(crate) fn scan(
     }
     take(&stretch)?;
     Ok(scanned)
+}
+
+/// A line that an index has told of before.
+fn known(entry: Entry, line: &[u8]) -> Found {
+    let sound = crc32c::crc32c(line) == entry.crc;
+    match entry.is_damaged() {
+        // It may have been put right by hand.
+        true => fresh(entry.offset, line, entry.micros),
+        false => Found {
+            entry,
+            known: true,
+            damage: (!sound).then(|| "its checksum does not match".to_owned()),
+        },
+    }
 }
 
 fn fresh(place: u64, line: &[u8], micros: i64) -> Found {

@@ -55,6 +55,8 @@ pub struct Settings {
     /// How long an unused conversation stays in memory.
     pub idle_ttl_seconds: NonZeroU64,
     pub durability: Durability,
+    /// How long an acknowledged event may wait to be on disk, where durability is `interval`.
+    pub durability_interval_ms: NonZeroU64,
     pub log_format: LogFormat,
     /// A level, or a filter as `RUST_LOG` takes it, which outranks this.
     pub log_level: String,
@@ -141,6 +143,7 @@ impl Default for Settings {
             max_idle_conversations: count(RuntimeConfig::MAX_IDLE_CONVERSATIONS),
             idle_ttl_seconds: seconds(RuntimeConfig::IDLE_TTL),
             durability: Durability::default(),
+            durability_interval_ms: NonZeroU64::MIN.saturating_add(199),
             log_format: LogFormat::default(),
             log_level: "info".to_owned(),
             workers: count(2),

@@ -43,7 +43,13 @@ pub(super) fn run(args: &RepairArgs, before: &Flags) -> Result<bool, Maintenance
             fine = false;
             let left = now.damaged.len();
             if args.apply && left > 0 {
-                println!("{id}: {left} lines are no events; they stay, and are not served");
+                let lines = match left {
+                    1 => "1 line is not the event that was written; it stays, and is".to_owned(),
+                    lines => format!(
+                        "{lines} lines are not the events that were written; they stay, and are"
+                    ),
+                };
+                println!("{id}: {lines} not served");
             }
         }
     }

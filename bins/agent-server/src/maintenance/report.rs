@@ -96,7 +96,7 @@ impl Checked {
                 offset,
                 reason,
             } = line;
-            format!("event {seq} at byte {offset}: {reason}")
+            format!("line {} at byte {offset}: {reason}", seq + 1)
         });
         let torn = self.torn.iter().map(|TornEnd { offset, bytes }| {
             format!("{bytes} bytes at byte {offset} are no whole line")
@@ -191,7 +191,7 @@ mod tests {
             "CONVERSATION                              EVENTS           BYTES  INDEX    STATE\n\
              2f34c5cd-31d6-4dcf-acdf-cf89c5641e99          32           20194  stale    fine\n\
              2f34c5cd-31d6-4dcf-acdf-cf89c5641e99          32           20194  wrong    1 damaged \
-             line, torn end, wrong index\n    event 4 at byte 812: expected value [2J\n    \
+             line, torn end, wrong index\n    line 5 at byte 812: expected value [2J\n    \
              194 bytes at byte 20000 are no whole line\n2 conversations, 1 with damage\n"
         );
         assert!(table(&[fine()]).ends_with("1 conversation, all fine\n"));

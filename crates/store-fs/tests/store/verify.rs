@@ -53,7 +53,7 @@ async fn a_flipped_bit_is_named_and_not_served_not_even_after_a_repair() {
         let log = store.open_log(id).await.unwrap();
         assert_eq!(ids(&all(&log).await), ["message-0", "message-2"]);
         assert!(
-            store.notices()[0].text.contains("event 1 "),
+            store.notices()[0].text.contains("line 2 "),
             "{:?}",
             store.notices()
         );
