@@ -1,5 +1,5 @@
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, Weak},
     time::{Duration, Instant},
 };
@@ -12,6 +12,9 @@ use crate::{
     common::{Core, lock},
     shared::Shared,
 };
+
+/// Deletions that are remembered for those who read a conversation meanwhile.
+const ENDED: usize = 1024;
 
 /// The conversations in memory: at most one of each id, found while somebody uses it, and kept for a
 /// while after. Of those that nobody uses only so many are kept.
@@ -30,6 +33,8 @@ struct Places {
     kept: BTreeMap<u64, ConversationId>,
     /// Those that are being deleted.
     leaving: HashSet<ConversationId>,
+    /// The last deletions that ended, and whether the conversation is gone.
+    ended: VecDeque<(ConversationId, bool)>,
     uses: u64,
 }
 
@@ -77,11 +82,14 @@ impl Shelf {
     }
 
     /// Adds a conversation that was read after `removals` deletions, unless somebody else was faster;
-    /// the one that is there in the end. None when there were more deletions since, or there is one
-    /// under way: it may be gone.
+    /// the one that is there in the end. None when it was deleted since, or is being deleted.
     pub(crate) fn put(&self, shared: Arc<Shared>, removals: u64) -> Option<Arc<Shared>> {
         let mut places = lock(&self.places);
-        if self.removals() != removals || places.leaving.contains(&shared.id) {
+        let since = (self.removals() - removals) as usize;
+        // What ended too long ago to be known may have been this one.
+        let mut ended = places.ended.iter().rev().take(since);
+        let gone = since > places.ended.len() || ended.any(|ended| *ended == (shared.id, true));
+        if gone || places.leaving.contains(&shared.id) {
             return None;
         }
         let there = places.by_id.get(&shared.id);
@@ -110,6 +118,10 @@ impl Shelf {
         if gone {
             places.by_id.remove(&id);
         }
+        if places.ended.len() == ENDED {
+            places.ended.pop_front();
+        }
+        places.ended.push_back((id, gone));
         self.removals.send_modify(|removals| *removals += 1);
         drop(places);
         drop(kept);

@@ -119,7 +119,11 @@ impl Outlet {
     /// # Cancel safety
     /// Safe.
     pub(crate) async fn room(&self) {
-        while self.0.state.borrow().answers.len() > ANSWERS {
+        let crowded = || {
+            let state = self.0.state.borrow();
+            state.answers.len() > ANSWERS && state.farewell.is_none()
+        };
+        while crowded() {
             self.0.room.notified().await;
         }
     }
@@ -133,6 +137,7 @@ impl Outlet {
             state.say(&self.0.form, goodbye);
         }
         state.wake();
+        self.0.room.notify_one();
         let code = state.code.unwrap_or(Goodbye::GONE);
         drop(state);
         // A follower and a place, which know nothing of this outlet.

@@ -42,6 +42,7 @@ pub(crate) fn check(store: &Store) -> Result<Vec<ConversationId>, StoreError> {
         unfit: Mutex::new(catalog.running_at_start.clone()),
     };
     let mut leftovers = Vec::new();
+    let listed_before = catalog.count(None);
     // Only a few names are in memory at a time.
     let (portions, taken) = mpsc::sync_channel(OF_ALL);
     let taken = Mutex::new(taken);
@@ -69,7 +70,7 @@ pub(crate) fn check(store: &Store) -> Result<Vec<ConversationId>, StoreError> {
     });
     read.map_err(io_at(&store.root))?;
     leftovers.iter().for_each(|name| clear(store, name));
-    if checking.listed.into_inner() < catalog.count(None) {
+    if checking.listed.into_inner() < listed_before.max(catalog.count(None)) {
         for id in catalog.ids() {
             store.unlist_if_gone(id)?;
         }

@@ -2,7 +2,7 @@ use std::{
     io,
     sync::{
         Arc, Mutex, Weak,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
         mpsc::{self, RecvTimeoutError, Sender},
     },
     thread::{self, JoinHandle},
@@ -14,12 +14,13 @@ use tokio::sync::watch;
 
 use crate::{
     disk::DiskFile,
+    durable::Durable,
     error::lock,
     health::Notices,
     log::{Extent, Inner},
 };
 
-type Waiting = Mutex<Vec<Unsynced>>;
+pub(crate) type Waiting = Mutex<Vec<Unsynced>>;
 
 /// A log with events that are written and not yet synced.
 pub(crate) struct Unsynced {
@@ -28,9 +29,9 @@ pub(crate) struct Unsynced {
     pub(crate) flag: Arc<AtomicBool>,
     /// Not to be held for the length of a sync: whoever closes it waits for nobody.
     pub(crate) log: Weak<Inner>,
-    /// What is written, and how many bytes of it are synced.
+    /// What is written, and how much of it is on disk.
     pub(crate) extent: watch::Receiver<Extent>,
-    pub(crate) synced: Arc<AtomicU64>,
+    pub(crate) durable: Arc<Durable>,
     pub(crate) id: ConversationId,
     pub(crate) notices: Arc<Notices>,
 }
@@ -83,14 +84,17 @@ impl Drop for Flusher {
     }
 }
 
-fn flush(waiting: &Waiting) {
+pub(crate) fn flush(waiting: &Waiting) {
     let logs = std::mem::take(&mut *lock(waiting));
     for log in logs {
         log.flag.store(false, Ordering::Release);
         // Appends go on while this syncs.
         let written = log.extent.borrow().bytes;
+        let before = log.durable.sound();
         let Err(error) = log.file.sync() else {
-            log.synced.fetch_max(written, Ordering::AcqRel);
+            if let Some(before) = before {
+                log.durable.reaches_since(&before, written);
+            }
             continue;
         };
         match log.log.upgrade() {

@@ -2,12 +2,11 @@
 
 use std::{
     io,
-    sync::{Arc, MutexGuard, TryLockError, atomic::Ordering},
+    sync::{Arc, MutexGuard, TryLockError},
     time::Duration,
 };
 
 use core_model::port;
-use uuid::Uuid;
 
 use crate::{
     Durability,
@@ -23,6 +22,8 @@ use crate::{
 pub(crate) const HEAL_PAUSE: Duration = Duration::from_secs(1);
 /// What has to fit on the disk before a log that found it full takes events again.
 const PROBE: usize = 64 * 1024;
+/// A fixed name, so that kills leave at most one.
+const PROBE_FILE: &str = ".probe";
 /// Bytes that a disk writes together at the most; what shares them with lost ones is written again.
 const BLOCK: u64 = 64 * 1024;
 /// Lines written again at a time.
@@ -69,7 +70,9 @@ impl Inner {
                     self.replace_file(file);
                     queue.extent = self.extent();
                     queue.closed = None;
-                    self.index().retry();
+                    self.durable.heals();
+                    drop(queue);
+                    self.give_index_its_file();
                     tracing::info!(conversation.id = %self.id, "the log takes events again");
                 }
             }
@@ -82,27 +85,43 @@ impl Inner {
         }
     }
 
+    /// An index that was opened for reading or made in memory has nowhere to put what it kept.
+    fn give_index_its_file(&self) {
+        let index = self.index();
+        index.retry();
+        if !index.is_whole_on_disk()
+            && let Err(error) = self.rebuild_index(&index)
+        {
+            tracing::warn!(conversation.id = %self.id, %error, "the index stays in memory");
+        }
+    }
+
     /// Nobody else writes meanwhile. `torn`: bytes behind the log's end were found there when it was
     /// opened, and are kept.
     fn examine(&self, torn: bool) -> io::Result<Arc<dyn DiskFile>> {
         let disk = &self.context.disk;
         let file = disk.open(&self.path, Open::Write)?;
+        if !self.is_poisoned() {
+            // Deleted, and another conversation may have its name by now.
+            return Err(io::ErrorKind::NotFound.into());
+        }
         let end = self.extent().bytes;
         let len = file.len()?;
         if len < end {
             return Err(io::Error::other("the log is shorter than it was"));
         }
         if torn && len > end {
-            recovery::move_aside(disk.as_ref(), &self.folder, file.as_ref(), end..len)?;
+            let tail = recovery::move_aside(disk.as_ref(), &self.folder, file.as_ref(), end..len)?;
+            recovery::tell_of_torn(self.id, &tail, &self.context.notices);
         }
         file.set_len(end)?;
         if self.context.durability != Durability::Os {
             self.write_again(file.as_ref())?;
         }
         file.sync()?;
-        self.synced.store(end, Ordering::Release);
-        let probe = self.folder.join(format!(".probe-{}", Uuid::new_v4()));
-        let tried = disk.open(&probe, Open::MakeNew).and_then(|file| {
+        self.durable.reaches(end);
+        let probe = self.folder.join(PROBE_FILE);
+        let tried = disk.open(&probe, Open::Make).and_then(|file| {
             write_all(file.as_ref(), &[0; PROBE], 0)?;
             file.sync()
         });
@@ -119,7 +138,7 @@ impl Inner {
         let index = self.index();
         let lost = || io::Error::other("events were lost by the failed write");
         let entry = |seq| index.entry(seq, Wait::Yes).map_err(|_| lost());
-        let synced = self.synced.load(Ordering::Acquire);
+        let synced = self.durable.bytes();
         let from = synced.saturating_sub(BLOCK);
         let (mut low, mut high) = (0, len);
         while low < high {

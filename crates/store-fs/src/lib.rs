@@ -42,7 +42,7 @@
 //! | [`export`] | a log as its lines, or as a transcript |
 //! | [`import`] | conversations of the reference server |
 //! | `health` | which logs take no events, and what was found |
-//! | `flusher`, `durability` | [`Durability`], and the background sync of one level |
+//! | `flusher`, `durability`, `durable` | [`Durability`], and the background sync of one level |
 //! | `verify`, `repair` | [`verify()`] and [`repair()`] a stored conversation |
 //! | `meta` | small files replaced atomically |
 //! | `lock` | one process a folder |
@@ -75,6 +75,7 @@ mod check;
 mod committer;
 mod disk;
 mod durability;
+mod durable;
 mod entry;
 mod error;
 pub mod export;

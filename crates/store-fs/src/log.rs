@@ -2,10 +2,7 @@ use std::{
     collections::BTreeSet,
     ops::Range,
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, PoisonError, RwLock, Weak,
-        atomic::{AtomicBool, AtomicU64},
-    },
+    sync::{Arc, Mutex, PoisonError, RwLock, Weak, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -21,6 +18,7 @@ use crate::{
     catalog::CatalogFile,
     committer::Committer,
     disk::{Disk, DiskFile, Wait},
+    durable::Durable,
     error::{blocking, damaged, io_at, lock},
     flusher::Flusher,
     health::{Closed, Fault, Health, Notices},
@@ -111,8 +109,7 @@ pub(crate) struct Inner {
     pub(crate) unsynced: Arc<AtomicBool>,
     /// Made at the first search for an id.
     pub(crate) ids: Mutex<Option<IdTable>>,
-    /// Bytes of the log that are known to be on disk.
-    pub(crate) synced: Arc<AtomicU64>,
+    pub(crate) durable: Arc<Durable>,
     /// Held while the log is looked at to be healed.
     pub(crate) healing: Mutex<()>,
     /// Held while the index is made anew.
@@ -150,6 +147,11 @@ impl FsLog {
             Closed::Poisoned(fault)
         });
         let poisoned = closed.is_some();
+        let durable = match context.durability {
+            Durability::Always => found.durable,
+            // What an earlier opening wrote may still wait to be synced.
+            Durability::Interval(_) | Durability::Os => 0,
+        };
         let inner = Arc::new_cyclic(|itself| Inner {
             id,
             folder: folder.to_owned(),
@@ -162,7 +164,7 @@ impl FsLog {
             queue: Mutex::new(Queue::new(found.extent, closed)),
             unsynced: Arc::default(),
             ids: Mutex::default(),
-            synced: Arc::new(AtomicU64::new(found.extent.bytes)),
+            durable: Arc::new(Durable::new(durable, !poisoned)),
             healing: Mutex::default(),
             rebuilding: Mutex::default(),
             suspects: Mutex::default(),
@@ -427,7 +429,7 @@ impl Inner {
 
     /// Makes the index anew, unless somebody else did since it was found to be `wrong`. Appends wait
     /// only for what came while it was made.
-    fn rebuild_index(&self, wrong: &Index) -> Result<(), StoreError> {
+    pub(crate) fn rebuild_index(&self, wrong: &Index) -> Result<(), StoreError> {
         let _alone = lock(&self.rebuilding);
         if !self.index().is_same(wrong) {
             return Ok(());

@@ -234,6 +234,14 @@ impl Inner {
 
     /// The records of neighbours, read together and cut apart without copying.
     fn together(&self, from: Seq, entries: &[Entry], wait: Wait) -> Read<Vec<Record>> {
+        // What is no event at either end, however long, is not read.
+        let before = entries
+            .iter()
+            .take_while(|entry| entry.is_damaged())
+            .count();
+        let (from, entries) = (from.after(before), &entries[before..]);
+        let after = entries.iter().rev().take_while(|entry| entry.is_damaged());
+        let entries = &entries[..entries.len() - after.count()];
         let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
             return Ok(Vec::new());
         };

@@ -38,9 +38,13 @@ impl Catalog for FsStore {
 
     fn note(&self, row: Row) {
         let context = &self.0.context;
-        // A row that comes too late must not bring back what was deleted.
-        if context.catalog.row(row.id).is_some() || context.disk.exists(&self.0.folder(row.id)) {
+        // A row that comes too late must not bring back what was deleted, also meanwhile.
+        let is_there = || context.disk.exists(&self.0.folder(row.id));
+        if !context.catalog.update(&row) && is_there() {
             context.catalog.note(&row);
+            if !is_there() {
+                context.catalog.gone(row.id);
+            }
         }
     }
 

@@ -34,6 +34,8 @@ pub(crate) struct Opened {
     pub(crate) index: Index,
     pub(crate) extent: Extent,
     pub(crate) torn: Option<TornTail>,
+    /// How far it is on disk for sure.
+    pub(crate) durable: u64,
     /// Why nothing can be appended for now.
     pub(crate) refused: Option<Refused>,
 }
@@ -74,12 +76,10 @@ pub(crate) fn open(
         Known::Fits(_, extent) => extent.bytes,
         Known::Partly(_) | Known::Nothing => 0,
     };
-    if begin < size
-        && refused.is_none()
-        && let Err(error) = secure(file.as_ref(), begin, size)
-    {
-        refused = Some(error);
+    if begin < size && refused.is_none() {
+        refused = secure(file.as_ref(), begin, size).err();
     }
+    let secured = refused.is_none();
     let at_log = io_at(&path);
     let (index, extent, scanned) = match known {
         Known::Fits(index, extent) if extent.bytes == size => (index, extent, None),
@@ -99,6 +99,7 @@ pub(crate) fn open(
         index,
         extent,
         torn: None,
+        durable: if secured { extent.bytes } else { begin },
         refused: None,
     };
     if torn > 0 && refused.is_none() {
@@ -152,7 +153,7 @@ fn is_refusal(error: &io::Error) -> bool {
     )
 }
 
-fn tell_of_torn(id: ConversationId, tail: &TornTail, notices: &Notices) {
+pub(crate) fn tell_of_torn(id: ConversationId, tail: &TornTail, notices: &Notices) {
     tracing::warn!(
         conversation.id = %id, offset = tail.offset, bytes = tail.bytes, kept_in = tail.file,
         "the log's last line was unfinished and has been moved aside"
@@ -279,6 +280,10 @@ enum Belongs {
 }
 
 fn belongs(log: &dyn DiskFile, entry: &Entry, size: u64) -> io::Result<Belongs> {
+    if entry.len as usize > scan::LONGEST {
+        // No event, and not worth being read.
+        return Ok(Belongs::Yes);
+    }
     let mut line = vec![0; entry.len as usize + 1];
     read_exact(log, &mut line, entry.offset, Wait::Yes)?;
     let (end, line) = line.split_last().unwrap_or((&0, &[]));

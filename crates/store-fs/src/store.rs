@@ -342,9 +342,14 @@ impl Store {
                 renamed => renamed.map_err(io_at(&folder)),
             }
         };
-        match known.upgrade() {
-            Some(log) => log.0.delete(hide)?,
-            None => hide()?,
+        let hidden = match known.upgrade() {
+            Some(log) => log.0.delete(hide),
+            None => hide(),
+        };
+        match hidden {
+            // An earlier attempt hid it, and failed to make that durable.
+            Err(StoreError::NotFound(_)) if self.context.catalog.row(id).is_some() => {}
+            hidden => hidden?,
         }
         *known = WeakLog::default();
         lock(&self.unsettled).remove(&id);

@@ -207,7 +207,7 @@ impl Inner {
             extent.len = len.unwrap_or(extent.len);
         });
         if self.context.durability == Durability::Always {
-            self.synced.store(end, Ordering::Release);
+            self.durable.reaches(end);
         }
         let interval = matches!(self.context.durability, Durability::Interval(_));
         let wants_sync = interval && !self.unsynced.swap(true, Ordering::AcqRel);
@@ -221,7 +221,7 @@ impl Inner {
                 flag: Arc::clone(&self.unsynced),
                 log: self.itself.clone(),
                 extent: self.extent.subscribe(),
-                synced: Arc::clone(&self.synced),
+                durable: Arc::clone(&self.durable),
                 notices: Arc::clone(&self.context.notices),
             });
         }
@@ -252,15 +252,19 @@ impl Inner {
         let pending = std::mem::take(&mut queue.pending);
         queue.epoch += 1;
         queue.extent = self.extent();
-        if queue.closed.is_none() {
+        let first = queue.closed.is_none();
+        if first {
             tracing::error!(
                 conversation.id = %self.id, reason = %cause,
                 "the log takes no more events for now: a write failed"
             );
-            queue.closed = Some(Closed::Poisoned(Fault::new(
-                cause.clone(),
-                self.context.heal_pause,
-            )));
+            let fault = Fault::new(cause.clone(), self.context.heal_pause);
+            queue.closed = Some(Closed::Poisoned(fault));
+            self.durable.fails();
+        }
+        drop(queue);
+        // Not under the queue's lock: whoever looks through the reports takes it.
+        if first {
             self.context.health.report(self.itself.clone());
         }
         pending.answers(|_| Err(StoreError::Poisoned(cause.clone())))
@@ -297,12 +301,18 @@ impl Inner {
             (queue.closed.replace(Closed::Deleted), queue.epoch)
         };
         let removed = remove();
-        let mut queue = lock(&self.queue);
         if removed.is_err() {
+            let mut queue = lock(&self.queue);
             queue.closed = before;
-            if queue.epoch != epoch && queue.closed.is_none() {
+            let failed = queue.epoch != epoch && queue.closed.is_none();
+            if failed {
                 let cause = port::Fault::other("a write failed while it was to be deleted");
-                queue.closed = Some(Closed::Poisoned(Fault::new(cause, self.context.heal_pause)));
+                let fault = Fault::new(cause, self.context.heal_pause);
+                queue.closed = Some(Closed::Poisoned(fault));
+                self.durable.fails();
+            }
+            drop(queue);
+            if failed {
                 self.context.health.report(self.itself.clone());
             }
         }

@@ -237,10 +237,11 @@ fn read_row(row: &[u8]) -> (ConversationId, Compact, Place) {
 /// The header of `.infos`: `evinfos`, a zero, the version (4), 4 zeros, its id (8), zeros, and in the last 4
 /// of 64 bytes the CRC-32C of the others. Behind it stand what lists show of conversations, each as the CRC-32C of the
 /// conversation's id and its JSON (4 bytes), then the JSON. Only rows know where.
-pub(crate) fn infos_header(id: u64) -> [u8; HEADER] {
+pub(crate) fn infos_header(id: u64, maker: u32) -> [u8; HEADER] {
     let mut header = [0; HEADER];
     header[0..8].copy_from_slice(INFOS);
     header[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    header[12..16].copy_from_slice(&maker.to_le_bytes());
     header[16..24].copy_from_slice(&id.to_le_bytes());
     seal(&mut header);
     header

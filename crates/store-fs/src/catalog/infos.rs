@@ -7,6 +7,7 @@
 
 use std::{
     io,
+    os::unix::ffi::OsStrExt,
     sync::{Arc, atomic::Ordering},
 };
 
@@ -28,6 +29,8 @@ use crate::{
 /// Bytes that nobody needs any more before the file is written anew, if they are also more than the
 /// others.
 const GARBAGE: u64 = 1 << 20;
+/// To be counted up whenever what lists show of a conversation changes its shape.
+const SHAPE: u32 = 1;
 /// Bytes copied at a time.
 const STRETCH: usize = 1 << 20;
 
@@ -56,7 +59,8 @@ impl Infos {
         let mut header = [0; HEADER];
         read_exact(file.as_ref(), &mut header, 0, Wait::Yes).ok()?;
         let end = file.len().ok()?;
-        (id != 0 && header == files::infos_header(id)).then_some(Self { id, file, end })
+        let ours = files::infos_header(id, maker(root));
+        (id != 0 && header == ours).then_some(Self { id, file, end })
     }
 
     /// A new one under a name of its own, to be put in place.
@@ -64,12 +68,20 @@ impl Infos {
         let file = disk.open(&layout::infos_making(root), Open::Make)?;
         file.set_len(0)?;
         let id = Uuid::new_v4().as_u64_pair().1;
-        write_all(file.as_ref(), &files::infos_header(id), 0)?;
+        write_all(file.as_ref(), &files::infos_header(id, maker(root)), 0)?;
         Ok(Self {
             id,
             file,
             end: HEADER as u64,
         })
+    }
+
+    /// What a deleted conversation's list showed is not to be found on disk either.
+    pub(super) fn wipe(&self, place: Place) {
+        let zeros = vec![0; place.len as usize + CRC];
+        if let Err(error) = write_all(self.file.as_ref(), &zeros, place.at) {
+            tracing::warn!(%error, "what lists showed of a deleted conversation is still in their file");
+        }
     }
 
     fn put_in_place(disk: &dyn Disk, root: &std::path::Path) -> io::Result<()> {
@@ -84,6 +96,13 @@ impl Infos {
             false => Err(io::ErrorKind::InvalidData.into()),
         }
     }
+}
+
+/// Tells JSON of another build, or of another place, which is in it, from ours.
+fn maker(root: &std::path::Path) -> u32 {
+    let build = crc32c::crc32c(env!("CARGO_PKG_VERSION").as_bytes());
+    let shape = crc32c::crc32c_append(build, &SHAPE.to_le_bytes());
+    crc32c::crc32c_append(shape, root.as_os_str().as_bytes())
 }
 
 impl Work {

@@ -204,6 +204,11 @@ impl Work {
         self.put(row, |_| true);
     }
 
+    /// As [`Self::note`], if there is a row; whether there is.
+    pub(crate) fn update(&self, row: &Row) -> bool {
+        self.put(row, |old| old.is_some())
+    }
+
     /// Puts down a row that was read from a conversation's metadata, where there is none. With `whole`,
     /// when it is true of the whole log, also in place of one of a shorter log; what was noted meanwhile
     /// stays.
@@ -213,12 +218,15 @@ impl Work {
         });
     }
 
-    fn put(&self, row: &Row, takes: impl FnOnce(Option<Compact>) -> bool) {
+    fn put(&self, row: &Row, takes: impl FnOnce(Option<Compact>) -> bool) -> bool {
         let compact = Compact::from(row);
         let mut memory = lock(&self.memory);
         let old = memory.rows.get(row.id);
-        if old == Some(compact) || !takes(old) {
-            return;
+        if !takes(old) {
+            return false;
+        }
+        if old == Some(compact) {
+            return true;
         }
         let from = old.map_or(0, |old| old.len);
         let what = match old {
@@ -228,12 +236,17 @@ impl Work {
         };
         memory.rows.put(row.id, compact);
         self.push(memory, row.id, what, from, compact);
+        true
     }
 
     pub(crate) fn gone(&self, id: ConversationId) {
         let mut memory = lock(&self.memory);
+        let info = memory.rows.info(id).zip(memory.infos.clone());
         if let Some(old) = memory.rows.remove(id) {
             self.push(memory, id, What::Deleted, old.len, old);
+        }
+        if let Some((place, infos)) = info {
+            infos.wipe(place);
         }
     }
 

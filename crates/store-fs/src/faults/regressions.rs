@@ -1,14 +1,31 @@
 //! What went wrong once, each by its name.
 
-use std::{path::Path, sync::atomic::AtomicBool, sync::atomic::Ordering, thread};
+use std::{
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 
-use core_model::{Catalog, StoreError};
+use core_model::{
+    Catalog, EventLog, Metadata, NewRecord, Seq, StoreError, Workspace, WorkspaceKind,
+};
+use serde_json::json;
 
 use super::{
+    disk::Machine,
     plan::Op,
-    world::{ROOT, World},
+    world::{ROOT, World, record},
 };
-use crate::{disk::Disk, layout};
+use crate::{
+    Durability, FsStore, Options,
+    disk::{Disk, Wait},
+    flusher::{Unsynced, flush},
+    layout,
+};
 
 #[test]
 fn all_who_append_to_one_log_of_a_new_store_at_once_are_answered() {
@@ -199,4 +216,116 @@ fn a_poisoned_log_names_its_fault_and_heals_once_there_is_space() {
         .names(&layout::folder(Path::new(ROOT), id))
         .unwrap();
     assert_eq!(names.len(), 3, "no probe is left: {names:?}");
+}
+
+#[test]
+fn a_log_that_fails_while_the_store_is_asked_whether_it_is_ready_holds_nobody_up() {
+    let mut world = World::new(0);
+    let id = world.create().unwrap();
+    let log = world.log(id).unwrap();
+    let store = &world.store;
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..2000 {
+                log.0.poison(&std::io::Error::other("broken")).send();
+                log.0.heal();
+            }
+        });
+        scope.spawn(|| {
+            for _ in 0..2000 {
+                store.ready().ok();
+            }
+        });
+    });
+    assert!(world.append(id, 1, true));
+}
+
+#[test]
+fn a_deletion_whose_sync_failed_can_be_asked_for_again() {
+    let mut world = World::new(0);
+    let id = world.create().unwrap();
+    world.append(id, 1, true);
+    world.note(id);
+    world.close_logs();
+    world.machine.plan(|plan| plan.fail(Op::SyncDir, 0, 1));
+    world.store.0.delete(id).unwrap_err();
+    world.store.0.delete(id).unwrap();
+    assert!(world.store.row(id).is_none());
+}
+
+#[test]
+fn a_tail_that_could_not_be_made_durable_is_written_again_before_the_log_heals() {
+    for seed in 0..20 {
+        let mut world = World::new(seed);
+        let id = world.create().unwrap();
+        assert!(world.append(id, 1, true));
+        world.machine.plan(|plan| plan.die_after(1));
+        assert!(!world.append(id, 1500, true));
+        world.reopen(false);
+        world.machine.plan(|plan| plan.fail(Op::Sync, 0, 1));
+        let log = world.log(id).unwrap();
+        let seen = world.read(&log).unwrap();
+        log.0.heal();
+        let healed = !log.0.is_poisoned();
+        drop(log);
+        world.close_logs();
+        world.machine.cut_power_and_drop_all();
+        world.reopen(false);
+        let log = world.store.0.open_log(id).unwrap();
+        let kept = world.read(&log).unwrap();
+        // Whatever else was left of it: what healed had been shown, and stays.
+        assert!(!healed || kept == seen, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_sync_in_the_background_after_a_failed_one_proves_nothing() {
+    let machine = Machine::new(1, &[Path::new(ROOT)]);
+    let durability = Durability::Interval(Duration::from_secs(3600));
+    let open = || {
+        let options = Options { durability };
+        FsStore::open_on(
+            machine.boot(),
+            Path::new(ROOT),
+            options,
+            Duration::ZERO,
+            None,
+        )
+        .unwrap()
+    };
+    let store = open();
+    let workspace = Workspace {
+        working_dir: "project".to_owned(),
+        kind: WorkspaceKind::LocalWorkspace,
+    };
+    let metadata = Metadata::new(json!({"kind": "Agent"}), workspace);
+    store.create_blocking(&metadata).unwrap();
+    let log = store.open_log_blocking(metadata.id).unwrap();
+    let records: Vec<NewRecord> = (0..1500).map(record).collect();
+    log.append_blocking(&records, None).unwrap();
+    let written = || Unsynced {
+        id: metadata.id,
+        file: log.0.file(),
+        flag: Arc::clone(&log.0.unsynced),
+        log: log.0.itself.clone(),
+        extent: log.0.extent.subscribe(),
+        durable: Arc::clone(&log.0.durable),
+        notices: Arc::clone(&log.0.context.notices),
+    };
+    machine.plan(|plan| plan.fail(Op::Sync, 0, 1));
+    flush(&Mutex::new(vec![written()]));
+    assert!(log.0.is_poisoned());
+    // What an append put there while that sync was under way.
+    flush(&Mutex::new(vec![written()]));
+    log.0.heal();
+    let healed = !log.0.is_poisoned();
+    machine.cut_power_and_drop_all();
+    drop((log, store));
+    let log = open().open_log_blocking(metadata.id).unwrap();
+    if healed {
+        assert_eq!(
+            (log.len(), log.0.damaged(Wait::Yes).unwrap()),
+            (Seq(1500), 0)
+        );
+    }
 }

@@ -167,11 +167,14 @@ impl ReceiptFiles {
     /// The state, with all that was written before in order.
     fn ready(&self) -> Result<MutexGuard<'_, State>, StoreError> {
         let mut state = lock(&self.state);
-        let made_ready = match state.loaded {
-            true => state.renew(self.disk.as_ref()),
-            false => self.read_all(&mut state),
-        };
-        made_ready.map_err(io_at(&self.folder))?;
+        if state.uncertain {
+            let renewed = state.renew(self.disk.as_ref());
+            renewed.map_err(io_at(&self.folder))?;
+            state.loaded = false;
+        }
+        if !state.loaded {
+            self.read_all(&mut state).map_err(io_at(&self.folder))?;
+        }
         Ok(state)
     }
 
@@ -308,12 +311,9 @@ impl State {
         segment.line(known.offset, known.len).map(Some)
     }
 
-    /// Writes the current segment anew if it may not be on disk.
+    /// Writes the current segment anew, for it may not be on disk.
     fn renew(&mut self, disk: &dyn Disk) -> io::Result<()> {
-        if !self.uncertain {
-            return Ok(());
-        }
-        let current = self.current.and_then(|hour| self.segments.get_mut(&hour));
+        let current = self.current.and_then(|hour| self.segments.get(&hour));
         current.map_or(Ok(()), |segment| segment.renew(disk))?;
         self.uncertain = false;
         Ok(())

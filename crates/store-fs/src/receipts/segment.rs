@@ -100,14 +100,18 @@ impl Segment {
         Ok(serde_json::from_slice(&text)?)
     }
 
-    /// Puts a synced copy in its place: after a sync that failed, another one of the same file proves
-    /// nothing.
-    pub(super) fn renew(&mut self, disk: &dyn Disk) -> io::Result<()> {
-        let mut text = vec![0; usize::try_from(self.end).unwrap_or(usize::MAX)];
+    /// Puts a synced copy of its good lines in its place: after a sync that failed, another one of the
+    /// same file proves nothing, and what it holds may not be what was written. It is to be loaded anew.
+    pub(super) fn renew(&self, disk: &dyn Disk) -> io::Result<()> {
+        let len = self.end.min(self.file.len()?);
+        let mut text = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
         read_exact(self.file.as_ref(), &mut text, 0, Wait::Yes)?;
-        replace(disk, &self.path, &text)?;
-        self.file = disk.open(&self.path, Open::Write)?;
-        self.torn = false;
-        Ok(())
+        let is_good = |line: &&[u8]| {
+            let line = line.strip_suffix(b"\n");
+            line.is_some_and(|line| serde_json::from_slice::<Line>(line).is_ok())
+        };
+        let lines = text.split_inclusive(|byte| *byte == b'\n');
+        let good: Vec<u8> = lines.filter(is_good).flatten().copied().collect();
+        replace(disk, &self.path, &good)
     }
 }
