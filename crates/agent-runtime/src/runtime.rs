@@ -369,6 +369,8 @@ impl Runtime {
         };
         if timeout(deadline, all).await.is_err() {
             tracing::warn!("some runs did not end in time; they are mended at the next start");
+        } else if let Err(error) = self.0.store.close().await {
+            tracing::warn!(%error, "the list of conversations was not stored; the next start looks through all");
         }
     }
 

@@ -200,6 +200,7 @@ impl FsLog {
         expected: Option<Seq>,
     ) -> Result<Seq, StoreError> {
         let lines = self.0.lines(records)?;
+        self.0.reopen()?;
         if self.0.wants_healing() {
             self.0.heal();
         }
@@ -312,6 +313,7 @@ impl EventLog for FsLog {
         expected: Option<Seq>,
     ) -> Result<Seq, StoreError> {
         let lines = self.0.lines(&records)?;
+        self.0.reopen()?;
         if self.0.wants_healing() {
             let log = self.0.clone();
             blocking(&self.0.path, move || {
@@ -406,6 +408,12 @@ impl Inner {
 
     pub(crate) fn is_poisoned(&self) -> bool {
         matches!(lock(&self.queue).closed, Some(Closed::Poisoned(_)))
+    }
+
+    /// An append after the store was closed in order takes that back.
+    fn reopen(&self) -> Result<(), StoreError> {
+        let reopened = self.context.catalog.reopen();
+        reopened.map_err(io_at(&self.path))
     }
 
     fn read_waiting<T>(

@@ -52,6 +52,14 @@ impl Catalog for FsStore {
         self.0.context.catalog.closed_in_order
     }
 
+    async fn close(&self) -> Result<(), StoreError> {
+        self.run(|store| {
+            let closed = store.context.catalog.close();
+            closed.map_err(io_at(&store.root))
+        })
+        .await
+    }
+
     async fn check(&self) -> Result<Vec<ConversationId>, StoreError> {
         self.run(|store| {
             let unfit = check::check(store);

@@ -139,6 +139,10 @@ impl Catalog for Frail {
         self.store.closed_in_order()
     }
 
+    async fn close(&self) -> Result<(), StoreError> {
+        self.store.close().await
+    }
+
     async fn check(&self) -> Result<Vec<ConversationId>, StoreError> {
         if self.holds_check.load(SeqCst) {
             self.may_check.notified().await;

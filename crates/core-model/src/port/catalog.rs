@@ -84,6 +84,16 @@ pub trait Catalog: Send + Sync {
     /// [`Self::check`].
     fn closed_in_order(&self) -> bool;
 
+    /// Puts down that all is in order, at the end of all changes: then the next start need not look
+    /// through everything. Dropping the store does it too, but a process that ends does not always get
+    /// there.
+    ///
+    /// # Errors
+    /// When it cannot be written; then the next start looks.
+    async fn close(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Compares the list with what is stored: drops the rows of conversations that are gone, and puts
     /// down, from the metadata, those that are missing. Names the conversations that are to be looked
     /// into because their metadata is not true of their whole log, or a run was under way. Call it once

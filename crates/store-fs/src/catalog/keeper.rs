@@ -94,8 +94,8 @@ impl Work {
         self.write(Rows::Too).map(drop)
     }
 
-    /// Puts down that all is written, if it is.
-    pub(super) fn close(&self) -> io::Result<()> {
+    /// Puts down that all is written, if it is; whatever changes later takes that back.
+    pub(crate) fn close(&self) -> io::Result<()> {
         let opened = self.opened.load(Ordering::Acquire);
         if opened || self.infos_changed.load(Ordering::Acquire) {
             self.write_catalog()?;
@@ -107,7 +107,9 @@ impl Work {
         }
         let closed = layout::closed_file(&self.root);
         self.disk.open(&closed, Open::Make)?.sync()?;
-        self.disk.sync_dir(&self.root)
+        self.disk.sync_dir(&self.root)?;
+        self.opened.store(false, Ordering::Release);
+        Ok(())
     }
 
     /// Whether the feed was written. The rows are those of the moment when the pending entries were

@@ -283,3 +283,22 @@ async fn a_follower_is_led_to_each_event_once_in_order() {
         writer.await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_store_that_was_closed_and_written_to_again_is_not_closed() {
+    let root = tempfile::tempdir().unwrap();
+    let id = ConversationId::random();
+    let closed = root.path().join(".closed");
+    let store_ = store(root.path());
+    store_.create(&metadata(id)).await.unwrap();
+    let log = store_.open(id).await.unwrap();
+    store_.close().await.unwrap();
+    assert!(closed.exists());
+    log.append(vec![message(0)], None).await.unwrap();
+    assert!(!closed.exists());
+    say(&store_, &*log, id, 1).await;
+    store_.close().await.unwrap();
+    // The process ends before anything is dropped.
+    std::mem::forget((log, store_));
+    assert!(closed.exists());
+}
