@@ -36,9 +36,9 @@
 //! | `pages` | reads by way of the index |
 //! | `index`, `entry`, `ids` | `events.idx`, one line of it, and where ids stand |
 //! | `scan`, `head` | lines into entries; an event's head, read without keeping the rest |
-//! | `recovery` | opening a log: index, torn tail, damage |
+//! | `recovery`, `rebuild` | opening a log: index, torn tail, damage; an index made anew later |
 //! | `follow` | [`Follow`]: replay, then live |
-//! | `list`, `reader/` | [`conversations`], [`LogReader`] and [`LogFollower`]: without a store |
+//! | `stored`, `reader/` | [`conversations`], [`LogReader`] and [`LogFollower`]: without a store |
 //! | [`export`] | a log as its lines, or as a transcript |
 //! | [`import`] | conversations of the reference server |
 //! | `health` | which logs take no events, and what was found |
@@ -92,7 +92,6 @@ mod ids;
 pub mod import;
 mod index;
 mod layout;
-mod list;
 mod listing;
 mod lock;
 mod log;
@@ -100,11 +99,13 @@ mod meta;
 mod pages;
 mod ports;
 mod reader;
+mod rebuild;
 mod receipts;
 mod recovery;
 mod repair;
 mod scan;
 mod store;
+mod stored;
 mod verify;
 mod wait;
 mod writer;
@@ -112,11 +113,11 @@ mod writer;
 pub use durability::Durability;
 pub use error::{OpenError, ReadError};
 pub use follow::Follow;
-pub use list::{StoredConversation, conversations};
 pub use log::FsLog;
 pub use reader::{LogFollower, LogReader};
 pub use repair::{Repair, RepairError, repair};
 pub use store::{FsStore, Options};
+pub use stored::{StoredConversation, conversations};
 pub use verify::{Damage, IndexState, Report, TornBytes, verify};
 
 /// The snippets of the README.
