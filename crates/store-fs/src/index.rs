@@ -186,16 +186,26 @@ impl Index {
         if kept.entries.is_empty() {
             kept.from = seq;
         }
-        let resting = kept.tried.is_some_and(|tried| tried.elapsed() < RETRY);
-        let Some(file) = self.0.file.as_ref().filter(|_| !resting) else {
-            kept.entries.extend_from_slice(entries);
-            return;
-        };
-        let all = kept.entries.iter().chain(entries);
-        let bytes: Vec<u8> = all.flat_map(Entry::encode).collect();
+        kept.entries.extend_from_slice(entries);
+        if kept.tried.is_none_or(|tried| tried.elapsed() >= RETRY) {
+            self.flush(&mut kept);
+        }
+    }
+
+    /// Tries at once whether the disk takes what it refused.
+    pub(crate) fn retry(&self) {
+        let mut kept = lock(&self.0.kept);
+        if !kept.entries.is_empty() {
+            self.flush(&mut kept);
+        }
+    }
+
+    fn flush(&self, kept: &mut Kept) {
+        let Some(file) = &self.0.file else { return };
+        let bytes: Vec<u8> = kept.entries.iter().flat_map(Entry::encode).collect();
         match write_all(file.as_ref(), &bytes, place(kept.from)) {
             Ok(()) => {
-                kept.from = seq + entries.len() as u64;
+                kept.from += kept.entries.len() as u64;
                 kept.entries = Vec::new();
                 kept.tried = None;
             }
@@ -203,7 +213,6 @@ impl Index {
                 if kept.tried.replace(Instant::now()).is_none() {
                     tracing::warn!(conversation.id = %self.0.id, %error, "the index is not written for now");
                 }
-                kept.entries.extend_from_slice(entries);
             }
         }
     }
@@ -250,11 +259,6 @@ impl Index {
         file.sync()?;
         lock(&self.0.kept).from = count;
         Ok(())
-    }
-
-    /// Lets entries that the disk refused be tried again at the next write.
-    pub(crate) fn retry(&self) {
-        lock(&self.0.kept).tried = None;
     }
 
     /// How many entries it has.
