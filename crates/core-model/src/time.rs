@@ -160,7 +160,7 @@ impl JsonSchema for EventTime {
 }
 
 /// Any time that is not an event's: written as aware UTC with six digits of a second and a `Z`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct UtcTime(pub DateTime<Utc>);
 

@@ -3,6 +3,8 @@
 //! one order over all logs.
 
 mod catalog;
+mod cursors;
+mod deliveries;
 mod fault;
 mod feed;
 mod log;
@@ -13,6 +15,11 @@ use thiserror::Error;
 use crate::{ConversationId, Seq};
 
 pub use catalog::{Catalog, ConversationOrder, ListPage, ListQuery, Notice, Row};
+pub use cursors::{Cursors, DeadLetter, Departed, Incarnation, Note};
+pub use deliveries::{
+    Attempt, Deliveries, DeliveriesError, Delivery, DeliveryFailure, DeliveryList, DeliverySubject,
+    Lag, Outcome, Probes, Rewind, Rewound, WebhookForm, WebhookInfo, WebhookState,
+};
 pub use fault::{Fault, FaultKind};
 pub use feed::{Change, Feed, FeedEntry};
 pub use log::{EventLog, Head, HeadFilter, Limit, NewRecord, Record};
