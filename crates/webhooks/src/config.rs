@@ -1,36 +1,82 @@
-use std::{collections::BTreeMap, fmt, num::NonZeroU32, time::Duration};
+mod fields;
+mod invalid;
+mod lenient;
+mod text;
 
-use serde::{Deserialize, Deserializer, Serialize, de};
-use thiserror::Error;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    num::NonZeroU32,
+    time::Duration,
+};
+
+use core_model::{ConversationId, port::WebhookForm};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use url::Url;
 
-/// One target of event notifications, as the configuration file's `webhooks` list gives it.
-/// Unknown keys are ignored here; whoever reads a file may warn about them.
+use crate::{guard, signature::Signer};
+use fields::Fields;
+
+pub use invalid::InvalidWebhook;
+pub use text::SecretText;
+
+/// Longest `name`, in characters.
+const LONGEST_NAME: usize = 64;
+
+/// Headers that a request has anyway: a second voice would break it, or its signature.
+const OUR_HEADERS: [&str; 6] = [
+    "connection",
+    "content-length",
+    "transfer-encoding",
+    "webhook-id",
+    "webhook-timestamp",
+    "webhook-signature",
+];
+
+/// One webhook, as an entry of the configuration's `webhooks` list gives it. Unknown keys are
+/// ignored here; whoever reads a file may warn about them.
+///
+/// Header values and the secret may name environment variables: see [`WebhookConfig::resolve`].
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Fields", into = "Fields")]
 pub struct WebhookConfig {
     pub target: Target,
+    /// Always POST below a `base_url`.
     pub method: Method,
+    /// What people call it; see [`WebhookConfig::identity`].
+    pub name: Option<String>,
+    /// Signs requests; see [`Signer::new`].
+    pub secret: Option<SecretText>,
+    /// Sent with every request. The values are secrets.
+    pub headers: BTreeMap<String, SecretText>,
+    /// The kinds of events that it wants; none: all.
+    pub kinds: BTreeSet<String>,
+    /// The conversations that it wants; none: all.
+    pub conversations: BTreeSet<ConversationId>,
     /// Events that may wait before a request is made.
     pub event_buffer_size: NonZeroU32,
     /// The longest that a waiting event waits for others.
     pub flush_delay: Duration,
+    /// Bytes of events in one request; an event that is larger goes alone.
+    pub max_batch_bytes: u64,
+    /// The longest that a request may take, answer included; more than zero.
+    pub timeout: Duration,
+    /// Conversations that are delivered at a time.
+    pub max_in_flight: NonZeroU32,
     /// Tries after the first.
     pub num_retries: u32,
     /// Pause between two tries.
     pub retry_delay: Duration,
-    /// Events that may wait for a target that does not answer.
-    pub max_queue_size: NonZeroU32,
-    /// Bytes in one request.
-    pub max_batch_bytes: u64,
-    /// Bytes that may wait for a target that does not answer.
-    pub max_queue_bytes: u64,
-    /// Sent with every request. The values are secrets.
-    pub headers: BTreeMap<String, String>,
+    pub on_exhausted: OnExhausted,
+    pub start: Start,
+    /// Whether it may be at a link-local address, where clouds keep their metadata.
+    pub allow_link_local: bool,
 }
 
-/// Where notifications go.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where events go.
+#[derive(Clone, PartialEq, Eq)]
 pub enum Target {
     /// Everything to this address (`webhook_url`).
     Url(Url),
@@ -39,7 +85,7 @@ pub enum Target {
     Base(Url),
 }
 
-/// The HTTP method of a notification.
+/// The HTTP method of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Method {
@@ -49,279 +95,248 @@ pub enum Method {
     Patch,
 }
 
-/// Why a webhook cannot be used as it stands.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum InvalidWebhook {
-    #[error("missing field `webhook_url`")]
-    NoUrl,
-    #[error("both `webhook_url` and `base_url` are given; keep the one that is meant")]
-    TwoUrls,
-    #[error("`{0}` is no name for an HTTP header")]
-    HeaderName(String),
-    /// The value stays out of the message: it may be a secret.
-    #[error("the value of header `{0}` has characters that HTTP does not allow")]
-    HeaderValue(String),
+/// What becomes of a batch when all its tries failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnExhausted {
+    /// The webhook is parked and probed; the log keeps the events.
+    #[default]
+    Park,
+    /// It becomes a dead letter, and the next one is tried.
+    Drop,
+}
+
+/// Where a webhook starts that was not there before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Start {
+    /// With events that happen from then on.
+    #[default]
+    Now,
+    /// With the first event of every conversation there is.
+    Beginning,
 }
 
 impl WebhookConfig {
-    /// A target with the documented defaults.
+    /// A `webhook_url` with that form's defaults.
     #[must_use]
     pub fn new(url: Url) -> Self {
-        let fields = Fields::default();
-        Self {
-            target: Target::Url(url),
-            method: fields.method,
-            event_buffer_size: fields.event_buffer_size,
-            flush_delay: fields.flush_delay,
-            num_retries: fields.num_retries,
-            retry_delay: fields.retry_delay,
-            max_queue_size: fields.max_queue_size,
-            max_batch_bytes: fields.max_batch_bytes,
-            max_queue_bytes: fields.max_queue_bytes,
-            headers: fields.headers,
+        fields::with_defaults(Target::Url(url))
+    }
+
+    /// A `base_url` with that form's defaults.
+    #[must_use]
+    pub fn below(base: Url) -> Self {
+        fields::with_defaults(Target::Base(base))
+    }
+
+    /// Puts the values of environment variables in the place of each `${NAME}` in headers and the
+    /// secret. `variable` gives a variable's value; an empty one counts as unset.
+    ///
+    /// # Errors
+    /// When a variable is unset, or when what comes of it is no good header value or secret.
+    pub fn resolve(
+        &mut self,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<(), InvalidWebhook> {
+        let webhook = self.shown_name();
+        let resolve = |text: &mut SecretText, key: String| {
+            let unset = |variable| InvalidWebhook::Unset {
+                webhook: webhook.clone(),
+                key,
+                variable,
+            };
+            text.resolve(variable).map_err(unset)
+        };
+        for (name, value) in &mut self.headers {
+            resolve(value, format!("headers.{name}"))?;
+        }
+        if let Some(secret) = &mut self.secret {
+            resolve(secret, "secret".to_owned())?;
+        }
+        self.check()
+    }
+
+    /// What makes it the same webhook after a change of its configuration: its name, else its
+    /// whole address, which may be a secret.
+    #[must_use]
+    pub fn identity(&self) -> &str {
+        let address = || self.target.url().as_str();
+        self.name.as_deref().unwrap_or_else(address)
+    }
+
+    /// The identity as 16 hex digits, good for names of files.
+    #[must_use]
+    pub fn id(&self) -> String {
+        let digest = Sha256::digest(self.identity());
+        let digits = digest.iter().take(8).map(|byte| format!("{byte:02x}"));
+        digits.collect()
+    }
+
+    /// Its name for people: as configured, else [`Self::shown_url`].
+    #[must_use]
+    pub fn shown_name(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.shown_url())
+    }
+
+    /// The address without what may be secret: user, password, query, fragment.
+    #[must_use]
+    pub fn shown_url(&self) -> String {
+        shown(self.target.url())
+    }
+
+    #[must_use]
+    pub fn form(&self) -> WebhookForm {
+        match self.target {
+            Target::Url(_) => WebhookForm::WebhookUrl,
+            Target::Base(_) => WebhookForm::BaseUrl,
+        }
+    }
+
+    /// The configured headers, for a request. Of two names that differ in their letters' case the
+    /// one in small letters holds, which is how variables of the environment write them.
+    ///
+    /// # Errors
+    /// When a value still names variables, or is no header value.
+    pub fn header_map(&self) -> Result<HeaderMap, InvalidWebhook> {
+        let mut map = HeaderMap::new();
+        for (name, value) in &self.headers {
+            let unresolved = || InvalidWebhook::Unresolved(format!("headers.{name}"));
+            let value = header_value(name, value.text().ok_or_else(unresolved)?)?;
+            map.insert(header_name(name)?, value);
+        }
+        Ok(map)
+    }
+
+    /// What signs its requests, when it has a secret.
+    ///
+    /// # Errors
+    /// When the secret still names variables, or is none.
+    pub fn signer(&self) -> Result<Option<Signer>, InvalidWebhook> {
+        let Some(secret) = &self.secret else {
+            return Ok(None);
+        };
+        let unresolved = || InvalidWebhook::Unresolved("secret".to_owned());
+        Ok(Some(Signer::new(secret.text().ok_or_else(unresolved)?)?))
+    }
+
+    /// What the types of its keys do not say. Texts that name variables are looked at once they
+    /// are resolved.
+    fn check(&self) -> Result<(), InvalidWebhook> {
+        if self.name.as_deref().is_some_and(|name| !is_name(name)) {
+            return Err(InvalidWebhook::Name);
+        }
+        if self.kinds.iter().any(|kind| kind.trim().is_empty()) {
+            return Err(InvalidWebhook::EmptyKind);
+        }
+        if self.timeout.is_zero() {
+            return Err(InvalidWebhook::NoTime);
+        }
+        let key = self.target.key();
+        if self.form() == WebhookForm::BaseUrl && self.method != Method::Post {
+            return Err(InvalidWebhook::MethodBelowBase);
+        }
+        if !self.allow_link_local && guard::is_forbidden_host(self.target.url()) {
+            return Err(InvalidWebhook::LinkLocal(key));
+        }
+        for (name, value) in &self.headers {
+            header_name(name)?;
+            if let Some(value) = value.text() {
+                header_value(name, value)?;
+            }
+        }
+        let secret = self.secret.as_ref().and_then(SecretText::text);
+        secret.map_or(Ok(()), |secret| Signer::new(secret).map(drop))
+    }
+}
+
+/// Checks what only the whole list can tell: no two webhooks are the same one.
+///
+/// # Errors
+/// [`InvalidWebhook::Twice`].
+pub fn check_list(webhooks: &[WebhookConfig]) -> Result<(), InvalidWebhook> {
+    let mut seen = BTreeMap::new();
+    for (second, webhook) in webhooks.iter().enumerate() {
+        if let Some(first) = seen.insert(webhook.identity(), second) {
+            let webhook = webhook.shown_name();
+            return Err(InvalidWebhook::Twice {
+                first,
+                second,
+                webhook,
+            });
+        }
+    }
+    Ok(())
+}
+
+impl Target {
+    /// The configured address.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        match self {
+            Self::Url(url) | Self::Base(url) => url,
+        }
+    }
+
+    fn key(&self) -> &'static str {
+        match self {
+            Self::Url(_) => "webhook_url",
+            Self::Base(_) => "base_url",
         }
     }
 }
 
-/// Header values are secrets, and so may be the address.
+/// Without what may be secret in an address.
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}({})", self.key(), shown(self.url()))
+    }
+}
+
+/// Header values and the secret are secrets; the address is shown without what may be.
 impl fmt::Debug for WebhookConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebhookConfig")
+            .field("name", &self.name)
+            .field("target", &self.target)
             .field("method", &self.method)
             .field("headers", &self.headers.keys())
             .finish_non_exhaustive()
     }
 }
 
-/// The keys of one entry of `webhooks`.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(default)]
-struct Fields {
-    #[serde(deserialize_with = "http_url")]
-    webhook_url: Option<Url>,
-    #[serde(deserialize_with = "http_url")]
-    base_url: Option<Url>,
-    method: Method,
-    event_buffer_size: NonZeroU32,
-    #[serde(deserialize_with = "seconds", serialize_with = "as_seconds")]
-    flush_delay: Duration,
-    num_retries: u32,
-    #[serde(deserialize_with = "seconds", serialize_with = "as_seconds")]
-    retry_delay: Duration,
-    max_queue_size: NonZeroU32,
-    max_batch_bytes: u64,
-    max_queue_bytes: u64,
-    headers: BTreeMap<String, String>,
+fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    // These fail for addresses that have no user, and then there is nothing to hide.
+    url.set_username("").ok();
+    url.set_password(None).ok();
+    url.set_query(None);
+    url.set_fragment(None);
+    url.into()
 }
 
-const DEFAULT_BUFFER: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
-const DEFAULT_QUEUE: NonZeroU32 = NonZeroU32::MIN.saturating_add(999);
+fn is_name(name: &str) -> bool {
+    let printable = |c: char| !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}');
+    (1..=LONGEST_NAME).contains(&name.chars().count())
+        && name.chars().all(printable)
+        && !name.trim().is_empty()
+}
 
-impl Default for Fields {
-    fn default() -> Self {
-        Self {
-            webhook_url: None,
-            base_url: None,
-            method: Method::default(),
-            event_buffer_size: DEFAULT_BUFFER,
-            flush_delay: Duration::from_secs(30),
-            num_retries: 3,
-            retry_delay: Duration::from_secs(5),
-            max_queue_size: DEFAULT_QUEUE,
-            max_batch_bytes: 5 << 20,
-            max_queue_bytes: 50 << 20,
-            headers: BTreeMap::new(),
-        }
+fn header_name(name: &str) -> Result<HeaderName, InvalidWebhook> {
+    let wrong = || InvalidWebhook::HeaderName(name.to_owned());
+    let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
+    if OUR_HEADERS.contains(&header.as_str()) {
+        return Err(InvalidWebhook::OurHeader(name.to_owned()));
     }
+    Ok(header)
 }
 
-impl TryFrom<Fields> for WebhookConfig {
-    type Error = InvalidWebhook;
-
-    fn try_from(fields: Fields) -> Result<Self, InvalidWebhook> {
-        let target = match (fields.webhook_url, fields.base_url) {
-            (Some(url), None) => Target::Url(url),
-            (None, Some(url)) => Target::Base(url),
-            (None, None) => return Err(InvalidWebhook::NoUrl),
-            (Some(_), Some(_)) => return Err(InvalidWebhook::TwoUrls),
-        };
-        for (name, value) in &fields.headers {
-            check_header(name, value)?;
-        }
-        Ok(Self {
-            target,
-            method: fields.method,
-            event_buffer_size: fields.event_buffer_size,
-            flush_delay: fields.flush_delay,
-            num_retries: fields.num_retries,
-            retry_delay: fields.retry_delay,
-            max_queue_size: fields.max_queue_size,
-            max_batch_bytes: fields.max_batch_bytes,
-            max_queue_bytes: fields.max_queue_bytes,
-            headers: fields.headers,
-        })
-    }
-}
-
-impl From<WebhookConfig> for Fields {
-    fn from(config: WebhookConfig) -> Self {
-        let (webhook_url, base_url) = match config.target {
-            Target::Url(url) => (Some(url), None),
-            Target::Base(url) => (None, Some(url)),
-        };
-        Self {
-            webhook_url,
-            base_url,
-            method: config.method,
-            event_buffer_size: config.event_buffer_size,
-            flush_delay: config.flush_delay,
-            num_retries: config.num_retries,
-            retry_delay: config.retry_delay,
-            max_queue_size: config.max_queue_size,
-            max_batch_bytes: config.max_batch_bytes,
-            max_queue_bytes: config.max_queue_bytes,
-            headers: config.headers,
-        }
-    }
-}
-
-/// RFC 9110, sections 5.1 and 5.5.
-fn check_header(name: &str, value: &str) -> Result<(), InvalidWebhook> {
-    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    if name.is_empty() || !name.bytes().all(token) {
-        return Err(InvalidWebhook::HeaderName(name.to_owned()));
-    }
-    if !value.chars().all(|c| c == '\t' || !c.is_control()) {
-        return Err(InvalidWebhook::HeaderValue(name.to_owned()));
-    }
-    Ok(())
-}
-
-fn http_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
-    let Some(text) = Option::<String>::deserialize(deserializer)? else {
-        return Ok(None);
-    };
-    match Url::parse(&text) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(Some(url)),
-        Ok(_) | Err(_) => Err(de::Error::invalid_value(
-            de::Unexpected::Str(&text),
-            &"an http:// or https:// URL",
-        )),
-    }
-}
-
-fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let number = f64::deserialize(deserializer)?;
-    Duration::try_from_secs_f64(number).map_err(|_| {
-        de::Error::invalid_value(
-            de::Unexpected::Float(number),
-            &"a number of seconds, zero or more",
-        )
-    })
-}
-
-fn as_seconds<S: serde::Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(value.as_secs_f64())
+fn header_value(name: &str, text: &str) -> Result<HeaderValue, InvalidWebhook> {
+    let wrong = |_| InvalidWebhook::HeaderValue(name.to_owned());
+    let mut value = HeaderValue::from_bytes(text.as_bytes()).map_err(wrong)?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::{Value, json};
-
-    fn read(value: Value) -> Result<WebhookConfig, String> {
-        serde_json::from_value(value).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn the_readme_example_is_read() {
-        let config = read(json!({
-            "webhook_url": "https://your-webhook-endpoint.com/events",
-            "method": "PUT",
-            "event_buffer_size": 3,
-            "num_retries": 1,
-            "retry_delay": 0.5,
-            "headers": {"Authorization": "Bearer your-webhook-token"}
-        }))
-        .unwrap();
-        let mut expected =
-            WebhookConfig::new(Url::parse("https://your-webhook-endpoint.com/events").unwrap());
-        expected.method = Method::Put;
-        expected.event_buffer_size = NonZeroU32::new(3).unwrap();
-        expected.num_retries = 1;
-        expected.retry_delay = Duration::from_millis(500);
-        expected.headers = BTreeMap::from([(
-            "Authorization".to_owned(),
-            "Bearer your-webhook-token".to_owned(),
-        )]);
-        assert_eq!(config, expected);
-        let written = serde_json::to_value(&config).unwrap();
-        assert_eq!(read(written), Ok(expected));
-    }
-
-    #[test]
-    fn defaults_are_the_documented_ones() {
-        let config = read(json!({"webhook_url": "http://localhost:9/x"})).unwrap();
-        assert_eq!(config.method, Method::Post);
-        assert_eq!(config.event_buffer_size.get(), 10);
-        assert_eq!(config.num_retries, 3);
-        assert_eq!(config.retry_delay, Duration::from_secs(5));
-        assert_eq!(config.max_queue_size.get(), 1000);
-    }
-
-    #[test]
-    fn the_public_servers_spelling_names_a_base() {
-        let config = read(json!({"base_url": "http://localhost:9/hooks"})).unwrap();
-        let base = Url::parse("http://localhost:9/hooks").unwrap();
-        assert_eq!(config.target, Target::Base(base));
-    }
-
-    #[test]
-    fn what_cannot_be_used_is_refused_with_the_reason() {
-        let url = "http://localhost/x";
-        for (value, reason) in [
-            (json!({}), "missing field `webhook_url`"),
-            (
-                json!({"webhook_url": url, "base_url": url}),
-                "both `webhook_url` and `base_url`",
-            ),
-            (
-                json!({"webhook_url": "ftp://x/y"}),
-                "expected an http:// or https:// URL",
-            ),
-            (
-                json!({"webhook_url": "not a url"}),
-                "expected an http:// or https:// URL",
-            ),
-            (
-                json!({"webhook_url": url, "method": "GET"}),
-                "unknown variant `GET`",
-            ),
-            (
-                json!({"webhook_url": url, "event_buffer_size": 0}),
-                "expected a nonzero u32",
-            ),
-            (
-                json!({"webhook_url": url, "retry_delay": -1}),
-                "expected a number of seconds",
-            ),
-            (
-                json!({"webhook_url": url, "headers": {"a b": "c"}}),
-                "`a b` is no name",
-            ),
-        ] {
-            let error = read(value.clone()).unwrap_err();
-            assert!(error.contains(reason), "{value}: {error}");
-        }
-    }
-
-    #[test]
-    fn a_refused_header_value_is_not_shown() {
-        let error = read(json!({"webhook_url": "http://h/", "headers": {"X": "hush\r\nY: 1"}}))
-            .unwrap_err();
-        assert!(
-            error.contains("header `X`") && !error.contains("hush"),
-            "{error}"
-        );
-    }
-}
+mod tests;
