@@ -1,5 +1,6 @@
 use serde_json::Value;
 use url::Url;
+use webhooks::check_list;
 
 use super::{ConfigError, Settings, layers::Merged, report::hide_credentials, schema::is_secret};
 
@@ -29,7 +30,7 @@ fn checked(settings: Settings, merged: &Merged) -> Result<Settings, ConfigError>
         origin: merged.origin(key).to_owned(),
         key: key.to_owned(),
         expected,
-        found: shown(&found, false),
+        found: shown(&found, is_broken_address(key, &found)),
     };
     let paths = [
         ("conversations_path", &settings.conversations_path),
@@ -87,6 +88,11 @@ fn checked(settings: Settings, merged: &Merged) -> Result<Settings, ConfigError>
             return Err(wrong(key, expected, text.into()));
         }
     }
+    check_list(&settings.webhooks).map_err(|error| ConfigError::Unusable {
+        origin: merged.origin("webhooks").to_owned(),
+        key: "webhooks".to_owned(),
+        reason: error.to_string(),
+    })?;
     Ok(settings)
 }
 
@@ -153,7 +159,7 @@ fn explain(merged: &Merged, key: &str, message: &str) -> ConfigError {
     match (message.rsplit_once(", expected "), found) {
         (Some((_, expected)), Some(found)) => ConfigError::Wrong {
             expected: in_words(expected),
-            found: shown(found, is_secret(&key)),
+            found: shown(found, is_secret(&key) || is_broken_address(&key, found)),
             origin,
             key,
         },
@@ -163,6 +169,13 @@ fn explain(merged: &Merged, key: &str, message: &str) -> ConfigError {
             reason: message.to_owned(),
         },
     }
+}
+
+/// Where an address ends that is none, nobody knows; what is shown must hold no password.
+fn is_broken_address(key: &str, found: &Value) -> bool {
+    let text = found.as_str().unwrap_or_default();
+    let readable = Url::parse(text).is_ok_and(|url| url.has_host());
+    key.ends_with("_url") && !readable && text.contains(['@', '?', '#'])
 }
 
 /// Rust's type names mean little to who writes a configuration.

@@ -3,7 +3,7 @@ use serde_json::Value;
 use super::{
     ConfigError, Notice,
     layers::Layer,
-    schema::{WITHOUT_EFFECT, fields, nearest},
+    schema::{fields, is_variable_without_effect, nearest},
 };
 
 /// The variables that set something, in the order of their rank, and remarks on the rest of those
@@ -143,10 +143,7 @@ fn after<'a>(rest: &'a str, name: &str) -> Option<&'a str> {
 fn remark(variable: &str, name: &str, known: &Value) -> Notice {
     let key = name.to_lowercase();
     let origin = format!("environment {variable}");
-    if WITHOUT_EFFECT
-        .iter()
-        .any(|ignored| key.starts_with(ignored))
-    {
+    if is_variable_without_effect(&key) {
         return Notice::NoEffect { origin, key };
     }
     let index = key

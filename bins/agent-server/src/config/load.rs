@@ -40,11 +40,24 @@ pub struct Loaded {
 }
 
 /// Reads all layers: defaults, then the file, then `variables` (the environment), then flags.
-/// Relative paths start at the current folder.
+/// Relative paths start at the current folder. Variables that webhooks name are looked up.
 ///
 /// # Errors
 /// A [`ConfigError`] that names the place, the key, what was expected and what was found.
 pub fn load(flags: &Overrides, variables: &[(String, String)]) -> Result<Loaded, ConfigError> {
+    let mut loaded = load_without_webhooks(flags, variables)?;
+    resolve_webhooks(&mut loaded, variables)?;
+    Ok(loaded)
+}
+
+/// The same for what delivers nothing: variables that webhooks name may be unset.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_without_webhooks(
+    flags: &Overrides,
+    variables: &[(String, String)],
+) -> Result<Loaded, ConfigError> {
     let known = known_keys();
     let defaults = serde_json::to_value(Settings::default()).unwrap_or_default();
     let mut layers = vec![Layer::object(&defaults, &known, "default".to_owned())];
@@ -80,6 +93,28 @@ pub fn load(flags: &Overrides, variables: &[(String, String)]) -> Result<Loaded,
         file,
         merged,
     })
+}
+
+fn resolve_webhooks(
+    loaded: &mut Loaded,
+    variables: &[(String, String)],
+) -> Result<(), ConfigError> {
+    let variable = |wanted: &str| {
+        let found = variables.iter().find(|(name, _)| name == wanted);
+        found.map(|(_, value)| value.clone())
+    };
+    for (index, webhook) in loaded.settings.webhooks.iter_mut().enumerate() {
+        webhook.resolve(&variable).map_err(|error| {
+            let below = error.key().map(|key| format!(".{key}"));
+            let key = format!("webhooks[{index}]{}", below.unwrap_or_default());
+            ConfigError::Unusable {
+                origin: loaded.merged.origin(&key).to_owned(),
+                key,
+                reason: error.to_string(),
+            }
+        })?;
+    }
+    Ok(())
 }
 
 /// The file, and who named it.

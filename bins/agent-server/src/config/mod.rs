@@ -13,7 +13,9 @@ mod settings;
 mod unknown;
 
 pub use error::ConfigError;
-pub use load::{CONFIG_PATH_VARIABLE, DEFAULT_CONFIG_PATH, Loaded, Overrides, load};
+pub use load::{
+    CONFIG_PATH_VARIABLE, DEFAULT_CONFIG_PATH, Loaded, Overrides, load, load_without_webhooks,
+};
 pub use secret::Secret;
 pub use settings::{Durability, LogFormat, Settings};
 pub use unknown::Notice;

@@ -120,20 +120,24 @@ fn masked(key: &str, value: Value) -> Value {
     }
 }
 
-/// An address may carry a password or a token in its query.
+/// An address may carry a password, or a token in the place of a user, in its query or behind it.
 pub(super) fn hide_credentials(text: String) -> String {
     let Ok(mut url) = Url::parse(&text) else {
         return text;
     };
-    let has_password = url.password().is_some();
-    if !url.has_host() || (!has_password && url.query().is_none()) {
+    let has_user = !url.username().is_empty() || url.password().is_some();
+    if !url.has_host() || !(has_user || url.query().is_some() || url.fragment().is_some()) {
         return text;
     }
-    if has_password {
-        url.set_password(Some(MASK)).ok();
+    if has_user {
+        url.set_username(MASK).ok();
+        url.set_password(None).ok();
     }
     if url.query().is_some() {
         url.set_query(Some(MASK));
+    }
+    if url.fragment().is_some() {
+        url.set_fragment(Some(MASK));
     }
     url.to_string()
 }

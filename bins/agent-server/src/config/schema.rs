@@ -7,7 +7,7 @@ use webhooks::WebhookConfig;
 use super::Settings;
 
 /// Keys that the public server has and that mean nothing here.
-pub(super) const WITHOUT_EFFECT: [&str; 12] = [
+const WITHOUT_EFFECT: [&str; 12] = [
     "enable_vscode",
     "vscode_port",
     "vscode_base_path",
@@ -21,6 +21,29 @@ pub(super) const WITHOUT_EFFECT: [&str; 12] = [
     "conversation_idle_ttl_seconds",
     "cors_origins",
 ];
+
+/// The same in an entry of `webhooks`: here the log is the queue.
+const WITHOUT_EFFECT_IN_WEBHOOKS: [&str; 2] = ["max_queue_size", "max_queue_bytes"];
+
+/// Whether a key of a file is one of the public server's that mean nothing here.
+pub(super) fn is_without_effect(key: &str) -> bool {
+    let in_webhook = |rest: &str| {
+        let name = rest.split_once("].").map(|(_, name)| name);
+        name.is_some_and(|name| WITHOUT_EFFECT_IN_WEBHOOKS.contains(&name))
+    };
+    WITHOUT_EFFECT.contains(&key) || key.strip_prefix("webhooks[").is_some_and(in_webhook)
+}
+
+/// The same for a variable, whose name is given in small letters and without `OH_`.
+pub(super) fn is_variable_without_effect(name: &str) -> bool {
+    let in_webhook = |rest: &str| {
+        let (index, name) = rest.split_once('_')?;
+        index.parse::<u16>().ok()?;
+        Some(WITHOUT_EFFECT_IN_WEBHOOKS.contains(&name))
+    };
+    let webhook = name.strip_prefix("webhooks_").and_then(in_webhook);
+    webhook == Some(true) || WITHOUT_EFFECT.iter().any(|key| name.starts_with(key))
+}
 
 /// The known keys, as a sample configuration: an object with fields has just those, an empty one
 /// takes any; a list's element stands for all of them.
@@ -36,10 +59,11 @@ pub(super) fn known_keys() -> Value {
 
 /// Whether the value at a key must not be shown.
 pub(super) fn is_secret(key: &str) -> bool {
-    const SECRETS: [&str; 10] = [
+    const SECRETS: [&str; 11] = [
         "session_api_key",
         "session_api_keys",
         "secret_key",
+        "secret",
         "api_key",
         "aws_access_key_id",
         "aws_secret_access_key",

@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::schema::{WITHOUT_EFFECT, fields, nearest};
+use super::schema::{fields, is_without_effect, nearest};
 
 /// Something in the configuration that is not wrong enough to stop the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub(super) fn find(given: &Value, known: &Value, origin: &str) -> Vec<Notice> {
     let mut notices = Vec::new();
     walk(given, known, "", &mut |key, nearest| {
         let (origin, key) = (origin.to_owned(), key.to_owned());
-        notices.push(if WITHOUT_EFFECT.contains(&key.as_str()) {
+        notices.push(if is_without_effect(&key) {
             Notice::NoEffect { origin, key }
         } else {
             Notice::UnknownKey {

@@ -54,8 +54,8 @@ pub fn run(args: &DemoArgs) -> ExitCode {
 
 fn demonstrate(args: &DemoArgs, screen: &mut Screen) -> Result<(), DemoError> {
     let variables = crate::environment();
-    let loaded =
-        config::load(&config::Overrides::default(), &variables).map_err(DemoError::start)?;
+    let loaded = config::load_without_webhooks(&config::Overrides::default(), &variables)
+        .map_err(DemoError::start)?;
     let folder = match &args.keep {
         Some(folder) => std::path::absolute(folder)?,
         None => std::env::temp_dir().join(format!("agent-server-demo-{}", Uuid::new_v4().simple())),

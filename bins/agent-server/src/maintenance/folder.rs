@@ -21,7 +21,7 @@ pub(super) fn settings(
 ) -> Result<Settings, MaintenanceError> {
     let mut overrides: Overrides = before.overrides();
     overrides.config = config.map(Path::to_owned).or(overrides.config);
-    let loaded = config::load(&overrides, &crate::environment())?;
+    let loaded = config::load_without_webhooks(&overrides, &crate::environment())?;
     for notice in &loaded.notices {
         eprintln!("warning: {notice}");
     }

@@ -3,7 +3,9 @@
 use std::{fs, path::Path};
 
 use crate::support::{agent_server, output, start_error};
-use agent_server::config::{ConfigError, Loaded, LogFormat, Overrides, load};
+use agent_server::config::{
+    ConfigError, Loaded, LogFormat, Overrides, load, load_without_webhooks,
+};
 use serde_json::{Value, json};
 
 fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -132,7 +134,10 @@ fn the_readme_example_is_accepted_whole() {
     );
     assert_eq!(settings.workspace_root(), here.join("workspace"));
     let headers = &settings.webhooks[0].headers;
-    assert_eq!(headers["Authorization"], "Bearer your-webhook-token");
+    assert_eq!(
+        headers["Authorization"].text(),
+        Some("Bearer your-webhook-token")
+    );
 }
 
 #[test]
@@ -149,7 +154,18 @@ fn variables_reach_into_lists_and_objects() {
             ),
             ("OH_WEBHOOKS_0_WEBHOOK_URL", "http://variable/"),
             ("OH_WEBHOOKS_0_HEADERS_X_TOKEN", "t"),
+            (
+                "OH_WEBHOOKS_0_SECRET",
+                "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            ),
+            ("OH_WEBHOOKS_0_KINDS", "MessageEvent, ObservationEvent"),
+            ("OH_WEBHOOKS_0_ALLOW_LINK_LOCAL", "true"),
+            ("OH_WEBHOOKS_0_MAX_IN_FLIGHT", "2"),
             ("OH_WEBHOOKS_1_BASE_URL", "http://second/"),
+            ("OH_WEBHOOKS_1_NAME", "second"),
+            ("OH_WEBHOOKS_1_START", "beginning"),
+            ("OH_WEBHOOKS_1_ON_EXHAUSTED", "drop"),
+            ("OH_WEBHOOKS_1_TIMEOUT", "1.5"),
             ("OH_LLM", r#"{"model": "openai/a", "num_retries": 1}"#),
             ("LLM_MODEL", "outranked"),
             ("LLM_API_KEY", "12345"),
@@ -169,7 +185,21 @@ fn variables_reach_into_lists_and_objects() {
     assert_eq!(webhooks[0]["webhook_url"], "http://variable/");
     assert_eq!(webhooks[0]["num_retries"], 7);
     assert_eq!(webhooks[0]["headers"], json!({"x-token": "t"}));
+    assert_eq!(
+        webhooks[0]["secret"],
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    );
+    assert_eq!(
+        webhooks[0]["kinds"],
+        json!(["MessageEvent", "ObservationEvent"])
+    );
+    assert_eq!(webhooks[0]["allow_link_local"], true);
+    assert_eq!(webhooks[0]["max_in_flight"], 2);
     assert_eq!(webhooks[1]["base_url"], "http://second/");
+    assert_eq!(webhooks[1]["name"], "second");
+    assert_eq!(webhooks[1]["start"], "beginning");
+    assert_eq!(webhooks[1]["on_exhausted"], "drop");
+    assert_eq!(webhooks[1]["timeout"], 1.5);
     let llm = &settings.llm;
     assert_eq!((llm.model.as_str(), llm.num_retries), ("openai/a", 1));
     assert_eq!(llm.api_key.as_deref(), Some("12345"));
@@ -179,6 +209,74 @@ fn variables_reach_into_lists_and_objects() {
         Some("file")
     );
     assert_eq!(source(&loaded, "webhooks[0].retry_delay"), "default");
+}
+
+#[test]
+fn webhooks_take_secrets_from_variables() {
+    let file = json!({"webhooks": [
+        {"webhook_url": "http://h/?hush"},
+        {
+            "name": "audit",
+            "base_url": "http://h/",
+            "headers": {"Authorization": "Bearer ${TOKEN}"},
+            "secret": "${KEY}"
+        }
+    ]});
+    let key = ("KEY", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    let loaded = read(Some(file.clone()), &[("TOKEN", "hush-token"), key]).unwrap();
+    let webhook = &loaded.settings.webhooks[1];
+    assert_eq!(
+        webhook.headers["Authorization"].text(),
+        Some("Bearer hush-token")
+    );
+    assert_eq!(webhook.secret.as_ref().unwrap().text(), Some(key.1));
+    for shown in [
+        loaded.table(),
+        loaded.json().to_string(),
+        format!("{:?}", loaded.settings.webhooks),
+    ] {
+        assert!(!shown.contains("hush"), "{shown}");
+        assert!(!shown.contains("MfKQ9"), "{shown}");
+    }
+    for (variables, at, named) in [
+        (
+            vec![key],
+            "webhooks[1].headers.Authorization",
+            "the environment variable `TOKEN`, which webhook `audit` names in \
+             `headers.Authorization`, is unset or empty",
+        ),
+        (
+            vec![("TOKEN", "t"), ("KEY", " ")],
+            "webhooks[1].secret",
+            "the environment variable `KEY`, which webhook `audit` names in `secret`, \
+             is unset or empty",
+        ),
+        (
+            vec![("TOKEN", "hush\n"), key],
+            "webhooks[1].headers.Authorization",
+            "the value of header `Authorization` has characters that HTTP does not allow",
+        ),
+    ] {
+        let error = refused(Some(file.clone()), &variables);
+        assert!(error.starts_with("file "), "{error}");
+        assert!(error.ends_with(&format!("at `{at}`: {named}")), "{error}");
+    }
+}
+
+/// Commands that deliver nothing need no tokens of receivers.
+#[test]
+fn maintenance_looks_no_variables_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.json");
+    let file = json!({"webhooks": [{"webhook_url": "http://h/", "headers": {"X": "${NONE}"}}]});
+    fs::write(&path, file.to_string()).unwrap();
+    let flags = Overrides {
+        config: Some(path),
+        ..Overrides::default()
+    };
+    assert!(load(&flags, &[]).is_err());
+    let loaded = load_without_webhooks(&flags, &[]).unwrap();
+    assert_eq!(loaded.settings.webhooks[0].headers["X"].text(), None);
 }
 
 #[test]
@@ -254,6 +352,29 @@ fn a_wrong_value_is_named_with_what_was_expected_and_found() {
             "at `webhooks[0]`: missing field `webhook_url`",
         ),
         (
+            json!({"webhooks": [{"webhook_url": "http://h/", "num_retries": -1}]}),
+            "at `webhooks[0].num_retries`: expected a whole number, zero or more, found -1",
+        ),
+        (
+            json!({"webhooks": [{"webhook_url": "http://h/", "start": "soon"}]}),
+            r#"at `webhooks[0].start`: expected `now` or `beginning`, found "soon""#,
+        ),
+        (
+            json!({"webhooks": [{"webhook_url": "http://169.254.169.254/"}]}),
+            "at `webhooks[0]`: `webhook_url` is a link-local address, where clouds keep their \
+             metadata; set `allow_link_local` if that is meant",
+        ),
+        (
+            json!({"webhooks": [{"base_url": "http://h/", "method": "PUT"}]}),
+            "at `webhooks[0]`: requests below a `base_url` are always POST; leave `method` out, \
+             or use `webhook_url`",
+        ),
+        (
+            json!({"webhooks": [{"webhook_url": "http://h/?a"}, {"base_url": "http://h/?a"}]}),
+            "at `webhooks`: webhooks 0 and 1 are the same one, `http://h/`; give each a `name` \
+             of its own",
+        ),
+        (
             json!({"llm": {"base_url": "nowhere"}}),
             r#"at `llm.base_url`: expected an http:// or https:// URL, found "nowhere""#,
         ),
@@ -317,6 +438,10 @@ fn errors_show_no_secret() {
             json!({"webhooks": [{"webhook_url": "http://h/", "headers": {"Authorization": 123_456}}]}),
             "webhooks[0].headers.Authorization",
         ),
+        (
+            json!({"webhooks": [{"webhook_url": "http://h/", "secret": 123_456}]}),
+            "webhooks[0].secret",
+        ),
     ] {
         let error = refused(Some(file), &[]);
         assert!(
@@ -331,6 +456,11 @@ fn errors_show_no_secret() {
     for variables in [
         ("OH_WEBHOOKS", r#"[{"headers": {"Authorization": "hush"}}"#),
         ("OH_LLM_BASE_URL", "htp://user:hush@h.example/"),
+        ("OH_LLM_BASE_URL", "user:hush@h.example/"),
+        ("OH_WEBHOOKS_0_WEBHOOK_URL", "htp://hush@h.example/"),
+        ("OH_WEBHOOKS_0_WEBHOOK_URL", "user:hush@h.example/"),
+        ("OH_WEBHOOKS_0_BASE_URL", "//h.example/?token=hush"),
+        ("OH_WEBHOOKS_0_SECRET", "hush"),
     ] {
         let error = refused(None, &[variables]);
         assert!(!error.contains("hush"), "{error}");
@@ -357,7 +487,7 @@ fn an_unknown_key_is_reported_with_the_nearest_known_one() {
             "sesion_api_key": "hush",
             "enable_vscode": true,
             "llm": {"modle": "x"},
-            "webhooks": [{"webhook_url": "http://h/", "retry_dely": 1}],
+            "webhooks": [{"webhook_url": "http://h/", "retry_dely": 1, "max_queue_size": 1}],
             "zzzz": 1
         })),
         &[
@@ -365,6 +495,7 @@ fn an_unknown_key_is_reported_with_the_nearest_known_one() {
             ("OH_ENABLE_VNC", "1"),
             ("OH_LLM_MODLE", "x"),
             ("OH_WEBHOOKS_3_WEBHOK_URL", "x"),
+            ("OH_WEBHOOKS_0_MAX_QUEUE_BYTES", "1"),
             ("LLM_WHATEVER", "x"),
         ],
     )
@@ -381,11 +512,13 @@ fn an_unknown_key_is_reported_with_the_nearest_known_one() {
             "`enable_vscode` is known to the reference server and has no effect here",
             "unknown key `llm.modle` is ignored; did you mean `model`?",
             "unknown key `webhooks[0].retry_dely` is ignored; did you mean `retry_delay`?",
+            "`webhooks[0].max_queue_size` is known to the reference server and has no effect here",
             "unknown key `zzzz` is ignored",
             "unknown key `conversation_path` is ignored; did you mean `OH_CONVERSATIONS_PATH`?",
             "`enable_vnc` is known to the reference server and has no effect here",
             "unknown key `llm_modle` is ignored; did you mean `OH_LLM_MODEL`?",
             "unknown key `webhooks_3_webhok_url` is ignored; did you mean `OH_WEBHOOKS_3_WEBHOOK_URL`?",
+            "`webhooks_0_max_queue_bytes` is known to the reference server and has no effect here",
         ]
     );
 }
@@ -443,8 +576,11 @@ fn the_default_file_is_found_and_config_shows_all_but_secrets() {
         "session_api_key": "hush-1",
         "port": 4321,
         "webhooks": [{
-            "webhook_url": "https://user:hush-2@h.example/x?token=hush-3",
+            "webhook_url": "https://user:hush-2@h.example/x?token=hush-3#hush-7",
             "headers": {"Authorization": "hush-4"}
+        }, {
+            "base_url": "https://hush-8@h.example",
+            "secret": "${HOOK_KEY}"
         }],
     });
     fs::write(folder.path().join(file), content.to_string()).unwrap();
@@ -454,6 +590,7 @@ fn the_default_file_is_found_and_config_shows_all_but_secrets() {
                 .args(arguments)
                 .env("LLM_API_KEY", "hush-5")
                 .env("OH_SECRET_KEY", "hush-6")
+                .env("HOOK_KEY", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
                 .env("OH_PROT", "1"),
         )
     };
@@ -479,6 +616,20 @@ fn the_default_file_is_found_and_config_shows_all_but_secrets() {
         "llm.api_key ********** environment LLM_API_KEY"
     );
     assert_eq!(line("llm.model"), "llm.model scripted default");
+    assert_eq!(
+        line("webhooks[0].webhook_url"),
+        format!(
+            "webhooks[0].webhook_url https://**********@h.example/x?**********#********** file {file}"
+        )
+    );
+    assert_eq!(
+        line("webhooks[1].secret"),
+        format!("webhooks[1].secret ********** file {file}")
+    );
+    assert_eq!(
+        line("webhooks[1].flush_delay"),
+        "webhooks[1].flush_delay 30.0 default"
+    );
     assert!(
         stderr.contains("unknown key `prot` is ignored; did you mean `OH_PORT`?"),
         "{stderr}"
@@ -496,7 +647,7 @@ fn the_default_file_is_found_and_config_shows_all_but_secrets() {
         json!({"value": 10, "source": "default"})
     );
     for text in [table, json.to_string(), stderr] {
-        assert!(!text.contains("hush"), "{text}");
+        assert!(!text.contains("hush") && !text.contains("MfKQ9"), "{text}");
     }
 
     assert!(run(&["config", "--check"]).0);
