@@ -62,8 +62,7 @@ pub(super) fn finish(raw: Value, mut schemas: Schemas) -> Result<Value, ApiError
         "tags": [
             {"name": "Conversations", "description": "Start, find, steer and remove conversations"},
             {"name": "Events", "description": "Say something, and read what happened"},
-            {"name": "Webhooks", "description": "Events that are sent to other servers: whether they arrive, and \
-                                                 sending again"},
+            {"name": "Webhooks", "description": "Whether events arrive elsewhere; send them again"},
             {"name": "Sockets", "description": "What happens, as it happens"},
             {"name": "Server", "description": "Whether the server is well, and what it is"}
         ],
