@@ -1,5 +1,6 @@
 use std::{
     collections::HashMap,
+    fmt,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
@@ -9,7 +10,7 @@ use actix_web::{
     web::{self, ServiceConfig},
 };
 use agent_runtime::Runtime;
-use core_model::ConversationId;
+use core_model::{ConversationId, port::Deliveries};
 use secrecy::SecretString;
 use serde_json::Value;
 
@@ -25,7 +26,7 @@ use crate::{
 };
 
 /// What the API needs to know.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct ApiConfig {
     /// Any one of these opens the server; none, or only empty ones: it is open to all.
     pub keys: Vec<SecretString>,
@@ -35,6 +36,30 @@ pub struct ApiConfig {
     /// Where clients reach the API, for the links in the documentation: empty, or `/agents` for one.
     /// Empty also means: take it from the request, which is right unless a proxy rewrites paths.
     pub prefix: String,
+    /// Who delivers events to webhooks, and is asked about them below `/webhooks`. None: there are no
+    /// webhooks.
+    pub webhooks: Option<Arc<dyn Deliveries>>,
+}
+
+impl fmt::Debug for ApiConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            keys,
+            cors,
+            limits,
+            surface,
+            prefix,
+            webhooks,
+        } = self;
+        f.debug_struct("ApiConfig")
+            .field("keys", keys)
+            .field("cors", cors)
+            .field("limits", limits)
+            .field("surface", surface)
+            .field("prefix", prefix)
+            .field("webhooks", &webhooks.is_some())
+            .finish()
+    }
 }
 
 /// Which web pages may talk to the server besides those of localhost and 127.0.0.1.

@@ -1,13 +1,12 @@
+mod store;
+
 use actix_web::{
     HttpResponse, ResponseError,
     body::BoxBody,
     http::{StatusCode, header},
 };
 use agent_runtime::RuntimeError;
-use core_model::{
-    ConversationId, StoreError,
-    port::{Fault, FaultKind},
-};
+use core_model::{ConversationId, port::DeliveriesError};
 use paperclip::v2::schema::Apiv2Errors;
 use serde_json::{Value, json};
 use thiserror::Error;
@@ -43,6 +42,13 @@ pub(crate) enum Failure {
     NotFound,
     ConversationNotFound(ConversationId),
     ProfileNotFound(Uuid),
+    /// By the name that the client gave it.
+    WebhookNotFound(String),
+    DeliveryNotFound(String),
+    /// The events of this delivery went with their conversation.
+    EventsGone(String),
+    /// This webhook's filter leaves the conversation out.
+    ConversationNotWanted(String),
     MethodNotAllowed {
         allow: String,
     },
@@ -73,6 +79,20 @@ pub(crate) enum Failure {
 impl From<RuntimeError> for Failure {
     fn from(error: RuntimeError) -> Self {
         Self::Runtime(error)
+    }
+}
+
+impl From<DeliveriesError> for Failure {
+    fn from(error: DeliveriesError) -> Self {
+        match error {
+            DeliveriesError::NoWebhook(name) => Self::WebhookNotFound(name),
+            DeliveriesError::NoDelivery(id) => Self::DeliveryNotFound(id),
+            DeliveriesError::Gone(id) => Self::EventsGone(id),
+            DeliveriesError::NoConversation(id) => Self::ConversationNotFound(id),
+            DeliveriesError::NotWanted(name) => Self::ConversationNotWanted(name),
+            DeliveriesError::Stopping => RuntimeError::Stopping.into(),
+            DeliveriesError::Store(error) => RuntimeError::from(error).into(),
+        }
     }
 }
 
@@ -115,16 +135,6 @@ impl Failure {
 
     /// The one table of errors: status, stable code, what the client reads.
     fn answer(&self) -> Answer {
-        let answer = |status, code, detail: &str| Answer {
-            status,
-            code,
-            detail: json!(detail),
-            retry_after: None,
-        };
-        let later = |status, code, detail: &str| Answer {
-            retry_after: Some(1),
-            ..answer(status, code, detail)
-        };
         match self {
             Self::Unauthorized => answer(401, "unauthorized", "Unauthorized"),
             Self::ForeignOrigin => answer(403, "foreign_origin", "Origin not allowed"),
@@ -139,6 +149,28 @@ impl Failure {
                 404,
                 "agent_profile_not_found",
                 &format!("Agent profile with id '{id}' not found"),
+            ),
+            Self::WebhookNotFound(name) => answer(
+                404,
+                "webhook_not_found",
+                &format!("Webhook not found: {name}"),
+            ),
+            Self::DeliveryNotFound(id) => answer(
+                404,
+                "delivery_not_found",
+                &format!(
+                    "Delivery not found: {id}. Only the last deliveries and dead letters are known."
+                ),
+            ),
+            Self::EventsGone(id) => answer(
+                410,
+                "events_gone",
+                &format!("The events of delivery {id} are gone with their conversation."),
+            ),
+            Self::ConversationNotWanted(name) => answer(
+                409,
+                "conversation_not_wanted",
+                &format!("The webhook {name} does not want this conversation."),
             ),
             Self::MethodNotAllowed { .. } => {
                 answer(405, "method_not_allowed", "Method Not Allowed")
@@ -214,60 +246,7 @@ impl Failure {
                 ),
                 RuntimeError::Stopping => later(503, "stopping", "The server is stopping."),
                 RuntimeError::Invalid(why) => answer(422, "unprocessable", why),
-                RuntimeError::Store(StoreError::Conflict { .. }) => answer(
-                    409,
-                    "owned_elsewhere",
-                    "Conversation is owned by another agent server instance; the write was refused",
-                ),
-                RuntimeError::Store(StoreError::TooManyReceipts { limit }) => Answer {
-                    retry_after: Some(RECEIPTS_PAUSE),
-                    ..answer(
-                        503,
-                        "too_many_idempotency_keys",
-                        &format!(
-                            "The server remembers {limit} requests with an Idempotency-Key, and no \
-                             more. Retry the request later, or send it without a key."
-                        ),
-                    )
-                },
-                RuntimeError::Store(error) => match error.fault() {
-                    Some(Fault {
-                        kind: FaultKind::Full,
-                        reason,
-                    }) => Answer {
-                        retry_after: Some(STORAGE_PAUSE),
-                        ..answer(
-                            507,
-                            "disk_full",
-                            &format!(
-                                "The server has no room to store this ({reason}). Make room on it \
-                                 and retry the request; it needs no restart."
-                            ),
-                        )
-                    },
-                    Some(Fault {
-                        kind: FaultKind::ReadOnly,
-                        ..
-                    }) => Answer {
-                        retry_after: Some(STORAGE_PAUSE),
-                        ..answer(
-                            503,
-                            "storage_unavailable",
-                            "The server cannot store this: its file system is read-only. Make it \
-                             writable and retry the request; the server needs no restart.",
-                        )
-                    },
-                    Some(_) if matches!(error, StoreError::Poisoned(_)) => Answer {
-                        retry_after: Some(STORAGE_PAUSE),
-                        ..answer(
-                            503,
-                            "storage_unavailable",
-                            "The conversation takes no more events since a write failed; GET /ready \
-                             says why. Retry the request when that is mended.",
-                        )
-                    },
-                    Some(_) | None => answer(500, "storage_failed", INTERNAL),
-                },
+                RuntimeError::Store(error) => store::answer_to(error),
                 RuntimeError::Internal(_) => answer(500, "internal", INTERNAL),
             },
             Self::Document(_) => answer(500, "internal", INTERNAL),
@@ -297,6 +276,10 @@ impl Failure {
             | Self::NotFound
             | Self::ConversationNotFound(_)
             | Self::ProfileNotFound(_)
+            | Self::WebhookNotFound(_)
+            | Self::DeliveryNotFound(_)
+            | Self::EventsGone(_)
+            | Self::ConversationNotWanted(_)
             | Self::MethodNotAllowed { .. }
             | Self::UpgradeRequired
             | Self::Handshake(_)
@@ -333,6 +316,10 @@ impl Failure {
             | Self::NotFound
             | Self::ConversationNotFound(_)
             | Self::ProfileNotFound(_)
+            | Self::WebhookNotFound(_)
+            | Self::DeliveryNotFound(_)
+            | Self::EventsGone(_)
+            | Self::ConversationNotWanted(_)
             | Self::MethodNotAllowed { .. }
             | Self::UpgradeRequired
             | Self::Handshake(_)
@@ -357,10 +344,23 @@ impl Failure {
     }
 }
 
-/// Seconds after which a store that could not write may do so again.
-const STORAGE_PAUSE: u32 = 10;
-/// Seconds after which some of many remembered keys may have been forgotten.
-const RECEIPTS_PAUSE: u32 = 600;
+fn answer(status: u16, code: &'static str, detail: &str) -> Answer {
+    Answer {
+        status,
+        code,
+        detail: json!(detail),
+        retry_after: None,
+    }
+}
+
+/// The same request may do better in a moment.
+fn later(status: u16, code: &'static str, detail: &str) -> Answer {
+    Answer {
+        retry_after: Some(1),
+        ..answer(status, code, detail)
+    }
+}
+
 const INTERNAL: &str = "Internal Server Error";
 
 impl std::fmt::Display for Failure {

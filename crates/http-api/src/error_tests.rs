@@ -1,4 +1,5 @@
 use actix_web::body::to_bytes;
+use core_model::{StoreError, port::Fault};
 
 use super::*;
 
@@ -36,6 +37,72 @@ async fn failures_read_as_the_clients_expect() {
         ),
     ] {
         assert_eq!(body(failure).await, (status, json!({ "detail": detail })));
+    }
+}
+
+#[actix_web::test]
+async fn what_webhooks_refuse_has_a_status_and_a_code() {
+    let id: ConversationId = "4ed7564a-c465-4319-ba19-ee162b106852".parse().unwrap();
+    let full = StoreError::Io {
+        path: "/secret/hook.jsonl".to_owned(),
+        source: std::io::Error::from_raw_os_error(28),
+    };
+    let text = str::to_owned;
+    for (error, status, code, said) in [
+        (
+            DeliveriesError::NoWebhook(text("a/b")),
+            404,
+            "webhook_not_found",
+            "Webhook not found: a/b",
+        ),
+        (
+            DeliveriesError::NoDelivery(text("d1")),
+            404,
+            "delivery_not_found",
+            "Delivery not found: d1. Only the last deliveries and dead letters are known.",
+        ),
+        (
+            DeliveriesError::Gone(text("d1")),
+            410,
+            "events_gone",
+            "The events of delivery d1 are gone with their conversation.",
+        ),
+        (
+            DeliveriesError::NoConversation(id),
+            404,
+            "conversation_not_found",
+            "Conversation not found: 4ed7564a-c465-4319-ba19-ee162b106852",
+        ),
+        (
+            DeliveriesError::NotWanted(text("crm")),
+            409,
+            "conversation_not_wanted",
+            "The webhook crm does not want this conversation.",
+        ),
+        (
+            DeliveriesError::Stopping,
+            503,
+            "stopping",
+            "The server is stopping.",
+        ),
+        (
+            DeliveriesError::Store(StoreError::NotFound(id)),
+            404,
+            "conversation_not_found",
+            "Not Found",
+        ),
+        (
+            DeliveriesError::Store(full),
+            507,
+            "disk_full",
+            "The server has no room to store this (disk full). Make room on it and retry the request; \
+             it needs no restart.",
+        ),
+    ] {
+        let failure = Failure::from(error);
+        assert_eq!(failure.to_string(), code);
+        let (found, body) = body(failure).await;
+        assert_eq!((found, &body["detail"]), (status, &json!(said)), "{code}");
     }
 }
 

@@ -84,6 +84,30 @@ impl FromRequest for EventPath {
     }
 }
 
+/// The webhook that a path names. A name may hold anything, slashes too.
+pub(crate) struct WebhookPath(pub(crate) String);
+
+impl FromRequest for WebhookPath {
+    type Error = Failure;
+    type Future = Ready<Result<Self, Failure>>;
+
+    fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
+        ready(decoded(request, "name").map(Self))
+    }
+}
+
+/// The delivery that a path names.
+pub(crate) struct DeliveryPath(pub(crate) String);
+
+impl FromRequest for DeliveryPath {
+    type Error = Failure;
+    type Future = Ready<Result<Self, Failure>>;
+
+    fn from_request(request: &HttpRequest, _: &mut dev::Payload) -> Self::Future {
+        ready(decoded(request, "delivery_id").map(Self))
+    }
+}
+
 /// Query parameters that know how to be read.
 pub(crate) trait FromQuery: Sized {
     fn from_query(params: &mut Params) -> Self;
@@ -173,6 +197,19 @@ fn shared(request: &HttpRequest) -> Result<web::Data<Shared>, Failure> {
         .app_data::<web::Data<Shared>>()
         .cloned()
         .ok_or(Failure::NotFound)
+}
+
+/// A part of the path as the client meant it. As routes are matched, `%2F`, `%25` and `%2B` still stand
+/// as they came; actix decodes them where it deserialises.
+fn decoded(request: &HttpRequest, part: &str) -> Result<String, Failure> {
+    let parts = request.match_info();
+    let texts: Vec<String> = parts.load().map_err(|_unreadable| Failure::NotFound)?;
+    let named = parts
+        .iter()
+        .zip(texts)
+        .filter(|((name, _), _)| *name == part);
+    // The host may call a part of its prefix the same: ours comes after it.
+    named.last().map(|(_, text)| text).ok_or(Failure::NotFound)
 }
 
 async fn read(

@@ -8,7 +8,7 @@
 //! | `routes` | every URL, in one table that serves and documents |
 //! | `access_log`, `cors`, `auth` | logs, refuses foreign pages, asks for the key |
 //! | `extract`, `query`, `validation` | reads ids, parameters and bodies; says what is wrong with them |
-//! | `conversations`, `events`, `socket`, `stream`, `health`, `docs` | the handlers |
+//! | `conversations`, `events`, `socket`, `stream`, `webhooks`, `health`, `docs` | the handlers |
 //! | `source`, `telling`, `form`, `outlet`, `goodbye` | what sockets and event streams send: pages, as chunks in the form of the connection, which pulls them, to an end with a reason |
 //! | `wire` | bodies of requests and answers |
 //! | `reply`, `error` | what goes back: one table of errors |
@@ -38,6 +38,7 @@ mod source;
 mod stream;
 mod telling;
 mod validation;
+mod webhooks;
 mod wire;
 
 pub use configure::{Api, ApiConfig, CorsConfig, Limits, Surface};

@@ -1,6 +1,7 @@
 //! Query parameters: how each kind is read, and what each route takes.
 
 mod params;
+mod webhooks;
 
 use agent_runtime::{
     AllFilter, AllStart, ConversationOrder, ConversationQuery, EventFilter, EventQuery, Start,
@@ -11,6 +12,7 @@ use schemars::JsonSchema;
 use crate::extract::FromQuery;
 
 pub(crate) use params::{BATCH_LIMIT, Params, too_long};
+pub(crate) use webhooks::DeliveryListParams;
 
 /// In which order events are listed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]

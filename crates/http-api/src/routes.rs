@@ -8,6 +8,7 @@ use paperclip::v2::schema::Apiv2Operation;
 
 use crate::{
     conversations, error::Failure, events, extract::Dialect, health as about, socket, stream,
+    webhooks as hooks,
 };
 
 /// Takes down routes: to serve them, or to describe them.
@@ -24,6 +25,8 @@ pub(crate) trait Table {
 pub(crate) const CONVERSATIONS: [&str; 2] = ["/conversations", "/api/conversations"];
 /// Where all conversations are followed, once for each dialect.
 pub(crate) const EVENTS: [&str; 2] = ["/events", "/api/events"];
+/// Where the webhooks are looked after, once for each dialect.
+pub(crate) const WEBHOOKS: [&str; 2] = ["/webhooks", "/api/webhooks"];
 /// Where the OpenHands dialect keeps its sockets.
 pub(crate) const SOCKETS: &str = "/sockets";
 /// How a socket's route ends; requests to become one authenticate inside.
@@ -134,6 +137,19 @@ pub(crate) fn events(table: &mut impl Table, at: &str) {
     table.route(Method::GET, &format!("{at}/socket"), socket::all);
 }
 
+/// Webhooks, below `at`.
+pub(crate) fn webhooks(table: &mut impl Table, at: &str) {
+    let path = |rest: &str| format!("{at}{rest}");
+    table.route(Method::GET, at, hooks::list);
+    table.route(Method::GET, &path("/{name}"), hooks::get);
+    let deliveries = path("/{name}/deliveries");
+    table.route(Method::GET, &deliveries, hooks::deliveries);
+    let redeliver = path("/{name}/deliveries/{delivery_id}/redeliver");
+    table.route(Method::POST, &redeliver, hooks::redeliver);
+    table.route(Method::POST, &path("/{name}/test"), hooks::test);
+    table.route(Method::POST, &path("/{name}/rewind"), hooks::rewind);
+}
+
 /// Whether the server is well, and what it is.
 pub(crate) fn health(table: &mut impl Table) {
     table.route(Method::GET, "/health", about::health);
@@ -147,16 +163,19 @@ pub(crate) fn root(table: &mut impl Table) {
 }
 
 /// The parts that are served as scopes, where the key is asked for before a path is looked up.
-pub(crate) fn scopes() -> [(&'static str, Dialect, Served); 5] {
-    let [mut readme, mut api, mut socket, mut everything] = <[Served; 4]>::default();
+pub(crate) fn scopes() -> [(&'static str, Dialect, Served); 6] {
+    let [mut readme, mut api, mut socket, mut everything, mut hooks] = <[Served; 5]>::default();
     conversations(&mut readme, "");
     conversations(&mut api, "/conversations");
     events(&mut api, "/events");
     sockets(&mut socket, "");
     events(&mut everything, "");
+    webhooks(&mut hooks, "");
+    webhooks(&mut api, "/webhooks");
     [
         ("/conversations", Dialect::Readme, readme),
         ("/events", Dialect::Readme, everything),
+        ("/webhooks", Dialect::Readme, hooks),
         ("/api", Dialect::OpenHands, api),
         ("/v1", Dialect::OpenHands, Served::default()),
         (SOCKETS, Dialect::OpenHands, socket),

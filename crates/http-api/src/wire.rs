@@ -1,6 +1,7 @@
 //! What goes over the wire: bodies of requests, turned into what the runtime takes, and bodies of
 //! answers.
 
+mod rewind;
 mod start;
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use crate::{
     validation::{self, Problem},
 };
 
+pub(crate) use rewind::RewindRequest;
 pub(crate) use start::StartConversation;
 
 /// A message to the agent: `{"role": "user", "content": [{"type": "text", "text": "Hi"}]}`, or the

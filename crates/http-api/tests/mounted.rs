@@ -81,17 +81,22 @@ async fn every_documented_path_is_served() {
         for method in item.as_object().unwrap().keys() {
             let uri = path
                 .replace("{conversation_id}", "no-id")
-                .replace("{event_id}", "e");
+                .replace("{event_id}", "e")
+                .replace("{name}", "n")
+                .replace("{delivery_id}", "d");
             let verb: Method = method.to_uppercase().parse().unwrap();
             let request = TestRequest::default().method(verb).uri(&uri).to_request();
             let response = test::call_service(&app, request).await;
-            let status = response.status().as_u16();
-            assert!(status != 404 && status != 405, "{method} {path}: {status}");
+            let code = response.headers().get(ERROR_CODE_HEADER);
+            let code = code.and_then(|code| code.to_str().ok());
+            let unserved = matches!(code, Some("not_found" | "method_not_allowed"));
+            assert!(!unserved, "{method} {path}: {code:?}");
             seen.insert(format!("{method} {path}"));
         }
     }
     assert!(seen.contains("get /conversations/{conversation_id}/events/socket"));
     assert!(seen.contains("get /sockets/events/{conversation_id}"));
+    assert!(seen.contains("post /api/webhooks/{name}/rewind"));
 }
 
 #[actix_web::test]
@@ -105,6 +110,9 @@ async fn without_a_key_nothing_below_the_api_answers() {
         (Method::POST, "/conversations".to_owned()),
         (Method::PUT, "/conversations".to_owned()),
         (Method::GET, "/api/nope".to_owned()),
+        (Method::GET, "/webhooks".to_owned()),
+        (Method::GET, "/webhooks/nowhere/at/all".to_owned()),
+        (Method::POST, "/api/webhooks/x/test".to_owned()),
         (Method::GET, "/v1/models".to_owned()),
         (Method::GET, format!("/conversations/{id}/events/socket")),
         (Method::GET, format!("/sockets/events/{id}")),
@@ -200,7 +208,7 @@ async fn the_hosts_own_routes_stay_the_hosts() {
         call!(&app, TestRequest::get().uri("/hosts/own")),
         (200, "host".to_owned())
     );
-    for uri in ["/nowhere", "/conversationsx", "/healthy"] {
+    for uri in ["/nowhere", "/conversationsx", "/webhooksx", "/healthy"] {
         assert_eq!(
             call!(&app, TestRequest::get().uri(uri)),
             (404, "host's 404".to_owned())

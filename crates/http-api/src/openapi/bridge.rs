@@ -18,8 +18,8 @@ use serde_json::{Map, Value};
 
 use crate::{
     extract::{
-        Body, ConversationPath, Dialect, EventPath, LastEventId, Query, RawBody, RequestBody,
-        Server, SocketPayload,
+        Body, ConversationPath, DeliveryPath, Dialect, EventPath, LastEventId, Query, RawBody,
+        RequestBody, Server, SocketPayload, WebhookPath,
     },
     idempotency::{IdempotencyKey, Once},
     reply::{Made, Readiness, Reply, Streamed, Upgraded, Verbatim},
@@ -160,6 +160,21 @@ modifier!(ConversationPath {
 modifier!(EventPath {
     fn update_parameter(op: &mut DefaultOperationRaw) {
         path_parameter(op, "event_id", false, "The event's id.");
+    }
+});
+
+modifier!(WebhookPath {
+    fn update_parameter(op: &mut DefaultOperationRaw) {
+        let about = "The webhook's name, or its id. What is special in URLs has to be percent-encoded, `/` \
+                     as `%2F`; ids need none of that.";
+        path_parameter(op, "name", false, about);
+    }
+});
+
+modifier!(DeliveryPath {
+    fn update_parameter(op: &mut DefaultOperationRaw) {
+        let about = "The delivery's id, as the list and the header `webhook-id` have it.";
+        path_parameter(op, "delivery_id", false, about);
     }
 });
 

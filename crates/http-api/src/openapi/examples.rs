@@ -1,8 +1,12 @@
 //! What answers look like, one example an operation. They all tell of the same small conversation.
 
+mod webhooks;
+
 use serde_json::{Value, json};
 
 use crate::wire::Success;
+
+pub(super) use webhooks::{DELIVERY, WEBHOOK};
 
 pub(super) const CONVERSATION: &str = "936e15a0-9bf8-492f-b439-93f478b6cf76";
 pub(super) const EVENT: &str = "f30c3b24-005f-4dd2-8dc2-7a5d6046f7e1";
@@ -32,6 +36,11 @@ pub(super) fn answer(operation: &str, status: &str) -> Option<Value> {
             | "respond_to_confirmation",
             _,
         ) => json!(Success::new()),
+        ("list_webhooks", _) => json!([webhooks::webhook()]),
+        ("get_webhook", _) => webhooks::webhook(),
+        ("list_deliveries", _) => webhooks::deliveries(),
+        ("redeliver" | "test_webhook", _) => webhooks::attempt(),
+        ("rewind_webhook", _) => webhooks::rewound(),
         ("health" | "alive", _) => json!({"status": "ok"}),
         ("ready", "200") => json!({
             "status": "ready", "details": {"settled": true, "notices": []}
@@ -187,7 +196,7 @@ mod tests {
     use super::*;
 
     /// What a type makes of an example, as JSON again.
-    fn read<T: serde::de::DeserializeOwned + serde::Serialize>(example: Value) -> Value {
+    pub(super) fn read<T: serde::de::DeserializeOwned + serde::Serialize>(example: Value) -> Value {
         json!(serde_json::from_value::<T>(example).unwrap())
     }
 

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{
     bridge::{QUERY_MARK, Schemas},
     examples,
+    refusals::{self, Asked},
 };
 use crate::{
     error::ApiError,
@@ -16,82 +17,6 @@ use crate::{
 
 const SCHEMAS: &str = "#/components/schemas/";
 
-/// A refusal that several operations share: its name, status, what it means, an example's detail.
-const REFUSALS: [(&str, &str, &str, &str); 11] = [
-    (
-        "Unauthorized",
-        "401",
-        "A session key is set and the request has none or a wrong one",
-        "Unauthorized",
-    ),
-    (
-        "ForeignOrigin",
-        "403",
-        "A web page of an origin that is not allowed sent this",
-        "Origin not allowed",
-    ),
-    ("NotFound", "404", "There is no such thing", "Not Found"),
-    (
-        "Conflict",
-        "409",
-        "The conversation is running, or the `Idempotency-Key` came with another body before: see \
-         `x-error-code`",
-        "Conversation already running. Wait for completion or pause first.",
-    ),
-    (
-        "KeyReused",
-        "409",
-        "The `Idempotency-Key` came with another request body before",
-        "This Idempotency-Key came with another request body before. Use a new key for a new request.",
-    ),
-    (
-        "CursorExpired",
-        "410",
-        "The cursor belongs to a feed that is no more; begin anew",
-        "The cursor belongs to a feed that is no more. Begin anew, without a cursor or with \
-         cursor=beginning.",
-    ),
-    (
-        "BodyLate",
-        "408",
-        "The rest of the body did not come",
-        "The rest of the request body did not come",
-    ),
-    (
-        "TooLarge",
-        "413",
-        "The body is larger than the server's limit",
-        "The request body is larger than 10485760 bytes",
-    ),
-    (
-        "RunLimit",
-        "429",
-        "Every run slot is taken; `Retry-After` says when to try again",
-        "Conversation run limit reached. Retry the request later.",
-    ),
-    (
-        "Busy",
-        "503",
-        "Too many requests wait, the disk takes no writes, or the server is stopping; see \
-         `x-error-code` and `Retry-After`",
-        "The conversation has too many requests waiting. Retry the request later.",
-    ),
-    (
-        "DiskFull",
-        "507",
-        "The server has no room to store this; `Retry-After` says when to try again",
-        "The server has no room to store this (disk full). Make room on it and retry the request; it \
-         needs no restart.",
-    ),
-];
-
-/// Operations that can be refused for want of a run slot.
-const STARTS_RUNS: [&str; 4] = [
-    "create_conversation",
-    "run_conversation",
-    "send_event",
-    "respond_to_confirmation",
-];
 const OPEN_TAGS: [&str; 1] = ["Server"];
 
 const DESCRIPTION: &str = "\
@@ -100,7 +25,8 @@ happens as a log of events, by page or live over a WebSocket.
 
 Every route of conversations is there twice: below `/conversations`, where nearly everything is \
 optional and a message starts a run by itself, and below `/api/conversations`, with the defaults of \
-the OpenHands protocol (`run` is false there, and a workspace and an agent have to be named).
+the OpenHands protocol (`run` is false there, and a workspace and an agent have to be named). Those of \
+webhooks are there twice too, alike below `/webhooks` and `/api/webhooks`.
 
 Every error has a body with `detail` and a header `x-error-code` with a code that does not change.";
 
@@ -136,13 +62,14 @@ pub(super) fn finish(raw: Value, mut schemas: Schemas) -> Result<Value, ApiError
         "tags": [
             {"name": "Conversations", "description": "Start, find, steer and remove conversations"},
             {"name": "Events", "description": "Say something, and read what happened"},
+            {"name": "Webhooks", "description": "Whether events arrive elsewhere; send them again"},
             {"name": "Sockets", "description": "What happens, as it happens"},
             {"name": "Server", "description": "Whether the server is well, and what it is"}
         ],
         "paths": paths,
         "components": {
             "schemas": with_discriminators(definitions),
-            "responses": refusals(),
+            "responses": refusals::all(),
             "securitySchemes": {
                 "HTTPBearer": {"type": "http", "scheme": "bearer", "description": "The session key"},
                 "APIKeyHeader": {"type": "apiKey", "in": "header", "name": "X-Session-API-Key",
@@ -293,60 +220,20 @@ fn complete(operation: &mut Map<String, Value>, path: &str, method: &str) {
             tags.iter()
                 .any(|tag| OPEN_TAGS.iter().any(|open| tag == open))
         });
-    let has_body = operation.contains_key("requestBody");
-    let has_parameters = operation
-        .get("parameters")
-        .and_then(Value::as_array)
-        .is_some_and(|list| !list.is_empty());
-    let mut refused = Vec::new();
     if !open {
         operation.insert(
             "security".to_owned(),
             json!([{"HTTPBearer": []}, {"APIKeyHeader": []}]),
         );
-        refused.extend(["Unauthorized", "Busy"]);
-        if method != "get" || is_socket {
-            refused.push("ForeignOrigin");
-        }
     }
-    if has_body {
-        refused.extend(["BodyLate", "TooLarge"]);
-    }
-    if has_body || has_parameters {
-        refused.push("Invalid");
-    }
-    if path.contains("{conversation_id}") && !is_socket || id == "create_conversation" {
-        refused.push("NotFound");
-    }
-    match id.as_str() {
-        "run_conversation" => refused.push("Conflict"),
-        "stream_all_events" => refused.push("CursorExpired"),
-        _ => {}
-    }
-    if !open && method != "get" {
-        refused.push("DiskFull");
-    }
-    if has_parameter(operation, "Idempotency-Key") && !refused.contains(&"Conflict") {
-        refused.push("KeyReused");
-    }
-    if STARTS_RUNS.contains(&id.as_str()) {
-        refused.push("RunLimit");
-    }
-    let responses = operation.entry("responses").or_insert_with(|| json!({}));
-    for name in refused {
-        let status = REFUSALS
-            .iter()
-            .find(|refusal| refusal.0 == name)
-            .map_or("422", |it| it.1);
-        if responses.get(status).is_none() {
-            responses[status] = json!({"$ref": format!("#/components/responses/{name}")});
-        }
-    }
-}
-
-fn has_parameter(operation: &Map<String, Value>, name: &str) -> bool {
-    let parameters = operation.get("parameters").and_then(Value::as_array);
-    parameters.is_some_and(|list| list.iter().any(|parameter| parameter["name"] == name))
+    let asked = Asked {
+        id: &id,
+        path,
+        method,
+        open,
+        is_socket,
+    };
+    refusals::add(operation, &asked);
 }
 
 /// Event streams are no JSON, which is all that paperclip knows.
@@ -367,11 +254,11 @@ fn stream(operation: &mut Map<String, Value>) {
 fn exemplify(operation: &mut Map<String, Value>, id: &str) {
     if let Some(Value::Array(parameters)) = operation.get_mut("parameters") {
         for parameter in parameters.iter_mut().filter(|it| it["in"] == "path") {
-            let named = parameter["name"] == "conversation_id";
-            parameter["example"] = json!(if named {
-                examples::CONVERSATION
-            } else {
-                examples::EVENT
+            parameter["example"] = json!(match parameter["name"].as_str() {
+                Some("conversation_id") => examples::CONVERSATION,
+                Some("name") => examples::WEBHOOK,
+                Some("delivery_id") => examples::DELIVERY,
+                Some(_) | None => examples::EVENT,
             });
         }
     }
@@ -394,33 +281,6 @@ fn about_the_socket(operation: &mut Map<String, Value>) {
         "from_client": {"$ref": "#/components/schemas/SendMessage"}
     });
     operation.insert("x-websocket".to_owned(), about);
-}
-
-fn refusals() -> Value {
-    let mut responses = Map::new();
-    for (name, _, meaning, detail) in REFUSALS {
-        let response = json!({
-            "description": meaning,
-            "content": {"application/json": {
-                "schema": {"$ref": "#/components/schemas/ErrorBody"},
-                "example": {"detail": detail}
-            }}
-        });
-        responses.insert(name.to_owned(), response);
-    }
-    let invalid = json!({
-        "description": "The request is not well formed, or cannot be carried out as it stands",
-        "content": {"application/json": {
-            "schema": {"anyOf": [{"$ref": "#/components/schemas/ValidationErrorBody"},
-                                 {"$ref": "#/components/schemas/ErrorBody"}]},
-            "example": {"detail": [{
-                "type": "greater_than", "loc": ["query", "limit"],
-                "msg": "Input should be greater than 0", "input": "0", "ctx": {"gt": 0}
-            }]}
-        }}
-    });
-    responses.insert("Invalid".to_owned(), invalid);
-    responses.into()
 }
 
 /// Unions whose members are told apart by one property say so.

@@ -102,10 +102,10 @@ fn every_body_has_an_example() {
 }
 
 #[test]
-fn conversations_need_a_key_and_health_does_not() {
+fn what_is_said_needs_a_key_and_health_does_not() {
     let document = document(Surface::default()).unwrap();
     for (name, operation) in operations(&document) {
-        let keyed = ["/conversations", "/sockets", "/events"]
+        let keyed = ["/conversations", "/sockets", "/events", "/webhooks"]
             .iter()
             .any(|at| name.contains(at));
         assert_eq!(operation.get("security").is_some(), keyed, "{name}");
@@ -127,6 +127,8 @@ fn both_dialects_are_documented_alike() {
     };
     assert_eq!(below("/conversations"), below("/api/conversations"));
     assert!(below("/conversations").contains("post /{conversation_id}/run"));
+    assert_eq!(below("/webhooks"), below("/api/webhooks"));
+    assert!(below("/webhooks").contains("post /{name}/deliveries/{delivery_id}/redeliver"));
 }
 
 #[test]
@@ -194,9 +196,11 @@ fn where_a_key_can_be_given_it_can_be_given_twice() {
         let names: Vec<&Value> = parameters.map(|it| &it["name"]).collect();
         let takes_key = names.iter().any(|name| **name == "Idempotency-Key");
         keyed += usize::from(takes_key);
+        // Not every conversation is one that the webhook wants.
+        let refuses = takes_key || name.ends_with("/rewind");
         assert_eq!(
             operation["responses"].get("409").is_some(),
-            takes_key,
+            refuses,
             "{name}"
         );
     }
@@ -220,6 +224,11 @@ fn refusals_stand_where_they_can_come() {
         let send = format!("post {prefix}/conversations/{{conversation_id}}/events");
         let run = format!("post {prefix}/conversations/{{conversation_id}}/run");
         let stream = format!("get {prefix}/events/stream");
+        let rewind = format!("post {prefix}/webhooks/{{name}}/rewind");
+        let redeliver =
+            format!("post {prefix}/webhooks/{{name}}/deliveries/{{delivery_id}}/redeliver");
+        let webhook = format!("get {prefix}/webhooks/{{name}}");
+        let webhooks = format!("get {prefix}/webhooks");
         for (name, status, refusal) in [
             (&create, "409", Some("KeyReused")),
             (&send, "409", Some("KeyReused")),
@@ -230,6 +239,11 @@ fn refusals_stand_where_they_can_come() {
             (&stream, "410", Some("CursorExpired")),
             (&stream, "507", None),
             (&stream, "409", None),
+            (&rewind, "409", Some("NotWanted")),
+            (&rewind, "422", Some("Invalid")),
+            (&redeliver, "410", Some("EventsGone")),
+            (&webhook, "404", Some("NotFound")),
+            (&webhooks, "404", None),
         ] {
             assert_eq!(answers(name, status).as_deref(), refusal, "{name} {status}");
         }

@@ -5,6 +5,7 @@
 mod bridge;
 mod examples;
 mod finish;
+mod refusals;
 
 use actix_web::App;
 use paperclip::actix::{OpenApiExt, web as described};
@@ -50,6 +51,9 @@ fn describe(cfg: &mut described::ServiceConfig<'_>, surface: Surface) {
     }
     for at in routes::EVENTS {
         routes::events(&mut table, at);
+    }
+    for at in routes::WEBHOOKS {
+        routes::webhooks(&mut table, at);
     }
     routes::sockets(&mut table, routes::SOCKETS);
     if surface.health {

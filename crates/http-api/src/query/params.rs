@@ -64,10 +64,14 @@ impl Params {
         self.problems.push(Problem::missing(&["query", name]));
     }
 
+    /// How many items a page has.
     pub(super) fn limit(&mut self) -> usize {
-        let Some(text) = self.text("limit") else {
-            return PAGE_LIMIT;
-        };
+        self.limit_up_to(PAGE_LIMIT).unwrap_or(PAGE_LIMIT)
+    }
+
+    /// How many items are wanted at most; none when that is not said.
+    pub(super) fn limit_up_to(&mut self, most: usize) -> Option<usize> {
+        let text = self.text("limit")?;
         let at = ["query", "limit"];
         let problem = match text.trim().parse::<i64>() {
             Err(_) => Problem::new(
@@ -78,16 +82,16 @@ impl Params {
             Ok(limit) if limit < 1 => {
                 Problem::new("greater_than", &at, "Input should be greater than 0").ctx("gt", 0)
             }
-            Ok(limit) if limit > PAGE_LIMIT as i64 => Problem::new(
-                "less_than_equal",
-                &at,
-                "Input should be less than or equal to 100",
-            )
-            .ctx("le", PAGE_LIMIT),
-            Ok(limit) => return usize::try_from(limit).unwrap_or(PAGE_LIMIT),
+            Ok(limit) => match usize::try_from(limit) {
+                Ok(limit) if limit <= most => return Some(limit),
+                Ok(_) | Err(_) => {
+                    let msg = format!("Input should be less than or equal to {most}");
+                    Problem::new("less_than_equal", &at, msg).ctx("le", most)
+                }
+            },
         };
         self.problems.push(problem.input(text));
-        PAGE_LIMIT
+        None
     }
 
     pub(super) fn at_least(&mut self, name: &str, least: i64) -> Option<i64> {

@@ -35,6 +35,22 @@ fn limits_read_as_recorded() {
 }
 
 #[test]
+fn deliveries_are_all_or_as_many_as_asked_for() {
+    let limit = |query| read::<DeliveryListParams>(query).map(|params| params.limit);
+    assert_eq!(limit(""), Ok(None));
+    assert_eq!(limit("limit=1"), Ok(Some(1)));
+    assert_eq!(limit("limit=1000"), Ok(Some(1000)));
+    assert_eq!(
+        limit("limit=1001").unwrap_err()[0]["ctx"],
+        json!({"le": 1000})
+    );
+    let endless = limit("limit=9223372036854775807").unwrap_err();
+    assert_eq!(endless[0]["type"], "less_than_equal");
+    assert_eq!(limit("limit=0").unwrap_err()[0]["type"], "greater_than");
+    assert_eq!(limit("limit=many").unwrap_err()[0]["type"], "int_parsing");
+}
+
+#[test]
 fn orders_read_as_recorded() {
     assert_eq!(
         read::<EventSearchParams>("sort_order=X").err().unwrap(),

@@ -1,0 +1,93 @@
+use serde_json::{Value, json};
+
+use super::CONVERSATION;
+
+pub(in crate::openapi) const WEBHOOK: &str = "crm";
+pub(in crate::openapi) const DELIVERY: &str = "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W";
+
+/// A webhook whose receiver has been down for half a minute.
+pub(super) fn webhook() -> Value {
+    json!({
+        "name": WEBHOOK,
+        "id": "crm-5f2b8c1d",
+        "url": "https://crm.example.com/agent-events",
+        "form": "webhook_url",
+        "state": "parked",
+        "lag": {"events": 42, "conversations": 3, "seconds": 31.5},
+        "in_flight": 0,
+        "delivered_events": 1280,
+        "succeeded": 131,
+        "failed": 7,
+        "last_success_at": "2026-01-31T12:00:04.201113Z",
+        "last_error": {
+            "at": "2026-01-31T12:00:35.701522Z", "status": 503, "reason": "503 Service Unavailable"
+        },
+        "probes": {
+            "since": "2026-01-31T12:00:20.004871Z",
+            "count": 2,
+            "next_at": "2026-01-31T12:00:45.701522Z"
+        },
+        "dead_letters": 1
+    })
+}
+
+/// One that waits for its receiver, and one that the receiver does not want.
+pub(super) fn deliveries() -> Value {
+    json!({
+        "items": [{
+            "id": DELIVERY,
+            "subject": "events",
+            "conversation_id": CONVERSATION,
+            "first_seq": 4,
+            "last_seq": 8,
+            "events": 5,
+            "outcome": "failed",
+            "attempts": 6,
+            "status": 503,
+            "reason": "503 Service Unavailable",
+            "at": "2026-01-31T12:00:35.701522Z",
+            "milliseconds": 12.4
+        }],
+        "dead_letters": [{
+            "id": "msg_2KWPBZ1xqCmTTfEYTBnHVmKUOz8",
+            "subject": "events",
+            "conversation_id": CONVERSATION,
+            "first_seq": 2,
+            "last_seq": 3,
+            "events": 2,
+            "outcome": "dead",
+            "attempts": 3,
+            "status": 400,
+            "reason": "400 Bad Request",
+            "at": "2026-01-31T12:00:02.871204Z",
+            "milliseconds": null
+        }]
+    })
+}
+
+/// What a delivery or a test that went well is answered with.
+pub(super) fn attempt() -> Value {
+    json!({
+        "id": DELIVERY, "delivered": true, "status": 200, "reason": null, "milliseconds": 18.2
+    })
+}
+
+pub(super) fn rewound() -> Value {
+    json!({"conversations": 1, "events": 8})
+}
+
+#[cfg(test)]
+mod tests {
+    use core_model::port::{Attempt, DeliveryList, Rewound, WebhookInfo};
+
+    use super::*;
+    use crate::openapi::examples::tests::read;
+
+    #[test]
+    fn examples_are_what_the_types_write() {
+        assert_eq!(read::<WebhookInfo>(webhook()), webhook());
+        assert_eq!(read::<DeliveryList>(deliveries()), deliveries());
+        assert_eq!(read::<Attempt>(attempt()), attempt());
+        assert_eq!(read::<Rewound>(rewound()), rewound());
+    }
+}
