@@ -13,13 +13,15 @@ use agent_runtime::{Runtime, RuntimeConfig};
 use http_api::{Api, ApiConfig, CorsConfig};
 use secrecy::SecretString;
 use store_fs::{FsStore, Options};
-use tokio::{task::JoinHandle, time::timeout};
+use ::webhooks::Webhooks;
+use tokio::{join, task::JoinHandle, time::timeout};
 
 use crate::{
     config::{Durability, Settings},
     listener,
     secret_key::{self, Origin},
     start_error::StartError,
+    webhooks,
 };
 
 /// How long a stop waits: for connections that were being accepted to reach a worker, for turns to
@@ -28,6 +30,8 @@ use crate::{
 const LAST_ACCEPTED: Duration = Duration::from_millis(250);
 const TURNS_MAY_TAKE: Duration = Duration::from_secs(4);
 const ANSWERS_MAY_TAKE: Duration = Duration::from_secs(2);
+/// At the same time, webhooks deliver what waits.
+const WEBHOOKS_MAY_TAKE: Duration = Duration::from_secs(2);
 const ALL_MAY_TAKE: Duration = Duration::from_millis(7_500);
 
 /// Bytes that a connection holds before it writes them; what a client that does not read costs here is
@@ -43,6 +47,7 @@ pub struct Server {
     address: SocketAddr,
     http: ServerHandle,
     runtime: Runtime,
+    webhooks: Arc<Webhooks>,
     served: JoinHandle<io::Result<()>>,
 }
 
@@ -60,10 +65,11 @@ impl Server {
         let address = listener.local_addr()?;
         let send_timeout = Duration::from_secs(settings.socket_send_timeout_seconds.get());
         listener::bound_connections(&listener, send_timeout + LAST_WORDS_WAIT)?;
-        let store = open_store(settings)?;
+        let store = Arc::new(open_store(settings)?);
         let config = runtime_config(settings, resume)?;
-        let runtime = Runtime::start(config, Arc::new(store));
-        let api = Api::new(runtime.clone(), api_config(settings))
+        let runtime = Runtime::start(config, Arc::clone(&store) as _);
+        let webhooks = Arc::new(webhooks::start(settings, store, &runtime).await?);
+        let api = Api::new(runtime.clone(), api_config(settings, &webhooks))
             .map_err(|error| StartError::Api(error.to_string()))?;
         let server = HttpServer::new(move || {
             let api = api.clone();
@@ -79,6 +85,7 @@ impl Server {
             address,
             http: server.handle(),
             runtime,
+            webhooks,
             served: tokio::spawn(server),
         })
     }
@@ -100,16 +107,18 @@ impl Server {
         }
     }
 
-    /// Takes no more connections, pauses turns and closes sockets, lets answers under way finish.
-    /// What was acknowledged is on disk.
+    /// Takes no more connections, pauses turns and closes sockets, lets answers under way finish and
+    /// webhooks deliver what waits. What was acknowledged is on disk.
     pub async fn stop(self) {
         let drained = timeout(ALL_MAY_TAKE, async {
             self.http.pause().await;
             // actix answers before its accepting thread has paused, and drops what a worker that
             // was told to stop finds in its queue: without this a swap would reset connections.
             tokio::time::sleep(LAST_ACCEPTED).await;
-            self.runtime.shut_down(TURNS_MAY_TAKE).await;
-            self.http.stop(true).await;
+            let ended = self.runtime.wind_down(TURNS_MAY_TAKE).await;
+            let delivered = self.webhooks.drain(WEBHOOKS_MAY_TAKE);
+            join!(delivered, self.http.stop(true));
+            self.runtime.close(ended).await;
         });
         if drained.await.is_err() {
             tracing::warn!("not everything ended in time; stopping without it");
@@ -166,13 +175,14 @@ fn runtime_config(settings: &Settings, resume: bool) -> Result<RuntimeConfig, St
     })
 }
 
-fn api_config(settings: &Settings) -> ApiConfig {
+fn api_config(settings: &Settings, webhooks: &Arc<Webhooks>) -> ApiConfig {
     let mut config = ApiConfig {
         keys: settings.keys().map(SecretString::from).collect(),
         cors: CorsConfig {
             origins: settings.allow_cors_origins.clone(),
             origin_regex: settings.allow_cors_origin_regex.clone(),
         },
+        webhooks: Some(Arc::clone(webhooks) as _),
         ..ApiConfig::default()
     };
     config.limits.body_bytes = settings.max_body_bytes.get();

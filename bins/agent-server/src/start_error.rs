@@ -35,6 +35,8 @@ pub enum StartError {
     SecretKey(#[from] SecretKeyError),
     #[error("the agent runtime did not start: {0}")]
     Runtime(#[from] agent_runtime::RuntimeError),
+    #[error("webhooks: {0}")]
+    Webhooks(#[from] webhooks::StartError),
     #[error("the API cannot be set up: {0}")]
     Api(String),
     #[error("the system refused what every program needs: {0}")]

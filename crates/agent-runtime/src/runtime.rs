@@ -352,9 +352,16 @@ impl Runtime {
         self.0.idle().as_secs_f64()
     }
 
-    /// Pauses every run and ends every follower; what was acknowledged is on disk. Waits for at
-    /// most `deadline`.
+    /// Pauses every run and ends every follower, for at most `deadline`, then closes the store; what was
+    /// acknowledged is on disk.
     pub async fn shut_down(&self, deadline: Duration) {
+        let ended = self.wind_down(deadline).await;
+        self.close(ended).await;
+    }
+
+    /// The first part of [`Self::shut_down`], for whoever has something left to do with the store before
+    /// [`Self::close`]. Tells whether everything ended in time.
+    pub async fn wind_down(&self, deadline: Duration) -> bool {
         self.0.begin_to_stop();
         let farewells = self.0.shelf.all().into_iter().map(|shared| async move {
             if let Err(error) = dismiss(&shared).await {
@@ -367,9 +374,19 @@ impl Runtime {
             self.0.actors.wait().await;
             self.0.shelf.clear();
         };
-        if timeout(deadline, all).await.is_err() {
+        let ended = timeout(deadline, all).await.is_ok();
+        if !ended {
             tracing::warn!("some runs did not end in time; they are mended at the next start");
-        } else if let Err(error) = self.0.store.close().await {
+        }
+        ended
+    }
+
+    /// Closes the store, in order if everything `ended`.
+    pub async fn close(&self, ended: bool) {
+        if !ended {
+            return;
+        }
+        if let Err(error) = self.0.store.close().await {
             tracing::warn!(%error, "the list of conversations was not stored; the next start looks through all");
         }
     }

@@ -1,0 +1,40 @@
+//! Webhooks wired to the store.
+
+use std::sync::Arc;
+
+use agent_runtime::Runtime;
+use store_fs::FsStore;
+use webhooks::{Common, Ports, Webhooks};
+
+use crate::{config::Settings, start_error::StartError};
+
+/// The folder, below the workspace root, of what is known of deliveries.
+const FOLDER: &str = "webhooks";
+
+/// Takes up the configured webhooks. Without any, what is deleted is gone at once, and nothing is kept
+/// of webhooks but the places of those that were configured until a week ago.
+pub(crate) async fn start(
+    settings: &Settings,
+    store: Arc<FsStore>,
+    runtime: &Runtime,
+) -> Result<Webhooks, StartError> {
+    let folder = settings.workspace_root().join(FOLDER);
+    let cursors = store.deliveries(&folder, !settings.webhooks.is_empty())?;
+    let ports = Ports {
+        source: store,
+        cursors: Arc::new(cursors),
+    };
+    let common = Common {
+        session_key: settings.keys().next().map(str::to_owned),
+        user_agent: concat!("agent-server/", env!("CARGO_PKG_VERSION")).to_owned(),
+    };
+    let settled = {
+        let runtime = runtime.clone();
+        async move { runtime.until_settled().await }
+    };
+    let webhooks = settings.webhooks.clone();
+    for webhook in &webhooks {
+        tracing::info!(name = webhook.shown_name(), "events go to {}", webhook.shown_url());
+    }
+    Ok(Webhooks::start(webhooks, ports, &common, settled).await?)
+}

@@ -1,0 +1,212 @@
+//! One webhook: what it was configured to do, and what it needs for that.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use core_model::{
+    Catalog, ConversationId, Feed, HeadFilter, UtcTime,
+    port::{Cursors, Incarnation},
+};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use url::Url;
+use uuid::Uuid;
+
+use crate::{
+    InvalidWebhook, Method, Target, WebhookConfig,
+    batch::{Batch, Portion},
+    schedule::Schedule,
+    sender::{Outgoing, Sender},
+    signature::Signer,
+};
+
+/// Where the conversations are and what happens in them.
+pub trait Source: Catalog + Feed {}
+
+impl<T: Catalog + Feed> Source for T {}
+
+/// What webhooks need to work.
+#[derive(Clone)]
+pub struct Ports {
+    pub source: Arc<dyn Source>,
+    /// Where it is put down what was delivered.
+    pub cursors: Arc<dyn Cursors>,
+}
+
+/// What a request tells of itself, after Standard Webhooks.
+const ID: &str = "webhook-id";
+const TIMESTAMP: &str = "webhook-timestamp";
+const SIGNATURE: &str = "webhook-signature";
+/// Which events of which conversation it brings.
+const CONVERSATION: &str = "x-conversation-id";
+const FIRST_SEQ: &str = "x-first-seq";
+const LAST_SEQ: &str = "x-last-seq";
+/// The header of the OpenHands form.
+const SESSION_KEY: &str = "x-session-api-key";
+
+/// A webhook at work.
+pub(crate) struct Hook {
+    /// Its place in the configuration.
+    pub(crate) index: usize,
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) config: WebhookConfig,
+    pub(crate) portion: Portion,
+    pub(crate) schedule: Schedule,
+    pub(crate) ports: Ports,
+    pub(crate) sender: Arc<dyn Sender>,
+    signer: Option<Signer>,
+    headers: HeaderMap,
+    /// Where the ids of its deliveries come from.
+    namespace: Uuid,
+}
+
+impl Hook {
+    /// `session_key` goes along in the OpenHands form.
+    ///
+    /// # Errors
+    /// When the configuration has names of variables for what is to be sent.
+    pub(crate) fn new(
+        index: usize,
+        config: WebhookConfig,
+        ports: Ports,
+        sender: Arc<dyn Sender>,
+        session_key: Option<&str>,
+    ) -> Result<Self, InvalidWebhook> {
+        let kinds = &config.kinds;
+        let filter = (!kinds.is_empty()).then(|| HeadFilter {
+            kinds: kinds.iter().cloned().collect(),
+            ..HeadFilter::default()
+        });
+        let id = config.id();
+        Ok(Self {
+            index,
+            name: config.shown_name(),
+            portion: Portion {
+                filter,
+                events: usize::try_from(config.event_buffer_size.get()).unwrap_or(usize::MAX),
+                bytes: usize::try_from(config.max_batch_bytes).unwrap_or(usize::MAX),
+            },
+            schedule: Schedule {
+                num_retries: config.num_retries,
+                retry_delay: config.retry_delay,
+                on_exhausted: config.on_exhausted,
+            },
+            ports,
+            sender,
+            signer: config.signer()?,
+            headers: headers(&config, session_key)?,
+            namespace: Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("webhook/{id}").as_bytes()),
+            id,
+            config,
+        })
+    }
+
+    /// Whether it is told of conversations too, not only of their events.
+    pub(crate) fn tells_of_conversations(&self) -> bool {
+        matches!(self.config.target, Target::Base(_))
+    }
+
+    pub(crate) fn wants(&self, id: ConversationId) -> bool {
+        let wanted = &self.config.conversations;
+        wanted.is_empty() || wanted.contains(&id)
+    }
+
+    /// The id of a delivery: the same for the same content, however often it is sent.
+    pub(crate) fn delivery_id(
+        &self,
+        of: &Incarnation,
+        rewound: Option<UtcTime>,
+        content: &str,
+    ) -> String {
+        let again = rewound.map(|at| at.0.timestamp_micros()).unwrap_or(0);
+        let made = of.created_at.0.timestamp_micros();
+        let name = format!("{}/{made}/{again}/{content}", of.id.hex());
+        let id = Uuid::new_v5(&self.namespace, name.as_bytes());
+        format!("msg_{}", id.simple())
+    }
+
+    /// The request that brings a batch.
+    pub(crate) fn events(&self, id: &str, of: &Incarnation, batch: &Batch) -> Outgoing {
+        let url = self.url(&["events", &of.id.hex()]);
+        let mut request = self.request(url, id, batch.body.clone());
+        let headers = &mut request.headers;
+        set(headers, CONVERSATION, &of.id.to_string());
+        set(headers, FIRST_SEQ, &batch.first.0.to_string());
+        set(headers, LAST_SEQ, &batch.last.0.to_string());
+        request
+    }
+
+    /// The request that tells how a conversation stands.
+    pub(crate) fn conversation(&self, id: &str, of: &Incarnation, info: Bytes) -> Outgoing {
+        let mut request = self.request(self.url(&["conversations"]), id, info);
+        set(&mut request.headers, CONVERSATION, &of.id.to_string());
+        request
+    }
+
+    /// A request with an event that is in no log.
+    pub(crate) fn test(&self, id: &str, events: Bytes) -> Outgoing {
+        let nobody = ConversationId(Uuid::nil());
+        self.request(self.url(&["events", &nobody.hex()]), id, events)
+    }
+
+    fn url(&self, below: &[&str]) -> Url {
+        match &self.config.target {
+            Target::Url(url) => url.clone(),
+            Target::Base(base) => {
+                let mut url = base.clone();
+                if let Ok(mut path) = url.path_segments_mut() {
+                    path.pop_if_empty().extend(below);
+                }
+                url
+            }
+        }
+    }
+
+    fn request(&self, url: Url, id: &str, body: Bytes) -> Outgoing {
+        let mut headers = self.headers.clone();
+        let now = UtcTime::now().0.timestamp();
+        set(&mut headers, ID, id);
+        set(&mut headers, TIMESTAMP, &now.to_string());
+        if let Some(signer) = &self.signer {
+            set(&mut headers, SIGNATURE, &signer.sign(id, now, [&body]));
+        }
+        let method = match self.config.target {
+            Target::Url(_) => self.config.method,
+            Target::Base(_) => Method::Post,
+        };
+        Outgoing {
+            url,
+            method,
+            headers,
+            body,
+            timeout: self.config.timeout,
+        }
+    }
+}
+
+/// What is configured outranks what is usual.
+fn headers(
+    config: &WebhookConfig,
+    session_key: Option<&str>,
+) -> Result<HeaderMap, InvalidWebhook> {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let (Target::Base(_), Some(key)) = (&config.target, session_key)
+        && let Some(mut value) = value(key)
+    {
+        value.set_sensitive(true);
+        headers.insert(SESSION_KEY, value);
+    }
+    headers.extend(config.header_map()?);
+    Ok(headers)
+}
+
+fn set(headers: &mut HeaderMap, name: &'static str, text: &str) {
+    if let Some(value) = value(text) {
+        headers.insert(HeaderName::from_static(name), value);
+    }
+}
+
+fn value(text: &str) -> Option<HeaderValue> {
+    HeaderValue::from_bytes(text.as_bytes()).ok()
+}

@@ -1,0 +1,347 @@
+//! One thing to do for one conversation: at most one request.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use core_model::{
+    ConversationInfo, ConversationState, Draft, EventLog, EventTime, ExecutionStatus, Limit,
+    Metadata, Seq, StoreError, UtcTime,
+    port::{DeliverySubject, Incarnation},
+};
+use serde_json::json;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::{
+    backlog::Seen,
+    batch::{self, Batch, Portion},
+    hook::Hook,
+    outbox::DAYS,
+    sender::{Answer, Outgoing},
+    verdict::Verdict,
+};
+
+/// Events that are folded at a time.
+const FOLD: Limit = Limit {
+    records: 256,
+    bytes: 1 << 20,
+};
+
+pub(crate) struct Job {
+    pub(crate) of: Incarnation,
+    pub(crate) round: u32,
+    pub(crate) rewound: Option<UtcTime>,
+    pub(crate) deleted: bool,
+    /// If it is open already.
+    pub(crate) log: Option<Arc<dyn EventLog>>,
+    pub(crate) task: Task,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Task {
+    /// The next events of a log.
+    Events {
+        from: Seq,
+        to: Seq,
+        /// `from` is yet to be found.
+        since: Option<UtcTime>,
+        /// Even if they are few.
+        flush: bool,
+        /// No turn is under way, so one may have ended.
+        at_rest: bool,
+    },
+    /// How the conversation stands, under this id.
+    Conversation { id: String },
+    /// What was sent before.
+    Again { id: String, first: Seq, last: Seq },
+}
+
+/// What came of a job.
+pub(crate) struct Done {
+    pub(crate) of: Incarnation,
+    pub(crate) round: u32,
+    /// Whether it was looked for among the deleted ones.
+    pub(crate) deleted: bool,
+    pub(crate) log: Option<Arc<dyn EventLog>>,
+    pub(crate) step: Step,
+}
+
+pub(crate) enum Step {
+    /// The events are too few; they wait for others.
+    Waits { next: Seq, seen: Seen },
+    /// Nothing before this is wanted; but something in it may show in the conversation's details.
+    Passed { next: Seq, changed: bool },
+    /// A request was made.
+    Sent(Sent),
+    /// There is no such log any more.
+    Gone,
+    Unreadable(StoreError),
+}
+
+/// One request and its answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Sent {
+    pub(crate) id: String,
+    pub(crate) subject: DeliverySubject,
+    /// The seqs of its first and its last event.
+    pub(crate) span: Option<(Seq, Seq)>,
+    pub(crate) events: u64,
+    /// When the first of its events happened.
+    pub(crate) oldest: Option<UtcTime>,
+    /// Where the log goes on after it.
+    pub(crate) next: Seq,
+    /// Something that shows in a conversation's details changed with these events.
+    pub(crate) changed: bool,
+    pub(crate) answer: Answer,
+    pub(crate) took: Duration,
+}
+
+impl Step {
+    fn passed(next: Seq) -> Self {
+        Self::Passed {
+            next,
+            changed: false,
+        }
+    }
+}
+
+impl Sent {
+    pub(crate) fn verdict(&self) -> Verdict {
+        Verdict::on(&self.answer)
+    }
+}
+
+impl Job {
+    pub(crate) async fn run(self, hook: &Hook) -> Done {
+        let Self {
+            of,
+            round,
+            rewound,
+            deleted,
+            mut log,
+            task,
+        } = self;
+        let step = match task {
+            Task::Conversation { id } => tell(hook, &of, deleted, id).await,
+            Task::Events { .. } | Task::Again { .. } => {
+                deliver(hook, &of, rewound, deleted, &mut log, task).await
+            }
+        };
+        Done {
+            of,
+            round,
+            deleted,
+            log,
+            step: step.unwrap_or_else(|error| match error {
+                StoreError::NotFound(_) => Step::Gone,
+                error => Step::Unreadable(error),
+            }),
+        }
+    }
+}
+
+async fn deliver(
+    hook: &Hook,
+    of: &Incarnation,
+    rewound: Option<UtcTime>,
+    deleted: bool,
+    log: &mut Option<Arc<dyn EventLog>>,
+    task: Task,
+) -> Result<Step, StoreError> {
+    let log = match log {
+        Some(log) => log,
+        None => log.insert(open(hook, of, deleted).await?),
+    };
+    match task {
+        Task::Conversation { .. } => Err(StoreError::NotFound(of.id)),
+        Task::Again { id, first, last } => {
+            let all = Portion {
+                events: usize::MAX,
+                bytes: usize::MAX,
+                ..hook.portion.clone()
+            };
+            let found = batch::read(log, first, last.after(1), &all).await?;
+            let Some(batch) = found.batch else {
+                return Err(StoreError::NotFound(of.id));
+            };
+            let request = hook.events(&id, of, &batch);
+            let sent = send(hook, request, id, DeliverySubject::Events).await;
+            Ok(Step::Sent(sent.with(&batch, found.read_to, false)))
+        }
+        Task::Events {
+            mut from,
+            mut to,
+            since,
+            flush,
+            at_rest,
+        } => {
+            if let Some(since) = since {
+                from = from.max(log.since(EventTime::from(since.0)).await?);
+            }
+            let len = log.len();
+            if from > len {
+                tracing::warn!(
+                    conversation.id = %of.id, webhook = hook.name, cursor = from.0, len = len.0,
+                    "delivered before events were lost in a crash; it goes on at the log's end"
+                );
+                return Ok(Step::passed(len));
+            }
+            to = to.min(len);
+            if from >= to {
+                return Ok(Step::passed(to));
+            }
+            let found = batch::read(log, from, to, &hook.portion).await?;
+            let tells = hook.tells_of_conversations();
+            let happened = match tells || (at_rest && !flush && !found.full) {
+                true => batch::happened(log, from, found.read_to).await?,
+                false => batch::Happened::default(),
+            };
+            let changed = tells && happened.changed;
+            let Some(batch) = found.batch else {
+                return Ok(Step::Passed {
+                    next: found.read_to,
+                    changed,
+                });
+            };
+            if !(flush || found.full || (at_rest && happened.turn_ended)) {
+                let seen = Seen {
+                    to,
+                    events: batch.events,
+                    base: Some(log.size().saturating_sub(batch.body.len() as u64)),
+                };
+                return Ok(Step::Waits { next: from, seen });
+            }
+            let content = format!("{}-{}", batch.first.0, batch.last.0);
+            let id = hook.delivery_id(of, rewound, &content);
+            let request = hook.events(&id, of, &batch);
+            let sent = send(hook, request, id, DeliverySubject::Events).await;
+            Ok(Step::Sent(sent.with(&batch, found.read_to, changed)))
+        }
+    }
+}
+
+async fn tell(
+    hook: &Hook,
+    of: &Incarnation,
+    deleted: bool,
+    id: String,
+) -> Result<Step, StoreError> {
+    let info = serde_json::to_vec(&info(hook, of, deleted).await?).unwrap_or_default();
+    let request = hook.conversation(&id, of, info.into());
+    let sent = send(hook, request, id, DeliverySubject::Conversation).await;
+    Ok(Step::Sent(sent))
+}
+
+/// Sends one event that is in no log.
+pub(crate) async fn test(hook: &Hook) -> Sent {
+    let value = json!({"webhook": hook.name, "message": "a test; no conversation has this event"});
+    let event = Draft::state("ping", value).at(EventTime::now(), None);
+    let mut body = vec![b'['];
+    body.extend(event.to_vec().unwrap_or_default());
+    body.push(b']');
+    let id = format!("msg_{}", Uuid::new_v4().simple());
+    let request = hook.test(&id, Bytes::from(body));
+    let sent = send(hook, request, id, DeliverySubject::Test).await;
+    Sent { events: 1, ..sent }
+}
+
+async fn send(hook: &Hook, request: Outgoing, id: String, subject: DeliverySubject) -> Sent {
+    let started = Instant::now();
+    let answer = hook.sender.send(request).await;
+    Sent {
+        id,
+        subject,
+        span: None,
+        events: 0,
+        oldest: None,
+        next: Seq(0),
+        changed: false,
+        answer,
+        took: started.elapsed(),
+    }
+}
+
+impl Sent {
+    fn with(self, batch: &Batch, next: Seq, changed: bool) -> Self {
+        Self {
+            span: Some((batch.first, batch.last)),
+            events: batch.events,
+            oldest: Some(UtcTime(batch.oldest.utc())),
+            next,
+            changed,
+            ..self
+        }
+    }
+}
+
+/// Opens the log of this very conversation, not of a later one under its id.
+async fn open(
+    hook: &Hook,
+    of: &Incarnation,
+    deleted: bool,
+) -> Result<Arc<dyn EventLog>, StoreError> {
+    if deleted {
+        let (_, log) = hook.ports.cursors.open_departed(*of).await?;
+        return Ok(log);
+    }
+    is_of_today(hook, of)?;
+    let log = hook.ports.source.open(of.id).await?;
+    // Looked at again: the id may have been given to another one in between.
+    is_of_today(hook, of)?;
+    Ok(log)
+}
+
+fn is_of_today(hook: &Hook, of: &Incarnation) -> Result<(), StoreError> {
+    let row = hook.ports.source.row(of.id);
+    let there = row.is_some_and(|row| row.created_at == of.created_at);
+    there.then_some(()).ok_or(StoreError::NotFound(of.id))
+}
+
+/// A conversation as its metadata and its log have it now.
+async fn info(
+    hook: &Hook,
+    of: &Incarnation,
+    deleted: bool,
+) -> Result<ConversationInfo, StoreError> {
+    let (metadata, log) = match deleted {
+        true => hook.ports.cursors.open_departed(*of).await?,
+        false => {
+            let log = open(hook, of, false).await?;
+            (hook.ports.source.metadata(of.id).await?, log)
+        }
+    };
+    let mut state = fold(&metadata, log.as_ref()).await?;
+    if deleted {
+        state.execution_status = ExecutionStatus::Deleting;
+    }
+    let folder = hook.ports.source.folder(of.id);
+    Ok(ConversationInfo::new(&metadata, &state, &folder))
+}
+
+async fn fold(metadata: &Metadata, log: &dyn EventLog) -> Result<ConversationState, StoreError> {
+    let stored = metadata.snapshot.as_ref();
+    let stored = stored.filter(|stored| stored.as_of <= log.len());
+    let (mut at, mut state) = match stored {
+        Some(stored) => (stored.as_of, stored.state.clone()),
+        None => (Seq(0), ConversationState::new(metadata)),
+    };
+    loop {
+        let records = log.read(at, FOLD).await?;
+        let Some(last) = records.last() else {
+            return Ok(state);
+        };
+        at = last.seq.after(1);
+        for event in records.iter().filter_map(|record| record.event().ok()) {
+            state.apply(&event);
+        }
+        tokio::task::consume_budget().await;
+    }
+}
+
+/// What is said of a deleted conversation whose log is gone.
+pub(crate) fn warn_of_loss(hook: &Hook, of: &Incarnation, events: u64) {
+    tracing::error!(
+        conversation.id = %of.id, webhook = hook.name, events,
+        "a deleted conversation's log is gone before all of its events were delivered; it is kept for {DAYS} days"
+    );
+}

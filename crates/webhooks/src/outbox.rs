@@ -1,0 +1,161 @@
+//! Deleted conversations that wait until every webhook is through with them.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use core_model::{
+    StoreError, UtcTime,
+    port::{Cursors, Incarnation},
+};
+
+/// How long a deleted conversation waits at the most.
+pub(crate) const DAYS: u32 = 7;
+const WEEK: Duration = Duration::from_secs(DAYS as u64 * 24 * 60 * 60);
+/// How often those that waited too long are looked for, while any wait.
+const LOOK: Duration = Duration::from_secs(60 * 60);
+
+/// What all webhooks of a server share about what was deleted.
+pub(crate) struct Outbox {
+    cursors: Arc<dyn Cursors>,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// How far each webhook has read the feed.
+    read_to: Vec<u64>,
+    items: HashMap<Incarnation, Item>,
+}
+
+struct Item {
+    /// Who has read the feed up to here knows of the deletion.
+    position: u64,
+    deleted_at: UtcTime,
+    /// Webhooks that need its events.
+    holders: HashSet<usize>,
+}
+
+impl Outbox {
+    /// What an earlier process left is known to whoever has read the feed up to `position`.
+    ///
+    /// # Errors
+    /// When the outbox cannot be read.
+    pub(crate) async fn open(
+        cursors: Arc<dyn Cursors>,
+        position: u64,
+        webhooks: usize,
+    ) -> Result<Arc<Self>, StoreError> {
+        let departed = cursors.departed().await?;
+        let items = departed.into_iter().map(|departed| {
+            let item = Item {
+                position,
+                deleted_at: departed.deleted_at,
+                holders: HashSet::new(),
+            };
+            (departed.conversation, item)
+        });
+        let state = State {
+            read_to: vec![0; webhooks],
+            items: items.collect(),
+        };
+        Ok(Arc::new(Self {
+            cursors,
+            state: Mutex::new(state),
+        }))
+    }
+
+    /// The feed told a webhook of a deletion; with `holds`, it needs the events.
+    pub(crate) fn deleted(&self, of: Incarnation, position: u64, webhook: usize, holds: bool) {
+        let mut state = self.lock();
+        let item = state.items.entry(of).or_insert_with(|| Item {
+            position,
+            deleted_at: UtcTime::now(),
+            holders: HashSet::new(),
+        });
+        if holds {
+            item.holders.insert(webhook);
+        }
+    }
+
+    /// A webhook needs the events of a conversation if it waits here.
+    pub(crate) fn hold(&self, of: &Incarnation, webhook: usize) {
+        if let Some(item) = self.lock().items.get_mut(of) {
+            item.holders.insert(webhook);
+        }
+    }
+
+    /// A webhook needs them no more.
+    pub(crate) fn release(&self, of: &Incarnation, webhook: usize) {
+        if let Some(item) = self.lock().items.get_mut(of) {
+            item.holders.remove(&webhook);
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().items.is_empty()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Incarnation> {
+        self.lock().items.keys().copied().collect()
+    }
+
+    pub(crate) fn has(&self, of: &Incarnation) -> bool {
+        self.lock().items.contains_key(of)
+    }
+
+    /// How far a webhook has read the feed.
+    pub(crate) fn read_to(&self, webhook: usize, position: u64) {
+        if let Some(read_to) = self.lock().read_to.get_mut(webhook) {
+            *read_to = position;
+        }
+    }
+
+    /// Removes what nobody needs, and what waited too long.
+    pub(crate) async fn clear(&self) {
+        for of in self.take_done(UtcTime::now()) {
+            if let Err(error) = self.cursors.discard(of).await {
+                tracing::warn!(
+                    conversation.id = %of.id, %error,
+                    "a deleted conversation is still in the outbox; it is removed after the next start"
+                );
+            }
+        }
+    }
+
+    /// Looks after the outbox as long as this lives.
+    pub(crate) async fn keep(self: Arc<Self>) {
+        loop {
+            self.clear().await;
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    fn take_done(&self, now: UtcTime) -> Vec<Incarnation> {
+        let mut state = self.lock();
+        let State { read_to, items } = &mut *state;
+        let everybody = read_to.iter().copied().min().unwrap_or(u64::MAX);
+        let mut done = Vec::new();
+        items.retain(|of, item| {
+            let waited = (now.0 - item.deleted_at.0).to_std().unwrap_or_default();
+            let through = item.holders.is_empty() && item.position <= everybody;
+            if !through && waited > WEEK {
+                tracing::error!(
+                    conversation.id = %of.id,
+                    "a deleted conversation is removed after {DAYS} days although a webhook did not get all of its events"
+                );
+            }
+            let keep = !through && waited <= WEEK;
+            if !keep {
+                done.push(*of);
+            }
+            keep
+        });
+        done
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

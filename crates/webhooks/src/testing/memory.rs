@@ -1,0 +1,460 @@
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Range,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use core_model::{
+    Catalog, ConversationId, Draft, Event, EventId, EventLog, EventTime, ExecutionStatus, Feed,
+    HeadFilter, Limit, Metadata, NewRecord, Record, Row, Seq, StoreError, UtcTime, Workspace,
+    WorkspaceKind,
+    port::{Change, Cursors, Departed, FeedEntry, Incarnation, ListPage, ListQuery, Note, Notice},
+};
+use serde_json::json;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+/// Conversations, their feed, and what webhooks put down. A crash leaves all of it.
+pub(crate) struct Memory {
+    state: Mutex<State>,
+    grown: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct State {
+    feed_id: Uuid,
+    conversations: BTreeMap<ConversationId, Conversation>,
+    departed: HashMap<Incarnation, (Metadata, Arc<Log>)>,
+    feed: Vec<FeedEntry>,
+    notes: HashMap<String, Vec<Note>>,
+    synced: HashMap<String, usize>,
+    refusing: bool,
+}
+
+struct Conversation {
+    metadata: Metadata,
+    status: ExecutionStatus,
+    log: Arc<Log>,
+}
+
+#[derive(Default)]
+struct Log {
+    records: Mutex<Vec<Record>>,
+    deleted: AtomicBool,
+}
+
+impl Memory {
+    pub(crate) fn new() -> Arc<Self> {
+        let state = State {
+            feed_id: Uuid::new_v4(),
+            ..State::default()
+        };
+        Arc::new(Self {
+            state: Mutex::new(state),
+            grown: watch::Sender::new(0),
+        })
+    }
+
+    pub(crate) fn id(nth: u8) -> ConversationId {
+        ConversationId(Uuid::from_u128(u128::from(nth) + 1))
+    }
+
+    /// Makes a conversation, unless there is one.
+    pub(crate) fn make(&self, nth: u8) -> Option<Incarnation> {
+        let workspace = Workspace {
+            working_dir: "/work".to_owned(),
+            kind: WorkspaceKind::LocalWorkspace,
+        };
+        let mut metadata = Metadata::new(json!({"kind": "Agent"}), workspace);
+        metadata.id = Self::id(nth);
+        let of = Incarnation {
+            id: metadata.id,
+            created_at: metadata.created_at,
+        };
+        let mut state = self.state.lock().unwrap();
+        if state.conversations.contains_key(&of.id) {
+            return None;
+        }
+        let conversation = Conversation {
+            metadata,
+            status: ExecutionStatus::Idle,
+            log: Arc::default(),
+        };
+        state.conversations.insert(of.id, conversation);
+        self.tell(&mut state, of, Change::Created);
+        Some(of)
+    }
+
+    /// Appends so many events, of which the last tells the status if it is a new one.
+    pub(crate) fn grow(&self, nth: u8, events: usize, status: ExecutionStatus) {
+        let mut state = self.state.lock().unwrap();
+        let Some(conversation) = state.conversations.get_mut(&Self::id(nth)) else {
+            return;
+        };
+        let mut drafts: Vec<Draft> = (0..events)
+            .map(|nth| Draft::state("note", json!({ "nth": nth })))
+            .collect();
+        if conversation.status != status {
+            drafts.push(Draft::state("execution_status", json!(status)));
+            conversation.status = status;
+        }
+        if drafts.is_empty() {
+            return;
+        }
+        let of = Incarnation {
+            id: conversation.metadata.id,
+            created_at: conversation.metadata.created_at,
+        };
+        let (from, to) = conversation.log.push(drafts);
+        self.tell(&mut state, of, Change::Appended { from, to });
+    }
+
+    /// Deletes a conversation: its log waits among the departed.
+    pub(crate) fn remove(&self, nth: u8) {
+        let mut state = self.state.lock().unwrap();
+        let Some(conversation) = state.conversations.remove(&Self::id(nth)) else {
+            return;
+        };
+        let Conversation { metadata, log, .. } = conversation;
+        log.deleted.store(true, Ordering::SeqCst);
+        let of = Incarnation {
+            id: metadata.id,
+            created_at: metadata.created_at,
+        };
+        let copy = Log {
+            records: Mutex::new(log.records.lock().unwrap().clone()),
+            ..Log::default()
+        };
+        state.departed.insert(of, (metadata, Arc::new(copy)));
+        self.tell(&mut state, of, Change::Deleted);
+    }
+
+    /// The ids of a conversation's events, wherever it is.
+    pub(crate) fn events(&self, of: &Incarnation) -> Option<Vec<EventId>> {
+        let state = self.state.lock().unwrap();
+        let alive = state.conversations.get(&of.id);
+        let alive = alive.filter(|there| there.metadata.created_at == of.created_at);
+        let log = match alive {
+            Some(conversation) => &conversation.log,
+            None => &state.departed.get(of)?.1,
+        };
+        let records = log.records.lock().unwrap();
+        Some(records.iter().map(|record| record.head.id.clone()).collect())
+    }
+
+    pub(crate) fn notes_of(&self, follower: &str) -> Vec<Note> {
+        let state = self.state.lock().unwrap();
+        state.notes.get(follower).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn departed_now(&self) -> usize {
+        self.state.lock().unwrap().departed.len()
+    }
+
+    /// A power cut takes what was not synced.
+    pub(crate) fn cut_power(&self) {
+        let state = &mut *self.state.lock().unwrap();
+        for (follower, notes) in &mut state.notes {
+            notes.truncate(state.synced.get(follower).copied().unwrap_or(0));
+        }
+    }
+
+    /// The feed is lost; a new one knows nothing of what was before.
+    pub(crate) fn lose_feed(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.feed_id = Uuid::new_v4();
+        state.feed.clear();
+        self.grown.send_replace(0);
+    }
+
+    /// Whether notes are refused from now on.
+    pub(crate) fn refuse(&self, refusing: bool) {
+        self.state.lock().unwrap().refusing = refusing;
+    }
+
+    fn tell(&self, state: &mut State, of: Incarnation, change: Change) {
+        state.feed.push(FeedEntry {
+            position: state.feed.len() as u64,
+            conversation: of.id,
+            created_at: of.created_at,
+            change,
+        });
+        self.grown.send_replace(state.feed.len() as u64);
+    }
+}
+
+impl Log {
+    fn push(&self, drafts: Vec<Draft>) -> (Seq, Seq) {
+        let mut records = self.records.lock().unwrap();
+        let from = Seq(records.len() as u64);
+        for draft in drafts {
+            let last = records.last().map(|last| last.head.timestamp);
+            let event: Event = draft.at(EventTime::now_after(last), None);
+            let NewRecord { head, bytes } = NewRecord::encode(&event).unwrap();
+            let seq = Seq(records.len() as u64);
+            records.push(Record { seq, head, bytes });
+        }
+        (from, Seq(records.len() as u64))
+    }
+
+    fn there(&self) -> Result<std::sync::MutexGuard<'_, Vec<Record>>, StoreError> {
+        match self.deleted.load(Ordering::SeqCst) {
+            true => Err(StoreError::NotFound(Memory::id(0))),
+            false => Ok(self.records.lock().unwrap()),
+        }
+    }
+}
+
+#[async_trait]
+impl EventLog for Log {
+    async fn append(&self, _: Vec<NewRecord>, _: Option<Seq>) -> Result<Seq, StoreError> {
+        unreachable!("webhooks append nothing")
+    }
+
+    fn len(&self) -> Seq {
+        Seq(self.records.lock().unwrap().len() as u64)
+    }
+
+    fn size(&self) -> u64 {
+        let records = self.records.lock().unwrap();
+        records.iter().map(|record| record.bytes.len() as u64).sum()
+    }
+
+    async fn read(&self, from: Seq, limit: Limit) -> Result<Vec<Record>, StoreError> {
+        let records = self.there()?;
+        let mut bytes = 0;
+        let some = records.iter().skip(from.0 as usize).take(limit.records);
+        let fitting = some.take_while(|record| {
+            let first = bytes == 0;
+            bytes += record.bytes.len();
+            first || bytes <= limit.bytes
+        });
+        Ok(fitting.cloned().collect())
+    }
+
+    async fn read_at(&self, seqs: &[Seq], _: usize) -> Result<Vec<Record>, StoreError> {
+        let records = self.there()?;
+        let found = seqs.iter().filter_map(|seq| records.get(seq.0 as usize));
+        Ok(found.cloned().collect())
+    }
+
+    async fn find(&self, _: &EventId) -> Result<Option<Seq>, StoreError> {
+        unreachable!("webhooks look for no ids")
+    }
+
+    async fn since(&self, time: EventTime) -> Result<Seq, StoreError> {
+        let records = self.there()?;
+        let before = records.partition_point(|record| record.head.timestamp < time);
+        Ok(Seq(before as u64))
+    }
+
+    async fn select(
+        &self,
+        filter: &HeadFilter,
+        range: Range<Seq>,
+        backwards: bool,
+        limit: usize,
+    ) -> Result<Vec<Seq>, StoreError> {
+        let records = self.there()?;
+        let mut seqs: Vec<Seq> = records
+            .iter()
+            .filter(|record| range.contains(&record.seq) && filter.admits(&record.head))
+            .map(|record| record.seq)
+            .collect();
+        if backwards {
+            seqs.reverse();
+        }
+        seqs.truncate(limit);
+        Ok(seqs)
+    }
+
+    async fn count(&self, _: &HeadFilter) -> Result<u64, StoreError> {
+        unreachable!("webhooks count nothing")
+    }
+}
+
+#[async_trait]
+impl Catalog for Memory {
+    async fn create(&self, _: &Metadata) -> Result<(), StoreError> {
+        unreachable!("webhooks make nothing")
+    }
+
+    fn list(&self, query: &ListQuery) -> ListPage {
+        let state = self.state.lock().unwrap();
+        let mut ids = state.conversations.keys().copied().skip_while(|id| {
+            let known = query.first.filter(|first| state.conversations.contains_key(first));
+            known.is_some_and(|first| *id < first)
+        });
+        let page: Vec<ConversationId> = ids.by_ref().take(query.limit.min(2)).collect();
+        let next = ids.next();
+        drop(ids);
+        drop(state);
+        ListPage {
+            rows: page.into_iter().filter_map(|id| self.row(id)).collect(),
+            next,
+        }
+    }
+
+    fn count(&self, _: Option<ExecutionStatus>) -> u64 {
+        self.state.lock().unwrap().conversations.len() as u64
+    }
+
+    fn row(&self, id: ConversationId) -> Option<Row> {
+        let state = self.state.lock().unwrap();
+        let conversation = state.conversations.get(&id)?;
+        Some(Row {
+            id,
+            created_at: conversation.metadata.created_at,
+            updated_at: UtcTime::now(),
+            status: conversation.status,
+            len: conversation.log.len(),
+            bytes: conversation.log.size(),
+        })
+    }
+
+    fn note(&self, _: Row) {}
+
+    fn closed_in_order(&self) -> bool {
+        true
+    }
+
+    async fn check(&self) -> Result<Vec<ConversationId>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn metadata(&self, id: ConversationId) -> Result<Metadata, StoreError> {
+        let state = self.state.lock().unwrap();
+        let found = state.conversations.get(&id);
+        let found = found.map(|conversation| conversation.metadata.clone());
+        found.ok_or(StoreError::NotFound(id))
+    }
+
+    async fn metadata_of(
+        &self,
+        _: &[ConversationId],
+    ) -> Result<Vec<Option<Metadata>>, StoreError> {
+        unreachable!("webhooks read one at a time")
+    }
+
+    async fn set_metadata(&self, _: &Metadata) -> Result<(), StoreError> {
+        unreachable!("webhooks change nothing")
+    }
+
+    async fn open(&self, id: ConversationId) -> Result<Arc<dyn EventLog>, StoreError> {
+        let state = self.state.lock().unwrap();
+        let found = state.conversations.get(&id);
+        let found = found.map(|found| Arc::clone(&found.log) as Arc<dyn EventLog>);
+        found.ok_or(StoreError::NotFound(id))
+    }
+
+    async fn delete(&self, _: ConversationId) -> Result<(), StoreError> {
+        unreachable!("webhooks delete nothing")
+    }
+
+    fn folder(&self, id: ConversationId) -> PathBuf {
+        PathBuf::from(id.to_string())
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn notices(&self) -> Vec<Notice> {
+        Vec::new()
+    }
+}
+
+#[async_trait]
+impl Feed for Memory {
+    fn feed_id(&self) -> Uuid {
+        self.state.lock().unwrap().feed_id
+    }
+
+    async fn feed_len(&self) -> u64 {
+        self.state.lock().unwrap().feed.len() as u64
+    }
+
+    async fn feed_entries(&self, from: u64, limit: usize) -> Result<Vec<FeedEntry>, StoreError> {
+        let state = self.state.lock().unwrap();
+        let entries = state.feed.iter().skip(from as usize).take(limit.min(3));
+        Ok(entries.copied().collect())
+    }
+
+    async fn feed_grown(&self, len: u64) -> u64 {
+        let mut grown = self.grown.subscribe();
+        let found = grown.wait_for(|now| *now > len).await.map(|now| *now);
+        found.unwrap_or(len)
+    }
+}
+
+#[async_trait]
+impl Cursors for Memory {
+    async fn followers(&self) -> Result<Vec<String>, StoreError> {
+        Ok(self.state.lock().unwrap().notes.keys().cloned().collect())
+    }
+
+    async fn notes(&self, follower: &str) -> Result<Vec<Note>, StoreError> {
+        Ok(self.notes_of(follower))
+    }
+
+    async fn append(&self, follower: &str, notes: Vec<Note>) -> Result<(), StoreError> {
+        let mut state = self.state.lock().unwrap();
+        if state.refusing {
+            return Err(StoreError::Io {
+                path: "cursors".to_owned(),
+                source: std::io::ErrorKind::StorageFull.into(),
+            });
+        }
+        let all = state.notes.entry(follower.to_owned()).or_default();
+        all.extend(notes);
+        Ok(())
+    }
+
+    async fn sync(&self, follower: &str) -> Result<(), StoreError> {
+        let mut state = self.state.lock().unwrap();
+        let len = state.notes.get(follower).map_or(0, Vec::len);
+        state.synced.insert(follower.to_owned(), len);
+        Ok(())
+    }
+
+    async fn replace(&self, follower: &str, notes: Vec<Note>) -> Result<(), StoreError> {
+        let mut state = self.state.lock().unwrap();
+        state.synced.insert(follower.to_owned(), notes.len());
+        state.notes.insert(follower.to_owned(), notes);
+        Ok(())
+    }
+
+    async fn forget(&self, follower: &str) -> Result<(), StoreError> {
+        self.state.lock().unwrap().notes.remove(follower);
+        Ok(())
+    }
+
+    async fn departed(&self) -> Result<Vec<Departed>, StoreError> {
+        let state = self.state.lock().unwrap();
+        let departed = state.departed.keys().map(|conversation| Departed {
+            conversation: *conversation,
+            deleted_at: UtcTime::now(),
+        });
+        Ok(departed.collect())
+    }
+
+    async fn open_departed(
+        &self,
+        of: Incarnation,
+    ) -> Result<(Metadata, Arc<dyn EventLog>), StoreError> {
+        let state = self.state.lock().unwrap();
+        let found = state.departed.get(&of);
+        let (metadata, log) = found.ok_or(StoreError::NotFound(of.id))?;
+        Ok((metadata.clone(), Arc::clone(log) as Arc<dyn EventLog>))
+    }
+
+    async fn discard(&self, of: Incarnation) -> Result<(), StoreError> {
+        self.state.lock().unwrap().departed.remove(&of);
+        Ok(())
+    }
+}

@@ -1,0 +1,7 @@
+//! A store in memory and a receiver that answers as it is told, for tests on a paused clock.
+
+mod memory;
+mod receiver;
+
+pub(crate) use memory::Memory;
+pub(crate) use receiver::{Reaction, Receiver};

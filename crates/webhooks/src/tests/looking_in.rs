@@ -1,0 +1,111 @@
+use core_model::{
+    ExecutionStatus::{Finished, Running},
+    Seq,
+    port::{Deliveries as _, DeliveriesError, DeliverySubject, Outcome, Rewind, WebhookState},
+};
+
+use super::{World, beginning, openhands, readme, wait};
+use crate::testing::{Memory, Reaction, Receiver};
+
+#[tokio::test(start_paused = true)]
+async fn its_state_lag_and_deliveries_show() {
+    let world = World::new(readme(), Receiver::new([Reaction::Slow(2_000)])).await;
+    assert_eq!(world.info().await.state, WebhookState::Idle);
+    world.memory.make(0);
+    world.memory.grow(0, 11, Running);
+    wait(1_000).await;
+    let info = world.info().await;
+    assert_eq!((info.state, info.in_flight), (WebhookState::Delivering, 1));
+    assert_eq!((info.lag.events, info.lag.conversations), (12, 1));
+    wait(10_000).await;
+    let info = world.info().await;
+    assert_eq!((info.state, info.lag.events), (WebhookState::Idle, 0));
+    assert_eq!((info.succeeded, info.delivered_events), (2, 12));
+    assert!(info.last_success_at.is_some() && info.last_error.is_none());
+    let list = world.webhooks.deliveries(&info.name).await.unwrap();
+    assert_eq!(list.items.len(), 2);
+    assert_eq!(list.items[1].last_seq, Some(Seq(9)));
+    assert!(list.items.iter().all(|item| item.outcome == Outcome::Delivered));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_test_is_sent_and_counts_for_nothing_in_a_log() {
+    let world = World::new(readme(), Receiver::new([Reaction::Answers(418)])).await;
+    let name = world.info().await.name;
+    let attempt = world.webhooks.test(&name).await.unwrap();
+    assert_eq!((attempt.delivered, attempt.status), (false, Some(418)));
+    assert!(world.webhooks.test(&name).await.unwrap().delivered);
+    let got = world.receiver.got();
+    assert_eq!(got[1].body[0]["key"], "ping");
+    let list = world.webhooks.deliveries(&name).await.unwrap();
+    assert_eq!(list.items[0].subject, DeliverySubject::Test);
+    let again = world.webhooks.redeliver(&name, &list.items[0].id).await;
+    assert!(matches!(again, Err(DeliveriesError::NoDelivery(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_goes_back_to_an_event_or_to_the_start_of_one_or_all() {
+    let world = World::new(readme(), Receiver::new([])).await;
+    let first = world.memory.make(0).unwrap();
+    world.memory.grow(0, 9, Running);
+    world.memory.make(1);
+    world.memory.grow(1, 2, Finished);
+    wait(10_000).await;
+    assert_eq!(world.spans(), [(0, 9, true), (0, 2, true)]);
+    let name = world.info().await.name;
+    let to = |conversation_id, seq: Option<u64>| Rewind {
+        conversation_id,
+        seq: seq.map(Seq),
+    };
+    let rewound = world.webhooks.rewind(&name, to(Some(first.id), Some(7)));
+    assert_eq!(rewound.await.unwrap().events, 3);
+    wait(10_000).await;
+    assert_eq!(world.spans()[2..], [(7, 9, true)]);
+    let rewound = world.webhooks.rewind(&name, to(None, None)).await.unwrap();
+    assert_eq!((rewound.conversations, rewound.events), (2, 13));
+    wait(10_000).await;
+    assert_eq!(world.spans()[3..], [(0, 9, true), (0, 2, true)]);
+    let ids: Vec<String> = world.receiver.got().into_iter().map(|got| got.id).collect();
+    assert_ne!(ids[0], ids[3], "a receiver that drops doubles by id would drop it");
+    let unknown = world.webhooks.rewind(&name, to(Some(Memory::id(9)), None)).await;
+    assert!(matches!(unknown, Err(DeliveriesError::NoConversation(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rewind_outlives_a_crash_and_what_was_under_way() {
+    for back_to_all in [false, true] {
+        let world = World::new(openhands(), Receiver::new([])).await;
+        let of = world.memory.make(0).unwrap();
+        world.memory.grow(0, 12, Finished);
+        wait(10_000).await;
+        let before = world.spans().len();
+        world.memory.grow(0, 5, Running);
+        world.receiver.script([Reaction::Slow(5_000)]);
+        wait(100).await;
+        let to = Rewind {
+            conversation_id: (!back_to_all).then_some(of.id),
+            seq: None,
+        };
+        let name = world.info().await.name;
+        world.webhooks.rewind(&name, to).await.unwrap();
+        assert_eq!(world.spans().len(), before + 1);
+        let world = world.crash(openhands()).await;
+        wait(60_000).await;
+        let spans = &world.spans()[before + 1..];
+        assert_eq!(spans.first(), Some(&(0, 4, true)), "{spans:?}");
+        assert_eq!(spans.iter().map(|(_, last, _)| *last).max(), Some(18));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_under_way_when_it_is_taken_back_does_not_move_the_cursor() {
+    let world = World::new(beginning(readme()), Receiver::new([Reaction::Slow(5_000)])).await;
+    world.memory.make(0);
+    world.memory.grow(0, 9, Running);
+    wait(1_000).await;
+    let name = world.info().await.name;
+    world.webhooks.rewind(&name, Rewind::default()).await.unwrap();
+    wait(20_000).await;
+    assert_eq!(world.spans(), [(0, 9, true), (0, 9, true)]);
+    assert_eq!(world.receiver.most_in_flight(), 1);
+}

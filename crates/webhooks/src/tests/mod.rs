@@ -1,0 +1,124 @@
+//! Whole webhooks on a paused clock: a store in memory, a receiver that answers as it is told.
+
+mod batching;
+mod failing;
+mod looking_in;
+mod property;
+mod starting;
+
+use std::{sync::Arc, time::Duration};
+
+use core_model::port::{Deliveries as _, Incarnation, WebhookInfo};
+use url::Url;
+
+use crate::{
+    Common, Ports, Start, WebhookConfig, Webhooks,
+    testing::{Memory, Receiver},
+};
+
+/// Some webhooks with one receiver.
+pub(super) struct World {
+    pub(super) memory: Arc<Memory>,
+    pub(super) receiver: Arc<Receiver>,
+    pub(super) webhooks: Webhooks,
+}
+
+pub(super) fn readme() -> WebhookConfig {
+    WebhookConfig::new(Url::parse("http://receiver.test/hook").unwrap())
+}
+
+pub(super) fn openhands() -> WebhookConfig {
+    WebhookConfig::below(Url::parse("http://receiver.test/hook").unwrap())
+}
+
+impl World {
+    pub(super) async fn new(config: WebhookConfig, receiver: Arc<Receiver>) -> Self {
+        Self::on(Memory::new(), config, receiver).await
+    }
+
+    pub(super) async fn on(
+        memory: Arc<Memory>,
+        config: WebhookConfig,
+        receiver: Arc<Receiver>,
+    ) -> Self {
+        let webhooks = start(&memory, vec![config], &receiver).await;
+        Self {
+            memory,
+            receiver,
+            webhooks,
+        }
+    }
+
+    /// Ends without a word, and starts anew.
+    pub(super) async fn crash(self, config: WebhookConfig) -> Self {
+        drop(self.webhooks);
+        // Tasks that were aborted are gone when others had their turn.
+        wait(1).await;
+        Self::on(self.memory, config, self.receiver).await
+    }
+
+    pub(super) async fn info(&self) -> WebhookInfo {
+        self.webhooks.webhooks().await.remove(0)
+    }
+
+    /// The spans of the requests about events that came in, with what became of them.
+    pub(super) fn spans(&self) -> Vec<(u64, u64, bool)> {
+        let got = self.receiver.got().into_iter();
+        got.filter_map(|got| {
+            let (first, last) = got.span?;
+            Some((first.0, last.0, got.kept))
+        })
+        .collect()
+    }
+}
+
+pub(super) async fn start(
+    memory: &Arc<Memory>,
+    configs: Vec<WebhookConfig>,
+    receiver: &Arc<Receiver>,
+) -> Webhooks {
+    let ports = Ports {
+        source: Arc::clone(memory) as _,
+        cursors: Arc::clone(memory) as _,
+    };
+    let receiver = Arc::clone(receiver);
+    Webhooks::start_with(
+        configs,
+        ports,
+        &Common::default(),
+        std::future::ready(()),
+        &move |_| Arc::clone(&receiver) as _,
+    )
+    .await
+    .unwrap()
+}
+
+pub(super) async fn wait(millis: u64) {
+    tokio::time::sleep(Duration::from_millis(millis)).await;
+}
+
+pub(super) fn beginning(config: WebhookConfig) -> WebhookConfig {
+    WebhookConfig {
+        start: Start::Beginning,
+        ..config
+    }
+}
+
+/// Whether what the receiver keeps, without doubles, is what the log says; and in order.
+pub(super) fn all_there(world: &World, of: &Incarnation, events: &[core_model::EventId]) -> bool {
+    let mut seen: Vec<String> = Vec::new();
+    for got in world.receiver.got() {
+        if got.conversation != Some(of.id) || !got.kept {
+            continue;
+        }
+        for event in got.body.as_array().into_iter().flatten() {
+            let id = event["id"].as_str().unwrap().to_owned();
+            if !seen.contains(&id) {
+                seen.push(id);
+            }
+        }
+    }
+    let wanted: Vec<String> = events.iter().map(|id| id.as_str().to_owned()).collect();
+    let seen: Vec<String> = seen.into_iter().filter(|id| wanted.contains(id)).collect();
+    seen == wanted
+}

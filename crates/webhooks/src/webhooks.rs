@@ -1,0 +1,234 @@
+//! All webhooks of a server.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use core_model::{
+    StoreError, UtcTime,
+    port::{
+        Attempt, Deliveries, DeliveriesError, DeliveryList, Incarnation, Note, Rewind, Rewound,
+        WebhookInfo,
+    },
+};
+use futures_util::future::{Shared, join_all};
+use thiserror::Error;
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+    time::timeout,
+};
+
+use crate::{
+    InvalidWebhook, WebhookConfig, check_list,
+    hook::{Hook, Ports},
+    outbox::Outbox,
+    sender::Sender,
+    standing::Standing,
+    worker::{Command, Worker},
+};
+use crate::http::HttpSender;
+
+/// Commands that may wait for one webhook.
+const COMMANDS: usize = 64;
+/// How long what is known of a webhook is kept that is configured no more.
+const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// All webhooks of a server, delivering. Dropping it ends them where they are.
+pub struct Webhooks {
+    hooks: Vec<Handle>,
+    /// Looks after what was deleted.
+    keeper: Option<JoinHandle<()>>,
+}
+
+struct Handle {
+    id: String,
+    name: String,
+    commands: mpsc::Sender<Command>,
+    task: JoinHandle<()>,
+}
+
+/// What the webhooks of a server have in common.
+#[derive(Clone, Default)]
+pub struct Common {
+    /// The server's first API key, which goes along in the OpenHands form.
+    pub session_key: Option<String>,
+    /// Who sends: `agent-server/0.1.0`.
+    pub user_agent: String,
+}
+
+/// Why webhooks cannot start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Invalid(#[from] InvalidWebhook),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Webhooks {
+    /// Takes up each webhook where it was, and begins with those that are new. What happens after this
+    /// returned is delivered. Call it on the tokio runtime that is to do the work; `settled` ends when
+    /// the list of conversations is whole.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written, or a webhook cannot be used as it is configured.
+    pub async fn start(
+        configs: Vec<WebhookConfig>,
+        ports: Ports,
+        common: &Common,
+        settled: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<Self, StartError> {
+        let user_agent = common.user_agent.clone();
+        let sender = move |config: &WebhookConfig| -> Arc<dyn Sender> {
+            Arc::new(HttpSender::new(config.allow_link_local, &user_agent))
+        };
+        Self::start_with(configs, ports, common, settled, &sender).await
+    }
+
+    pub(crate) async fn start_with(
+        configs: Vec<WebhookConfig>,
+        ports: Ports,
+        common: &Common,
+        settled: impl Future<Output = ()> + Send + 'static,
+        sender: &(dyn Fn(&WebhookConfig) -> Arc<dyn Sender> + Sync),
+    ) -> Result<Self, StartError> {
+        check_list(&configs)?;
+        let wanted: Vec<String> = configs.iter().map(WebhookConfig::id).collect();
+        part_with_others(&ports, &wanted).await?;
+        let end = ports.source.feed_len().await;
+        let outbox = Outbox::open(Arc::clone(&ports.cursors), end, configs.len()).await?;
+        let settled: Shared<_> = futures_util::FutureExt::shared(Box::pin(settled)
+            as std::pin::Pin<Box<dyn Future<Output = ()> + Send>>);
+        let mut hooks = Vec::with_capacity(configs.len());
+        for (index, config) in configs.into_iter().enumerate() {
+            let sender = sender(&config);
+            let key = common.session_key.as_deref();
+            let hook = Hook::new(index, config, ports.clone(), sender, key)?;
+            let (commands, inbox) = mpsc::channel(COMMANDS);
+            let (id, name) = (hook.id.clone(), hook.name.clone());
+            let worker = Worker::new(hook, Arc::clone(&outbox), inbox, settled.clone()).await?;
+            hooks.push((id, name, commands, worker));
+        }
+        let hooks: Vec<Handle> = hooks
+            .into_iter()
+            .map(|(id, name, commands, worker)| Handle {
+                id,
+                name,
+                commands,
+                task: tokio::spawn(worker.run()),
+            })
+            .collect();
+        outbox.clear().await;
+        let keeper = (!hooks.is_empty()).then(|| tokio::spawn(outbox.keep()));
+        Ok(Self { hooks, keeper })
+    }
+
+    /// Sends what waits to receivers that take it, for at most `deadline`, and puts down how far each
+    /// got. Nothing is delivered after that.
+    pub async fn drain(&self, deadline: Duration) {
+        let drained = self.hooks.iter().map(|hook| async {
+            let (reply, drained) = oneshot::channel();
+            if hook.commands.send(Command::Drain(reply)).await.is_ok() {
+                drained.await.ok();
+            }
+        });
+        if timeout(deadline, join_all(drained)).await.is_err() {
+            tracing::info!("not all webhooks were delivered; the rest comes after the next start");
+        }
+        self.end();
+    }
+
+    fn end(&self) {
+        self.hooks.iter().for_each(|hook| hook.task.abort());
+        self.keeper.iter().for_each(JoinHandle::abort);
+    }
+
+    fn find(&self, name: &str) -> Result<&Handle, DeliveriesError> {
+        let mut hooks = self.hooks.iter();
+        hooks
+            .find(|hook| hook.id == name || hook.name == name)
+            .ok_or_else(|| DeliveriesError::NoWebhook(name.to_owned()))
+    }
+}
+
+impl Drop for Webhooks {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Handle {
+    async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Result<T, DeliveriesError> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.commands.send(command(reply)).await;
+        sent.map_err(|_ended| DeliveriesError::Stopping)?;
+        answer.await.map_err(|_ended| DeliveriesError::Stopping)
+    }
+}
+
+#[async_trait]
+impl Deliveries for Webhooks {
+    async fn webhooks(&self) -> Vec<WebhookInfo> {
+        let infos = self.hooks.iter().map(|hook| hook.ask(Command::Info));
+        join_all(infos).await.into_iter().flatten().collect()
+    }
+
+    async fn deliveries(&self, webhook: &str) -> Result<DeliveryList, DeliveriesError> {
+        self.find(webhook)?.ask(Command::Deliveries).await
+    }
+
+    async fn redeliver(&self, webhook: &str, delivery: &str) -> Result<Attempt, DeliveriesError> {
+        let id = delivery.to_owned();
+        let redeliver = |reply| Command::Redeliver { id, reply };
+        self.find(webhook)?.ask(redeliver).await?
+    }
+
+    async fn test(&self, webhook: &str) -> Result<Attempt, DeliveriesError> {
+        self.find(webhook)?.ask(Command::Test).await
+    }
+
+    async fn rewind(&self, webhook: &str, to: Rewind) -> Result<Rewound, DeliveriesError> {
+        let rewind = |reply| Command::Rewind { to, reply };
+        self.find(webhook)?.ask(rewind).await?
+    }
+}
+
+/// Remembers since when webhooks are configured no more, and forgets them after a week.
+async fn part_with_others(ports: &Ports, wanted: &[String]) -> Result<(), StoreError> {
+    let now = UtcTime::now();
+    for follower in ports.cursors.followers().await? {
+        if wanted.contains(&follower) {
+            continue;
+        }
+        let Some(standing) = Standing::fold(ports.cursors.notes(&follower).await?) else {
+            ports.cursors.forget(&follower).await?;
+            continue;
+        };
+        match standing.removed {
+            None => {
+                tracing::info!(
+                    webhook = standing.name,
+                    "no longer configured; its place is kept for a week"
+                );
+                let note = vec![Note::Removed { at: now }];
+                ports.cursors.append(&follower, note).await?;
+                ports.cursors.sync(&follower).await?;
+            }
+            Some(at) if (now.0 - at.0).to_std().unwrap_or_default() > KEPT => {
+                ports.cursors.forget(&follower).await?;
+            }
+            Some(_) => {}
+        }
+    }
+    if wanted.is_empty() {
+        // Nobody is left to hear of what was deleted.
+        for departed in ports.cursors.departed().await? {
+            let of: Incarnation = departed.conversation;
+            ports.cursors.discard(of).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,242 @@
+//! What people ask of a webhook.
+
+use core_model::{
+    Seq, UtcTime,
+    port::{
+        Attempt, DeliveriesError, DeliveryList, DeliverySubject, Incarnation, ListQuery, Note,
+        Probes, Rewind, Rewound, WebhookInfo, WebhookState,
+    },
+};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+use super::{Outcome, Worker, scan::Scan};
+use crate::job::{Job, Task, test};
+
+/// Deliveries that are made again at a time.
+const ASIDES: usize = 4;
+
+pub(crate) enum Command {
+    Info(oneshot::Sender<WebhookInfo>),
+    Deliveries(oneshot::Sender<DeliveryList>),
+    Redeliver {
+        id: String,
+        reply: oneshot::Sender<Result<Attempt, DeliveriesError>>,
+    },
+    Test(oneshot::Sender<Attempt>),
+    Rewind {
+        to: Rewind,
+        reply: oneshot::Sender<Result<Rewound, DeliveriesError>>,
+    },
+    /// Sends what waits, if the receiver takes it, puts everything down, and ends.
+    Drain(oneshot::Sender<()>),
+}
+
+/// A delivery that is made again, beside the order.
+pub(super) struct Aside {
+    pub(super) of: Incarnation,
+    pub(super) id: String,
+    task: Task,
+    pub(super) reply: oneshot::Sender<Result<Attempt, DeliveriesError>>,
+}
+
+impl Worker {
+    pub(super) async fn obey(&mut self, command: Command) {
+        match command {
+            Command::Info(reply) => {
+                reply.send(self.info()).ok();
+            }
+            Command::Deliveries(reply) => {
+                let dead = self.standing.dead.iter();
+                let list = DeliveryList {
+                    items: self.ledger.recent(),
+                    dead_letters: dead.map(core_model::port::DeadLetter::shown).collect(),
+                };
+                reply.send(list).ok();
+            }
+            Command::Redeliver { id, reply } => self.redeliver(id, reply),
+            Command::Test(reply) => {
+                let hook = Arc::clone(&self.hook);
+                self.jobs
+                    .push(Box::pin(async move { Outcome::Test(test(&hook).await, reply) }));
+            }
+            Command::Rewind { to, reply } => {
+                let answer = self.rewind(to).await;
+                reply.send(answer).ok();
+            }
+            Command::Drain(reply) => {
+                self.drained = Some(reply);
+                let end = self.hook.ports.source.feed_len().await;
+                self.read_feed(end).await;
+                self.backlog.flush_all();
+                self.backlog.hurry_all();
+            }
+        }
+    }
+
+    fn info(&self) -> WebhookInfo {
+        let hook = &self.hook;
+        let state = if self.parked.is_some() {
+            WebhookState::Parked
+        } else if self.backlog.is_failing() {
+            WebhookState::Retrying
+        } else if self.backlog.is_empty() && self.jobs.is_empty() {
+            WebhookState::Idle
+        } else {
+            WebhookState::Delivering
+        };
+        WebhookInfo {
+            name: hook.name.clone(),
+            id: hook.id.clone(),
+            url: hook.config.shown_url(),
+            form: hook.config.form(),
+            state,
+            lag: self.backlog.lag(),
+            in_flight: u32::try_from(self.jobs.len()).unwrap_or(u32::MAX),
+            delivered_events: self.ledger.delivered_events,
+            succeeded: self.ledger.succeeded,
+            failed: self.ledger.failed,
+            last_success_at: self.ledger.last_success_at,
+            last_error: self.ledger.last_error.clone(),
+            probes: self.parked.as_ref().map(|parked| Probes {
+                since: parked.since,
+                count: parked.probes,
+                next_at: parked.next_at,
+            }),
+            dead_letters: self.standing.dead.len() as u64,
+        }
+    }
+
+    fn redeliver(
+        &mut self,
+        id: String,
+        reply: oneshot::Sender<Result<Attempt, DeliveriesError>>,
+    ) {
+        let letter = self.standing.dead.iter().find(|letter| letter.id == id);
+        let found = match letter {
+            Some(letter) => Some((
+                letter.conversation,
+                Task::Again {
+                    id: id.clone(),
+                    first: letter.first_seq,
+                    last: letter.last_seq,
+                },
+            )),
+            None => self.ledger.find(&id).and_then(|(of, delivery)| {
+                let id = id.clone();
+                let task = match (delivery.subject, delivery.first_seq, delivery.last_seq) {
+                    (DeliverySubject::Events, Some(first), Some(last)) => {
+                        Task::Again { id, first, last }
+                    }
+                    (DeliverySubject::Conversation, ..) => Task::Conversation { id },
+                    (DeliverySubject::Events | DeliverySubject::Test, ..) => return None,
+                };
+                Some((of, task))
+            }),
+        };
+        match found {
+            Some((of, task)) => self.asides.push_back(Aside {
+                of,
+                id,
+                task,
+                reply,
+            }),
+            None => {
+                reply.send(Err(DeliveriesError::NoDelivery(id))).ok();
+            }
+        }
+    }
+
+    /// One request at a time for a conversation, these included.
+    pub(super) fn begin_asides(&mut self) {
+        for _ in 0..self.asides.len() {
+            let Some(aside) = self.asides.pop_front() else {
+                return;
+            };
+            let taken = self.backlog.is_busy(&aside.of) || self.aside.contains(&aside.of);
+            if taken || self.aside.len() >= ASIDES {
+                self.asides.push_back(aside);
+                continue;
+            }
+            self.aside.insert(aside.of);
+            let row = self.hook.ports.source.row(aside.of.id);
+            let job = Job {
+                of: aside.of,
+                round: 0,
+                rewound: None,
+                deleted: row.is_none_or(|row| row.created_at != aside.of.created_at),
+                log: None,
+                task: aside.task.clone(),
+            };
+            let hook = Arc::clone(&self.hook);
+            self.jobs
+                .push(Box::pin(async move { Outcome::Aside(aside, job.run(&hook).await) }));
+        }
+    }
+
+    /// Durable before anything is sent again.
+    async fn rewind(&mut self, to: Rewind) -> Result<Rewound, DeliveriesError> {
+        let at = UtcTime::now();
+        let Some(id) = to.conversation_id else {
+            self.recorder.put(vec![Note::Rewound { at }]).await?;
+            return Ok(self.rewind_all(at));
+        };
+        let row = self.hook.ports.source.row(id);
+        let row = row.ok_or(DeliveriesError::NoConversation(id))?;
+        if !self.hook.wants(id) {
+            return Err(DeliveriesError::NotWanted(self.hook.name.clone()));
+        }
+        let of = Incarnation {
+            id,
+            created_at: row.created_at,
+        };
+        let next = to.seq.unwrap_or(Seq(0)).min(row.len);
+        let note = Note::Cursor {
+            conversation: of,
+            next,
+            rewound: Some(at),
+        };
+        self.recorder.put(vec![note]).await?;
+        self.delivered.remove(&of);
+        if row.len > next {
+            self.grew(of, next, row.len, self.position);
+            self.backlog.take_back(&of, next, at);
+        }
+        Ok(Rewound {
+            conversations: 1,
+            events: row.len.0 - next.0,
+        })
+    }
+
+    fn rewind_all(&mut self, at: UtcTime) -> Rewound {
+        self.standing.since = None;
+        self.standing.rewound = Some(at);
+        self.standing.feed = None;
+        self.delivered.clear();
+        self.watermark = 0;
+        self.backlog.take_all_back(at);
+        self.scan = Some(Scan::now());
+        let mut rewound = Rewound {
+            conversations: 0,
+            events: 0,
+        };
+        let mut query = ListQuery {
+            status: None,
+            first: None,
+            limit: 1024,
+            order: core_model::ConversationOrder::Created,
+        };
+        loop {
+            let page = self.hook.ports.source.list(&query);
+            let wanted = page.rows.iter().filter(|row| self.hook.wants(row.id));
+            for row in wanted {
+                rewound.conversations += 1;
+                rewound.events += row.len.0;
+            }
+            query.first = page.next;
+            if query.first.is_none() {
+                return rewound;
+            }
+        }
+    }
+}

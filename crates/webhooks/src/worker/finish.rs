@@ -1,0 +1,333 @@
+//! What becomes of a conversation after a job.
+
+use core_model::{
+    Seq, StoreError, UtcTime,
+    port::{Attempt, DeadLetter, DeliveriesError, DeliverySubject, Incarnation, Outcome as Fate},
+};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::{Outcome, Parked, Worker, command::Aside};
+use crate::{
+    job::{Done, Sent, Step, warn_of_loss},
+    schedule::{Next, Trouble},
+    standing::{DEAD_LETTERS, Place},
+    verdict::Verdict,
+};
+
+impl Worker {
+    pub(super) fn finish(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Done(done) => {
+                self.busy = self.busy.saturating_sub(1);
+                self.finish_job(done);
+            }
+            Outcome::Aside(aside, done) => {
+                self.aside.remove(&aside.of);
+                self.finish_aside(aside, done);
+            }
+            Outcome::Test(sent, reply) => {
+                self.note(None, &sent, 1, fate(&sent));
+                reply.send(attempt(&sent)).ok();
+            }
+        }
+    }
+
+    fn finish_job(&mut self, done: Done) {
+        let of = done.of;
+        self.moved = true;
+        let Some(pending) = self.backlog.get_mut(&of) else {
+            return;
+        };
+        if pending.round != done.round {
+            // Taken back meanwhile: what was done for it counts no more.
+            self.go_on(of, true);
+            return;
+        }
+        // A log that was deleted meanwhile is elsewhere now.
+        pending.log = done.log.filter(|_| done.deleted == pending.deleted);
+        match done.step {
+            Step::Waits { next, seen } => {
+                pending.next = next;
+                pending.since = None;
+                pending.seen = seen;
+                let grew = pending.to > seen.to;
+                self.go_on(of, false);
+                if grew {
+                    self.consider(&of);
+                }
+            }
+            Step::Passed { next, changed } => {
+                let matters = pending.rewound.is_some() || next < pending.next;
+                self.advance(of, next, changed, matters || self.scan.is_some());
+                self.go_on(of, true);
+            }
+            Step::Sent(sent) => self.finish_request(of, &sent),
+            Step::Gone if pending.deleted && done.deleted => {
+                warn_of_loss(&self.hook, &of, pending.waiting());
+                self.backlog.remove(&of);
+                self.outbox.release(&of, self.hook.index);
+            }
+            // The feed told of the deletion meanwhile.
+            Step::Gone if pending.deleted => self.go_on(of, true),
+            Step::Gone => self.backlog.lose(&of),
+            Step::Unreadable(error) => self.stumble(of, &error),
+        }
+    }
+
+    fn finish_request(&mut self, of: Incarnation, sent: &Sent) {
+        let Some(pending) = self.backlog.get_mut(&of) else {
+            return;
+        };
+        let verdict = sent.verdict();
+        if verdict == Verdict::Taken {
+            let attempts = pending.trouble.attempts + 1;
+            pending.trouble = Trouble::default();
+            pending.failing_since = None;
+            self.note(Some(of), sent, attempts, Fate::Delivered);
+            self.pass(of, sent);
+            return;
+        }
+        let now = Instant::now();
+        let began = *pending.failing_since.get_or_insert(now);
+        if let Some(oldest) = sent.oldest {
+            pending.oldest = oldest;
+        }
+        let schedule = self.hook.schedule;
+        let wish = sent.answer.retry_after();
+        let next = schedule.after(verdict, &mut pending.trouble, wish, spread());
+        let attempts = pending.trouble.attempts;
+        let fate = match next {
+            Next::Again(_) | Next::Probe(_) => Fate::Failed,
+            Next::GiveUp(fate) => fate,
+        };
+        if sent.subject == DeliverySubject::Events {
+            pending.retry_to = Some(sent.next);
+        }
+        pending.log = None;
+        self.note(Some(of), sent, attempts, fate);
+        if let Some(wish) = wish {
+            self.hold_until = self.hold_until.max(Some(now + wish));
+        }
+        match next {
+            Next::Again(delay) => self.backlog.again(of, now + delay),
+            Next::Probe(delay) => {
+                self.backlog.again(of, now + delay);
+                // Where others get through, it is this one's trouble alone.
+                if self.last_success.is_none_or(|success| success < began) {
+                    self.park(sent);
+                }
+            }
+            Next::GiveUp(fate) => {
+                self.give_up(of, sent, attempts, fate);
+                return;
+            }
+        }
+        if self.parked.is_some() || self.ledger.failed_in_row >= super::ENOUGH {
+            self.park(sent);
+        }
+    }
+
+    /// Goes on without it.
+    fn give_up(&mut self, of: Incarnation, sent: &Sent, attempts: u32, outcome: Fate) {
+        let reason = sent.answer.reason();
+        tracing::warn!(
+            webhook = self.hook.name, conversation.id = %of.id, delivery = sent.id,
+            events = sent.events, attempts, reason,
+            "a delivery is given up"
+        );
+        if let Some(pending) = self.backlog.get_mut(&of) {
+            pending.trouble = Trouble::default();
+            pending.failing_since = None;
+        }
+        if let Some((first_seq, last_seq)) = sent.span {
+            let letter = DeadLetter {
+                id: sent.id.clone(),
+                conversation: of,
+                first_seq,
+                last_seq,
+                events: sent.events,
+                at: UtcTime::now(),
+                attempts,
+                outcome,
+                status: sent.answer.status(),
+                reason,
+            };
+            self.recorder.dead(letter.clone());
+            self.standing.dead.push_back(letter);
+            if self.standing.dead.len() > DEAD_LETTERS {
+                self.standing.dead.pop_front();
+            }
+        }
+        self.pass(of, sent);
+    }
+
+    /// What was sent is dealt with.
+    fn pass(&mut self, of: Incarnation, sent: &Sent) {
+        match sent.subject {
+            DeliverySubject::Events => self.advance(of, sent.next, sent.changed, true),
+            DeliverySubject::Conversation | DeliverySubject::Test => self.told(of),
+        }
+        self.go_on(of, false);
+        self.consider(&of);
+    }
+
+    fn advance(&mut self, of: Incarnation, next: Seq, changed: bool, put_down: bool) {
+        let Some(pending) = self.backlog.get_mut(&of) else {
+            return;
+        };
+        pending.advance(next, self.hook.config.flush_delay);
+        if changed {
+            // The cursor is put down when that was told too.
+            pending.owed.changed = Some(pending.next);
+        } else if put_down {
+            let (next, rewound) = (pending.next, pending.rewound);
+            self.recorder.place(of, Place { next, rewound });
+        }
+    }
+
+    fn told(&mut self, of: Incarnation) {
+        let Some(pending) = self.backlog.get_mut(&of) else {
+            return;
+        };
+        if std::mem::take(&mut pending.owed.created) {
+            return;
+        }
+        if pending.owed.changed.take().is_some() {
+            let (next, rewound) = (pending.next, pending.rewound);
+            self.recorder.place(of, Place { next, rewound });
+            return;
+        }
+        pending.owed.deleted = false;
+    }
+
+    /// After a job: at once, later, or through with it.
+    fn go_on(&mut self, of: Incarnation, at_once: bool) {
+        let Some(pending) = self.backlog.go_on(of, at_once) else {
+            return;
+        };
+        let (next, rewound) = (pending.next, pending.rewound);
+        if self.scan.is_some() || self.position < self.delivered_to {
+            self.delivered.insert(of, Place { next, rewound });
+        }
+        if pending.deleted {
+            self.release(&of);
+        }
+    }
+
+    /// A deleted conversation is needed as long as a dead letter leads to it.
+    fn release(&mut self, of: &Incarnation) {
+        let mut dead = self.standing.dead.iter();
+        if !dead.any(|letter| letter.conversation == *of) && self.backlog.get(of).is_none() {
+            self.outbox.release(of, self.hook.index);
+            self.clear_outbox();
+        }
+    }
+
+    /// Its log cannot be read now.
+    fn stumble(&mut self, of: Incarnation, error: &StoreError) {
+        tracing::error!(
+            webhook = self.hook.name, conversation.id = %of.id, %error,
+            "a webhook cannot read a conversation"
+        );
+        self.ledger.trip(format!("conversation {}: {error}", of.id));
+        let Some(pending) = self.backlog.get_mut(&of) else {
+            return;
+        };
+        pending.trouble.attempts += 1;
+        let delay = self.hook.schedule.probe(pending.trouble.attempts, spread());
+        self.backlog.again(of, Instant::now() + delay);
+    }
+
+    fn finish_aside(&mut self, aside: Aside, done: Done) {
+        let answer = match done.step {
+            Step::Sent(sent) => {
+                self.note(Some(aside.of), &sent, 1, fate(&sent));
+                let alive = |letter: &DeadLetter| letter.id != sent.id;
+                let letters = self.standing.dead.len();
+                if sent.verdict() == Verdict::Taken {
+                    self.standing.dead.retain(alive);
+                }
+                if self.standing.dead.len() < letters {
+                    self.recorder.revived(sent.id.clone());
+                    self.release(&aside.of);
+                }
+                Ok(attempt(&sent))
+            }
+            Step::Unreadable(error) => Err(DeliveriesError::Store(error)),
+            Step::Waits { .. } | Step::Passed { .. } | Step::Gone => {
+                Err(DeliveriesError::Gone(aside.id))
+            }
+        };
+        aside.reply.send(answer).ok();
+    }
+
+    /// Takes down a request; a success is a sign that the receiver is there.
+    fn note(&mut self, of: Option<Incarnation>, sent: &Sent, attempts: u32, fate: Fate) {
+        let failed_before = self.ledger.failed_in_row > 0;
+        self.ledger.note(of, sent, attempts, fate);
+        if sent.verdict() == Verdict::Taken {
+            self.last_success = Some(Instant::now());
+            if let Some(parked) = self.parked.take() {
+                tracing::info!(
+                    webhook = self.hook.name, probes = parked.probes, since = %parked.since,
+                    "the receiver takes events again"
+                );
+                self.hold_until = None;
+                self.backlog.hurry_all();
+            }
+        } else if !failed_before {
+            // Once, not for each try; the address and what was sent stay out of it.
+            tracing::warn!(
+                webhook = self.hook.name, delivery = sent.id, reason = sent.answer.reason(),
+                "a delivery failed and is tried again"
+            );
+        }
+    }
+
+    /// Leaves the receiver alone but for a probe now and then.
+    fn park(&mut self, sent: &Sent) {
+        let probes = self.parked.as_ref().map_or(0, |parked| parked.probes);
+        let delay = self.hook.schedule.probe(probes + 1, spread());
+        let (next, next_at) = (Instant::now() + delay, UtcTime(UtcTime::now().0 + delay));
+        match &mut self.parked {
+            Some(parked) if parked.next > Instant::now() => {}
+            Some(parked) => (parked.next, parked.next_at) = (next, next_at),
+            None => {
+                tracing::warn!(
+                    webhook = self.hook.name, reason = sent.answer.reason(),
+                    "the receiver takes no events; they stay in the log, and it is probed"
+                );
+                self.parked = Some(Parked {
+                    since: UtcTime::now(),
+                    probes,
+                    next,
+                    next_at,
+                });
+            }
+        }
+    }
+}
+
+fn fate(sent: &Sent) -> Fate {
+    match sent.verdict() {
+        Verdict::Taken => Fate::Delivered,
+        Verdict::Later | Verdict::Refused | Verdict::Misdirected => Fate::Failed,
+    }
+}
+
+pub(super) fn attempt(sent: &Sent) -> Attempt {
+    let delivered = sent.verdict() == Verdict::Taken;
+    Attempt {
+        id: sent.id.clone(),
+        delivered,
+        status: sent.answer.status(),
+        reason: (!delivered).then(|| sent.answer.reason()),
+        milliseconds: sent.took.as_secs_f64() * 1e3,
+    }
+}
+
+/// A number from 0 to 1.
+fn spread() -> f64 {
+    f64::from(Uuid::new_v4().as_fields().0) / f64::from(u32::MAX)
+}

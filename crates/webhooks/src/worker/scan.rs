@@ -1,0 +1,127 @@
+//! Looking through all conversations, where the feed does not tell: at a webhook's beginning from the
+//! start, after it was taken back to it, and when the feed was lost.
+
+use std::{future::pending, pin::Pin};
+
+use core_model::{
+    ConversationId, ConversationOrder, Seq,
+    port::{Incarnation, ListQuery},
+};
+
+use super::{WINDOW, Worker};
+
+/// Conversations that are looked at at a time.
+const PAGE: usize = 256;
+
+pub(super) struct Scan {
+    /// The list of conversations may not be whole before.
+    settled: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// Whether what was deleted has been looked through.
+    departed: bool,
+    /// The next page's first one.
+    next: Option<ConversationId>,
+}
+
+impl Scan {
+    pub(super) fn after(settled: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self {
+            settled: Some(Box::pin(settled)),
+            departed: false,
+            next: None,
+        }
+    }
+
+    pub(super) fn now() -> Self {
+        Self {
+            settled: None,
+            departed: false,
+            next: None,
+        }
+    }
+
+    /// Waits until there is something to look through, and room for what is found.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub(super) async fn may_go_on(scan: &mut Option<Self>, room: bool) {
+        let Some(scan) = scan.as_mut().filter(|_| room) else {
+            return pending().await;
+        };
+        if let Some(settled) = &mut scan.settled {
+            settled.await;
+            scan.settled = None;
+        }
+    }
+}
+
+impl Worker {
+    pub(super) async fn scan_on(&mut self) {
+        if let Some(scan) = self.scan.as_mut().filter(|scan| !scan.departed) {
+            scan.departed = true;
+            for of in self.outbox.all() {
+                self.look_at_departed(of).await;
+            }
+        }
+        while self.backlog.len() < WINDOW {
+            let Some(scan) = &self.scan else { return };
+            let page = self.hook.ports.source.list(&ListQuery {
+                status: None,
+                first: scan.next,
+                limit: PAGE,
+                order: ConversationOrder::Created,
+            });
+            for row in &page.rows {
+                let of = Incarnation {
+                    id: row.id,
+                    created_at: row.created_at,
+                };
+                self.look_at(of, row.len);
+            }
+            if page.next.is_none() {
+                self.scan = None;
+                self.scanned_to = self.hook.ports.source.feed_len().await;
+                self.delivered_to = self.scanned_to;
+                self.forget_delivered();
+                self.tell_outbox();
+                self.clear_outbox();
+                return;
+            }
+            if let Some(scan) = &mut self.scan {
+                scan.next = page.next;
+            }
+        }
+    }
+
+    /// A deleted conversation that waits: the feed may not tell of it again.
+    pub(super) async fn look_at_departed(&mut self, of: Incarnation) {
+        let log = match self.hook.ports.cursors.open_departed(of).await {
+            Ok((_, log)) => log,
+            Err(error) => {
+                tracing::warn!(
+                    webhook = self.hook.name, conversation.id = %of.id, %error,
+                    "a deleted conversation cannot be read"
+                );
+                return;
+            }
+        };
+        self.look_at(of, log.len());
+        if self.backlog.get(&of).is_some() {
+            self.outbox.hold(&of, self.hook.index);
+            self.backlog.depart(of);
+        }
+    }
+
+    pub(super) fn look_at(&mut self, of: Incarnation, len: Seq) {
+        let known = self.delivered.get(&of).map(|place| place.next);
+        let next = known.unwrap_or(Seq(0));
+        if next >= len || !self.hook.wants(of.id) || self.backlog.get(&of).is_some() {
+            return;
+        }
+        // Position 0 keeps the place in the feed from being put down before this one is through.
+        self.grew(of, next, len, 0);
+        let since = self.standing.since.filter(|since| of.created_at < *since);
+        if let Some(pending) = self.backlog.get_mut(&of) {
+            pending.since = since.filter(|_| known.is_none());
+        }
+    }
+}
