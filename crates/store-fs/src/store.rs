@@ -50,8 +50,9 @@ pub struct Options {
 /// it opened, lives. Clones are the same store.
 ///
 /// A server uses it by the ports of [`core_model`]: [`core_model::Catalog`] to make, list and delete
-/// conversations, [`core_model::Feed`] to follow all of them, [`core_model::port::Receipts`]. Their async
-/// methods need a tokio runtime. A tool that appends needs none:
+/// conversations, [`core_model::Feed`] to follow all of them, [`core_model::port::Receipts`], and, with
+/// [`Self::keep_deliveries`], [`core_model::port::Cursors`]. Their async methods need a tokio runtime. A
+/// tool that appends needs none:
 ///
 /// ```
 #[doc = include_str!("example.txt")]

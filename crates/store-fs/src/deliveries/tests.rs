@@ -336,3 +336,27 @@ fn what_a_crash_left_in_the_outbox_is_cleared() {
         Err(OpenError::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists
     ));
 }
+
+#[test]
+fn the_notes_look_as_their_documentation_shows() {
+    let text = include_str!("../../../../docs/STORAGE.md");
+    let lines: Vec<_> = text
+        .lines()
+        .filter(|line| line.starts_with("{\"note\":"))
+        .collect();
+    let mut kinds = Vec::new();
+    for line in lines {
+        let note: Note = serde_json::from_str(line).unwrap();
+        assert_eq!(serde_json::to_string(&note).unwrap(), line);
+        kinds.push(match note {
+            Note::Follower { .. } => 0,
+            Note::Removed { .. } => 1,
+            Note::Feed { .. } => 2,
+            Note::Cursor { .. } => 3,
+            Note::Rewound { .. } => 4,
+            Note::Dead(_) => 5,
+            Note::Revived { .. } => 6,
+        });
+    }
+    assert_eq!(kinds, [0, 1, 2, 3, 3, 4, 5, 6]);
+}
