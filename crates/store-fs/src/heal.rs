@@ -34,7 +34,7 @@ impl Inner {
     pub(crate) fn wants_healing(&self) -> bool {
         match &mut lock(&self.queue).closed {
             Some(Closed::Poisoned(fault)) => fault.is_due(self.context.heal_pause),
-            Some(Closed::Deleted) | None => false,
+            Some(Closed::Deleted | Closed::Departed) | None => false,
         }
     }
 

@@ -20,6 +20,8 @@ pub(crate) enum Closed {
     /// An earlier write or sync failed, so what is on disk is uncertain.
     Poisoned(Fault),
     Deleted,
+    /// It was deleted before it was opened, and waits to be read to its end.
+    Departed,
 }
 
 /// What failed, and when to look again.
@@ -55,7 +57,7 @@ impl Closed {
     pub(crate) fn error(&self, id: ConversationId) -> StoreError {
         match self {
             Self::Poisoned(fault) => StoreError::Poisoned(fault.cause.clone()),
-            Self::Deleted => StoreError::NotFound(id),
+            Self::Deleted | Self::Departed => StoreError::NotFound(id),
         }
     }
 }
@@ -79,7 +81,7 @@ impl Health {
             }
             let reason = match &lock(&log.queue).closed {
                 Some(Closed::Poisoned(fault)) => fault.cause.clone(),
-                Some(Closed::Deleted) | None => continue,
+                Some(Closed::Deleted | Closed::Departed) | None => continue,
             };
             let words = || format!("conversation {} takes no more events: {reason}", log.id);
             found = found.and_then(|()| Err(words()));

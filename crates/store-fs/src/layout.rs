@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
-use core_model::ConversationId;
+use core_model::{ConversationId, UtcTime, port::Incarnation};
 use uuid::Uuid;
 
 /// The newest version of a conversation folder that this build understands; see the crate's page.
@@ -16,6 +16,14 @@ pub(crate) const INDEX_MAKING: &str = ".events.idx.tmp";
 const LOCK: &str = ".lock";
 const MAKING: &str = ".tmp-";
 const REMOVING: &str = ".deleted-";
+
+/// What a follower was noted down with, in its folder.
+pub(crate) const CURSORS: &str = "cursors.jsonl";
+const OUTBOX: &str = "outbox";
+const COPYING: &str = ".copying-";
+const DISCARDED: &str = ".discarded-";
+/// The longest name of a follower.
+const FOLLOWER: usize = 64;
 
 pub(crate) fn lock_file(root: &Path) -> PathBuf {
     root.join(LOCK)
@@ -85,6 +93,50 @@ pub(crate) fn is_leftover(name: &str, run: Uuid) -> bool {
 pub(crate) fn conversation(name: &str) -> Option<ConversationId> {
     let id: ConversationId = name.parse().ok()?;
     (id.to_string() == name).then_some(id)
+}
+
+/// Where deleted conversations wait for followers, in the folder of these.
+pub(crate) fn outbox(folder: &Path) -> PathBuf {
+    folder.join(OUTBOX)
+}
+
+/// Whether a follower can be named, and have a folder, like this.
+pub(crate) fn is_follower(name: &str) -> bool {
+    let fits = (1..=FOLLOWER).contains(&name.len()) && name != OUTBOX;
+    fits && name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+/// Where a deleted conversation waits.
+pub(crate) fn departed(outbox: &Path, conversation: Incarnation) -> PathBuf {
+    let Incarnation { id, created_at } = conversation;
+    outbox.join(format!("{id}.{}", created_at.0.timestamp_micros()))
+}
+
+/// The deleted conversation that an entry of the outbox is; other names are not ours.
+pub(crate) fn incarnation(name: &str) -> Option<Incarnation> {
+    let (id, micros) = name.split_once('.')?;
+    let number: i64 = micros.parse().ok()?;
+    (number.to_string() == micros).then_some(Incarnation {
+        id: conversation(id)?,
+        created_at: UtcTime(DateTime::from_timestamp_micros(number)?),
+    })
+}
+
+/// Where a conversation is copied to before it appears in the outbox.
+pub(crate) fn copying(outbox: &Path) -> PathBuf {
+    outbox.join(format!("{COPYING}{}", Uuid::new_v4()))
+}
+
+/// Where what was in the outbox waits for its files to go.
+pub(crate) fn discarded(outbox: &Path) -> PathBuf {
+    outbox.join(format!("{DISCARDED}{}", Uuid::new_v4()))
+}
+
+/// Whether this entry of the outbox is half copied or half removed.
+pub(crate) fn is_half(name: &str) -> bool {
+    name.starts_with(COPYING) || name.starts_with(DISCARDED)
 }
 
 /// Where to put an unfinished line found at this time; `attempt` tells apart finds at the same time.

@@ -1,15 +1,17 @@
+mod load;
+
 use std::{
     collections::BTreeSet,
     ops::Range,
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, RwLock, Weak, atomic::AtomicBool},
+    path::PathBuf,
+    sync::{Arc, Condvar, Mutex, PoisonError, RwLock, Weak, atomic::AtomicBool},
     time::Duration,
 };
 
 use async_trait::async_trait;
 use core_model::{
     ConversationId, EventId, EventLog, EventTime, HeadFilter, Limit, NewRecord, Record, Seq,
-    StoreError, TornTail, port,
+    StoreError,
 };
 use tokio::{runtime::RuntimeFlavor, sync::watch};
 
@@ -21,13 +23,12 @@ use crate::{
     durable::Durable,
     error::{blocking, damaged, io_at, lock},
     flusher::Flusher,
-    health::{Closed, Fault, Health, Notices},
+    health::{Closed, Health, Notices},
     ids::IdTable,
     index::Index,
-    layout,
     lock::FolderLock,
     pages::ReadFault,
-    recovery, wait,
+    wait,
     writer::Queue,
 };
 
@@ -105,6 +106,8 @@ pub(crate) struct Inner {
     /// What is visible.
     pub(crate) extent: watch::Sender<Extent>,
     pub(crate) queue: Mutex<Queue>,
+    /// Told when nobody writes to the file any more.
+    pub(crate) rested: Condvar,
     /// Written to since the last sync; only kept for [`Durability::Interval`].
     pub(crate) unsynced: Arc<AtomicBool>,
     /// Made at the first search for an id.
@@ -120,62 +123,6 @@ pub(crate) struct Inner {
 }
 
 impl FsLog {
-    /// Opens and mends the log in a conversation's folder. Blocks.
-    pub(crate) fn load(
-        id: ConversationId,
-        folder: &Path,
-        context: LogContext,
-    ) -> Result<(Self, Option<TornTail>), StoreError> {
-        let path = folder.join(layout::EVENTS);
-        let disk = &context.disk;
-        if !disk.exists(&path) {
-            return Err(if disk.exists(folder) {
-                damaged(&path, "the file is missing")
-            } else {
-                StoreError::NotFound(id)
-            });
-        }
-        let found = recovery::open(disk.as_ref(), id, folder, &context.notices)?;
-        let closed = found.refused.map(|refused| {
-            let cause = port::Fault::of(&refused.error);
-            tracing::error!(
-                conversation.id = %id, reason = %cause,
-                "the log takes no more events for now: it could not be opened for writing"
-            );
-            let mut fault = Fault::new(cause, context.heal_pause);
-            fault.torn = refused.torn;
-            Closed::Poisoned(fault)
-        });
-        let poisoned = closed.is_some();
-        let durable = match context.durability {
-            Durability::Always => found.durable,
-            // What an earlier opening wrote may still wait to be synced.
-            Durability::Interval(_) | Durability::Os => 0,
-        };
-        let inner = Arc::new_cyclic(|itself| Inner {
-            id,
-            folder: folder.to_owned(),
-            path,
-            index_path: folder.join(layout::INDEX),
-            itself: itself.clone(),
-            file: RwLock::new(found.file),
-            index: RwLock::new(found.index),
-            extent: watch::Sender::new(found.extent),
-            queue: Mutex::new(Queue::new(found.extent, closed)),
-            unsynced: Arc::default(),
-            ids: Mutex::default(),
-            durable: Arc::new(Durable::new(durable, !poisoned)),
-            healing: Mutex::default(),
-            rebuilding: Mutex::default(),
-            suspects: Mutex::default(),
-            context,
-        });
-        if poisoned {
-            inner.context.health.report(Arc::downgrade(&inner));
-        }
-        Ok((Self(inner), found.torn))
-    }
-
     /// Appends as [`EventLog::append`] does, without a runtime: waits until it is done.
     ///
     /// # Errors
@@ -276,9 +223,14 @@ impl FsLog {
 impl Drop for Inner {
     fn drop(&mut self) {
         let bytes = self.extent().bytes;
-        let deleted = matches!(lock(&self.queue).closed, Some(Closed::Deleted));
+        if matches!(
+            lock(&self.queue).closed,
+            Some(Closed::Deleted | Closed::Departed)
+        ) {
+            return;
+        }
         let row = self.context.catalog.row(self.id);
-        if !deleted && row.is_none_or(|row| row.bytes != bytes) {
+        if row.is_none_or(|row| row.bytes != bytes) {
             self.context.catalog.leaves_unnoted();
         }
     }
@@ -412,6 +364,10 @@ impl Inner {
 
     /// An append after the store was closed in order takes that back.
     fn reopen(&self) -> Result<(), StoreError> {
+        if let Some(closed @ (Closed::Deleted | Closed::Departed)) = &lock(&self.queue).closed {
+            // It changes nothing.
+            return Err(closed.error(self.id));
+        }
         let reopened = self.context.catalog.reopen();
         reopened.map_err(io_at(&self.path))
     }

@@ -2,7 +2,7 @@ use std::{
     collections::HashMap,
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
@@ -10,7 +10,7 @@ use core_model::{ConversationId, Metadata, StoreError, UtcTime, port::RECEIPTS};
 use uuid::Uuid;
 
 use crate::{
-    Durability, FsLog, OpenError,
+    Durability, FsCursors, FsLog, OpenError,
     catalog::CatalogFile,
     check,
     committer::Committer,
@@ -50,8 +50,9 @@ pub struct Options {
 /// it opened, lives. Clones are the same store.
 ///
 /// A server uses it by the ports of [`core_model`]: [`core_model::Catalog`] to make, list and delete
-/// conversations, [`core_model::Feed`] to follow all of them, [`core_model::port::Receipts`]. Their async
-/// methods need a tokio runtime. A tool that appends needs none:
+/// conversations, [`core_model::Feed`] to follow all of them, [`core_model::port::Receipts`], and, with
+/// [`Self::keep_deliveries`], [`core_model::port::Cursors`]. Their async methods need a tokio runtime. A
+/// tool that appends needs none:
 ///
 /// ```
 #[doc = include_str!("example.txt")]
@@ -95,6 +96,8 @@ pub(crate) struct Store {
     /// Conversations that were made but whose names may not be durable, and when they were made.
     pub(crate) unsettled: Mutex<HashMap<ConversationId, UtcTime>>,
     pub(crate) receipts: ReceiptFiles,
+    /// Where deleted conversations wait, if they do.
+    pub(crate) cursors: OnceLock<FsCursors>,
     pub(crate) context: LogContext,
 }
 
@@ -155,6 +158,7 @@ impl FsStore {
                 layout::receipts(root),
                 RECEIPTS,
             ),
+            cursors: OnceLock::new(),
             context: LogContext {
                 durability: options.durability,
                 heal_pause,
@@ -259,6 +263,8 @@ impl Store {
             self.settle_name(id, before)?;
             return Err(StoreError::Exists(id));
         }
+        // The row of one that was deleted half, if there is any.
+        self.tell_gone(id)?;
         let making = layout::making(&self.root, self.run);
         let made = fill(disk, &making, metadata)
             .and_then(|()| disk.rename(&making, &folder).map_err(io_at(&folder)));
@@ -266,8 +272,6 @@ impl Store {
             disk.remove_dir_all(&making).ok();
             return made;
         }
-        // The row of one that was deleted half, if there is any.
-        self.context.catalog.gone(id);
         lock(&self.unsettled).insert(id, metadata.created_at);
         self.settle_name(id, before)?;
         self.show(metadata);
@@ -305,7 +309,15 @@ impl Store {
             tracing::warn!(conversation.id = %id, %error, "opened on a disk that takes no writes");
         }
         let slot = self.slot(id);
-        let mut known = lock(&slot);
+        self.open_in_turn(id, &mut lock(&slot))
+    }
+
+    /// [`Self::open_log`] for who holds its turn.
+    pub(crate) fn open_in_turn(
+        &self,
+        id: ConversationId,
+        known: &mut WeakLog,
+    ) -> Result<FsLog, StoreError> {
         if let Some(log) = known.upgrade() {
             return Ok(log);
         }
@@ -324,48 +336,6 @@ impl Store {
         }
         *known = log.downgrade();
         Ok(log)
-    }
-
-    pub(crate) fn delete(&self, id: ConversationId) -> Result<(), StoreError> {
-        self.reopen()?;
-        let disk = self.context.disk.as_ref();
-        let slot = self.slot(id);
-        let mut known = lock(&slot);
-        let removing = layout::removing(&self.root, self.run);
-        let before = self.root_sync.begin();
-        let hide = || {
-            let folder = self.folder(id);
-            match disk.rename(&folder, &removing) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    Err(StoreError::NotFound(id))
-                }
-                renamed => renamed.map_err(io_at(&folder)),
-            }
-        };
-        let hidden = match known.upgrade() {
-            Some(log) => log.0.delete(hide),
-            None => hide(),
-        };
-        match hidden {
-            // An earlier attempt hid it, and failed to make that durable.
-            Err(StoreError::NotFound(_)) if self.context.catalog.row(id).is_some() => {}
-            hidden => hidden?,
-        }
-        *known = WeakLog::default();
-        lock(&self.unsettled).remove(&id);
-        // Told only when a power cut cannot bring it back; in this turn, so that one that is made
-        // under its name follows.
-        self.sync_root(before)?;
-        self.context.catalog.gone(id);
-        drop(known);
-        if let Err(error) = disk.remove_dir_all(&removing) {
-            tracing::warn!(
-                conversation.id = %id,
-                %error,
-                "the conversation is deleted, but some of its files remain until the next start"
-            );
-        }
-        Ok(())
     }
 
     pub(crate) fn folder(&self, id: ConversationId) -> PathBuf {

@@ -4,6 +4,7 @@
 use std::{
     io,
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
 use core_model::{NewRecord, Seq, StoreError, port};
@@ -19,6 +20,9 @@ use crate::{
     health::{Closed, Fault},
     log::{Extent, Inner},
 };
+
+/// Longer than a write and its sync take.
+const LONG: Duration = Duration::from_secs(30);
 
 /// What a log is about to write.
 pub(crate) struct Queue {
@@ -166,6 +170,7 @@ impl Inner {
         let batch = std::mem::take(&mut queue.pending);
         let Some(first) = batch.entries.first().copied() else {
             queue.committing = false;
+            self.rested.notify_all();
             return Ok(None);
         };
         drop(queue);
@@ -214,6 +219,9 @@ impl Inner {
         queue.committing = !queue.pending.entries.is_empty();
         let more = queue.committing;
         drop(queue);
+        if !more {
+            self.rested.notify_all();
+        }
         if let (true, Some(flusher)) = (wants_sync, &self.context.flusher) {
             flusher.add(Unsynced {
                 id: self.id,
@@ -279,6 +287,7 @@ impl Inner {
             tracing::warn!(conversation.id = %self.id, %error, "could not cut the failed write off");
         }
         lock(&self.queue).committing = false;
+        self.rested.notify_all();
     }
 }
 
@@ -317,6 +326,16 @@ impl Inner {
             }
         }
         removed
+    }
+
+    /// Waits, of a log that takes no more events, until those under way are visible or refused. One
+    /// whose writer ended in the middle is not waited for for ever.
+    pub(crate) fn rest(&self) {
+        let queue = lock(&self.queue);
+        let rested = self
+            .rested
+            .wait_timeout_while(queue, LONG, |queue| queue.committing);
+        drop(rested);
     }
 
     fn add_to_index(&self, entries: &[Entry]) {

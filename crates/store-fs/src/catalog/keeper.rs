@@ -73,7 +73,7 @@ impl Work {
     }
 
     /// Writes and syncs what is pending; whether that worked.
-    pub(super) fn flush(&self) -> bool {
+    pub(crate) fn flush(&self) -> bool {
         self.write(Rows::Not).unwrap_or(false)
     }
 

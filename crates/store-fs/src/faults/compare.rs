@@ -8,7 +8,7 @@ use core_model::{
     port::ListQuery,
 };
 
-use super::world::{Presence, ROOT, World, note};
+use super::world::{Presence, ROOT, World, incarnation, note};
 use crate::{FsLog, Report, check, disk::Disk, layout, verify::IndexState, verify::verify_on};
 
 impl World {
@@ -57,6 +57,7 @@ impl World {
             Presence::Unsure => expected.presence = Presence::Gone,
         }
         if !there {
+            self.check_departed(id);
             return;
         }
         let mut found = self.store.0.metadata(id).unwrap();
@@ -79,6 +80,27 @@ impl World {
             .filter(|line| line.is_none());
         assert_eq!(report.damaged.len(), damaged.count(), "{report:?}");
         assert_eq!(report.metadata, None);
+    }
+
+    /// A conversation that is gone waits with all its events, unless it was taken out.
+    fn check_departed(&mut self, id: ConversationId) {
+        let Some(cursors) = self.store.0.cursors.get().cloned() else {
+            return;
+        };
+        let waits = cursors.0.outbox.list().unwrap();
+        let waits = waits.iter().any(|one| one.conversation == incarnation(id));
+        let expected = self.expected.get_mut(&id).unwrap();
+        if !waits {
+            let empty = expected.lines.is_empty();
+            assert!(empty || expected.discarded, "acknowledged events are gone");
+            return;
+        }
+        let (mut found, log) = cursors.0.open_departed(incarnation(id)).unwrap();
+        found.torn.clear();
+        assert!(expected.metadata.contains(&found), "{found:?}");
+        self.settle(id, &log);
+        let refused = log.append_blocking(&self.records(1), None).unwrap_err();
+        assert!(matches!(refused, StoreError::NotFound(_)), "{refused}");
     }
 
     pub(super) fn verify(&self, id: ConversationId) -> Report {

@@ -40,6 +40,10 @@ struct State {
     life: u64,
     plan: Plan,
     random: Random,
+    /// How often something was moved from one folder to another.
+    moves: u64,
+    /// Whether each folder below the root is a file system of its own.
+    split: bool,
 }
 
 enum Node {
@@ -55,6 +59,8 @@ impl Machine {
             life: 0,
             plan: Plan::default(),
             random: Random::new(seed),
+            moves: 0,
+            split: false,
         })));
         let disk = machine.boot();
         for folder in folders {
@@ -79,10 +85,11 @@ impl Machine {
         let state = &mut *lock(&self.0);
         state.kill();
         state.plan = Plan::default();
+        let moved: Vec<bool> = (0..state.moves).map(|_| state.random.one_in(2)).collect();
         for node in &mut state.nodes {
             match node {
                 Node::File(pages) => pages.cut_power(&mut state.random),
-                Node::Folder(entries) => entries.cut_power(&mut state.random),
+                Node::Folder(entries) => entries.cut_power(&mut state.random, &moved),
             }
         }
     }
@@ -98,6 +105,11 @@ impl Machine {
                 Node::Folder(entries) => entries.drop_unsynced(),
             }
         }
+    }
+
+    /// From now on nothing can be moved between folders of the root.
+    pub(crate) fn split(&self) {
+        lock(&self.0).split = true;
     }
 
     /// What is to go wrong from now on.
@@ -245,11 +257,26 @@ impl Disk for SimDisk {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        assert_eq!(from.parent(), to.parent(), "all renames are in one folder");
         let mut state = lock(&self.machine.0);
         let node = state.find(from)?;
+        if state.split && from.iter().nth(1) != to.iter().nth(1) {
+            return Err(io::ErrorKind::CrossesDevices.into());
+        }
+        if let Ok(there) = state.find(to)
+            && matches!(&state.nodes[there], Node::Folder(entries) if !entries.names().is_empty())
+        {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
         state.change(self.life, Op::Rename)?;
-        state.parent(from)?.set(&[(from, None), (to, Some(node))]);
+        if from.parent() == to.parent() {
+            state.parent(from)?.set(&[(from, None), (to, Some(node))]);
+            return Ok(());
+        }
+        // As journals do it: in both folders or in none.
+        let number = state.moves as usize;
+        state.moves += 1;
+        state.parent(from)?.move_one(from, None, number);
+        state.parent(to)?.move_one(to, Some(node), number);
         Ok(())
     }
 
@@ -272,7 +299,17 @@ impl Disk for SimDisk {
         // The journal keeps the entries for a later try.
         state.change(self.life, Op::SyncDir)?;
         let node = state.find(path)?;
-        state.folder(node)?.sync();
+        let mut moved = state.folder(node)?.sync();
+        // What was moved is durable where it came from, and where it went, up to then.
+        while let Some(number) = moved.pop() {
+            for node in &mut state.nodes {
+                if let Node::Folder(entries) = node
+                    && entries.waits_for(number)
+                {
+                    moved.extend(entries.sync());
+                }
+            }
+        }
         Ok(())
     }
 

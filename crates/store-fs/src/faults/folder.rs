@@ -12,7 +12,13 @@ pub(crate) struct Entries {
     cache: Names,
     medium: Names,
     /// What happened since the last sync, in order; each happens as a whole.
-    changes: Vec<Vec<(OsString, Option<usize>)>>,
+    changes: Vec<Change>,
+}
+
+struct Change {
+    names: Vec<(OsString, Option<usize>)>,
+    /// It is one half of this move between two folders.
+    moved: Option<usize>,
 }
 
 impl Entries {
@@ -26,17 +32,34 @@ impl Entries {
 
     /// Lets names lead elsewhere, or nowhere.
     pub(crate) fn set(&mut self, change: &[(&Path, Option<usize>)]) {
-        let change: Vec<_> = change
+        self.push(change, None);
+    }
+
+    /// As [`Self::set`], as one half of the move with this number.
+    pub(crate) fn move_one(&mut self, path: &Path, node: Option<usize>, number: usize) {
+        self.push(&[(path, node)], Some(number));
+    }
+
+    fn push(&mut self, change: &[(&Path, Option<usize>)], moved: Option<usize>) {
+        let names: Vec<_> = change
             .iter()
             .map(|(path, node)| (path.file_name().unwrap().to_owned(), *node))
             .collect();
-        apply(&mut self.cache, &change);
-        self.changes.push(change);
+        apply(&mut self.cache, &names);
+        self.changes.push(Change { names, moved });
     }
 
-    pub(crate) fn sync(&mut self) {
+    /// Tells the moves that this made durable in this folder.
+    pub(crate) fn sync(&mut self) -> Vec<usize> {
         self.medium = self.cache.clone();
-        self.changes.clear();
+        let changes = self.changes.drain(..);
+        changes.filter_map(|change| change.moved).collect()
+    }
+
+    pub(crate) fn waits_for(&self, number: usize) -> bool {
+        self.changes
+            .iter()
+            .any(|change| change.moved == Some(number))
     }
 
     pub(crate) fn drop_unsynced(&mut self) {
@@ -44,8 +67,8 @@ impl Entries {
         self.changes.clear();
     }
 
-    /// Nothing, the first, or any of the changes reach the medium.
-    pub(crate) fn cut_power(&mut self, random: &mut Random) {
+    /// Nothing, the first, or any of the changes reach the medium, and those moves that `moved` says.
+    pub(crate) fn cut_power(&mut self, random: &mut Random, moved: &[bool]) {
         let changes = std::mem::take(&mut self.changes);
         let first = random.below(changes.len() + 1);
         let how = random.below(3);
@@ -55,8 +78,8 @@ impl Entries {
                 1 => number < first,
                 _ => random.one_in(2),
             };
-            if there {
-                apply(&mut self.medium, change);
+            if change.moved.map_or(there, |number| moved[number]) {
+                apply(&mut self.medium, &change.names);
             }
         }
         self.drop_unsynced();

@@ -26,6 +26,9 @@ enum Step {
     Delete {
         log: usize,
     },
+    Discard {
+        log: usize,
+    },
     Note {
         log: usize,
     },
@@ -63,6 +66,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(logs, batches)| Step::AppendTogether { logs, batches }),
         2 => log.clone().prop_map(|log| Step::SetMetadata { log }),
         1 => log.clone().prop_map(|log| Step::Delete { log }),
+        1 => log.clone().prop_map(|log| Step::Discard { log }),
         2 => log.clone().prop_map(|log| Step::Note { log }),
         1 => Just(Step::CloseLogs),
         2 => prop::collection::vec(0..6_u8, 1..3).prop_map(|keys| Step::Begin { keys }),
@@ -97,7 +101,7 @@ fn fault() -> impl Strategy<Value = Fault> {
 }
 
 /// Fewer than the default, for each case opens several stores.
-fn config() -> ProptestConfig {
+pub(super) fn config() -> ProptestConfig {
     let mut config = ProptestConfig::default();
     if std::env::var_os("PROPTEST_CASES").is_none() {
         config.cases = 96;
@@ -114,12 +118,24 @@ proptest! {
         seed in any::<u64>(),
         steps in prop::collection::vec(step(), 1..40),
     ) {
-        run(seed, &steps);
+        run(World::new(seed), &steps);
+    }
+
+    #[test]
+    fn what_was_acknowledged_is_there_or_in_the_outbox_after_whatever_happens(
+        seed in any::<u64>(),
+        split in any::<bool>(),
+        steps in prop::collection::vec(step(), 1..40),
+    ) {
+        let world = World::with_outbox(seed);
+        if split {
+            world.machine.split();
+        }
+        run(world, &steps);
     }
 }
 
-fn run(seed: u64, steps: &[Step]) {
-    let mut world = World::new(seed);
+fn run(mut world: World, steps: &[Step]) {
     world.create().unwrap();
     for (number, step) in steps.iter().enumerate() {
         take(&mut world, step, number as u64);
@@ -150,6 +166,7 @@ fn take(world: &mut World, step: &Step, number: u64) {
         }
         Step::SetMetadata { log } => world.set_metadata(world.id(log).unwrap()),
         Step::Delete { log } => world.delete(world.id(log).unwrap()),
+        Step::Discard { log } => world.discard(world.id(log).unwrap()),
         Step::Note { log } => world.note(world.id(log).unwrap()),
         Step::CloseLogs => world.close_logs(),
         Step::Begin { ref keys } => {

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use chrono::DateTime;
 use core_model::{
     Catalog, ConversationId, EventLog, EventTime, ExecutionStatus, Head, Metadata, NewRecord, Row,
-    Seq, Source, StoreError, UtcTime,
+    Seq, Source, StoreError, UtcTime, port::Incarnation,
 };
 use serde_json::json;
 use tokio::runtime::Runtime;
@@ -26,6 +26,7 @@ use super::{
 use crate::{FsLog, FsStore, Options, disk::Disk};
 
 pub(super) const ROOT: &str = "/store";
+pub(super) const CURSORS: &str = "/webhooks";
 
 pub(super) struct World {
     pub(super) machine: Machine,
@@ -36,6 +37,8 @@ pub(super) struct World {
     pub(super) logs: HashMap<ConversationId, FsLog>,
     pub(super) runtime: Runtime,
     made: u64,
+    /// Whether deleted conversations wait in an outbox.
+    keeps: bool,
 }
 
 /// What is known of one conversation from outside.
@@ -47,6 +50,8 @@ pub(super) struct Expected {
     pub(super) lines: Vec<Option<Bytes>>,
     /// Those that were tried and not acknowledged.
     pub(super) tried: Vec<Bytes>,
+    /// Whether it was tried to take it out of the outbox.
+    pub(super) discarded: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +77,16 @@ impl World {
                 .build()
                 .unwrap(),
             made: 0,
+            keeps: false,
         }
+    }
+
+    /// One whose deleted conversations wait in an outbox.
+    pub(super) fn with_outbox(seed: u64) -> Self {
+        let mut world = Self::new(seed);
+        world.keeps = true;
+        world.store.keep_deliveries_in(Path::new(CURSORS)).unwrap();
+        world
     }
 
     /// The conversation with this number, if so many were tried to be made.
@@ -93,6 +107,7 @@ impl World {
             metadata: vec![metadata],
             lines: Vec::new(),
             tried: Vec::new(),
+            discarded: false,
         };
         self.expected.insert(id, expected);
         made.map(|()| id)
@@ -125,6 +140,19 @@ impl World {
             expected.presence = Presence::Gone;
         } else if expected.presence == Presence::There {
             expected.presence = Presence::Unsure;
+        }
+    }
+
+    /// Takes a deleted conversation out of the outbox.
+    pub(super) fn discard(&mut self, id: ConversationId) {
+        let Some(cursors) = self.store.0.cursors.get().cloned() else {
+            return;
+        };
+        if self.expected[&id].presence == Presence::Gone {
+            self.expected.get_mut(&id).unwrap().discarded = true;
+            let can_fail = self.can_fail();
+            let discarded = cursors.0.outbox.discard(incarnation(id));
+            self.may_fail(&discarded, can_fail);
         }
     }
 
@@ -266,15 +294,23 @@ impl World {
         self.disk = self.machine.boot();
         self.logs.clear();
         let can_fail = self.can_fail();
-        self.store = match open(&self.disk) {
+        self.store = match self.open() {
             Ok(store) => store,
             Err(error) => {
                 assert!(can_fail, "{error}");
                 self.lift_faults();
                 self.disk = self.machine.boot();
-                open(&self.disk).unwrap()
+                self.open().unwrap()
             }
         };
+    }
+
+    fn open(&self) -> std::io::Result<FsStore> {
+        let store = open(&self.disk)?;
+        if self.keeps {
+            store.keep_deliveries_in(Path::new(CURSORS))?;
+        }
+        Ok(store)
     }
 
     fn appended(
@@ -331,7 +367,7 @@ pub(super) fn open(disk: &Arc<SimDisk>) -> std::io::Result<FsStore> {
 }
 
 /// An event of 150 to 700 bytes.
-pub(super) fn record(number: u64) -> NewRecord {
+pub(crate) fn record(number: u64) -> NewRecord {
     let time = DateTime::from_timestamp_micros(1_700_000_000_000_000 + number as i64).unwrap();
     let head = Head {
         id: Uuid::from_u128(u128::from(number))
@@ -362,6 +398,12 @@ pub(super) fn note(store: &FsStore, log: &FsLog) {
         len: log.len(),
         bytes: log.size(),
     });
+}
+
+/// All metadata here have the same time.
+pub(super) fn incarnation(id: ConversationId) -> Incarnation {
+    let created_at = metadata(id, 0).created_at;
+    Incarnation { id, created_at }
 }
 
 fn presence(result: &Result<(), StoreError>, done: Presence) -> Presence {

@@ -1,0 +1,362 @@
+use std::{
+    fs, io,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use core_model::{
+    Catalog, ConversationId, EventLog, Feed, Limit, Metadata, Seq, StoreError, UtcTime, Workspace,
+    WorkspaceKind,
+    port::{Change, Cursors, Incarnation, Note},
+};
+use serde_json::json;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use crate::{FsCursors, FsLog, FsStore, OpenError, Options, faults::record, layout};
+
+fn kept() -> (TempDir, FsStore, FsCursors) {
+    let at = tempfile::tempdir().unwrap();
+    let (store, cursors) = open(at.path());
+    (at, store, cursors)
+}
+
+fn open(at: &Path) -> (FsStore, FsCursors) {
+    let store = FsStore::open(&at.join("conversations"), Options::default()).unwrap();
+    let cursors = store.keep_deliveries(&at.join("webhooks")).unwrap();
+    (store, cursors)
+}
+
+fn file(at: &TempDir) -> PathBuf {
+    at.path().join("webhooks/hook/cursors.jsonl")
+}
+
+/// A new one with so many events, that nobody put down.
+fn conversation(store: &FsStore, events: u64) -> (Incarnation, FsLog) {
+    let workspace = Workspace {
+        working_dir: "workspace/project".to_owned(),
+        kind: WorkspaceKind::LocalWorkspace,
+    };
+    let metadata = Metadata::new(json!({"kind": "Agent"}), workspace);
+    (create(store, &metadata), fill(store, metadata.id, events))
+}
+
+fn create(store: &FsStore, metadata: &Metadata) -> Incarnation {
+    store.create_blocking(metadata).unwrap();
+    let created_at = store.row(metadata.id).unwrap().created_at;
+    let id = metadata.id;
+    Incarnation { id, created_at }
+}
+
+fn fill(store: &FsStore, id: ConversationId, events: u64) -> FsLog {
+    let log = store.open_log_blocking(id).unwrap();
+    let records: Vec<_> = (0..events).map(record).collect();
+    log.append_blocking(&records, Some(Seq(0))).unwrap();
+    log
+}
+
+fn note(position: u64) -> Note {
+    let feed = Uuid::from_u128(7);
+    Note::Feed { feed, position }
+}
+
+#[tokio::test]
+async fn notes_are_private_lines_in_the_order_they_were_put_down() {
+    let (at, _store, cursors) = kept();
+    assert!(cursors.notes("hook").await.unwrap().is_empty());
+    assert!(cursors.followers().await.unwrap().is_empty());
+    let two = vec![note(1), note(2)];
+    cursors.append("hook", two).await.unwrap();
+    cursors.append("hook", vec![note(3)]).await.unwrap();
+    cursors.sync("hook").await.unwrap();
+    cursors.append("b", vec![note(9)]).await.unwrap();
+    let notes = cursors.notes("hook").await.unwrap();
+    assert_eq!(notes, [note(1), note(2), note(3)]);
+    assert_eq!(cursors.followers().await.unwrap(), ["b", "hook"]);
+    let text = fs::read_to_string(file(&at)).unwrap();
+    assert_eq!(
+        text.lines().next().unwrap(),
+        r#"{"note":"feed","feed":"00000000-0000-0000-0000-000000000007","position":1}"#
+    );
+    for (path, mode) in [
+        (file(&at), 0o600),
+        (at.path().join("webhooks"), 0o700),
+        (at.path().join("webhooks/hook"), 0o700),
+        (at.path().join("webhooks/outbox"), 0o700),
+    ] {
+        let found = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(found & 0o777, mode, "{}", path.display());
+    }
+    cursors.replace("hook", vec![note(4)]).await.unwrap();
+    cursors.append("hook", vec![note(5)]).await.unwrap();
+    assert_eq!(cursors.notes("hook").await.unwrap(), [note(4), note(5)]);
+    cursors.forget("hook").await.unwrap();
+    cursors.forget("never-there").await.unwrap();
+    assert_eq!(cursors.followers().await.unwrap(), ["b"]);
+    cursors.append("hook", vec![note(6)]).await.unwrap();
+    assert_eq!(cursors.notes("hook").await.unwrap(), [note(6)]);
+}
+
+#[tokio::test]
+async fn what_a_crash_cut_off_is_not_glued_to_what_comes_next() {
+    let (at, store, cursors) = kept();
+    let two = vec![note(1), note(2)];
+    cursors.append("hook", two).await.unwrap();
+    drop((store, cursors));
+    let other = "{\"note\":\"of-another-build\"}\n";
+    let mut text = fs::read_to_string(file(&at)).unwrap();
+    text.insert_str(0, &format!("\0\0no note\n{other}"));
+    text.push_str("{\"note\":\"fe");
+    fs::write(file(&at), text).unwrap();
+    let (_store, cursors) = open(at.path());
+    assert_eq!(cursors.notes("hook").await.unwrap(), [note(1), note(2)]);
+    cursors.append("hook", vec![note(3)]).await.unwrap();
+    let notes = cursors.notes("hook").await.unwrap();
+    assert_eq!(notes, [note(1), note(2), note(3)]);
+    let text = fs::read_to_string(file(&at)).unwrap();
+    assert!(text.starts_with(other), "{text}");
+    assert_eq!(text.lines().count(), 4);
+}
+
+#[tokio::test]
+async fn only_names_of_followers_are_taken() {
+    let (at, _store, cursors) = kept();
+    let long = "x".repeat(65);
+    for name in ["", "..", "a/b", "/etc", "a.b", "a b", "é", "outbox", &long] {
+        let refused = [
+            cursors.append(name, vec![note(1)]).await.unwrap_err(),
+            cursors.notes(name).await.unwrap_err(),
+            cursors.sync(name).await.unwrap_err(),
+            cursors.replace(name, vec![]).await.unwrap_err(),
+            cursors.forget(name).await.unwrap_err(),
+        ];
+        for error in refused {
+            let text = error.to_string();
+            assert!(text.contains("is no name of a follower"), "{text}");
+        }
+    }
+    let names = fs::read_dir(at.path().join("webhooks")).unwrap();
+    assert_eq!(names.count(), 1, "the outbox alone");
+    cursors.append(&long[1..], vec![note(1)]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_deleted_conversation_waits_and_the_feed_tells_of_its_last_events_first() {
+    let (at, store, cursors) = kept();
+    let (one, log) = conversation(&store, 3);
+    drop(log);
+    let before = UtcTime::now();
+    store.delete(one.id).await.unwrap();
+    assert_eq!(store.feed_len().await, 3);
+    let told = store.feed_entries(0, 10).await.unwrap();
+    let changes: Vec<_> = told.iter().map(|entry| entry.change).collect();
+    let (from, to) = (Seq(0), Seq(3));
+    let expected = [
+        Change::Created,
+        Change::Appended { from, to },
+        Change::Deleted,
+    ];
+    assert_eq!(changes, expected);
+    assert!(told.iter().all(|entry| entry.created_at == one.created_at));
+    assert!(!store.folder(one.id).exists());
+
+    let outbox = at.path().join("webhooks/outbox");
+    fs::create_dir(outbox.join("not-ours")).unwrap();
+    fs::write(outbox.join("x.1"), "").unwrap();
+    let waits = cursors.departed().await.unwrap();
+    assert_eq!((waits.len(), waits[0].conversation), (1, one));
+    // The clock of the file system ticks more slowly.
+    let earliest = before.0 - chrono::TimeDelta::seconds(1);
+    assert!(waits[0].deleted_at.0 > earliest && waits[0].deleted_at <= UtcTime::now());
+
+    let (metadata, log) = cursors.open_departed(one).await.unwrap();
+    assert_eq!((metadata.id, log.len()), (one.id, Seq(3)));
+    let read = log.read(Seq(1), Limit::records(9)).await.unwrap();
+    assert_eq!((read.len(), &read[0].bytes), (2, &record(1).bytes));
+    let refused = log.append(vec![record(3)], None).await.unwrap_err();
+    assert!(matches!(refused, StoreError::NotFound(_)), "{refused}");
+    cursors.discard(one).await.unwrap();
+    cursors.discard(one).await.unwrap();
+    assert!(cursors.departed().await.unwrap().is_empty());
+    let gone = cursors.open_departed(one).await.map(drop).unwrap_err();
+    assert!(matches!(gone, StoreError::NotFound(_)), "{gone}");
+    let left = fs::read_dir(&outbox).unwrap();
+    assert_eq!(left.count(), 2, "what is not ours stays, and nothing else");
+}
+
+#[tokio::test]
+async fn whoever_holds_a_log_that_is_deleted_can_read_it_and_not_append() {
+    let (_at, store, cursors) = kept();
+    let (one, log) = conversation(&store, 3);
+    store.delete(one.id).await.unwrap();
+    let refused = log.append(vec![record(3)], None).await.unwrap_err();
+    assert!(matches!(refused, StoreError::NotFound(_)), "{refused}");
+    let read = log.read(Seq(0), Limit::records(9)).await.unwrap();
+    assert_eq!(read.len(), 3);
+    let again = store.delete(one.id).await.unwrap_err();
+    assert!(matches!(again, StoreError::NotFound(_)), "{again}");
+    assert_eq!(cursors.departed().await.unwrap().len(), 1);
+}
+
+#[test]
+fn events_that_are_acknowledged_while_it_is_deleted_are_told_of_and_wait() {
+    let (_at, store, cursors) = kept();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    for _ in 0..20 {
+        let (one, log) = conversation(&store, 1);
+        let acknowledged = std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                let mut len = Seq(1);
+                while let Ok(longer) = log.append_blocking(&[record(len.0)], Some(len)) {
+                    len = longer;
+                }
+                len
+            });
+            while log.len() < Seq(5) {
+                std::thread::yield_now();
+            }
+            runtime.block_on(store.delete(one.id)).unwrap();
+            writer.join().unwrap()
+        });
+        let (_, waits) = cursors.0.open_departed(one).unwrap();
+        assert_eq!(waits.len(), acknowledged);
+        let told = runtime.block_on(async {
+            let len = store.feed_len().await;
+            store.feed_entries(len - 2, 2).await.unwrap()
+        });
+        let grown = Change::Appended {
+            from: Seq(0),
+            to: acknowledged,
+        };
+        assert_eq!((told[0].change, told[1].change), (grown, Change::Deleted));
+    }
+}
+
+#[tokio::test]
+async fn opening_one_that_waits_changes_nothing_and_leaves_the_store_ready() {
+    let (at, store, cursors) = kept();
+    let (one, log) = conversation(&store, 3);
+    store.delete(one.id).await.unwrap();
+    drop(log);
+    store.close().await.unwrap();
+    let folder = layout::departed(&at.path().join("webhooks/outbox"), one);
+    // Its index is damaged inside, its last line torn.
+    let mut index = fs::read(folder.join(layout::INDEX)).unwrap();
+    index[64 + 48 + 3] ^= 1;
+    fs::write(folder.join(layout::INDEX), &index).unwrap();
+    let mut text = fs::read(folder.join(layout::EVENTS)).unwrap();
+    text.extend_from_slice(b"{\"id\": \"half");
+    fs::write(folder.join(layout::EVENTS), &text).unwrap();
+    let names = || fs::read_dir(&folder).unwrap().count();
+    let count = names();
+    let (_, log) = cursors.open_departed(one).await.unwrap();
+    let read = log.read(Seq(0), Limit::records(9)).await.unwrap();
+    assert_eq!(read.len(), 3);
+    log.append(vec![record(3)], None).await.unwrap_err();
+    drop(log);
+    assert_eq!(fs::read(folder.join(layout::EVENTS)).unwrap(), text);
+    assert_eq!(fs::read(folder.join(layout::INDEX)).unwrap(), index);
+    assert_eq!(names(), count);
+    assert_eq!(store.ready(), Ok(()));
+    assert!(store.notices().is_empty());
+    let closed = layout::closed_file(&at.path().join("conversations"));
+    assert!(closed.exists(), "the store is still closed in order");
+}
+
+#[tokio::test]
+async fn each_of_two_with_the_same_id_waits() {
+    let (_at, store, cursors) = kept();
+    let (first, log) = conversation(&store, 1);
+    let mut metadata = store.metadata(first.id).await.unwrap();
+    drop(log);
+    store.delete(first.id).await.unwrap();
+    metadata.created_at = UtcTime::now();
+    let second = create(&store, &metadata);
+    drop(fill(&store, second.id, 2));
+    store.delete(second.id).await.unwrap();
+    let lens = [first, second].map(|one| cursors.0.open_departed(one).unwrap().1.len());
+    assert_eq!(lens, [Seq(1), Seq(2)]);
+    store.feed_len().await;
+    let told = store.feed_entries(0, 10).await.unwrap();
+    let ends: Vec<_> = told
+        .iter()
+        .filter(|entry| entry.change == Change::Deleted)
+        .map(|entry| entry.created_at)
+        .collect();
+    assert_eq!(ends, [first.created_at, second.created_at]);
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_opened_is_deleted_all_the_same() {
+    let (at, store, cursors) = kept();
+    let (one, log) = conversation(&store, 1);
+    drop(log);
+    let metadata = store.folder(one.id).join(layout::METADATA);
+    fs::write(metadata, "no metadata").unwrap();
+    store.delete(one.id).await.unwrap();
+    assert_eq!(cursors.departed().await.unwrap()[0].conversation, one);
+    let damaged = cursors.open_departed(one).await.map(drop).unwrap_err();
+    assert!(matches!(damaged, StoreError::Damaged { .. }), "{damaged}");
+    // Nothing tells when it was made.
+    let stranger = ConversationId::random();
+    fs::create_dir(store.folder(stranger)).unwrap();
+    store.delete(stranger).await.unwrap();
+    assert!(!store.folder(stranger).exists());
+    assert_eq!(cursors.departed().await.unwrap().len(), 1);
+    let names = fs::read_dir(at.path().join("conversations")).unwrap();
+    let hidden = names.filter(|name| {
+        let name = name.as_ref().unwrap().file_name();
+        name.to_str().unwrap().starts_with(".deleted-")
+    });
+    assert_eq!(hidden.count(), 0);
+}
+
+#[test]
+fn what_a_crash_left_in_the_outbox_is_cleared() {
+    let (at, store, cursors) = kept();
+    let (alive, log) = conversation(&store, 1);
+    drop((log, store, cursors));
+    let outbox = at.path().join("webhooks/outbox");
+    for name in [".copying-1", ".discarded-2"] {
+        fs::create_dir(outbox.join(name)).unwrap();
+        fs::write(outbox.join(name).join(layout::EVENTS), "{}\n").unwrap();
+    }
+    // Copied there, and then not deleted.
+    fs::create_dir(layout::departed(&outbox, alive)).unwrap();
+    let (store, cursors) = open(at.path());
+    assert_eq!(fs::read_dir(&outbox).unwrap().count(), 0);
+    assert!(store.folder(alive.id).exists());
+    // The same folder again is the same; another one is refused.
+    let again = store.keep_deliveries(&at.path().join("webhooks")).unwrap();
+    assert!(Arc::ptr_eq(&again.0, &cursors.0));
+    let other = store.keep_deliveries(&at.path().join("elsewhere"));
+    assert!(matches!(
+        other.map(drop),
+        Err(OpenError::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists
+    ));
+}
+
+#[test]
+fn the_notes_look_as_their_documentation_shows() {
+    let text = include_str!("../../../../docs/STORAGE.md");
+    let lines: Vec<_> = text
+        .lines()
+        .filter(|line| line.starts_with("{\"note\":"))
+        .collect();
+    let mut kinds = Vec::new();
+    for line in lines {
+        let note: Note = serde_json::from_str(line).unwrap();
+        assert_eq!(serde_json::to_string(&note).unwrap(), line);
+        kinds.push(match note {
+            Note::Follower { .. } => 0,
+            Note::Removed { .. } => 1,
+            Note::Feed { .. } => 2,
+            Note::Cursor { .. } => 3,
+            Note::Rewound { .. } => 4,
+            Note::Dead(_) => 5,
+            Note::Revived { .. } => 6,
+        });
+    }
+    assert_eq!(kinds, [0, 1, 2, 3, 3, 4, 5, 6]);
+}
