@@ -16,3 +16,4 @@ mod sockets;
 mod stalled;
 mod stopping;
 mod streams;
+mod webhooks;

@@ -26,6 +26,7 @@ pub mod server;
 pub mod signals;
 pub mod start_error;
 pub mod telemetry;
+mod webhooks;
 
 use std::{
     io::{ErrorKind, Write},

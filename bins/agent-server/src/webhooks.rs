@@ -19,7 +19,14 @@ pub(crate) async fn start(
     runtime: &Runtime,
 ) -> Result<Webhooks, StartError> {
     let folder = settings.workspace_root().join(FOLDER);
-    let cursors = store.deliveries(&folder, !settings.webhooks.is_empty())?;
+    let wanted = !settings.webhooks.is_empty();
+    if !wanted && !folder.exists() {
+        return Ok(Webhooks::none());
+    }
+    let cursors = store.keep_deliveries(&folder)?;
+    if !wanted {
+        cursors.let_deleted_go();
+    }
     let ports = Ports {
         source: store,
         cursors: Arc::new(cursors),

@@ -1,6 +1,6 @@
 //! Deleting conversations. Where followers keep cursors, one that is deleted waits in their outbox.
 
-use std::{io, path::Path};
+use std::{io, path::Path, sync::atomic::Ordering};
 
 use core_model::{ConversationId, ExecutionStatus, Row, Seq, StoreError, port::Incarnation};
 
@@ -79,7 +79,9 @@ impl Store {
     }
 
     fn outbox(&self) -> Option<&Outbox> {
-        self.cursors.get().map(|cursors| &cursors.0.outbox)
+        let kept = self.cursors.get().map(|cursors| &cursors.0);
+        kept.filter(|kept| kept.keeps_deleted.load(Ordering::Acquire))
+            .map(|kept| &kept.outbox)
     }
 
     /// A conversation's row; where it has none, what its metadata says. None when that cannot be read.

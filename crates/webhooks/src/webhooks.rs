@@ -66,6 +66,15 @@ pub enum StartError {
 }
 
 impl Webhooks {
+    /// None at all.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            hooks: Vec::new(),
+            keeper: None,
+        }
+    }
+
     /// Takes up each webhook where it was, and begins with those that are new. What happens after this
     /// returned is delivered. Call it on the tokio runtime that is to do the work; `settled` ends when
     /// the list of conversations is whole.

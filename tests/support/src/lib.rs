@@ -7,8 +7,10 @@
 )]
 
 pub mod model_server;
+pub mod receiver;
 mod server;
 mod socket;
 
+pub use agent_server::config as settings;
 pub use server::{TestServer, answer};
 pub use socket::{Received, Socket, small_connection};

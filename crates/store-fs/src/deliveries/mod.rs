@@ -9,7 +9,10 @@ mod tests;
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -38,6 +41,7 @@ pub(crate) struct Kept {
     folder: PathBuf,
     pub(crate) notes: NoteFiles,
     pub(crate) outbox: Outbox,
+    pub(crate) keeps_deleted: AtomicBool,
     context: LogContext,
 }
 
@@ -102,6 +106,11 @@ impl FsStore {
 }
 
 impl FsCursors {
+    /// From now on a conversation that is deleted goes at once, as nobody will hear of it.
+    pub fn let_deleted_go(&self) {
+        self.0.keeps_deleted.store(false, Ordering::Release);
+    }
+
     fn open(folder: &Path, context: LogContext) -> io::Result<Self> {
         let outbox = layout::outbox(folder);
         for one in [folder, &outbox] {
@@ -114,6 +123,7 @@ impl FsCursors {
         Ok(Self(Arc::new(Kept {
             notes: NoteFiles::new(Arc::clone(&context.disk), folder.to_owned()),
             outbox: Outbox::new(Arc::clone(&context.disk), outbox),
+            keeps_deleted: AtomicBool::new(true),
             folder: folder.to_owned(),
             context,
         })))
