@@ -2,8 +2,9 @@
 //! the targets; delivery follows the log and comes later.
 
 mod config;
-#[allow(dead_code, reason = "the client that uses all of it comes next")]
 mod guard;
+#[allow(dead_code, reason = "the worker that sends comes next")]
+mod http;
 mod signature;
 
 pub use config::{
