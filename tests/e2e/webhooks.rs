@@ -9,13 +9,13 @@ use std::{
     time::Duration,
 };
 
+use ::webhooks::WebhookConfig;
 use serde_json::{Value, json};
 use test_support::{
     TestServer,
     receiver::{Answer, Receiver},
     settings::Settings,
 };
-use ::webhooks::WebhookConfig;
 
 /// Tries again soon, so that tests need not wait.
 fn webhook(config: Value) -> WebhookConfig {
@@ -67,7 +67,10 @@ async fn a_run_arrives_as_it_stands_in_the_log() {
     wait_for_state(&server, "idle").await;
     let mut next = 0;
     for delivery in receiver.deliveries() {
-        assert_eq!((delivery.method.as_str(), delivery.path.as_str()), ("POST", "/hook"));
+        assert_eq!(
+            (delivery.method.as_str(), delivery.path.as_str()),
+            ("POST", "/hook")
+        );
         assert_eq!(delivery.header("content-type"), "application/json");
         assert!(delivery.header("user-agent").starts_with("agent-server/"));
         assert!(delivery.header("webhook-id").starts_with("msg_"));
@@ -85,7 +88,11 @@ async fn a_run_arrives_as_it_stands_in_the_log() {
         .flat_map(|delivery| delivery.body[1..delivery.body.len() - 1].to_vec())
         .collect();
     let stripped = |bytes: &[u8], without: &[u8]| -> Vec<u8> {
-        bytes.iter().copied().filter(|b| !without.contains(b)).collect()
+        bytes
+            .iter()
+            .copied()
+            .filter(|b| !without.contains(b))
+            .collect()
     };
     assert_eq!(stripped(&log, b"\n,"), stripped(&bodies, b","));
 }
@@ -124,7 +131,9 @@ async fn the_openhands_form_tells_of_conversations_too_and_brings_the_key() {
         assert_eq!(delivery.header("x-session-api-key"), "first-key");
         assert_eq!(delivery.header("x-test"), "1");
     }
-    let told = deliveries.iter().filter(|d| d.path == "/hook/conversations");
+    let told = deliveries
+        .iter()
+        .filter(|d| d.path == "/hook/conversations");
     let last: Vec<String> = told
         .map(|d| d.json()["execution_status"].as_str().unwrap().to_owned())
         .collect();
@@ -150,7 +159,10 @@ async fn errors_then_success_loses_nothing_and_keeps_the_order() {
     let same = receiver.deliveries();
     let same = same.iter().take_while(|d| d.status == 500);
     assert!(same.clone().count() >= 4);
-    assert!(same.into_iter().all(|d| d.header("webhook-id") == first.header("webhook-id")));
+    assert!(
+        same.into_iter()
+            .all(|d| d.header("webhook-id") == first.header("webhook-id"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -222,10 +234,16 @@ async fn a_receiver_that_never_answers_holds_up_neither_runs_nor_other_webhooks(
     let well = Receiver::start();
     let hooks = vec![to(&stuck), webhook(json!({"webhook_url": well.url("/")}))];
     let server = TestServer::with(with(hooks)).await;
-    let id = server.create_running("$ echo one\n$ echo two\n$ echo three").await;
+    let id = server
+        .create_running("$ echo one\n$ echo two\n$ echo three")
+        .await;
     server.wait_for(&id, "finished").await;
     all_came(&server, &well, &id).await;
-    assert_eq!(stuck.deliveries().len(), 1, "one request at a time for a conversation");
+    assert_eq!(
+        stuck.deliveries().len(),
+        1,
+        "one request at a time for a conversation"
+    );
     let (status, _) = server.delete(&format!("/conversations/{id}")).await;
     assert_eq!(status, 200);
 }
@@ -239,7 +257,11 @@ async fn ten_webhooks_each_get_everything() {
     let server = TestServer::with(with(hooks.collect())).await;
     let mut ids = Vec::new();
     for nth in 0..5 {
-        ids.push(server.create_running(&format!("$ echo {nth}\n$ echo again")).await);
+        ids.push(
+            server
+                .create_running(&format!("$ echo {nth}\n$ echo again"))
+                .await,
+        );
     }
     for id in &ids {
         server.wait_for(id, "finished").await;
@@ -270,23 +292,35 @@ async fn people_can_look_in_test_redeliver_and_rewind_in_both_dialects() {
     let refuses = Arc::new(AtomicBool::new(true));
     let refusing = Arc::clone(&refuses);
     let receiver = Receiver::answering(move |_| {
-        Answer::status(if refusing.load(Ordering::SeqCst) { 422 } else { 200 })
+        Answer::status(if refusing.load(Ordering::SeqCst) {
+            422
+        } else {
+            200
+        })
     });
     let server = TestServer::with(with(vec![to(&receiver)])).await;
     for at in ["/webhooks", "/api/webhooks"] {
         let (status, list) = server.get(at).await;
-        assert_eq!((status, &list[0]["name"], &list[0]["state"]), (200, &json!("it"), &json!("idle")));
+        assert_eq!(
+            (status, &list[0]["name"], &list[0]["state"]),
+            (200, &json!("it"), &json!("idle"))
+        );
         let (status, one) = server.get(&format!("{at}/it")).await;
         assert_eq!((status, &one["form"]), (200, &json!("webhook_url")));
         let (status, attempt) = server.post(&format!("{at}/it/test"), &json!({})).await;
-        assert_eq!((status, &attempt["delivered"], &attempt["status"]), (200, &json!(false), &json!(422)));
+        assert_eq!(
+            (status, &attempt["delivered"], &attempt["status"]),
+            (200, &json!(false), &json!(422))
+        );
         assert_eq!(server.get(&format!("{at}/other")).await.0, 404);
     }
     assert_eq!(receiver.deliveries()[0].events()[0]["key"], "ping");
     let (_, info) = server.post("/conversations", &json!({})).await;
     let id = info["id"].as_str().unwrap();
     let message = json!({"role": "user", "content": [{"type": "text", "text": "hello"}]});
-    server.post(&format!("/conversations/{id}/events"), &message).await;
+    server
+        .post(&format!("/conversations/{id}/events"), &message)
+        .await;
     let dead = async {
         loop {
             let (_, list) = server.get("/webhooks/it/deliveries").await;
@@ -296,20 +330,41 @@ async fn people_can_look_in_test_redeliver_and_rewind_in_both_dialects() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    let letter = tokio::time::timeout(Duration::from_secs(60), dead).await.unwrap();
-    assert_eq!((&letter["outcome"], &letter["attempts"]), (&json!("dead"), &json!(3)));
+    let letter = tokio::time::timeout(Duration::from_secs(60), dead)
+        .await
+        .unwrap();
+    assert_eq!(
+        (&letter["outcome"], &letter["attempts"]),
+        (&json!("dead"), &json!(3))
+    );
     refuses.store(false, Ordering::SeqCst);
-    let again = format!("/api/webhooks/it/deliveries/{}/redeliver", letter["id"].as_str().unwrap());
+    let again = format!(
+        "/api/webhooks/it/deliveries/{}/redeliver",
+        letter["id"].as_str().unwrap()
+    );
     let (status, attempt) = server.post(&again, &json!({})).await;
-    assert_eq!((status, &attempt["delivered"]), (200, &json!(true)), "{attempt}");
+    assert_eq!(
+        (status, &attempt["delivered"]),
+        (200, &json!(true)),
+        "{attempt}"
+    );
     let (_, list) = server.get("/webhooks/it/deliveries").await;
     assert_eq!(list["dead_letters"], json!([]));
     let before = receiver.deliveries().len();
     let (status, rewound) = server
-        .post("/webhooks/it/rewind", &json!({"conversation_id": id, "seq": 0}))
+        .post(
+            "/webhooks/it/rewind",
+            &json!({"conversation_id": id, "seq": 0}),
+        )
         .await;
-    assert_eq!((status, &rewound["conversations"]), (200, &json!(1)), "{rewound}");
-    receiver.wait_for("what was taken back", |all| all.len() > before).await;
+    assert_eq!(
+        (status, &rewound["conversations"]),
+        (200, &json!(1)),
+        "{rewound}"
+    );
+    receiver
+        .wait_for("what was taken back", |all| all.len() > before)
+        .await;
     assert_eq!(receiver.deliveries()[before].span().0, 0);
 }
 

@@ -8,12 +8,12 @@ use std::{
     time::Duration,
 };
 
+use ::webhooks::Webhooks;
 use actix_web::{App, HttpServer, dev::ServerHandle};
 use agent_runtime::{Runtime, RuntimeConfig};
 use http_api::{Api, ApiConfig, CorsConfig};
 use secrecy::SecretString;
 use store_fs::{FsStore, Options};
-use ::webhooks::Webhooks;
 use tokio::{join, task::JoinHandle, time::timeout};
 
 use crate::{

@@ -41,7 +41,11 @@ pub(crate) async fn start(
     };
     let webhooks = settings.webhooks.clone();
     for webhook in &webhooks {
-        tracing::info!(name = webhook.shown_name(), "events go to {}", webhook.shown_url());
+        tracing::info!(
+            name = webhook.shown_name(),
+            "events go to {}",
+            webhook.shown_url()
+        );
     }
     Ok(Webhooks::start(webhooks, ports, &common, settled).await?)
 }

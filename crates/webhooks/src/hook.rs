@@ -7,7 +7,7 @@ use core_model::{
     Catalog, ConversationId, Feed, HeadFilter, UtcTime,
     port::{Cursors, Incarnation},
 };
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use url::Url;
 use uuid::Uuid;
 
@@ -30,6 +30,15 @@ pub struct Ports {
     pub source: Arc<dyn Source>,
     /// Where it is put down what was delivered.
     pub cursors: Arc<dyn Cursors>,
+}
+
+/// What the webhooks of a server have in common.
+#[derive(Clone, Default)]
+pub struct Common {
+    /// The server's first API key, which goes along in the OpenHands form.
+    pub session_key: Option<String>,
+    /// Who sends: `agent-server/0.1.0`.
+    pub user_agent: String,
 }
 
 /// What a request tells of itself, after Standard Webhooks.
@@ -61,8 +70,6 @@ pub(crate) struct Hook {
 }
 
 impl Hook {
-    /// `session_key` goes along in the OpenHands form.
-    ///
     /// # Errors
     /// When the configuration has names of variables for what is to be sent.
     pub(crate) fn new(
@@ -70,7 +77,7 @@ impl Hook {
         config: WebhookConfig,
         ports: Ports,
         sender: Arc<dyn Sender>,
-        session_key: Option<&str>,
+        common: &Common,
     ) -> Result<Self, InvalidWebhook> {
         let kinds = &config.kinds;
         let filter = (!kinds.is_empty()).then(|| HeadFilter {
@@ -94,7 +101,7 @@ impl Hook {
             ports,
             sender,
             signer: config.signer()?,
-            headers: headers(&config, session_key)?,
+            headers: headers(&config, common)?,
             namespace: Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("webhook/{id}").as_bytes()),
             id,
             config,
@@ -185,13 +192,13 @@ impl Hook {
 }
 
 /// What is configured outranks what is usual.
-fn headers(
-    config: &WebhookConfig,
-    session_key: Option<&str>,
-) -> Result<HeaderMap, InvalidWebhook> {
+fn headers(config: &WebhookConfig, common: &Common) -> Result<HeaderMap, InvalidWebhook> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let (Target::Base(_), Some(key)) = (&config.target, session_key)
+    if let Some(agent) = value(&common.user_agent) {
+        headers.insert(USER_AGENT, agent);
+    }
+    if let (Target::Base(_), Some(key)) = (&config.target, &common.session_key)
         && let Some(mut value) = value(key)
     {
         value.set_sensitive(true);

@@ -68,9 +68,15 @@ pub(crate) struct Done {
 
 pub(crate) enum Step {
     /// The events are too few; they wait for others.
-    Waits { next: Seq, seen: Seen },
+    Waits {
+        next: Seq,
+        seen: Seen,
+    },
     /// Nothing before this is wanted; but something in it may show in the conversation's details.
-    Passed { next: Seq, changed: bool },
+    Passed {
+        next: Seq,
+        changed: bool,
+    },
     /// A request was made.
     Sent(Sent),
     /// There is no such log any more.
@@ -132,9 +138,11 @@ impl Job {
             round,
             deleted,
             log,
-            step: step.unwrap_or_else(|error| match error {
-                StoreError::NotFound(_) => Step::Gone,
-                error => Step::Unreadable(error),
+            step: step.unwrap_or_else(|error| {
+                if matches!(error, StoreError::NotFound(_)) {
+                    return Step::Gone;
+                }
+                Step::Unreadable(error)
             }),
         }
     }

@@ -1,4 +1,21 @@
-//! Webhooks: who is told about a conversation's events, and how.
+//! Webhooks: every event of every conversation, in order, to whoever was configured to hear of it.
+//!
+//! Each webhook is a task that follows the feed and reads the logs it leads to from a cursor, which moves
+//! when the receiver took what came before. So nothing is queued, nothing is lost, and a receiver that is
+//! slow or away costs nobody else anything.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `config` | what can be configured |
+//! | `webhooks` | all webhooks of a server; what people ask of them |
+//! | `worker` | one webhook at work |
+//! | `backlog` | whose turn it is |
+//! | `job`, `batch` | one request: which events, their bytes |
+//! | `hook`, `signature`, `sender`, `http`, `guard` | how it is sent |
+//! | `verdict`, `schedule` | what an answer means, and when to try again |
+//! | `standing`, `recorder` | how far it got, and putting that down |
+//! | `outbox` | deleted conversations that wait to be delivered |
+//! | `ledger` | what happened lately |
 
 mod backlog;
 mod batch;
@@ -25,6 +42,6 @@ mod worker;
 pub use config::{
     InvalidWebhook, Method, OnExhausted, SecretText, Start, Target, WebhookConfig, check_list,
 };
-pub use hook::{Ports, Source};
+pub use hook::{Common, Ports, Source};
 pub use signature::Signer;
-pub use webhooks::{Common, StartError, Webhooks};
+pub use webhooks::{StartError, Webhooks};

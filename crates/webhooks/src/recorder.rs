@@ -1,12 +1,6 @@
 //! Puts down how far a webhook got: after the fact, in few writes and fewer syncs.
 
-use std::{
-    collections::HashMap,
-    future::pending,
-    pin::Pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, future::pending, pin::Pin, sync::Arc, time::Duration};
 
 use core_model::{
     StoreError,

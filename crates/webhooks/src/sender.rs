@@ -16,7 +16,7 @@ pub(crate) struct Outgoing {
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    /// For all of it, the answer included.
+    /// For all of it: looking up, connecting, sending, and the answer's beginning. More than zero.
     pub(crate) timeout: Duration,
 }
 
@@ -49,6 +49,7 @@ pub(crate) enum FailureKind {
     Unbuildable,
 }
 
+/// Sends requests. Dropping the future gives a request up; it may have arrived nonetheless.
 #[async_trait]
 pub(crate) trait Sender: Send + Sync {
     async fn send(&self, request: Outgoing) -> Answer;

@@ -173,7 +173,10 @@ mod tests {
     #[test]
     fn only_the_last_dead_letters_are_kept() {
         let many = (0..=DEAD_LETTERS).map(|_| Note::Dead(letter(1)));
-        assert_eq!(Standing::fold(many).map(|s| s.dead.len()), Some(DEAD_LETTERS));
+        assert_eq!(
+            Standing::fold(many).map(|s| s.dead.len()),
+            Some(DEAD_LETTERS)
+        );
         assert_eq!(Standing::fold([]), None);
     }
 }

@@ -20,13 +20,13 @@ use tokio::{
 
 use crate::{
     InvalidWebhook, WebhookConfig, check_list,
-    hook::{Hook, Ports},
+    hook::{Common, Hook, Ports},
+    http::HttpSender,
     outbox::Outbox,
     sender::Sender,
     standing::Standing,
     worker::{Command, Worker},
 };
-use crate::http::HttpSender;
 
 /// Commands that may wait for one webhook.
 const COMMANDS: usize = 64;
@@ -45,15 +45,6 @@ struct Handle {
     name: String,
     commands: mpsc::Sender<Command>,
     task: JoinHandle<()>,
-}
-
-/// What the webhooks of a server have in common.
-#[derive(Clone, Default)]
-pub struct Common {
-    /// The server's first API key, which goes along in the OpenHands form.
-    pub session_key: Option<String>,
-    /// Who sends: `agent-server/0.1.0`.
-    pub user_agent: String,
 }
 
 /// Why webhooks cannot start.
@@ -87,9 +78,8 @@ impl Webhooks {
         common: &Common,
         settled: impl Future<Output = ()> + Send + 'static,
     ) -> Result<Self, StartError> {
-        let user_agent = common.user_agent.clone();
-        let sender = move |config: &WebhookConfig| -> Arc<dyn Sender> {
-            Arc::new(HttpSender::new(config.allow_link_local, &user_agent))
+        let sender = |config: &WebhookConfig| -> Arc<dyn Sender> {
+            Arc::new(HttpSender::new(config.allow_link_local))
         };
         Self::start_with(configs, ports, common, settled, &sender).await
     }
@@ -106,13 +96,13 @@ impl Webhooks {
         part_with_others(&ports, &wanted).await?;
         let end = ports.source.feed_len().await;
         let outbox = Outbox::open(Arc::clone(&ports.cursors), end, configs.len()).await?;
-        let settled: Shared<_> = futures_util::FutureExt::shared(Box::pin(settled)
-            as std::pin::Pin<Box<dyn Future<Output = ()> + Send>>);
+        let settled: Shared<_> = futures_util::FutureExt::shared(
+            Box::pin(settled) as std::pin::Pin<Box<dyn Future<Output = ()> + Send>>
+        );
         let mut hooks = Vec::with_capacity(configs.len());
         for (index, config) in configs.into_iter().enumerate() {
             let sender = sender(&config);
-            let key = common.session_key.as_deref();
-            let hook = Hook::new(index, config, ports.clone(), sender, key)?;
+            let hook = Hook::new(index, config, ports.clone(), sender, common)?;
             let (commands, inbox) = mpsc::channel(COMMANDS);
             let (id, name) = (hook.id.clone(), hook.name.clone());
             let worker = Worker::new(hook, Arc::clone(&outbox), inbox, settled.clone()).await?;

@@ -128,10 +128,7 @@ impl Receiver {
 
     /// On a port of the test's choice: where another one was before.
     #[must_use]
-    pub fn on(
-        port: u16,
-        answering: impl Fn(&Delivery) -> Answer + Send + Sync + 'static,
-    ) -> Self {
+    pub fn on(port: u16, answering: impl Fn(&Delivery) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", port)).expect("a free port");
         let address = listener.local_addr().expect("the port's address");
         let shared = Arc::new(Shared {
@@ -192,7 +189,11 @@ impl Receiver {
         };
         if timeout(PATIENCE, reached).await.is_err() {
             let deliveries = self.deliveries();
-            panic!("no {what} among {}; the last: {:?}", deliveries.len(), deliveries.last());
+            panic!(
+                "no {what} among {}; the last: {:?}",
+                deliveries.len(),
+                deliveries.last()
+            );
         }
     }
 
@@ -287,7 +288,9 @@ fn read_request(reader: &mut impl std::io::BufRead) -> std::io::Result<Option<De
             None => break,
         }
     }
-    let length = headers.get("content-length").and_then(|text| text.parse().ok());
+    let length = headers
+        .get("content-length")
+        .and_then(|text| text.parse().ok());
     let mut body = vec![0; length.unwrap_or(0)];
     reader.read_exact(&mut body)?;
     Ok(Some(Delivery {

@@ -3,9 +3,7 @@
 use std::{fs, path::Path};
 
 use crate::support::{agent_server, output, start_error};
-use agent_server::config::{
-    ConfigError, Loaded, LogFormat, Overrides, load, load_without_webhooks,
-};
+use agent_server::config::{ConfigError, Loaded, LogFormat, Overrides, load};
 use serde_json::{Value, json};
 
 fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -15,7 +13,7 @@ fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
         .collect()
 }
 
-fn read(file: Option<Value>, pairs: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
+pub(crate) fn read(file: Option<Value>, pairs: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.json");
     fs::write(&path, file.unwrap_or_else(|| json!({})).to_string()).unwrap();
@@ -26,7 +24,7 @@ fn read(file: Option<Value>, pairs: &[(&str, &str)]) -> Result<Loaded, ConfigErr
     load(&flags, &variables(pairs))
 }
 
-fn refused(file: Option<Value>, pairs: &[(&str, &str)]) -> String {
+pub(crate) fn refused(file: Option<Value>, pairs: &[(&str, &str)]) -> String {
     match read(file, pairs) {
         Ok(_) => panic!("accepted"),
         Err(error) => error.to_string(),
@@ -209,74 +207,6 @@ fn variables_reach_into_lists_and_objects() {
         Some("file")
     );
     assert_eq!(source(&loaded, "webhooks[0].retry_delay"), "default");
-}
-
-#[test]
-fn webhooks_take_secrets_from_variables() {
-    let file = json!({"webhooks": [
-        {"webhook_url": "http://h/?hush"},
-        {
-            "name": "audit",
-            "base_url": "http://h/",
-            "headers": {"Authorization": "Bearer ${TOKEN}"},
-            "secret": "${KEY}"
-        }
-    ]});
-    let key = ("KEY", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
-    let loaded = read(Some(file.clone()), &[("TOKEN", "hush-token"), key]).unwrap();
-    let webhook = &loaded.settings.webhooks[1];
-    assert_eq!(
-        webhook.headers["Authorization"].text(),
-        Some("Bearer hush-token")
-    );
-    assert_eq!(webhook.secret.as_ref().unwrap().text(), Some(key.1));
-    for shown in [
-        loaded.table(),
-        loaded.json().to_string(),
-        format!("{:?}", loaded.settings.webhooks),
-    ] {
-        assert!(!shown.contains("hush"), "{shown}");
-        assert!(!shown.contains("MfKQ9"), "{shown}");
-    }
-    for (variables, at, named) in [
-        (
-            vec![key],
-            "webhooks[1].headers.Authorization",
-            "the environment variable `TOKEN`, which webhook `audit` names in \
-             `headers.Authorization`, is unset or empty",
-        ),
-        (
-            vec![("TOKEN", "t"), ("KEY", " ")],
-            "webhooks[1].secret",
-            "the environment variable `KEY`, which webhook `audit` names in `secret`, \
-             is unset or empty",
-        ),
-        (
-            vec![("TOKEN", "hush\n"), key],
-            "webhooks[1].headers.Authorization",
-            "the value of header `Authorization` has characters that HTTP does not allow",
-        ),
-    ] {
-        let error = refused(Some(file.clone()), &variables);
-        assert!(error.starts_with("file "), "{error}");
-        assert!(error.ends_with(&format!("at `{at}`: {named}")), "{error}");
-    }
-}
-
-/// Commands that deliver nothing need no tokens of receivers.
-#[test]
-fn maintenance_looks_no_variables_up() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("config.json");
-    let file = json!({"webhooks": [{"webhook_url": "http://h/", "headers": {"X": "${NONE}"}}]});
-    fs::write(&path, file.to_string()).unwrap();
-    let flags = Overrides {
-        config: Some(path),
-        ..Overrides::default()
-    };
-    assert!(load(&flags, &[]).is_err());
-    let loaded = load_without_webhooks(&flags, &[]).unwrap();
-    assert_eq!(loaded.settings.webhooks[0].headers["X"].text(), None);
 }
 
 #[test]

@@ -14,3 +14,4 @@ mod maintenance;
 mod reload;
 mod start;
 mod support;
+mod webhook_secrets;

@@ -144,7 +144,12 @@ impl Memory {
             None => &state.departed.get(of)?.1,
         };
         let records = log.records.lock().unwrap();
-        Some(records.iter().map(|record| record.head.id.clone()).collect())
+        Some(
+            records
+                .iter()
+                .map(|record| record.head.id.clone())
+                .collect(),
+        )
     }
 
     pub(crate) fn notes_of(&self, follower: &str) -> Vec<Note> {
@@ -287,7 +292,9 @@ impl Catalog for Memory {
     fn list(&self, query: &ListQuery) -> ListPage {
         let state = self.state.lock().unwrap();
         let mut ids = state.conversations.keys().copied().skip_while(|id| {
-            let known = query.first.filter(|first| state.conversations.contains_key(first));
+            let known = query
+                .first
+                .filter(|first| state.conversations.contains_key(first));
             known.is_some_and(|first| *id < first)
         });
         let page: Vec<ConversationId> = ids.by_ref().take(query.limit.min(2)).collect();
@@ -334,10 +341,7 @@ impl Catalog for Memory {
         found.ok_or(StoreError::NotFound(id))
     }
 
-    async fn metadata_of(
-        &self,
-        _: &[ConversationId],
-    ) -> Result<Vec<Option<Metadata>>, StoreError> {
+    async fn metadata_of(&self, _: &[ConversationId]) -> Result<Vec<Option<Metadata>>, StoreError> {
         unreachable!("webhooks read one at a time")
     }
 

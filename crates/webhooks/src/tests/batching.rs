@@ -114,7 +114,10 @@ async fn filters_leave_out_and_the_cursor_moves_on() {
     }
     wait(60_000).await;
     let got = world.receiver.got();
-    assert!(got.iter().all(|got| got.conversation == Some(crate::testing::Memory::id(1))));
+    assert!(
+        got.iter()
+            .all(|got| got.conversation == Some(crate::testing::Memory::id(1)))
+    );
     assert_eq!(world.spans(), [(0, 9, true), (10, 10, true)]);
 }
 

@@ -35,12 +35,24 @@ async fn a_batch_is_retried_as_it_was_then_probed_then_all_goes_on_in_order() {
     assert_eq!((info.lag.events, info.succeeded, info.failed), (34, 0, 4));
     wait(3_600_000).await;
     let got = world.receiver.got();
-    assert!(got.iter().all(|got| got.span == got.span && got.id == got.id));
+    assert!(
+        got.iter()
+            .all(|got| got.span == got.span && got.id == got.id)
+    );
     assert!(world.spans().iter().all(|span| *span == (0, 3, false)));
     let between = seconds_between(&world);
-    assert!(between[..3].iter().all(|s| (4.4..5.6).contains(s)), "{between:?}");
-    assert!((3.9..5.1).contains(&between[3]) && (7.9..10.1).contains(&between[4]), "{between:?}");
-    assert!(between[8..].iter().all(|s| (47.0..61.0).contains(s)), "{between:?}");
+    assert!(
+        between[..3].iter().all(|s| (4.4..5.6).contains(s)),
+        "{between:?}"
+    );
+    assert!(
+        (3.9..5.1).contains(&between[3]) && (7.9..10.1).contains(&between[4]),
+        "{between:?}"
+    );
+    assert!(
+        between[8..].iter().all(|s| (47.0..61.0).contains(s)),
+        "{between:?}"
+    );
 
     world.receiver.always(None);
     wait(61_000).await;
@@ -59,7 +71,10 @@ async fn the_id_stays_the_same_on_every_retry() {
     wait(120_000).await;
     let ids: Vec<String> = world.receiver.got().into_iter().map(|got| got.id).collect();
     assert_eq!(ids.len(), 4);
-    assert!(ids.iter().all(|id| *id == ids[0] && id.starts_with("msg_")), "{ids:?}");
+    assert!(
+        ids.iter().all(|id| *id == ids[0] && id.starts_with("msg_")),
+        "{ids:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -195,7 +210,11 @@ async fn events_of_a_deleted_conversation_come_when_the_receiver_is_back() {
     world.receiver.always(None);
     wait(61_000).await;
     assert!(all_there(&world, &of, &events));
-    assert!(all_there(&world, &again, &world.memory.events(&again).unwrap()));
+    assert!(all_there(
+        &world,
+        &again,
+        &world.memory.events(&again).unwrap()
+    ));
     assert_eq!(world.memory.departed_now(), 0);
 }
 
@@ -227,7 +246,13 @@ async fn a_full_disk_stops_no_delivery_and_is_made_good_later() {
     wait(1_000).await;
     assert_eq!(world.spans(), [(0, 3, true)]);
     let name = world.info().await.id;
-    assert!(world.webhooks.rewind(&name, Rewind::default()).await.is_err());
+    assert!(
+        world
+            .webhooks
+            .rewind(&name, Rewind::default())
+            .await
+            .is_err()
+    );
     world.memory.refuse(false);
     wait(20_000).await;
     let world = world.crash(readme()).await;

@@ -25,7 +25,11 @@ async fn its_state_lag_and_deliveries_show() {
     let list = world.webhooks.deliveries(&info.name).await.unwrap();
     assert_eq!(list.items.len(), 2);
     assert_eq!(list.items[1].last_seq, Some(Seq(9)));
-    assert!(list.items.iter().all(|item| item.outcome == Outcome::Delivered));
+    assert!(
+        list.items
+            .iter()
+            .all(|item| item.outcome == Outcome::Delivered)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -66,8 +70,14 @@ async fn it_goes_back_to_an_event_or_to_the_start_of_one_or_all() {
     wait(10_000).await;
     assert_eq!(world.spans()[3..], [(0, 9, true), (0, 2, true)]);
     let ids: Vec<String> = world.receiver.got().into_iter().map(|got| got.id).collect();
-    assert_ne!(ids[0], ids[3], "a receiver that drops doubles by id would drop it");
-    let unknown = world.webhooks.rewind(&name, to(Some(Memory::id(9)), None)).await;
+    assert_ne!(
+        ids[0], ids[3],
+        "a receiver that drops doubles by id would drop it"
+    );
+    let unknown = world
+        .webhooks
+        .rewind(&name, to(Some(Memory::id(9)), None))
+        .await;
     assert!(matches!(unknown, Err(DeliveriesError::NoConversation(_))));
 }
 
@@ -104,7 +114,11 @@ async fn what_is_under_way_when_it_is_taken_back_does_not_move_the_cursor() {
     world.memory.grow(0, 9, Running);
     wait(1_000).await;
     let name = world.info().await.name;
-    world.webhooks.rewind(&name, Rewind::default()).await.unwrap();
+    world
+        .webhooks
+        .rewind(&name, Rewind::default())
+        .await
+        .unwrap();
     wait(20_000).await;
     assert_eq!(world.spans(), [(0, 9, true), (0, 9, true)]);
     assert_eq!(world.receiver.most_in_flight(), 1);

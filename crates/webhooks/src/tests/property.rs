@@ -117,15 +117,26 @@ async fn check(config: WebhookConfig, happenings: Vec<Happening>) -> Result<(), 
     }
     let info = world.info().await;
     prop_assert_eq!(info.lag.events, 0);
-    let dead = world.webhooks.deliveries(&info.id).await.unwrap().dead_letters;
+    let dead = world
+        .webhooks
+        .deliveries(&info.id)
+        .await
+        .unwrap()
+        .dead_letters;
     for (of, events) in known {
-        let letters = dead.iter().filter(|letter| letter.conversation_id == Some(of.id));
+        let letters = dead
+            .iter()
+            .filter(|letter| letter.conversation_id == Some(of.id));
         let spans: Vec<(u64, u64)> = letters
             .filter_map(|letter| Some((letter.first_seq?.0, letter.last_seq?.0)))
             .collect();
         let wanted: Vec<&EventId> = (0..)
             .zip(&events)
-            .filter(|(seq, _)| !spans.iter().any(|(first, last)| (first..=last).contains(&seq)))
+            .filter(|(seq, _)| {
+                !spans
+                    .iter()
+                    .any(|(first, last)| (first..=last).contains(&seq))
+            })
             .map(|(_, id)| id)
             .collect();
         let mut seen: Vec<EventId> = Vec::new();

@@ -45,7 +45,10 @@ async fn one_that_comes_back_goes_on_where_it_was_and_others_are_forgotten_after
     world.memory.grow(0, 9, Finished);
     wait(1_000).await;
     drop(nothing);
-    assert!(matches!(world.memory.notes_of(&id).last(), Some(Note::Removed { .. })));
+    assert!(matches!(
+        world.memory.notes_of(&id).last(),
+        Some(Note::Removed { .. })
+    ));
     let world = World::on(world.memory, readme(), world.receiver).await;
     wait(10_000).await;
     assert_eq!(world.spans(), [(0, 9, true), (10, 19, true)]);
@@ -76,7 +79,11 @@ async fn a_lost_feed_loses_no_events_and_sends_none_from_before_the_start() {
     let mut spans = world.spans();
     spans.sort_unstable();
     assert_eq!(spans, [(0, 3, true), (6, 8, true), (6, 15, true)]);
-    assert!(all_there(&world, &third, &world.memory.events(&third).unwrap()));
+    assert!(all_there(
+        &world,
+        &third,
+        &world.memory.events(&third).unwrap()
+    ));
     // And the next start has nothing left to look through.
     let world = world.crash(readme()).await;
     wait(10_000).await;
@@ -90,13 +97,20 @@ async fn a_cut_between_events_and_conversation_brings_both_again() {
     // Until it is put down that the conversation was told of.
     wait(2_000).await;
     world.memory.grow(0, 1, Running);
-    world.receiver.script([Reaction::Answers(200), Reaction::Answers(500)]);
+    world
+        .receiver
+        .script([Reaction::Answers(200), Reaction::Answers(500)]);
     world.memory.grow(0, 1, Finished);
     wait(100).await;
     assert_eq!(world.receiver.got().len(), 3);
     let world = world.crash(openhands()).await;
     wait(100).await;
-    let paths: Vec<String> = world.receiver.got().into_iter().map(|got| got.path).collect();
+    let paths: Vec<String> = world
+        .receiver
+        .got()
+        .into_iter()
+        .map(|got| got.path)
+        .collect();
     assert!(paths[3].starts_with("/hook/events/"), "{paths:?}");
     assert_eq!(paths[4], "/hook/conversations");
     assert_eq!(paths.len(), 5);

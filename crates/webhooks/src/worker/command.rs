@@ -57,8 +57,9 @@ impl Worker {
             Command::Redeliver { id, reply } => self.redeliver(id, reply),
             Command::Test(reply) => {
                 let hook = Arc::clone(&self.hook);
-                self.jobs
-                    .push(Box::pin(async move { Outcome::Test(test(&hook).await, reply) }));
+                self.jobs.push(Box::pin(
+                    async move { Outcome::Test(test(&hook).await, reply) },
+                ));
             }
             Command::Rewind { to, reply } => {
                 let answer = self.rewind(to).await;
@@ -107,11 +108,7 @@ impl Worker {
         }
     }
 
-    fn redeliver(
-        &mut self,
-        id: String,
-        reply: oneshot::Sender<Result<Attempt, DeliveriesError>>,
-    ) {
+    fn redeliver(&mut self, id: String, reply: oneshot::Sender<Result<Attempt, DeliveriesError>>) {
         let letter = self.standing.dead.iter().find(|letter| letter.id == id);
         let found = match letter {
             Some(letter) => Some((
@@ -169,8 +166,9 @@ impl Worker {
                 task: aside.task.clone(),
             };
             let hook = Arc::clone(&self.hook);
-            self.jobs
-                .push(Box::pin(async move { Outcome::Aside(aside, job.run(&hook).await) }));
+            self.jobs.push(Box::pin(async move {
+                Outcome::Aside(aside, job.run(&hook).await)
+            }));
         }
     }
 

@@ -27,7 +27,10 @@ impl Worker {
             self.outbox.hold(&letter.conversation, self.hook.index);
         }
         self.tell_outbox();
-        let rewound = self.delivered.iter().filter(|(_, place)| place.rewound.is_some());
+        let rewound = self
+            .delivered
+            .iter()
+            .filter(|(_, place)| place.rewound.is_some());
         let rewound: Vec<(Incarnation, Place)> = rewound.map(|(of, place)| (*of, *place)).collect();
         for (of, place) in rewound {
             let row = self.hook.ports.source.row(of.id);
@@ -116,7 +119,12 @@ impl Worker {
                 } else if known.is_none() && self.is_scanned(entry.position) {
                     self.look_at(of, to);
                 } else if known.is_none_or(|place| place.next < to) {
-                    self.grew(of, known.map_or(from, |place| place.next), to, entry.position);
+                    self.grew(
+                        of,
+                        known.map_or(from, |place| place.next),
+                        to,
+                        entry.position,
+                    );
                 }
             }
             Change::Deleted => self.hear_of_deletion(of, entry.position, wanted).await,
@@ -174,7 +182,10 @@ impl Worker {
             return;
         };
         let portion = &self.hook.portion;
-        let unseen = pending.to.0.saturating_sub(pending.seen.to.max(pending.next).0);
+        let unseen = pending
+            .to
+            .0
+            .saturating_sub(pending.seen.to.max(pending.next).0);
         let enough = pending.seen.events + unseen >= portion.events as u64;
         let row = self.hook.ports.source.row(of.id);
         let row = row.filter(|row| row.created_at == of.created_at);

@@ -279,7 +279,9 @@ impl Worker {
         } else if !failed_before {
             // Once, not for each try; the address and what was sent stay out of it.
             tracing::warn!(
-                webhook = self.hook.name, delivery = sent.id, reason = sent.answer.reason(),
+                webhook = self.hook.name,
+                delivery = sent.id,
+                reason = sent.answer.reason(),
                 "a delivery failed and is tried again"
             );
         }
@@ -295,7 +297,8 @@ impl Worker {
             Some(parked) => (parked.next, parked.next_at) = (next, next_at),
             None => {
                 tracing::warn!(
-                    webhook = self.hook.name, reason = sent.answer.reason(),
+                    webhook = self.hook.name,
+                    reason = sent.answer.reason(),
                     "the receiver takes no events; they stay in the log, and it is probed"
                 );
                 self.parked = Some(Parked {
