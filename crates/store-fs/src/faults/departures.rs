@@ -1,12 +1,19 @@
 //! A conversation that is deleted while an outbox is kept, with a kill at any change and power cuts.
 
-use core_model::{Feed, Seq, port::Change};
+use std::time::Duration;
+
+use core_model::{
+    Feed, Seq, UtcTime,
+    port::{Change, FeedEntry},
+};
 use proptest::prelude::*;
 
 use super::{
+    plan::Op,
     sequences::config,
     world::{Presence, World, incarnation},
 };
+use crate::check;
 
 #[derive(Clone, Copy, Debug)]
 enum End {
@@ -57,10 +64,7 @@ proptest! {
             return Ok(());
         }
         prop_assert_eq!(waits[0].conversation, incarnation(id));
-        let told = world.runtime.block_on(async {
-            let len = world.store.feed_len().await;
-            world.store.feed_entries(0, len as usize).await.unwrap()
-        });
+        let told = told(&world);
         let created_at = incarnation(id).created_at;
         prop_assert!(told.iter().all(|entry| entry.created_at == created_at));
         let mut len = Seq(0);
@@ -74,4 +78,51 @@ proptest! {
         let ends: Vec<_> = told.iter().filter(|entry| entry.change == Change::Deleted).collect();
         prop_assert_eq!(ends, [told.last().unwrap()]);
     }
+}
+
+#[test]
+fn the_end_of_one_is_told_although_another_took_its_id_before_a_power_cut() {
+    for fails in [false, true] {
+        let mut world = World::with_outbox(0);
+        let id = world.create().unwrap();
+        let mut metadata = world.store.0.metadata(id).unwrap();
+        if fails {
+            // The outbox is synced once before, and fails once after it has the conversation.
+            world.machine.plan(|plan| plan.fail(Op::SyncDir, 1, 1));
+        }
+        assert_eq!(world.store.0.delete(id).is_err(), fails);
+        metadata.created_at = UtcTime(metadata.created_at.0 + Duration::from_secs(1));
+        world.store.0.create(&metadata).unwrap();
+        world.machine.cut_power_and_drop_all();
+        world.reopen(false);
+        check::check(&world.store.0).unwrap();
+        let told: Vec<_> = told(&world)
+            .into_iter()
+            .map(|entry| (entry.created_at, entry.change))
+            .collect();
+        let (first, second) = (incarnation(id).created_at, metadata.created_at);
+        let expected = [
+            (first, Change::Created),
+            (first, Change::Deleted),
+            (second, Change::Created),
+        ];
+        assert_eq!(told, expected);
+        let (_, log) = world
+            .store
+            .0
+            .cursors
+            .get()
+            .unwrap()
+            .0
+            .open_departed(incarnation(id))
+            .unwrap();
+        assert_eq!(log.0.extent().len, Seq(0));
+    }
+}
+
+fn told(world: &World) -> Vec<FeedEntry> {
+    world.runtime.block_on(async {
+        let len = world.store.feed_len().await;
+        world.store.feed_entries(0, len as usize).await.unwrap()
+    })
 }
