@@ -188,7 +188,7 @@ async fn a_receiver_that_is_down_gets_everything_when_it_is_back_also_after_a_re
     receiver.wait_for_events(&second, gone.len()).await;
     assert_eq!(receiver.events_of(&second), gone);
     wait_for_state(&server, "idle").await;
-    let outbox = server.folder(&first).join("../../webhooks/outbox");
+    let outbox = server.workspace().join("../webhooks/outbox");
     for _ in 0..1_000 {
         if std::fs::read_dir(&outbox).unwrap().count() == 0 {
             return;
@@ -375,7 +375,7 @@ async fn without_webhooks_a_deleted_conversation_goes_at_once() {
     let id = server.create_running("$ echo one").await;
     server.wait_for(&id, "finished").await;
     server.delete(&format!("/conversations/{id}")).await;
-    let outbox = server.folder(&id).join("../../webhooks/outbox");
+    let outbox = server.workspace().join("../webhooks/outbox");
     let waiting = || std::fs::read_dir(&outbox).unwrap().count();
     assert_eq!(waiting(), 1);
     let folder = server.stop().await;
@@ -384,6 +384,6 @@ async fn without_webhooks_a_deleted_conversation_goes_at_once() {
     let id = server.create_running("$ echo two").await;
     server.wait_for(&id, "finished").await;
     server.delete(&format!("/conversations/{id}")).await;
-    let outbox = server.folder(&id).join("../../webhooks/outbox");
+    let outbox = server.workspace().join("../webhooks/outbox");
     assert_eq!(std::fs::read_dir(&outbox).unwrap().count(), 0);
 }

@@ -170,6 +170,10 @@ impl Worker {
             due: now + self.hook.config.flush_delay,
             flush: position < self.overdue_to || self.drained.is_some(),
         };
+        if position < self.overdue_to {
+            // What was deleted before the start must not go while this needs it.
+            self.outbox.hold(&of, self.hook.index);
+        }
         let rewound = self.delivered.get(&of).and_then(|place| place.rewound);
         let pending = self.backlog.grew(of, next, growth);
         pending.rewound = pending.rewound.or(rewound);

@@ -70,7 +70,13 @@ impl Worker {
             }
             // The feed told of the deletion meanwhile.
             Step::Gone if pending.deleted => self.go_on(of, true),
-            Step::Gone => self.backlog.lose(&of),
+            Step::Gone => {
+                self.backlog.lose(&of);
+                // A crash may have kept the feed from telling.
+                if self.outbox.has(&of) {
+                    self.backlog.depart(of);
+                }
+            }
             Step::Unreadable(error) => self.stumble(of, &error),
         }
     }
@@ -210,7 +216,7 @@ impl Worker {
         if self.scan.is_some() || self.position < self.delivered_to {
             self.delivered.insert(of, Place { next, rewound });
         }
-        if pending.deleted {
+        if pending.deleted || self.outbox.has(&of) {
             self.release(&of);
         }
     }
