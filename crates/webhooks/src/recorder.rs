@@ -271,3 +271,54 @@ async fn put_together(
     cursors.replace(follower, notes).await?;
     Ok(Some(fewest))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Memory;
+    use core_model::Seq;
+
+    #[tokio::test(start_paused = true)]
+    async fn many_notes_are_put_together_and_gone_conversations_left_out() {
+        let memory = Memory::new();
+        let (here, gone) = (memory.make(0).unwrap(), memory.make(1).unwrap());
+        let keep: Keep = Arc::new(move |of| *of == here);
+        let mut recorder = Recorder::new("it".to_owned(), Arc::clone(&memory) as _, 0);
+        for next in 0..MANY as u64 {
+            let rewound = None;
+            let next = Seq(next);
+            recorder.place(here, Place { next, rewound });
+            recorder.place(gone, Place { next, rewound });
+            recorder.work(&keep).await;
+        }
+        let notes = memory.notes_of("it");
+        assert!(notes.len() < 2 * MANY, "{}", notes.len());
+        let standing = Standing::fold(notes).unwrap();
+        assert_eq!(standing.cursors[&here].next, Seq(MANY as u64 - 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_could_not_be_put_down_is_put_down_later_unless_it_is_outdated() {
+        let memory = Memory::new();
+        let (one, two) = (memory.make(0).unwrap(), memory.make(1).unwrap());
+        let keep: Keep = Arc::new(|_| true);
+        let mut recorder = Recorder::new("it".to_owned(), Arc::clone(&memory) as _, 0);
+        let place = |next| Place {
+            next: Seq(next),
+            rewound: None,
+        };
+        memory.refuse(true);
+        recorder.place(one, place(1));
+        recorder.place(two, place(1));
+        recorder.work(&keep).await;
+        assert!(memory.notes_of("it").is_empty() && !recorder.is_done());
+        memory.refuse(false);
+        recorder.place(one, place(2));
+        while !recorder.is_done() {
+            recorder.work(&keep).await;
+        }
+        let standing = Standing::fold(memory.notes_of("it")).unwrap();
+        let next = |of| standing.cursors[of].next.0;
+        assert_eq!((next(&one), next(&two)), (2, 1));
+    }
+}

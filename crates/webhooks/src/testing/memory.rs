@@ -1,5 +1,5 @@
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     ops::Range,
     path::PathBuf,
     sync::{
@@ -34,6 +34,7 @@ struct State {
     notes: HashMap<String, Vec<Note>>,
     synced: HashMap<String, usize>,
     refusing: bool,
+    damaged: HashSet<ConversationId>,
 }
 
 struct Conversation {
@@ -60,12 +61,12 @@ impl Memory {
         })
     }
 
-    pub(crate) fn id(nth: u8) -> ConversationId {
+    pub(crate) fn id(nth: u16) -> ConversationId {
         ConversationId(Uuid::from_u128(u128::from(nth) + 1))
     }
 
     /// Makes a conversation, unless there is one.
-    pub(crate) fn make(&self, nth: u8) -> Option<Incarnation> {
+    pub(crate) fn make(&self, nth: u16) -> Option<Incarnation> {
         let workspace = Workspace {
             working_dir: "/work".to_owned(),
             kind: WorkspaceKind::LocalWorkspace,
@@ -91,7 +92,7 @@ impl Memory {
     }
 
     /// Appends so many events, of which the last tells the status if it is a new one.
-    pub(crate) fn grow(&self, nth: u8, events: usize, status: ExecutionStatus) {
+    pub(crate) fn grow(&self, nth: u16, events: usize, status: ExecutionStatus) {
         let mut state = self.state.lock().unwrap();
         let Some(conversation) = state.conversations.get_mut(&Self::id(nth)) else {
             return;
@@ -115,7 +116,7 @@ impl Memory {
     }
 
     /// Deletes a conversation: its log waits among the departed.
-    pub(crate) fn remove(&self, nth: u8) {
+    pub(crate) fn remove(&self, nth: u16) {
         let mut state = self.state.lock().unwrap();
         let Some(conversation) = state.conversations.remove(&Self::id(nth)) else {
             return;
@@ -175,6 +176,16 @@ impl Memory {
         state.feed_id = Uuid::new_v4();
         state.feed.clear();
         self.grown.send_replace(0);
+    }
+
+    /// Whether a conversation cannot be opened from now on.
+    pub(crate) fn damage(&self, nth: u16, damaged: bool) {
+        let mut state = self.state.lock().unwrap();
+        if damaged {
+            state.damaged.insert(Self::id(nth));
+        } else {
+            state.damaged.remove(&Self::id(nth));
+        }
     }
 
     /// Whether notes are refused from now on.
@@ -351,6 +362,12 @@ impl Catalog for Memory {
 
     async fn open(&self, id: ConversationId) -> Result<Arc<dyn EventLog>, StoreError> {
         let state = self.state.lock().unwrap();
+        if state.damaged.contains(&id) {
+            return Err(StoreError::Damaged {
+                path: "metadata.json".to_owned(),
+                reason: "the file is missing".to_owned(),
+            });
+        }
         let found = state.conversations.get(&id);
         let found = found.map(|found| Arc::clone(&found.log) as Arc<dyn EventLog>);
         found.ok_or(StoreError::NotFound(id))

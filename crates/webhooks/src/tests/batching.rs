@@ -83,7 +83,7 @@ async fn one_request_at_a_time_for_a_conversation_and_a_slow_one_holds_up_no_oth
     world.memory.grow(0, 5, Running);
     wait(100).await;
     assert_eq!(world.spans().len(), 1);
-    for nth in 1..5 {
+    for nth in 1..5_u16 {
         world.memory.make(nth);
         world.memory.grow(nth, 2, Running);
     }

@@ -261,3 +261,56 @@ async fn a_full_disk_stops_no_delivery_and_is_made_good_later() {
     drop(world.webhooks);
     tokio::time::sleep(Duration::ZERO).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_is_put_aside_until_it_is_repaired() {
+    let world = World::new(readme(), Receiver::new([])).await;
+    world.memory.make(0);
+    world.memory.damage(0, true);
+    world.memory.grow(0, 3, Finished);
+    world.memory.make(1);
+    world.memory.grow(1, 3, Finished);
+    wait(10_000).await;
+    assert_eq!(world.spans().len(), 1);
+    let info = world.info().await;
+    assert_eq!((info.state, info.dead_letters), (WebhookState::Idle, 1));
+    let list = world.webhooks.deliveries(&info.id).await.unwrap();
+    let id = &list.dead_letters[0].id;
+    assert!(world.webhooks.redeliver(&info.id, id).await.is_err());
+    world.memory.damage(0, false);
+    assert!(
+        world
+            .webhooks
+            .redeliver(&info.id, id)
+            .await
+            .unwrap()
+            .delivered
+    );
+    assert_eq!(world.spans()[1..], [(0, 3, true)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_conversations_than_are_looked_at_all_come() {
+    let mut config = readme();
+    config.max_in_flight = std::num::NonZeroU32::new(100).unwrap();
+    let world = World::new(config.clone(), Receiver::new([])).await;
+    world.receiver.always(Some(Answers(503)));
+    for nth in 0..10_300 {
+        world.memory.make(nth);
+        world.memory.grow(nth, 1, Finished);
+    }
+    wait(120_000).await;
+    let lag = world.info().await.lag;
+    assert!((10_000..10_300).contains(&lag.conversations), "{lag:?}");
+    let world = world.crash(config).await;
+    world.receiver.always(None);
+    wait(120_000).await;
+    assert_eq!(world.info().await.lag.conversations, 0);
+    let got = world.receiver.got();
+    let kept: std::collections::HashSet<_> = got
+        .iter()
+        .filter(|got| got.kept)
+        .map(|got| got.conversation)
+        .collect();
+    assert_eq!(kept.len(), 10_300);
+}

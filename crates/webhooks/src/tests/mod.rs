@@ -28,7 +28,10 @@ pub(super) fn readme() -> WebhookConfig {
 }
 
 pub(super) fn openhands() -> WebhookConfig {
-    WebhookConfig::below(Url::parse("http://receiver.test/hook").unwrap())
+    WebhookConfig {
+        name: Some("openhands".to_owned()),
+        ..WebhookConfig::below(Url::parse("http://receiver.test/hook").unwrap())
+    }
 }
 
 impl World {
@@ -77,17 +80,31 @@ pub(super) async fn start(
     configs: Vec<WebhookConfig>,
     receiver: &Arc<Receiver>,
 ) -> Webhooks {
+    let receivers = vec![Arc::clone(receiver); configs.len()];
+    start_each(memory, configs, &receivers).await
+}
+
+/// Each with a receiver of its own.
+pub(super) async fn start_each(
+    memory: &Arc<Memory>,
+    configs: Vec<WebhookConfig>,
+    receivers: &[Arc<Receiver>],
+) -> Webhooks {
     let ports = Ports {
         source: Arc::clone(memory) as _,
         cursors: Arc::clone(memory) as _,
     };
-    let receiver = Arc::clone(receiver);
+    let ids: Vec<String> = configs.iter().map(WebhookConfig::id).collect();
+    let receivers = receivers.to_vec();
     Webhooks::start_with(
         configs,
         ports,
         &Common::default(),
         std::future::ready(()),
-        &move |_| Arc::clone(&receiver) as _,
+        &move |config| {
+            let nth = ids.iter().position(|id| *id == config.id()).unwrap();
+            Arc::clone(&receivers[nth]) as _
+        },
     )
     .await
     .unwrap()

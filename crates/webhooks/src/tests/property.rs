@@ -1,25 +1,29 @@
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use core_model::{
     EventId,
     ExecutionStatus::{Finished, Running},
-    port::{Deliveries as _, Incarnation},
+    port::{Deliveries as _, DeliveryList, Incarnation, Rewind},
 };
 use proptest::prelude::*;
 
-use super::{World, beginning, openhands, readme, wait};
+use super::{beginning, openhands, readme, start_each, wait};
 use crate::{
-    WebhookConfig,
+    WebhookConfig, Webhooks,
     testing::{Memory, Reaction, Receiver},
 };
 
 #[derive(Clone, Debug)]
 enum Happening {
-    Make(u8),
-    Grow(u8, usize, bool),
-    Remove(u8),
-    Answers(Vec<Reaction>),
+    Make(u16),
+    Grow(u16, usize, bool),
+    Remove(u16),
+    /// Of one of the receivers.
+    Answers(usize, Vec<Reaction>),
     Wait(u64),
+    Rewind(Option<u16>),
+    /// In order, with so many milliseconds to deliver what waits.
+    Restart(u64),
     /// With a power cut, what was not synced is gone.
     Crash {
         power: bool,
@@ -42,12 +46,15 @@ fn reaction() -> impl Strategy<Value = Reaction> {
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
+    let answers = proptest::collection::vec(reaction(), 1..8);
     prop_oneof![
-        3 => (0_u8..4).prop_map(Happening::Make),
-        8 => (0_u8..4, 0_usize..25, any::<bool>()).prop_map(|(of, n, run)| Happening::Grow(of, n, run)),
-        1 => (0_u8..4).prop_map(Happening::Remove),
-        4 => proptest::collection::vec(reaction(), 1..8).prop_map(Happening::Answers),
+        3 => (0_u16..4).prop_map(Happening::Make),
+        8 => (0_u16..4, 0_usize..25, any::<bool>()).prop_map(|(of, n, run)| Happening::Grow(of, n, run)),
+        1 => (0_u16..4).prop_map(Happening::Remove),
+        4 => (0_usize..2, answers).prop_map(|(of, answers)| Happening::Answers(of, answers)),
         5 => prop_oneof![0_u64..300, 300_u64..60_000].prop_map(Happening::Wait),
+        1 => proptest::option::of(0_u16..4).prop_map(Happening::Rewind),
+        1 => (0_u64..5_000).prop_map(Happening::Restart),
         2 => any::<bool>().prop_map(|power| Happening::Crash { power }),
         1 => Just(Happening::LoseFeed),
     ]
@@ -56,113 +63,152 @@ fn happening() -> impl Strategy<Value = Happening> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
-    /// Whatever the receiver answers and whenever the server dies: without doubles, what the receiver
-    /// has of a conversation, dead letters apart, is its log, in its order.
+    /// Whatever the receivers answer and whenever the server dies: without doubles, what a receiver has
+    /// of a conversation, dead letters apart, is its log, in its order.
     #[test]
     fn nothing_is_lost_and_the_order_stays(
-        base in any::<bool>(),
         happenings in proptest::collection::vec(happening(), 1..40),
     ) {
-        let config = beginning(if base { openhands() } else { readme() });
         let tokio = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
             .build()
             .unwrap();
-        tokio.block_on(check(config, happenings))?;
+        tokio.block_on(check(happenings))?;
     }
 }
 
-async fn check(config: WebhookConfig, happenings: Vec<Happening>) -> Result<(), TestCaseError> {
-    let mut world = World::on(Memory::new(), config.clone(), Receiver::new([])).await;
-    // The last known events of every conversation there was.
-    let mut known: HashMap<Incarnation, Vec<EventId>> = HashMap::new();
-    let mut alive: HashMap<u8, Incarnation> = HashMap::new();
+async fn check(happenings: Vec<Happening>) -> Result<(), TestCaseError> {
+    let mut world = World::new().await;
     for happening in happenings {
-        match happening {
-            Happening::Make(nth) => alive.extend(world.memory.make(nth).map(|of| (nth, of))),
-            Happening::Grow(nth, events, running) => {
-                let status = if running { Running } else { Finished };
-                world.memory.grow(nth, events, status);
-            }
-            Happening::Remove(nth) => {
-                if let Some(of) = alive.remove(&nth) {
-                    known.insert(of, world.memory.events(&of).unwrap());
-                    world.memory.remove(nth);
-                }
-            }
-            Happening::Answers(script) => world.receiver.script(script),
-            Happening::Wait(millis) => wait(millis).await,
-            Happening::Crash { power } => {
-                let Crashed { memory, receiver } = crash(world).await;
-                if power {
-                    memory.cut_power();
-                }
-                world = World::on(memory, config.clone(), receiver).await;
-            }
-            Happening::LoseFeed if known.is_empty() => {
-                let Crashed { memory, receiver } = crash(world).await;
-                memory.lose_feed();
-                world = World::on(memory, config.clone(), receiver).await;
-            }
-            // A lost feed says nothing of what was deleted before.
-            Happening::LoseFeed => {}
-        }
+        world = world.after(happening).await;
     }
-    world.receiver.always(None);
+    for receiver in &world.receivers {
+        receiver.always(None);
+    }
     // Long enough for every probe.
     wait(600_000).await;
-    for of in alive.values() {
-        known.insert(*of, world.memory.events(of).unwrap());
+    for of in world.alive.values() {
+        world.known.insert(*of, world.memory.events(of).unwrap());
     }
-    let info = world.info().await;
-    prop_assert_eq!(info.lag.events, 0);
-    let dead = world
-        .webhooks
-        .deliveries(&info.id)
-        .await
-        .unwrap()
-        .dead_letters;
-    for (of, events) in known {
-        let letters = dead
-            .iter()
-            .filter(|letter| letter.conversation_id == Some(of.id));
-        let spans: Vec<(u64, u64)> = letters
-            .filter_map(|letter| Some((letter.first_seq?.0, letter.last_seq?.0)))
-            .collect();
-        let wanted: Vec<&EventId> = (0..)
-            .zip(&events)
-            .filter(|(seq, _)| {
-                !spans
-                    .iter()
-                    .any(|(first, last)| (first..=last).contains(&seq))
-            })
-            .map(|(_, id)| id)
-            .collect();
-        let mut seen: Vec<EventId> = Vec::new();
-        for got in world.receiver.got().iter().filter(|got| got.kept) {
-            for event in got.body.as_array().into_iter().flatten() {
-                let id = EventId(event["id"].as_str().unwrap().to_owned());
-                if wanted.contains(&&id) && !seen.contains(&id) {
-                    seen.push(id);
-                }
-            }
+    for (info, receiver) in world.webhooks.webhooks().await.iter().zip(&world.receivers) {
+        prop_assert_eq!((info.lag.events, info.lag.conversations), (0, 0));
+        let list = world.webhooks.deliveries(&info.id).await.unwrap();
+        for (of, events) in &world.known {
+            let wanted = without_dead(of, events, &list);
+            prop_assert_eq!(kept(receiver, &wanted), wanted);
         }
-        prop_assert_eq!(seen.iter().collect::<Vec<_>>(), wanted);
     }
     Ok(())
 }
 
-struct Crashed {
+/// Two webhooks, one of each form.
+struct World {
     memory: Arc<Memory>,
-    receiver: Arc<Receiver>,
+    receivers: [Arc<Receiver>; 2],
+    webhooks: Webhooks,
+    alive: HashMap<u16, Incarnation>,
+    /// The last known events of what is no more.
+    known: HashMap<Incarnation, Vec<EventId>>,
 }
 
-async fn crash(world: World) -> Crashed {
-    drop(world.webhooks);
-    wait(1).await;
-    Crashed {
-        memory: world.memory,
-        receiver: world.receiver,
+impl World {
+    async fn new() -> Self {
+        let memory = Memory::new();
+        let receivers = [Receiver::new([]), Receiver::new([])];
+        Self {
+            webhooks: start_each(&memory, configs(), &receivers).await,
+            memory,
+            receivers,
+            alive: HashMap::new(),
+            known: HashMap::new(),
+        }
     }
+
+    async fn after(mut self, happening: Happening) -> Self {
+        match happening {
+            Happening::Make(nth) => self.alive.extend(self.memory.make(nth).map(|of| (nth, of))),
+            Happening::Grow(nth, events, running) => {
+                let status = if running { Running } else { Finished };
+                self.memory.grow(nth, events, status);
+            }
+            Happening::Remove(nth) => {
+                if let Some(of) = self.alive.remove(&nth) {
+                    self.known.insert(of, self.memory.events(&of).unwrap());
+                    self.memory.remove(nth);
+                }
+            }
+            Happening::Answers(of, script) => self.receivers[of].script(script),
+            Happening::Wait(millis) => wait(millis).await,
+            Happening::Rewind(nth) => {
+                let of = nth.and_then(|nth| self.alive.get(&nth));
+                let to = Rewind {
+                    conversation_id: of.map(|of| of.id),
+                    seq: None,
+                };
+                for info in self.webhooks.webhooks().await {
+                    self.webhooks.rewind(&info.id, to).await.unwrap();
+                }
+            }
+            Happening::Restart(millis) => {
+                self.webhooks.drain(Duration::from_millis(millis)).await;
+                return self.start_again(|_| ()).await;
+            }
+            Happening::Crash { power: false } => return self.start_again(|_| ()).await,
+            Happening::Crash { power: true } => return self.start_again(Memory::cut_power).await,
+            // A lost feed says nothing of what was deleted before.
+            Happening::LoseFeed if self.known.is_empty() => {
+                return self.start_again(Memory::lose_feed).await;
+            }
+            Happening::LoseFeed => {}
+        }
+        self
+    }
+
+    async fn start_again(self, meanwhile: impl Fn(&Memory)) -> Self {
+        drop(self.webhooks);
+        wait(1).await;
+        meanwhile(&self.memory);
+        Self {
+            webhooks: start_each(&self.memory, configs(), &self.receivers).await,
+            ..self
+        }
+    }
+}
+
+fn configs() -> Vec<WebhookConfig> {
+    vec![beginning(readme()), beginning(openhands())]
+}
+
+/// The events that no dead letter accounts for.
+fn without_dead(of: &Incarnation, events: &[EventId], list: &DeliveryList) -> Vec<EventId> {
+    let letters = list.dead_letters.iter();
+    let spans: Vec<(u64, u64)> = letters
+        .filter(|letter| letter.conversation_id == Some(of.id))
+        .filter_map(|letter| Some((letter.first_seq?.0, letter.last_seq?.0)))
+        .collect();
+    let dead = |seq: u64| {
+        spans
+            .iter()
+            .any(|(first, last)| (*first..=*last).contains(&seq))
+    };
+    (0..)
+        .zip(events)
+        .filter(|(seq, _)| !dead(*seq))
+        .map(|(_, id)| id.clone())
+        .collect()
+}
+
+/// Which of these a receiver has, each once, in the order in which they came.
+fn kept(receiver: &Receiver, wanted: &[EventId]) -> Vec<EventId> {
+    let mut seen: Vec<EventId> = Vec::new();
+    for got in receiver.got().iter().filter(|got| got.kept) {
+        for event in got.body.as_array().into_iter().flatten() {
+            let id = EventId(event["id"].as_str().unwrap().to_owned());
+            if wanted.contains(&id) && !seen.contains(&id) {
+                seen.push(id);
+            }
+        }
+    }
+    seen
 }

@@ -147,7 +147,7 @@ impl Worker {
             pending.failing_since = None;
         }
         if let Some((first_seq, last_seq)) = sent.span {
-            let letter = DeadLetter {
+            self.bury(DeadLetter {
                 id: sent.id.clone(),
                 conversation: of,
                 first_seq,
@@ -158,14 +158,19 @@ impl Worker {
                 outcome,
                 status: sent.answer.status(),
                 reason,
-            };
-            self.recorder.dead(letter.clone());
-            self.standing.dead.push_back(letter);
-            if self.standing.dead.len() > DEAD_LETTERS {
-                self.standing.dead.pop_front();
-            }
+            });
         }
         self.pass(of, sent);
+    }
+
+    fn bury(&mut self, letter: DeadLetter) {
+        self.recorder.dead(letter.clone());
+        self.standing.dead.push_back(letter);
+        if self.standing.dead.len() > DEAD_LETTERS
+            && let Some(oldest) = self.standing.dead.pop_front()
+        {
+            self.release(&oldest.conversation);
+        }
     }
 
     /// What was sent is dealt with.
@@ -230,7 +235,7 @@ impl Worker {
         }
     }
 
-    /// Its log cannot be read now.
+    /// Its log cannot be read: for now, or until somebody repairs it.
     fn stumble(&mut self, of: Incarnation, error: &StoreError) {
         tracing::error!(
             webhook = self.hook.name, conversation.id = %of.id, %error,
@@ -241,8 +246,32 @@ impl Worker {
             return;
         };
         pending.trouble.attempts += 1;
-        let delay = self.hook.schedule.probe(pending.trouble.attempts, spread());
-        self.backlog.again(of, Instant::now() + delay);
+        let damaged = matches!(error, StoreError::Damaged { .. });
+        if !damaged || pending.next >= pending.to {
+            let delay = self.hook.schedule.probe(pending.trouble.attempts, spread());
+            self.backlog.again(of, Instant::now() + delay);
+            return;
+        }
+        let (first, next) = (pending.next, pending.to);
+        let last_seq = Seq(next.0 - 1);
+        let rewound = pending.rewound.or(self.standing.rewound);
+        let content = format!("{}-{}", first.0, last_seq.0);
+        let letter = DeadLetter {
+            id: self.hook.delivery_id(&of, rewound, &content),
+            conversation: of,
+            first_seq: first,
+            last_seq,
+            events: next.0 - first.0,
+            at: UtcTime::now(),
+            attempts: pending.trouble.attempts,
+            outcome: Fate::Dead,
+            status: None,
+            reason: error.to_string(),
+        };
+        pending.trouble = Trouble::default();
+        self.bury(letter);
+        self.advance(of, next, false, true);
+        self.go_on(of, true);
     }
 
     fn finish_aside(&mut self, aside: Aside, done: Done) {
