@@ -77,13 +77,16 @@ pub struct WebhookInfo {
     pub in_flight: u32,
     /// Events that were taken since the server started.
     pub delivered_events: u64,
-    /// Requests since the server started that were answered with 2xx, and those that were not.
+    /// Requests since the server started that were answered with 2xx.
     pub succeeded: u64,
+    /// Requests since the server started that were answered otherwise, or not at all.
     pub failed: u64,
     pub last_success_at: Option<UtcTime>,
+    /// Why a request, or reading a log for one, failed last; it stays after a success.
     pub last_error: Option<DeliveryFailure>,
     /// Only while it is parked.
     pub probes: Option<Probes>,
+    /// Deliveries that were given up and can be made again.
     pub dead_letters: u64,
 }
 

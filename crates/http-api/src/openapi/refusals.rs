@@ -47,7 +47,7 @@ const REFUSALS: [(&str, &str, &str, &str); 13] = [
         "EventsGone",
         "410",
         "The conversation was deleted, and its events with it",
-        "The events of delivery msg_2KWPBgLlAfxdpx2AI54pPJ85f4W are gone with their conversation.",
+        "The events of delivery msg_84cd4b6942255f98a1998ef8a9054d39 are gone with their conversation.",
     ),
     (
         "BodyLate",

@@ -3,13 +3,13 @@ use serde_json::{Value, json};
 use super::CONVERSATION;
 
 pub(in crate::openapi) const WEBHOOK: &str = "crm";
-pub(in crate::openapi) const DELIVERY: &str = "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W";
+pub(in crate::openapi) const DELIVERY: &str = "msg_84cd4b6942255f98a1998ef8a9054d39";
 
 /// A webhook whose receiver has been down for half a minute.
 pub(super) fn webhook() -> Value {
     json!({
         "name": WEBHOOK,
-        "id": "crm-5f2b8c1d",
+        "id": "3f6c1d9a0b7e4c25",
         "url": "https://crm.example.com/agent-events",
         "form": "webhook_url",
         "state": "parked",
@@ -49,7 +49,7 @@ pub(super) fn deliveries() -> Value {
             "milliseconds": 12.4
         }],
         "dead_letters": [{
-            "id": "msg_2KWPBZ1xqCmTTfEYTBnHVmKUOz8",
+            "id": "msg_77a9e9ad8eb85af686a9dced51e4a4e3",
             "subject": "events",
             "conversation_id": CONVERSATION,
             "first_seq": 2,
