@@ -40,13 +40,21 @@ async fn look(server: &TestServer) -> Value {
 }
 
 async fn wait_for_state(server: &TestServer, state: &str) {
+    let mut now = Value::Null;
     for _ in 0..3_000 {
-        if look(server).await["state"] == state {
-            return;
+        now = look(server).await;
+        if now["state"] == state {
+            break;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("not {state}: {}", look(server).await);
+    assert_eq!(now["state"], state, "{now}");
+}
+
+/// How many deleted conversations wait to be delivered.
+fn waiting(server: &TestServer) -> usize {
+    let outbox = server.workspace().join("../webhooks/outbox");
+    std::fs::read_dir(outbox).unwrap().count()
 }
 
 /// Waits until all of a conversation's events came, each once in the log's order.
@@ -188,14 +196,13 @@ async fn a_receiver_that_is_down_gets_everything_when_it_is_back_also_after_a_re
     receiver.wait_for_events(&second, gone.len()).await;
     assert_eq!(receiver.events_of(&second), gone);
     wait_for_state(&server, "idle").await;
-    let outbox = server.workspace().join("../webhooks/outbox");
     for _ in 0..1_000 {
-        if std::fs::read_dir(&outbox).unwrap().count() == 0 {
-            return;
+        if waiting(&server) == 0 {
+            break;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("what was delivered is still in the outbox");
+    assert_eq!(waiting(&server), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -375,15 +382,12 @@ async fn without_webhooks_a_deleted_conversation_goes_at_once() {
     let id = server.create_running("$ echo one").await;
     server.wait_for(&id, "finished").await;
     server.delete(&format!("/conversations/{id}")).await;
-    let outbox = server.workspace().join("../webhooks/outbox");
-    let waiting = || std::fs::read_dir(&outbox).unwrap().count();
-    assert_eq!(waiting(), 1);
+    assert_eq!(waiting(&server), 1);
     let folder = server.stop().await;
     let server = TestServer::start_in(folder).await;
     assert_eq!(server.get("/webhooks").await, (200, json!([])));
     let id = server.create_running("$ echo two").await;
     server.wait_for(&id, "finished").await;
     server.delete(&format!("/conversations/{id}")).await;
-    let outbox = server.workspace().join("../webhooks/outbox");
-    assert_eq!(std::fs::read_dir(&outbox).unwrap().count(), 0);
+    assert_eq!(waiting(&server), 0);
 }

@@ -94,10 +94,8 @@ impl Delivery {
     /// Its events, if it is about events.
     #[must_use]
     pub fn events(&self) -> Vec<Value> {
-        match self.json() {
-            Value::Array(events) => events,
-            _ => Vec::new(),
-        }
+        let events = self.json().as_array().cloned();
+        events.unwrap_or_default()
     }
 
     #[must_use]
@@ -250,8 +248,7 @@ fn serve(socket: &TcpStream, shared: &Shared) -> std::io::Result<()> {
         if answer.hangs {
             lock(&shared.deliveries).push(delivery);
             // Until one of the two goes away.
-            reader.read(&mut [0])?;
-            return Ok(());
+            return reader.read_exact(&mut [0]);
         }
         std::thread::sleep(answer.delay);
         if shared.stopped.load(Ordering::SeqCst) {
