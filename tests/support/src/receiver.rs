@@ -127,7 +127,7 @@ impl Receiver {
     /// On a port of the test's choice: where another one was before.
     #[must_use]
     pub fn on(port: u16, answering: impl Fn(&Delivery) -> Answer + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", port)).expect("a free port");
+        let listener = bind(port);
         let address = listener.local_addr().expect("the port's address");
         let shared = Arc::new(Shared {
             stopped: AtomicBool::new(false),
@@ -223,6 +223,17 @@ impl Drop for Receiver {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A program that is just being started by another test holds a port that was closed for a moment.
+fn bind(port: u16) -> TcpListener {
+    for _ in 0..500 {
+        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
+            return listener;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    TcpListener::bind(("127.0.0.1", port)).expect("a free port")
 }
 
 fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
