@@ -32,7 +32,9 @@ class ManualReceiver:
         self._port = free_port()
         self.url = f"http://127.0.0.1:{self._port}/"
         program = folder / "receiver.py"
-        program.write_text(receiver_of_the_manual().replace(ADDRESS, f'("127.0.0.1", {self._port})'))
+        program.write_text(
+            receiver_of_the_manual().replace(ADDRESS, f'("127.0.0.1", {self._port})')
+        )
         self._process = subprocess.Popen(
             [sys.executable, str(program)],
             cwd=folder,

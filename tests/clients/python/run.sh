@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Drives the server with openhands-sdk as published. Arguments go to pytest.
+# Drives the server with openhands-sdk, and checks its webhooks, with packages as published. Arguments go to pytest.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../environment.sh"
 

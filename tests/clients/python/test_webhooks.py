@@ -4,8 +4,7 @@ import base64
 import json
 import os
 import re
-import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -41,12 +40,10 @@ def test_the_manuals_receiver_has_each_event_once(start_server, connect, project
     conversation.send_message(script(terminal("echo one"), create_file(project / "two.txt", "2\n")))
     conversation.run(timeout=RUN_SECONDS)
     events = listed(server, conversation)
-    eventually("all of it came", lambda: len(receiver.kept(conversation.id)) >= len(events))
+    eventually("all of it came", lambda: standing(server)["delivered_events"] == len(events))
     assert receiver.kept(conversation.id) == events
 
     # Everything once more: this receiver has it all.
-    before = standing(server)["delivered_events"]
-    assert before == len(events)
     rewound = httpx.post(f"{server.url}/webhooks/it/rewind").raise_for_status().json()
     assert rewound == {"conversations": 1, "events": len(events)}
     eventually(
@@ -60,7 +57,7 @@ def test_the_manuals_receiver_has_each_event_once(start_server, connect, project
 def test_the_manuals_receiver_refuses_what_was_tampered_with(receiver, secret):
     signed = json.dumps([{"id": "one", "kind": "MessageEvent"}])
     changed = json.dumps([{"id": "two", "kind": "MessageEvent"}])
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     headers = {
         "x-conversation-id": "it",
         "webhook-id": "msg_1",
@@ -129,7 +126,7 @@ def test_the_openhands_form(start_server, connect):
         assert request.headers["x-test"] == "1"
         assert request.headers["x-conversation-id"] == str(conversation.id)
         assert re.fullmatch(r"msg_[0-9a-f]{32}", request.headers["webhook-id"])
-        assert abs(int(request.headers["webhook-timestamp"]) - time.time()) < 3600
+        assert re.fullmatch(r"[0-9]+", request.headers["webhook-timestamp"])
         assert "webhook-signature" not in request.headers
     for request in recorder.to(events_path):
         assert [Event.model_validate(event).id for event in request.body] == [
