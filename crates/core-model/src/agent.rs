@@ -178,7 +178,8 @@ impl Default for LlmSettings {
             aws_role_name: None,
             aws_session_name: None,
             aws_bedrock_runtime_endpoint: None,
-            openrouter_site_url: None,
+            // The public clients' models take no null here.
+            openrouter_site_url: Some("https://docs.all-hands.dev/".to_owned()),
             openrouter_app_name: Some("OpenHands".to_owned()),
             num_retries: 5,
             retry_multiplier: 8.0,

@@ -115,6 +115,11 @@ impl Sent {
     pub(crate) fn verdict(&self) -> Verdict {
         Verdict::on(&self.answer)
     }
+
+    /// How long it took, to the microsecond.
+    pub(crate) fn milliseconds(&self) -> f64 {
+        self.took.as_micros() as f64 / 1e3
+    }
 }
 
 impl Job {

@@ -61,7 +61,7 @@ impl Ledger {
             status: sent.answer.status(),
             reason: (!taken).then(|| sent.answer.reason()),
             at,
-            milliseconds: Some(sent.took.as_secs_f64() * 1e3),
+            milliseconds: Some(sent.milliseconds()),
         };
         if attempts > 1 {
             self.recent.retain(|(_, known)| known.id != sent.id);

@@ -124,6 +124,21 @@ async fn what_is_refused_for_good_is_put_aside_and_the_next_is_tried() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_dead_letter_that_is_taken_after_a_rewind_is_none_any_more() {
+    let world = World::new(readme(), Receiver::new([Answers(400); 3])).await;
+    world.memory.make(0);
+    world.memory.grow(0, 3, Finished);
+    wait(60_000).await;
+    let info = world.info().await;
+    assert_eq!(info.dead_letters, 1);
+    let all = Rewind::default();
+    world.webhooks.rewind(&info.id, all).await.unwrap();
+    wait(1_000).await;
+    let world = world.crash(readme()).await;
+    assert_eq!(world.info().await.dead_letters, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_wrong_key_or_address_parks_at_once_and_loses_nothing() {
     for code in [401, 403, 302] {
         let world = World::new(readme(), Receiver::new([])).await;

@@ -91,6 +91,7 @@ impl Worker {
             pending.trouble = Trouble::default();
             pending.failing_since = None;
             self.note(Some(of), sent, attempts, Fate::Delivered);
+            self.revive(&of, sent);
             self.pass(of, sent);
             return;
         }
@@ -101,7 +102,8 @@ impl Worker {
         }
         let schedule = self.hook.schedule;
         let wish = sent.answer.retry_after();
-        let next = schedule.after(verdict, &mut pending.trouble, wish, spread());
+        let spread = spread();
+        let next = schedule.after(verdict, &mut pending.trouble, wish, spread);
         let attempts = pending.trouble.attempts;
         let fate = match next {
             Next::Again(_) | Next::Probe(_) => Fate::Failed,
@@ -121,7 +123,7 @@ impl Worker {
                 self.backlog.again(of, now + delay);
                 // Where others get through, it is this one's trouble alone.
                 if self.last_success.is_none_or(|success| success < began) {
-                    self.park(sent);
+                    self.park(sent, spread);
                 }
             }
             Next::GiveUp(fate) => {
@@ -130,7 +132,7 @@ impl Worker {
             }
         }
         if self.parked.is_some() || self.ledger.failed_in_row >= super::ENOUGH {
-            self.park(sent);
+            self.park(sent, spread);
         }
     }
 
@@ -171,6 +173,21 @@ impl Worker {
         {
             self.release(&oldest.conversation);
         }
+    }
+
+    /// What was taken is no dead letter any more.
+    fn revive(&mut self, of: &Incarnation, sent: &Sent) {
+        let Some((first, last)) = sent.span.filter(|_| !self.standing.dead.is_empty()) else {
+            return;
+        };
+        let taken = |letter: &DeadLetter| {
+            letter.conversation == *of && first <= letter.first_seq && letter.last_seq <= last
+        };
+        let revived = self.standing.dead.iter().filter(|letter| taken(letter));
+        for letter in revived {
+            self.recorder.revived(letter.id.clone());
+        }
+        self.standing.dead.retain(|letter| !taken(letter));
     }
 
     /// What was sent is dealt with.
@@ -278,13 +295,8 @@ impl Worker {
         let answer = match done.step {
             Step::Sent(sent) => {
                 self.note(Some(aside.of), &sent, 1, fate(&sent));
-                let alive = |letter: &DeadLetter| letter.id != sent.id;
-                let letters = self.standing.dead.len();
                 if sent.verdict() == Verdict::Taken {
-                    self.standing.dead.retain(alive);
-                }
-                if self.standing.dead.len() < letters {
-                    self.recorder.revived(sent.id.clone());
+                    self.revive(&aside.of, &sent);
                     self.release(&aside.of);
                 }
                 Ok(attempt(&sent))
@@ -323,9 +335,9 @@ impl Worker {
     }
 
     /// Leaves the receiver alone but for a probe now and then.
-    fn park(&mut self, sent: &Sent) {
+    fn park(&mut self, sent: &Sent, spread: f64) {
         let probes = self.parked.as_ref().map_or(0, |parked| parked.probes);
-        let delay = self.hook.schedule.probe(probes + 1, spread());
+        let delay = self.hook.schedule.probe(probes + 1, spread);
         let (next, next_at) = (Instant::now() + delay, UtcTime(UtcTime::now().0 + delay));
         match &mut self.parked {
             Some(parked) if parked.next > Instant::now() => {}
@@ -361,7 +373,7 @@ pub(super) fn attempt(sent: &Sent) -> Attempt {
         delivered,
         status: sent.answer.status(),
         reason: (!delivered).then(|| sent.answer.reason()),
-        milliseconds: sent.took.as_secs_f64() * 1e3,
+        milliseconds: sent.milliseconds(),
     }
 }
 
