@@ -6,12 +6,15 @@ use std::{
 };
 
 use core_model::{
-    EventLog, Seq, UtcTime,
+    ConversationId, EventLog, Seq, UtcTime,
     port::{Incarnation, Lag},
 };
 use tokio::time::Instant;
 
 use crate::schedule::Trouble;
+
+/// Where more wait for their turn than this, their logs are closed meanwhile.
+const OPEN_LOGS: usize = 64;
 
 /// A conversation that is not delivered to its end.
 pub(crate) struct Pending {
@@ -41,7 +44,7 @@ pub(crate) struct Pending {
     pub(crate) failing_since: Option<Instant>,
     /// Where the batch ends that is to be tried again.
     pub(crate) retry_to: Option<Seq>,
-    /// Open while it is busy.
+    /// Open while it is busy, and while it is its turn again soon.
     pub(crate) log: Option<Arc<dyn EventLog>>,
     /// Moves when it is taken back: what is under way then counts no more.
     pub(crate) round: u32,
@@ -71,8 +74,6 @@ enum Phase {
     Until(Instant),
     Ready,
     Busy,
-    /// Its log is gone, and the feed is yet to tell why.
-    Lost,
 }
 
 /// What the feed tells of a conversation's log.
@@ -93,6 +94,8 @@ pub(crate) struct Backlog {
     pending: HashMap<Incarnation, Pending>,
     ready: VecDeque<Incarnation>,
     timers: BTreeSet<(Instant, Incarnation)>,
+    /// How many pending ones have an id.
+    ids: HashMap<ConversationId, u32>,
     /// How often something was taken back.
     round: u32,
 }
@@ -123,9 +126,10 @@ impl Backlog {
     /// Takes note of events `from..to`, of which everything before `next` was delivered earlier.
     pub(crate) fn grew(&mut self, of: Incarnation, next: Seq, growth: Growth) -> &mut Pending {
         let Growth { now, due, .. } = growth;
-        let (timers, round) = (&mut self.timers, self.round);
+        let (timers, ids, round) = (&mut self.timers, &mut self.ids, self.round);
         let pending = self.pending.entry(of).or_insert_with(|| {
             timers.insert((due, of));
+            *ids.entry(of.id).or_default() += 1;
             Pending {
                 next,
                 to: next,
@@ -219,7 +223,7 @@ impl Backlog {
     pub(crate) fn take(&mut self, may: impl Fn(&Incarnation) -> bool) -> Option<Incarnation> {
         for _ in 0..self.ready.len() {
             let of = self.ready.pop_front()?;
-            if !may(&of) {
+            if !may(&of) || self.is_preceded(&of) {
                 self.ready.push_back(of);
                 continue;
             }
@@ -245,10 +249,14 @@ impl Backlog {
     pub(crate) fn go_on(&mut self, of: Incarnation, at_once: bool) -> Option<Pending> {
         let pending = self.pending.get_mut(&of)?;
         if pending.is_through() {
-            return self.pending.remove(&of);
+            return self.forget(&of);
         }
-        let owes = pending.owed.created || pending.owed.changed.is_some() || pending.owed.deleted;
+        let last = pending.owed.deleted && pending.next >= pending.to;
+        let owes = pending.owed.created || pending.owed.changed.is_some() || last;
         if at_once || owes || pending.next < pending.flush_to {
+            if self.ready.len() >= OPEN_LOGS {
+                pending.log = None;
+            }
             pending.phase = Phase::Ready;
             self.ready.push_back(of);
         } else {
@@ -268,30 +276,15 @@ impl Backlog {
         }
     }
 
-    /// What was busy has no log any more.
-    pub(crate) fn lose(&mut self, of: &Incarnation) {
-        if let Some(pending) = self.pending.get_mut(of) {
-            pending.log = None;
-            pending.phase = Phase::Lost;
-        }
-    }
-
-    /// It is deleted, and its log has been found again.
-    pub(crate) fn depart(&mut self, of: Incarnation) {
-        let Some(pending) = self.pending.get_mut(&of) else {
+    /// It is deleted: its log is among what waits to be delivered, and takes no more events.
+    pub(crate) fn depart(&mut self, of: &Incarnation) {
+        let Some(pending) = self.pending.get_mut(of) else {
             return;
         };
         pending.deleted = true;
         pending.log = None;
         pending.flush_to = pending.to;
-        match pending.phase {
-            Phase::Lost => {
-                pending.phase = Phase::Ready;
-                self.ready.push_back(of);
-            }
-            Phase::Until(_) => self.hurry(&of),
-            Phase::Ready | Phase::Busy => {}
-        }
+        self.hurry(of);
     }
 
     /// It is delivered again from `next` on.
@@ -311,27 +304,54 @@ impl Backlog {
         self.hurry(of);
     }
 
-    /// All of it is delivered again from the start; what is to be found anew is dropped.
+    /// All of it is delivered again from the start; what is found again by looking through all is dropped.
     pub(crate) fn take_all_back(&mut self, rewound: UtcTime) {
-        let all: Vec<Incarnation> = self.pending.keys().copied().collect();
-        for of in all {
-            let stays = |pending: &Pending| pending.deleted || pending.phase == Phase::Busy;
-            if self.pending.get(&of).is_some_and(stays) {
-                self.take_back(&of, Seq(0), rewound);
-            } else {
-                self.remove(&of);
+        self.round += 1;
+        self.pending.retain(|_, pending| {
+            pending.deleted || pending.phase == Phase::Busy || pending.owed != Owed::default()
+        });
+        let pending = &self.pending;
+        self.ready.retain(|of| pending.contains_key(of));
+        self.timers.retain(|(_, of)| pending.contains_key(of));
+        self.ids.clear();
+        for of in self.pending.keys() {
+            *self.ids.entry(of.id).or_default() += 1;
+        }
+        let stay: Vec<Incarnation> = self.pending.keys().copied().collect();
+        for of in stay {
+            self.take_back(&of, Seq(0), rewound);
+            if let Some(pending) = self.pending.get_mut(&of) {
+                // No place in the feed counts before it is through.
+                pending.position = 0;
             }
         }
-        self.round += 1;
     }
 
     pub(crate) fn remove(&mut self, of: &Incarnation) -> Option<Pending> {
-        let pending = self.pending.remove(of)?;
+        let pending = self.forget(of)?;
         if let Phase::Until(at) = pending.phase {
             self.timers.remove(&(at, *of));
         }
         self.ready.retain(|ready| ready != of);
         Some(pending)
+    }
+
+    fn forget(&mut self, of: &Incarnation) -> Option<Pending> {
+        let pending = self.pending.remove(of)?;
+        if let Some(count) = self.ids.get_mut(&of.id) {
+            *count -= 1;
+            if *count == 0 {
+                self.ids.remove(&of.id);
+            }
+        }
+        Some(pending)
+    }
+
+    /// Whether one that had the same id before is yet to be delivered.
+    fn is_preceded(&self, of: &Incarnation) -> bool {
+        let twice = self.ids.get(&of.id).is_some_and(|count| *count > 1);
+        let older = |other: &Incarnation| other.id == of.id && other.created_at < of.created_at;
+        twice && self.pending.keys().any(older)
     }
 
     /// The place in the feed before which everything is dealt with, given how far it was read.

@@ -32,6 +32,13 @@ pub(crate) struct Batch {
     pub(crate) oldest: EventTime,
 }
 
+impl Batch {
+    /// Tells it from other batches of the same log.
+    pub(crate) fn content(&self) -> String {
+        format!("{}-{}", self.first.0, self.last.0)
+    }
+}
+
 /// What a look at the log found.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {

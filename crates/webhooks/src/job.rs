@@ -40,28 +40,36 @@ pub(crate) struct Job {
 #[derive(Clone, Debug)]
 pub(crate) enum Task {
     /// The next events of a log.
-    Events {
-        from: Seq,
-        to: Seq,
-        /// `from` is yet to be found.
-        since: Option<UtcTime>,
-        /// Even if they are few.
-        flush: bool,
-        /// No turn is under way, so one may have ended.
-        at_rest: bool,
-    },
-    /// How the conversation stands, under this id.
-    Conversation { id: String },
+    Events(Events),
+    /// How the conversation stands, or that it is deleted, under this id.
+    Conversation { id: String, deleting: bool },
     /// What was sent before.
     Again { id: String, first: Seq, last: Seq },
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Events {
+    pub(crate) from: Seq,
+    /// Up to where the feed told of them.
+    pub(crate) to: Seq,
+    /// Where a batch ends that is tried again as it was.
+    pub(crate) retry_to: Option<Seq>,
+    /// `from` is yet to be found.
+    pub(crate) since: Option<UtcTime>,
+    /// Even if they are few.
+    pub(crate) flush: bool,
+    /// No turn is under way, so one may have ended.
+    pub(crate) at_rest: bool,
 }
 
 /// What came of a job.
 pub(crate) struct Done {
     pub(crate) of: Incarnation,
     pub(crate) round: u32,
-    /// Whether it was looked for among the deleted ones.
+    /// Whether it is among the deleted ones.
     pub(crate) deleted: bool,
+    /// How long the log of a deleted one is, if it was opened.
+    pub(crate) len: Option<Seq>,
     pub(crate) log: Option<Arc<dyn EventLog>>,
     pub(crate) step: Step,
 }
@@ -76,6 +84,11 @@ pub(crate) enum Step {
     Passed {
         next: Seq,
         changed: bool,
+    },
+    /// The log ends here: there is nothing of what the feed told up to `told`, which a crash may have taken.
+    Ended {
+        len: Seq,
+        told: Seq,
     },
     /// A request was made.
     Sent(Sent),
@@ -102,15 +115,6 @@ pub(crate) struct Sent {
     pub(crate) took: Duration,
 }
 
-impl Step {
-    fn passed(next: Seq) -> Self {
-        Self::Passed {
-            next,
-            changed: false,
-        }
-    }
-}
-
 impl Sent {
     pub(crate) fn verdict(&self) -> Verdict {
         Verdict::on(&self.answer)
@@ -123,26 +127,25 @@ impl Sent {
 }
 
 impl Job {
-    pub(crate) async fn run(self, hook: &Hook) -> Done {
-        let Self {
-            of,
-            round,
-            rewound,
-            deleted,
-            mut log,
-            task,
-        } = self;
-        let step = match task {
-            Task::Conversation { id } => tell(hook, &of, deleted, id).await,
-            Task::Events { .. } | Task::Again { .. } => {
-                deliver(hook, &of, rewound, deleted, &mut log, task).await
-            }
-        };
+    pub(crate) async fn run(mut self, hook: &Hook) -> Done {
+        let mut step = self.step(hook).await;
+        if matches!(step, Err(StoreError::NotFound(_))) && !self.deleted {
+            // Deleted meanwhile, or before the feed could tell.
+            self.deleted = true;
+            self.log = None;
+            step = self.step(hook).await;
+        }
+        let len = self
+            .log
+            .as_ref()
+            .filter(|_| self.deleted)
+            .map(|log| log.len());
         Done {
-            of,
-            round,
-            deleted,
-            log,
+            of: self.of,
+            round: self.round,
+            deleted: self.deleted,
+            len,
+            log: self.log,
             step: step.unwrap_or_else(|error| {
                 if matches!(error, StoreError::NotFound(_)) {
                     return Step::Gone;
@@ -151,98 +154,122 @@ impl Job {
             }),
         }
     }
-}
 
-async fn deliver(
-    hook: &Hook,
-    of: &Incarnation,
-    rewound: Option<UtcTime>,
-    deleted: bool,
-    log: &mut Option<Arc<dyn EventLog>>,
-    task: Task,
-) -> Result<Step, StoreError> {
-    let log = match log {
-        Some(log) => log,
-        None => log.insert(open(hook, of, deleted).await?),
-    };
-    match task {
-        Task::Conversation { .. } => Err(StoreError::NotFound(of.id)),
-        Task::Again { id, first, last } => {
-            let all = Portion {
-                events: usize::MAX,
-                bytes: usize::MAX,
-                ..hook.portion.clone()
-            };
-            let found = batch::read(log, first, last.after(1), &all).await?;
-            let Some(batch) = found.batch else {
-                return Err(StoreError::NotFound(of.id));
-            };
-            let request = hook.events(&id, of, &batch);
-            let sent = send(hook, request, id, DeliverySubject::Events).await;
-            Ok(Step::Sent(sent.with(&batch, found.read_to, false)))
-        }
-        Task::Events {
-            mut from,
-            mut to,
-            since,
-            flush,
-            at_rest,
-        } => {
-            if let Some(since) = since {
-                from = from.max(log.since(EventTime::from(since.0)).await?);
-            }
-            let len = log.len();
-            if from > len {
-                tracing::warn!(
-                    conversation.id = %of.id, webhook = hook.name, cursor = from.0, len = len.0,
-                    "delivered before events were lost in a crash; it goes on at the log's end"
-                );
-                return Ok(Step::passed(len));
-            }
-            to = to.min(len);
-            if from >= to {
-                return Ok(Step::passed(to));
-            }
-            let found = batch::read(log, from, to, &hook.portion).await?;
-            let tells = hook.tells_of_conversations();
-            let happened = match tells || (at_rest && !flush && !found.full) {
-                true => batch::happened(log, from, found.read_to).await?,
-                false => batch::Happened::default(),
-            };
-            let changed = tells && happened.changed;
-            let Some(batch) = found.batch else {
-                return Ok(Step::Passed {
-                    next: found.read_to,
-                    changed,
-                });
-            };
-            if !(flush || found.full || (at_rest && happened.turn_ended)) {
-                let seen = Seen {
-                    to,
-                    events: batch.events,
-                    base: Some(log.size().saturating_sub(batch.body.len() as u64)),
-                };
-                return Ok(Step::Waits { next: from, seen });
-            }
-            let content = format!("{}-{}", batch.first.0, batch.last.0);
-            let id = hook.delivery_id(of, rewound, &content);
-            let request = hook.events(&id, of, &batch);
-            let sent = send(hook, request, id, DeliverySubject::Events).await;
-            Ok(Step::Sent(sent.with(&batch, found.read_to, changed)))
+    async fn step(&mut self, hook: &Hook) -> Result<Step, StoreError> {
+        match self.task.clone() {
+            Task::Conversation { id, deleting } => self.tell(hook, id, deleting).await,
+            Task::Events(events) => self.deliver(hook, events).await,
+            Task::Again { id, first, last } => self.deliver_again(hook, id, first, last).await,
         }
     }
-}
 
-async fn tell(
-    hook: &Hook,
-    of: &Incarnation,
-    deleted: bool,
-    id: String,
-) -> Result<Step, StoreError> {
-    let info = serde_json::to_vec(&info(hook, of, deleted).await?).unwrap_or_default();
-    let request = hook.conversation(&id, of, info.into());
-    let sent = send(hook, request, id, DeliverySubject::Conversation).await;
-    Ok(Step::Sent(sent))
+    async fn open(&mut self, hook: &Hook) -> Result<Arc<dyn EventLog>, StoreError> {
+        let log = match self.log.take() {
+            Some(log) => log,
+            None => open(hook, &self.of, self.deleted).await?,
+        };
+        self.log = Some(Arc::clone(&log));
+        Ok(log)
+    }
+
+    async fn deliver(&mut self, hook: &Hook, events: Events) -> Result<Step, StoreError> {
+        let of = self.of;
+        let log = self.open(hook).await?;
+        let len = log.len();
+        let mut from = events.from;
+        if let Some(since) = events.since {
+            from = from.max(log.since(EventTime::from(since.0)).await?);
+        }
+        // What is deleted grows no more, and waits for nothing.
+        let told = if self.deleted { len } else { events.to };
+        let flush = events.flush || self.deleted;
+        let to = match events.retry_to {
+            Some(retry_to) => retry_to.min(len),
+            None => told.min(len),
+        };
+        if from > len {
+            tracing::warn!(
+                conversation.id = %of.id, webhook = hook.name, cursor = from.0, len = len.0,
+                "delivered events were lost in a crash; it goes on at the log's end"
+            );
+        }
+        if from >= len {
+            return Ok(Step::Ended { len, told });
+        }
+        let found = batch::read(&log, from, to, &hook.portion).await?;
+        let tells = hook.tells_of_conversations();
+        let happened = match tells || (events.at_rest && !flush && !found.full) {
+            true => batch::happened(&log, from, found.read_to).await?,
+            false => batch::Happened::default(),
+        };
+        let changed = tells && happened.changed;
+        let Some(batch) = found.batch else {
+            let next = found.read_to;
+            return Ok(Step::Passed { next, changed });
+        };
+        if !(flush || found.full || (events.at_rest && happened.turn_ended)) {
+            let seen = Seen {
+                to,
+                events: batch.events,
+                base: Some(log.size().saturating_sub(batch.body.len() as u64)),
+            };
+            return Ok(Step::Waits { next: from, seen });
+        }
+        let id = hook.delivery_id(&of, self.rewound, &batch.content());
+        let request = hook.events(&id, &of, &batch);
+        let sent = send(hook, request, id, DeliverySubject::Events).await;
+        Ok(Step::Sent(sent.with(&batch, found.read_to, changed)))
+    }
+
+    async fn tell(&self, hook: &Hook, id: String, deleting: bool) -> Result<Step, StoreError> {
+        let mut info = info(hook, &self.of, self.deleted).await?;
+        if deleting {
+            info.execution_status = ExecutionStatus::Deleting;
+        }
+        let info = serde_json::to_vec(&info).unwrap_or_default();
+        let request = hook.conversation(&id, &self.of, info.into());
+        let sent = send(hook, request, id, DeliverySubject::Conversation).await;
+        Ok(Step::Sent(sent))
+    }
+
+    /// In one request as before, unless that is more than a request may have.
+    async fn deliver_again(
+        &mut self,
+        hook: &Hook,
+        id: String,
+        first: Seq,
+        last: Seq,
+    ) -> Result<Step, StoreError> {
+        let of = self.of;
+        let log = self.open(hook).await?;
+        let portion = Portion {
+            events: usize::MAX,
+            ..hook.portion.clone()
+        };
+        let mut all: Option<Sent> = None;
+        let mut from = first;
+        while from <= last {
+            let found = batch::read(&log, from, last.after(1), &portion).await?;
+            from = found.read_to;
+            let Some(batch) = found.batch else { break };
+            let id = match &all {
+                None => id.clone(),
+                Some(_) => hook.delivery_id(&of, self.rewound, &batch.content()),
+            };
+            let request = hook.events(&id, &of, &batch);
+            let sent = send(hook, request, id, DeliverySubject::Events).await;
+            let taken = sent.verdict() == Verdict::Taken;
+            let sent = sent.with(&batch, found.read_to, false);
+            all = Some(match all {
+                None => sent,
+                Some(all) => all.and(sent),
+            });
+            if !taken {
+                break;
+            }
+        }
+        all.map(Step::Sent).ok_or(StoreError::NotFound(of.id))
+    }
 }
 
 /// Sends one event that is in no log.
@@ -275,6 +302,21 @@ async fn send(hook: &Hook, request: Outgoing, id: String, subject: DeliverySubje
 }
 
 impl Sent {
+    /// Two requests as one.
+    fn and(self, next: Self) -> Self {
+        Self {
+            id: self.id,
+            span: self
+                .span
+                .zip(next.span)
+                .map(|(one, other)| (one.0, other.1)),
+            events: self.events + next.events,
+            oldest: self.oldest,
+            took: self.took + next.took,
+            ..next
+        }
+    }
+
     fn with(self, batch: &Batch, next: Seq, changed: bool) -> Self {
         Self {
             span: Some((batch.first, batch.last)),
@@ -323,10 +365,7 @@ async fn info(
             (hook.ports.source.metadata(of.id).await?, log)
         }
     };
-    let mut state = fold(&metadata, log.as_ref()).await?;
-    if deleted {
-        state.execution_status = ExecutionStatus::Deleting;
-    }
+    let state = fold(&metadata, log.as_ref()).await?;
     let folder = hook.ports.source.folder(of.id);
     Ok(ConversationInfo::new(&metadata, &state, &folder))
 }
@@ -351,10 +390,12 @@ async fn fold(metadata: &Metadata, log: &dyn EventLog) -> Result<ConversationSta
     }
 }
 
-/// What is said of a deleted conversation whose log is gone.
+/// What is said of a conversation whose log is gone.
 pub(crate) fn warn_of_loss(hook: &Hook, of: &Incarnation, events: u64) {
-    tracing::error!(
-        conversation.id = %of.id, webhook = hook.name, events,
-        "a deleted conversation's log is gone before all of its events were delivered; it is kept for {DAYS} days"
-    );
+    if events > 0 {
+        tracing::error!(
+            conversation.id = %of.id, webhook = hook.name, events,
+            "a deleted conversation's log is gone before all of its events were delivered; it is kept for {DAYS} days"
+        );
+    }
 }

@@ -10,6 +10,7 @@ use core_model::{
     StoreError, UtcTime,
     port::{Cursors, Incarnation},
 };
+use tokio::sync::Notify;
 
 /// How long a deleted conversation waits at the most.
 pub(crate) const DAYS: u32 = 7;
@@ -21,11 +22,12 @@ const LOOK: Duration = Duration::from_secs(60 * 60);
 pub(crate) struct Outbox {
     cursors: Arc<dyn Cursors>,
     state: Mutex<State>,
+    filled: Notify,
 }
 
 struct State {
-    /// How far each webhook has read the feed.
-    read_to: Vec<u64>,
+    /// How far each webhook has read the feed; none: it may yet need anything that is here.
+    read_to: Vec<Option<u64>>,
     items: HashMap<Incarnation, Item>,
 }
 
@@ -35,6 +37,17 @@ struct Item {
     deleted_at: UtcTime,
     /// Webhooks that need its events.
     holders: HashSet<usize>,
+}
+
+impl Item {
+    /// One that the feed is yet to tell of.
+    fn unheard() -> Self {
+        Self {
+            position: u64::MAX,
+            deleted_at: UtcTime::now(),
+            holders: HashSet::new(),
+        }
+    }
 }
 
 impl Outbox {
@@ -57,26 +70,33 @@ impl Outbox {
             (departed.conversation, item)
         });
         let state = State {
-            read_to: vec![0; webhooks],
+            read_to: vec![None; webhooks],
             items: items.collect(),
         };
         Ok(Arc::new(Self {
             cursors,
             state: Mutex::new(state),
+            filled: Notify::new(),
         }))
     }
 
     /// The feed told a webhook of a deletion; with `holds`, it needs the events.
     pub(crate) fn deleted(&self, of: Incarnation, position: u64, webhook: usize, holds: bool) {
         let mut state = self.lock();
-        let item = state.items.entry(of).or_insert_with(|| Item {
-            position,
-            deleted_at: UtcTime::now(),
-            holders: HashSet::new(),
-        });
+        let item = state.items.entry(of).or_insert_with(Item::unheard);
+        item.position = item.position.min(position);
         if holds {
             item.holders.insert(webhook);
         }
+        drop(state);
+        self.filled.notify_one();
+    }
+
+    /// A webhook found a conversation here that it needs, before the feed told.
+    pub(crate) fn found(&self, of: Incarnation, webhook: usize) {
+        let mut state = self.lock();
+        let item = state.items.entry(of).or_insert_with(Item::unheard);
+        item.holders.insert(webhook);
     }
 
     /// A webhook needs the events of a conversation if it waits here.
@@ -108,7 +128,7 @@ impl Outbox {
     /// How far a webhook has read the feed.
     pub(crate) fn read_to(&self, webhook: usize, position: u64) {
         if let Some(read_to) = self.lock().read_to.get_mut(webhook) {
-            *read_to = position;
+            *read_to = Some(position);
         }
     }
 
@@ -128,6 +148,9 @@ impl Outbox {
     pub(crate) async fn keep(self: Arc<Self>) {
         loop {
             self.clear().await;
+            if self.is_empty() {
+                self.filled.notified().await;
+            }
             tokio::time::sleep(LOOK).await;
         }
     }
@@ -135,11 +158,12 @@ impl Outbox {
     fn take_done(&self, now: UtcTime) -> Vec<Incarnation> {
         let mut state = self.lock();
         let State { read_to, items } = &mut *state;
-        let everybody = read_to.iter().copied().min().unwrap_or(u64::MAX);
+        let everybody = read_to.iter().copied().min().flatten();
         let mut done = Vec::new();
         items.retain(|of, item| {
             let waited = (now.0 - item.deleted_at.0).to_std().unwrap_or_default();
-            let through = item.holders.is_empty() && item.position <= everybody;
+            let heard = everybody.is_some_and(|everybody| item.position <= everybody);
+            let through = item.holders.is_empty() && heard;
             if !through && waited > WEEK {
                 tracing::error!(
                     conversation.id = %of.id,

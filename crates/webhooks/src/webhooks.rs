@@ -143,9 +143,10 @@ impl Webhooks {
     }
 
     fn find(&self, name: &str) -> Result<&Handle, DeliveriesError> {
-        let mut hooks = self.hooks.iter();
-        hooks
-            .find(|hook| hook.id == name || hook.name == name)
+        let hooks = || self.hooks.iter();
+        let found = hooks().find(|hook| hook.name == name);
+        found
+            .or_else(|| hooks().find(|hook| hook.id == name))
             .ok_or_else(|| DeliveriesError::NoWebhook(name.to_owned()))
     }
 }

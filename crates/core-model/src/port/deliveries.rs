@@ -37,8 +37,8 @@ pub trait Deliveries: Send + Sync {
     /// Takes it back, so that events are delivered again.
     ///
     /// # Errors
-    /// [`DeliveriesError::NoWebhook`], [`DeliveriesError::NoConversation`], or when that cannot be made
-    /// durable: then nothing changed.
+    /// [`DeliveriesError::NoWebhook`], [`DeliveriesError::NoConversation`], [`DeliveriesError::NotWanted`],
+    /// or when that cannot be made durable: then nothing comes again now, but may after a restart.
     async fn rewind(&self, webhook: &str, to: Rewind) -> Result<Rewound, DeliveriesError>;
 }
 
@@ -86,6 +86,8 @@ pub struct WebhookInfo {
     pub last_error: Option<DeliveryFailure>,
     /// Only while it is parked.
     pub probes: Option<Probes>,
+    /// The receiver asked to be left alone until then, with `Retry-After`.
+    pub paused_until: Option<UtcTime>,
     /// Deliveries that were given up and can be made again.
     pub dead_letters: u64,
 }

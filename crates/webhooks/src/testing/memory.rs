@@ -1,23 +1,20 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    ops::Range,
     path::PathBuf,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex},
 };
 
 use async_trait::async_trait;
 use core_model::{
-    Catalog, ConversationId, Draft, Event, EventId, EventLog, EventTime, ExecutionStatus, Feed,
-    HeadFilter, Limit, Metadata, NewRecord, Record, Row, Seq, StoreError, UtcTime, Workspace,
-    WorkspaceKind,
+    Catalog, ConversationId, Draft, EventId, EventLog, ExecutionStatus, Feed, Metadata, Row,
+    StoreError, UtcTime, Workspace, WorkspaceKind,
     port::{Change, Cursors, Departed, FeedEntry, Incarnation, ListPage, ListQuery, Note, Notice},
 };
 use serde_json::json;
 use tokio::sync::watch;
 use uuid::Uuid;
+
+use super::log::Log;
 
 /// Conversations, their feed, and what webhooks put down. A crash leaves all of it.
 pub(crate) struct Memory {
@@ -35,18 +32,13 @@ struct State {
     synced: HashMap<String, usize>,
     refusing: bool,
     damaged: HashSet<ConversationId>,
+    jammed: bool,
 }
 
 struct Conversation {
     metadata: Metadata,
     status: ExecutionStatus,
     log: Arc<Log>,
-}
-
-#[derive(Default)]
-struct Log {
-    records: Mutex<Vec<Record>>,
-    deleted: AtomicBool,
 }
 
 impl Memory {
@@ -122,15 +114,11 @@ impl Memory {
             return;
         };
         let Conversation { metadata, log, .. } = conversation;
-        log.deleted.store(true, Ordering::SeqCst);
         let of = Incarnation {
             id: metadata.id,
             created_at: metadata.created_at,
         };
-        let copy = Log {
-            records: Mutex::new(log.records.lock().unwrap().clone()),
-            ..Log::default()
-        };
+        let copy = log.take();
         state.departed.insert(of, (metadata, Arc::new(copy)));
         self.tell(&mut state, of, Change::Deleted);
     }
@@ -144,13 +132,7 @@ impl Memory {
             Some(conversation) => &conversation.log,
             None => &state.departed.get(of)?.1,
         };
-        let records = log.records.lock().unwrap();
-        Some(
-            records
-                .iter()
-                .map(|record| record.head.id.clone())
-                .collect(),
-        )
+        Some(log.ids())
     }
 
     pub(crate) fn notes_of(&self, follower: &str) -> Vec<Note> {
@@ -168,6 +150,19 @@ impl Memory {
         for (follower, notes) in &mut state.notes {
             notes.truncate(state.synced.get(follower).copied().unwrap_or(0));
         }
+    }
+
+    /// A power cut takes the end of a log that the feed has told of.
+    pub(crate) fn cut_log(&self, nth: u16, len: usize) {
+        let state = self.state.lock().unwrap();
+        if let Some(conversation) = state.conversations.get(&Self::id(nth)) {
+            conversation.log.cut(len);
+        }
+    }
+
+    /// Whether deleted conversations cannot be opened from now on.
+    pub(crate) fn jam(&self, jammed: bool) {
+        self.state.lock().unwrap().jammed = jammed;
     }
 
     /// The feed is lost; a new one knows nothing of what was before.
@@ -201,96 +196,6 @@ impl Memory {
             change,
         });
         self.grown.send_replace(state.feed.len() as u64);
-    }
-}
-
-impl Log {
-    fn push(&self, drafts: Vec<Draft>) -> (Seq, Seq) {
-        let mut records = self.records.lock().unwrap();
-        let from = Seq(records.len() as u64);
-        for draft in drafts {
-            let last = records.last().map(|last| last.head.timestamp);
-            let event: Event = draft.at(EventTime::now_after(last), None);
-            let NewRecord { head, bytes } = NewRecord::encode(&event).unwrap();
-            let seq = Seq(records.len() as u64);
-            records.push(Record { seq, head, bytes });
-        }
-        (from, Seq(records.len() as u64))
-    }
-
-    fn there(&self) -> Result<std::sync::MutexGuard<'_, Vec<Record>>, StoreError> {
-        match self.deleted.load(Ordering::SeqCst) {
-            true => Err(StoreError::NotFound(Memory::id(0))),
-            false => Ok(self.records.lock().unwrap()),
-        }
-    }
-}
-
-#[async_trait]
-impl EventLog for Log {
-    async fn append(&self, _: Vec<NewRecord>, _: Option<Seq>) -> Result<Seq, StoreError> {
-        unreachable!("webhooks append nothing")
-    }
-
-    fn len(&self) -> Seq {
-        Seq(self.records.lock().unwrap().len() as u64)
-    }
-
-    fn size(&self) -> u64 {
-        let records = self.records.lock().unwrap();
-        records.iter().map(|record| record.bytes.len() as u64).sum()
-    }
-
-    async fn read(&self, from: Seq, limit: Limit) -> Result<Vec<Record>, StoreError> {
-        let records = self.there()?;
-        let mut bytes = 0;
-        let some = records.iter().skip(from.0 as usize).take(limit.records);
-        let fitting = some.take_while(|record| {
-            let first = bytes == 0;
-            bytes += record.bytes.len();
-            first || bytes <= limit.bytes
-        });
-        Ok(fitting.cloned().collect())
-    }
-
-    async fn read_at(&self, seqs: &[Seq], _: usize) -> Result<Vec<Record>, StoreError> {
-        let records = self.there()?;
-        let found = seqs.iter().filter_map(|seq| records.get(seq.0 as usize));
-        Ok(found.cloned().collect())
-    }
-
-    async fn find(&self, _: &EventId) -> Result<Option<Seq>, StoreError> {
-        unreachable!("webhooks look for no ids")
-    }
-
-    async fn since(&self, time: EventTime) -> Result<Seq, StoreError> {
-        let records = self.there()?;
-        let before = records.partition_point(|record| record.head.timestamp < time);
-        Ok(Seq(before as u64))
-    }
-
-    async fn select(
-        &self,
-        filter: &HeadFilter,
-        range: Range<Seq>,
-        backwards: bool,
-        limit: usize,
-    ) -> Result<Vec<Seq>, StoreError> {
-        let records = self.there()?;
-        let mut seqs: Vec<Seq> = records
-            .iter()
-            .filter(|record| range.contains(&record.seq) && filter.admits(&record.head))
-            .map(|record| record.seq)
-            .collect();
-        if backwards {
-            seqs.reverse();
-        }
-        seqs.truncate(limit);
-        Ok(seqs)
-    }
-
-    async fn count(&self, _: &HeadFilter) -> Result<u64, StoreError> {
-        unreachable!("webhooks count nothing")
     }
 }
 
@@ -469,6 +374,12 @@ impl Cursors for Memory {
         of: Incarnation,
     ) -> Result<(Metadata, Arc<dyn EventLog>), StoreError> {
         let state = self.state.lock().unwrap();
+        if state.jammed {
+            return Err(StoreError::Io {
+                path: "events.jsonl".to_owned(),
+                source: std::io::Error::from_raw_os_error(24),
+            });
+        }
         let found = state.departed.get(&of);
         let (metadata, log) = found.ok_or(StoreError::NotFound(of.id))?;
         Ok((metadata.clone(), Arc::clone(log) as Arc<dyn EventLog>))

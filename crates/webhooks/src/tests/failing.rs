@@ -87,8 +87,10 @@ async fn one_that_wants_to_be_left_alone_is_by_all_conversations() {
     world.memory.grow(1, 3, Finished);
     wait(298_000).await;
     assert_eq!(world.spans().len(), 1);
+    assert!(world.info().await.paused_until.is_some());
     wait(3_000).await;
     assert_eq!(world.spans().len(), 3);
+    assert_eq!(world.info().await.paused_until, None);
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@ mod batching;
 mod failing;
 mod looking_in;
 mod property;
+mod rare;
 mod starting;
 
 use std::{sync::Arc, time::Duration};

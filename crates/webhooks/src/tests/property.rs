@@ -156,11 +156,7 @@ impl World {
             }
             Happening::Crash { power: false } => return self.start_again(|_| ()).await,
             Happening::Crash { power: true } => return self.start_again(Memory::cut_power).await,
-            // A lost feed says nothing of what was deleted before.
-            Happening::LoseFeed if self.known.is_empty() => {
-                return self.start_again(Memory::lose_feed).await;
-            }
-            Happening::LoseFeed => {}
+            Happening::LoseFeed => return self.start_again(Memory::lose_feed).await,
         }
         self
     }

@@ -8,9 +8,9 @@ use core_model::{
     },
 };
 use std::sync::Arc;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
-use super::{Outcome, Worker, scan::Scan};
+use super::{Finished, Worker, scan::Scan};
 use crate::job::{Job, Task, test};
 
 /// Deliveries that are made again at a time.
@@ -58,7 +58,7 @@ impl Worker {
             Command::Test(reply) => {
                 let hook = Arc::clone(&self.hook);
                 self.jobs.push(Box::pin(
-                    async move { Outcome::Test(test(&hook).await, reply) },
+                    async move { Finished::Test(test(&hook).await, reply) },
                 ));
             }
             Command::Rewind { to, reply } => {
@@ -67,8 +67,7 @@ impl Worker {
             }
             Command::Drain(reply) => {
                 self.drained = Some(reply);
-                let end = self.hook.ports.source.feed_len().await;
-                self.read_feed(end).await;
+                self.read_all().await;
                 self.backlog.flush_all();
                 self.backlog.hurry_all();
             }
@@ -104,6 +103,10 @@ impl Worker {
                 count: parked.probes,
                 next_at: parked.next_at,
             }),
+            paused_until: self.hold_until.and_then(|until| {
+                let left = until.checked_duration_since(Instant::now())?;
+                Some(UtcTime(UtcTime::now().0 + left))
+            }),
             dead_letters: self.standing.dead.len() as u64,
         }
     }
@@ -125,7 +128,11 @@ impl Worker {
                     (DeliverySubject::Events, Some(first), Some(last)) => {
                         Task::Again { id, first, last }
                     }
-                    (DeliverySubject::Conversation, ..) => Task::Conversation { id },
+                    (DeliverySubject::Conversation, ..) => {
+                        let row = self.hook.ports.source.row(of.id);
+                        let deleting = row.is_none_or(|row| row.created_at != of.created_at);
+                        Task::Conversation { id, deleting }
+                    }
                     (DeliverySubject::Events | DeliverySubject::Test, ..) => return None,
                 };
                 Some((of, task))
@@ -150,12 +157,12 @@ impl Worker {
             let Some(aside) = self.asides.pop_front() else {
                 return;
             };
-            let taken = self.backlog.is_busy(&aside.of) || self.aside.contains(&aside.of);
-            if taken || self.aside.len() >= ASIDES {
+            let taken = self.backlog.is_busy(&aside.of) || self.asides_of.contains(&aside.of);
+            if taken || self.asides_of.len() >= ASIDES {
                 self.asides.push_back(aside);
                 continue;
             }
-            self.aside.insert(aside.of);
+            self.asides_of.insert(aside.of);
             let row = self.hook.ports.source.row(aside.of.id);
             let job = Job {
                 of: aside.of,
@@ -167,7 +174,7 @@ impl Worker {
             };
             let hook = Arc::clone(&self.hook);
             self.jobs.push(Box::pin(async move {
-                Outcome::Aside(aside, job.run(&hook).await)
+                Finished::Aside(aside, job.run(&hook).await)
             }));
         }
     }
@@ -188,7 +195,17 @@ impl Worker {
             id,
             created_at: row.created_at,
         };
-        let next = to.seq.unwrap_or(Seq(0)).min(row.len);
+        let end = self.hook.ports.source.feed_len().await;
+        self.read_all().await;
+        if self.scan.is_some() {
+            self.look_at(of, row.len);
+        }
+        // Never forward: what was not delivered is not passed over. Where the feed holds more than is
+        // looked at, where it stands is not known, and the start is right in any case.
+        let wish = to.seq.filter(|_| self.position >= end);
+        let next = wish.unwrap_or(Seq(0)).min(row.len);
+        let stands = self.backlog.get(&of).map(|pending| pending.next);
+        let next = stands.map_or(next, |stands| stands.min(next));
         let note = Note::Cursor {
             conversation: of,
             next,

@@ -22,7 +22,7 @@ const AGAIN: Duration = Duration::from_secs(5);
 impl Worker {
     /// Where it goes on after a start besides what the feed will tell: conversations that were taken
     /// back, and dead letters of deleted ones.
-    pub(super) async fn take_up(&mut self) {
+    pub(super) fn take_up(&mut self) {
         for letter in &self.standing.dead {
             self.outbox.hold(&letter.conversation, self.hook.index);
         }
@@ -39,7 +39,7 @@ impl Worker {
                     self.grew(of, place.next, row.len, self.position);
                 }
                 Some(_) => {}
-                None if self.outbox.has(&of) => self.look_at_departed(of).await,
+                None if self.outbox.has(&of) => self.look_at_departed(of),
                 None => {}
             }
         }
@@ -62,40 +62,55 @@ impl Worker {
         }));
     }
 
-    /// Reads on in the feed, which is at least `len` long.
-    pub(super) async fn read_feed(&mut self, len: u64) {
-        while self.backlog.len() < WINDOW {
-            let source = &self.hook.ports.source;
-            let entries = match source.feed_entries(self.position, ENTRIES).await {
-                Ok(entries) => entries,
-                Err(error) => {
-                    tracing::error!(webhook = self.hook.name, %error, "a webhook cannot read the feed");
-                    self.ledger.trip(error.to_string());
-                    self.growth = Some(Box::pin(async move {
-                        tokio::time::sleep(AGAIN).await;
-                        len
-                    }));
-                    break;
-                }
-            };
-            let Some(last) = entries.last() else {
-                // Only entries that tell nothing.
-                self.position = self.position.max(len);
-                break;
-            };
-            let next = last.position + 1;
-            for entry in &entries {
-                self.hear(entry).await;
-            }
-            self.position = next;
+    /// Reads on in the feed, which is at least `len` long, and soon again if there is more.
+    pub(super) async fn hear_more(&mut self, len: u64) {
+        if self.read_feed(len).await {
+            self.growth = Some(Box::pin(std::future::ready(len)));
         }
-        self.moved = true;
-        self.tell_outbox();
-        self.clear_outbox();
-        self.forget_delivered();
     }
 
-    async fn hear(&mut self, entry: &FeedEntry) {
+    /// Reads on to the feed's end, or as far as there is room.
+    pub(super) async fn read_all(&mut self) {
+        let end = self.hook.ports.source.feed_len().await;
+        while self.read_feed(end).await {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Reads some of the feed; whether there may be more that can be read now.
+    async fn read_feed(&mut self, len: u64) -> bool {
+        let source = &self.hook.ports.source;
+        let entries = match source.feed_entries(self.position, ENTRIES).await {
+            Ok(entries) => entries,
+            Err(error) => {
+                tracing::error!(webhook = self.hook.name, %error, "a webhook cannot read the feed");
+                self.ledger.trip(error.to_string());
+                self.growth = Some(Box::pin(async move {
+                    tokio::time::sleep(AGAIN).await;
+                    len
+                }));
+                return false;
+            }
+        };
+        for entry in &entries {
+            self.hear(entry);
+        }
+        self.position = match entries.last() {
+            Some(last) => last.position + 1,
+            // Only entries that tell nothing.
+            None => self.position.max(len),
+        };
+        self.moved = true;
+        self.tell_outbox();
+        self.forget_delivered();
+        let more = !entries.is_empty() && self.backlog.len() < WINDOW;
+        if !more {
+            self.clear_outbox();
+        }
+        more
+    }
+
+    fn hear(&mut self, entry: &FeedEntry) {
         let of = Incarnation {
             id: entry.conversation,
             created_at: entry.created_at,
@@ -127,14 +142,14 @@ impl Worker {
                     );
                 }
             }
-            Change::Deleted => self.hear_of_deletion(of, entry.position, wanted).await,
+            Change::Deleted => self.hear_of_deletion(of, entry.position, wanted),
             Change::Created | Change::Appended { .. } => {}
         }
     }
 
-    async fn hear_of_deletion(&mut self, of: Incarnation, position: u64, wanted: bool) {
+    fn hear_of_deletion(&mut self, of: Incarnation, position: u64, wanted: bool) {
         if wanted && self.backlog.get(&of).is_none() && self.is_scanned(position) {
-            self.look_at_departed(of).await;
+            self.look_at_departed(of);
         }
         let tells = wanted && self.hook.tells_of_conversations();
         if tells && self.backlog.get(&of).is_none() {
@@ -149,7 +164,7 @@ impl Worker {
         let holds = waits || dead.clone().any(|letter| letter.conversation == of);
         self.outbox
             .deleted(of, position + 1, self.hook.index, holds);
-        self.backlog.depart(of);
+        self.backlog.depart(&of);
     }
 
     /// Whether what the feed tells here is found by looking through all conversations, and events before

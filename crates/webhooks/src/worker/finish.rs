@@ -2,12 +2,12 @@
 
 use core_model::{
     Seq, StoreError, UtcTime,
-    port::{Attempt, DeadLetter, DeliveriesError, DeliverySubject, Incarnation, Outcome as Fate},
+    port::{Attempt, DeadLetter, DeliveriesError, DeliverySubject, Incarnation, Outcome},
 };
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Outcome, Parked, Worker, command::Aside};
+use super::{Finished, Parked, Worker, command::Aside};
 use crate::{
     job::{Done, Sent, Step, warn_of_loss},
     schedule::{Next, Trouble},
@@ -15,18 +15,21 @@ use crate::{
     verdict::Verdict,
 };
 
+/// How often a log is looked for that is nowhere.
+const LOOKS: u32 = 3;
+
 impl Worker {
-    pub(super) fn finish(&mut self, outcome: Outcome) {
-        match outcome {
-            Outcome::Done(done) => {
+    pub(super) fn finish(&mut self, finished: Finished) {
+        match finished {
+            Finished::Done(done) => {
                 self.busy = self.busy.saturating_sub(1);
                 self.finish_job(done);
             }
-            Outcome::Aside(aside, done) => {
-                self.aside.remove(&aside.of);
+            Finished::Aside(aside, done) => {
+                self.asides_of.remove(&aside.of);
                 self.finish_aside(aside, done);
             }
-            Outcome::Test(sent, reply) => {
+            Finished::Test(sent, reply) => {
                 self.note(None, &sent, 1, fate(&sent));
                 reply.send(attempt(&sent)).ok();
             }
@@ -44,6 +47,15 @@ impl Worker {
             self.go_on(of, true);
             return;
         }
+        if done.deleted && !pending.deleted {
+            // Found among the deleted ones before the feed told.
+            self.outbox.found(of, self.hook.index);
+            self.backlog.depart(&of);
+        }
+        let Some(pending) = self.backlog.get_mut(&of) else {
+            return;
+        };
+        pending.to = done.len.unwrap_or(pending.to);
         // A log that was deleted meanwhile is elsewhere now.
         pending.log = done.log.filter(|_| done.deleted == pending.deleted);
         match done.step {
@@ -58,25 +70,19 @@ impl Worker {
                 }
             }
             Step::Passed { next, changed } => {
-                let matters = pending.rewound.is_some() || next < pending.next;
-                self.advance(of, next, changed, matters || self.scan.is_some());
+                let matters = pending.rewound.is_some() || self.scan.is_some();
+                self.advance(of, next, changed, matters);
+                self.go_on(of, true);
+            }
+            Step::Ended { len, told } => {
+                if pending.to <= told {
+                    pending.to = len;
+                }
+                self.advance(of, len, false, true);
                 self.go_on(of, true);
             }
             Step::Sent(sent) => self.finish_request(of, &sent),
-            Step::Gone if pending.deleted && done.deleted => {
-                warn_of_loss(&self.hook, &of, pending.waiting());
-                self.backlog.remove(&of);
-                self.outbox.release(&of, self.hook.index);
-            }
-            // The feed told of the deletion meanwhile.
-            Step::Gone if pending.deleted => self.go_on(of, true),
-            Step::Gone => {
-                self.backlog.lose(&of);
-                // A crash may have kept the feed from telling.
-                if self.outbox.has(&of) {
-                    self.backlog.depart(of);
-                }
-            }
+            Step::Gone => self.miss(of),
             Step::Unreadable(error) => self.stumble(of, &error),
         }
     }
@@ -90,7 +96,7 @@ impl Worker {
             let attempts = pending.trouble.attempts + 1;
             pending.trouble = Trouble::default();
             pending.failing_since = None;
-            self.note(Some(of), sent, attempts, Fate::Delivered);
+            self.note(Some(of), sent, attempts, Outcome::Delivered);
             self.revive(&of, sent);
             self.pass(of, sent);
             return;
@@ -106,7 +112,7 @@ impl Worker {
         let next = schedule.after(verdict, &mut pending.trouble, wish, spread);
         let attempts = pending.trouble.attempts;
         let fate = match next {
-            Next::Again(_) | Next::Probe(_) => Fate::Failed,
+            Next::Again(_) | Next::Probe(_) => Outcome::Failed,
             Next::GiveUp(fate) => fate,
         };
         if sent.subject == DeliverySubject::Events {
@@ -137,7 +143,7 @@ impl Worker {
     }
 
     /// Goes on without it.
-    fn give_up(&mut self, of: Incarnation, sent: &Sent, attempts: u32, outcome: Fate) {
+    fn give_up(&mut self, of: Incarnation, sent: &Sent, attempts: u32, outcome: Outcome) {
         let reason = sent.answer.reason();
         tracing::warn!(
             webhook = self.hook.name, conversation.id = %of.id, delivery = sent.id,
@@ -281,7 +287,7 @@ impl Worker {
             events: next.0 - first.0,
             at: UtcTime::now(),
             attempts: pending.trouble.attempts,
-            outcome: Fate::Dead,
+            outcome: Outcome::Dead,
             status: None,
             reason: error.to_string(),
         };
@@ -289,6 +295,23 @@ impl Worker {
         self.bury(letter);
         self.advance(of, next, false, true);
         self.go_on(of, true);
+    }
+
+    /// Its log is nowhere.
+    fn miss(&mut self, of: Incarnation) {
+        let Some(pending) = self.backlog.get_mut(&of) else {
+            return;
+        };
+        pending.trouble.attempts += 1;
+        if pending.waiting() > 0 && pending.trouble.attempts < LOOKS {
+            let delay = self.hook.schedule.probe(pending.trouble.attempts, spread());
+            self.backlog.again(of, Instant::now() + delay);
+            return;
+        }
+        warn_of_loss(&self.hook, &of, pending.waiting());
+        self.backlog.remove(&of);
+        self.outbox.release(&of, self.hook.index);
+        self.clear_outbox();
     }
 
     fn finish_aside(&mut self, aside: Aside, done: Done) {
@@ -302,7 +325,7 @@ impl Worker {
                 Ok(attempt(&sent))
             }
             Step::Unreadable(error) => Err(DeliveriesError::Store(error)),
-            Step::Waits { .. } | Step::Passed { .. } | Step::Gone => {
+            Step::Waits { .. } | Step::Passed { .. } | Step::Ended { .. } | Step::Gone => {
                 Err(DeliveriesError::Gone(aside.id))
             }
         };
@@ -310,11 +333,15 @@ impl Worker {
     }
 
     /// Takes down a request; a success is a sign that the receiver is there.
-    fn note(&mut self, of: Option<Incarnation>, sent: &Sent, attempts: u32, fate: Fate) {
+    fn note(&mut self, of: Option<Incarnation>, sent: &Sent, attempts: u32, outcome: Outcome) {
         let failed_before = self.ledger.failed_in_row > 0;
-        self.ledger.note(of, sent, attempts, fate);
+        self.ledger.note(of, sent, attempts, outcome);
         if sent.verdict() == Verdict::Taken {
             self.last_success = Some(Instant::now());
+            if sent.subject == DeliverySubject::Test {
+                // Somebody made sure that it may be asked again.
+                self.hold_until = None;
+            }
             if let Some(parked) = self.parked.take() {
                 tracing::info!(
                     webhook = self.hook.name, probes = parked.probes, since = %parked.since,
@@ -359,10 +386,10 @@ impl Worker {
     }
 }
 
-fn fate(sent: &Sent) -> Fate {
+fn fate(sent: &Sent) -> Outcome {
     match sent.verdict() {
-        Verdict::Taken => Fate::Delivered,
-        Verdict::Later | Verdict::Refused | Verdict::Misdirected => Fate::Failed,
+        Verdict::Taken => Outcome::Delivered,
+        Verdict::Later | Verdict::Refused | Verdict::Misdirected => Outcome::Failed,
     }
 }
 

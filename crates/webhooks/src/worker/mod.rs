@@ -30,7 +30,7 @@ use crate::{
     Start,
     backlog::{Backlog, Pending},
     hook::Hook,
-    job::{Done, Job, Sent, Task},
+    job::{Done, Events, Job, Sent, Task},
     ledger::Ledger,
     outbox::Outbox,
     recorder::{Keep, Recorder},
@@ -44,11 +44,14 @@ const WINDOW: usize = 10_000;
 /// Failures in a row, of whatever conversations, after which no more are tried in a burst.
 const ENOUGH: u32 = 16;
 
-type Jobs = FuturesUnordered<Pin<Box<dyn Future<Output = Outcome> + Send>>>;
+/// What is told last of a conversation.
+const DELETED: &str = "deleted";
+
+type Jobs = FuturesUnordered<Pin<Box<dyn Future<Output = Finished> + Send>>>;
 type Waiting = Pin<Box<dyn Future<Output = u64> + Send>>;
 
 /// What a job was for.
-enum Outcome {
+enum Finished {
     /// To go on in the log.
     Done(Done),
     /// Somebody asked for it.
@@ -66,7 +69,7 @@ pub(crate) struct Worker {
     busy: u32,
     /// What people asked for, and the conversations it is being done for.
     asides: VecDeque<Aside>,
-    aside: HashSet<Incarnation>,
+    asides_of: HashSet<Incarnation>,
     recorder: Recorder,
     keep: Keep,
     ledger: Ledger,
@@ -92,6 +95,8 @@ pub(crate) struct Worker {
     /// Whether it may be another one by now.
     moved: bool,
     drained: Option<oneshot::Sender<()>>,
+    /// Whether everything is put down at once, for the end.
+    hurried: bool,
 }
 
 /// A receiver that takes nothing.
@@ -152,7 +157,7 @@ impl Worker {
             jobs: FuturesUnordered::new(),
             busy: 0,
             asides: VecDeque::new(),
-            aside: HashSet::new(),
+            asides_of: HashSet::new(),
             recorder,
             ledger: Ledger::default(),
             commands,
@@ -170,10 +175,11 @@ impl Worker {
             watermark_due: now,
             moved: true,
             drained: None,
+            hurried: false,
             hook,
             outbox,
         };
-        worker.take_up().await;
+        worker.take_up();
         Ok(worker)
     }
 
@@ -200,9 +206,9 @@ impl Worker {
                     Some(command) => self.obey(command).await,
                     None => return,
                 },
-                Some(outcome) = self.jobs.next() => self.finish(outcome),
+                Some(finished) = self.jobs.next() => self.finish(finished),
                 () = self.recorder.work(&self.keep) => {}
-                len = ready(&mut self.growth) => self.read_feed(len).await,
+                len = ready(&mut self.growth) => self.hear_more(len).await,
                 () = Scan::may_go_on(&mut self.scan, self.backlog.len() < WINDOW) => {
                     self.scan_on().await;
                 }
@@ -217,8 +223,8 @@ impl Worker {
     fn begin_jobs(&mut self) {
         self.begin_asides();
         while self.may_begin() {
-            let aside = &self.aside;
-            let Some(of) = self.backlog.take(|of| !aside.contains(of)) else {
+            let asides_of = &self.asides_of;
+            let Some(of) = self.backlog.take(|of| !asides_of.contains(of)) else {
                 return;
             };
             if let Some(parked) = &mut self.parked {
@@ -259,8 +265,9 @@ impl Worker {
         };
         let hook = Arc::clone(&self.hook);
         self.busy += 1;
-        self.jobs
-            .push(Box::pin(async move { Outcome::Done(job.run(&hook).await) }));
+        self.jobs.push(Box::pin(
+            async move { Finished::Done(job.run(&hook).await) },
+        ));
     }
 
     /// Every now and then, the place in the feed that is dealt with is put down.
@@ -290,7 +297,7 @@ impl Worker {
                 drained.send(()).ok();
             }
             self.commands.close();
-        } else if self.jobs.is_empty() && !waits {
+        } else if self.jobs.is_empty() && !waits && !std::mem::replace(&mut self.hurried, true) {
             self.recorder.hurry();
         }
     }
@@ -351,6 +358,7 @@ impl Pending {
         let rewound = self.rewound.or(all_rewound);
         let conversation = |content: &str| Task::Conversation {
             id: hook.delivery_id(of, rewound, content),
+            deleting: content == DELETED,
         };
         if self.owed.created {
             return conversation("created");
@@ -359,15 +367,15 @@ impl Pending {
             return conversation(&format!("changed-{}", at.0));
         }
         if self.next >= self.to {
-            return conversation("deleted");
+            return conversation(DELETED);
         }
-        Task::Events {
+        Task::Events(Events {
             from: self.next,
-            // The same events again, under the same id.
-            to: self.retry_to.unwrap_or(self.to),
+            to: self.to,
+            retry_to: self.retry_to,
             since: self.since,
             flush: self.next < self.flush_to || self.retry_to.is_some(),
             at_rest,
-        }
+        })
     }
 }

@@ -8,7 +8,7 @@ use core_model::{
     port::{Incarnation, ListQuery},
 };
 
-use super::{WINDOW, Worker};
+use super::Worker;
 
 /// Conversations that are looked at at a time.
 const PAGE: usize = 256;
@@ -55,59 +55,56 @@ impl Scan {
 }
 
 impl Worker {
+    /// Looks at some more conversations.
     pub(super) async fn scan_on(&mut self) {
-        if let Some(scan) = self.scan.as_mut().filter(|scan| !scan.departed) {
-            scan.departed = true;
+        let Some(scan) = &mut self.scan else { return };
+        if !std::mem::replace(&mut scan.departed, true) {
             for of in self.outbox.all() {
-                self.look_at_departed(of).await;
+                self.look_at_departed(of);
             }
+            return;
         }
-        while self.backlog.len() < WINDOW {
-            let Some(scan) = &self.scan else { return };
-            let page = self.hook.ports.source.list(&ListQuery {
-                status: None,
-                first: scan.next,
-                limit: PAGE,
-                order: ConversationOrder::Created,
-            });
-            for row in &page.rows {
-                let of = Incarnation {
-                    id: row.id,
-                    created_at: row.created_at,
-                };
-                self.look_at(of, row.len);
+        let page = self.hook.ports.source.list(&ListQuery {
+            status: None,
+            first: scan.next,
+            limit: PAGE,
+            order: ConversationOrder::Created,
+        });
+        scan.next = page.next;
+        for row in &page.rows {
+            let of = Incarnation {
+                id: row.id,
+                created_at: row.created_at,
+            };
+            if let Some(place) = self.delivered.get_mut(&of)
+                && place.next > row.len
+            {
+                tracing::warn!(
+                    webhook = self.hook.name, conversation.id = %of.id,
+                    "delivered events were lost in a crash; it goes on at the log's end"
+                );
+                place.next = row.len;
             }
-            if page.next.is_none() {
-                self.scan = None;
-                self.scanned_to = self.hook.ports.source.feed_len().await;
-                self.delivered_to = self.scanned_to;
-                self.forget_delivered();
-                self.tell_outbox();
-                self.clear_outbox();
-                return;
-            }
-            if let Some(scan) = &mut self.scan {
-                scan.next = page.next;
-            }
+            self.look_at(of, row.len);
+        }
+        if page.next.is_none() {
+            self.scan = None;
+            self.scanned_to = self.hook.ports.source.feed_len().await;
+            self.delivered_to = self.scanned_to;
+            self.forget_delivered();
+            self.tell_outbox();
+            self.clear_outbox();
         }
     }
 
-    /// A deleted conversation that waits: the feed may not tell of it again.
-    pub(super) async fn look_at_departed(&mut self, of: Incarnation) {
-        let log = match self.hook.ports.cursors.open_departed(of).await {
-            Ok((_, log)) => log,
-            Err(error) => {
-                tracing::warn!(
-                    webhook = self.hook.name, conversation.id = %of.id, %error,
-                    "a deleted conversation cannot be read"
-                );
-                return;
-            }
-        };
-        self.look_at(of, log.len());
+    /// A deleted conversation that waits: the feed may not tell of it again. How long its log is shows
+    /// when it is opened.
+    pub(super) fn look_at_departed(&mut self, of: Incarnation) {
+        let known = self.delivered.get(&of).map_or(Seq(0), |place| place.next);
+        self.look_at(of, known.after(1));
         if self.backlog.get(&of).is_some() {
             self.outbox.hold(&of, self.hook.index);
-            self.backlog.depart(of);
+            self.backlog.depart(&of);
         }
     }
 
