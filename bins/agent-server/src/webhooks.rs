@@ -41,11 +41,7 @@ pub(crate) async fn start(
     };
     let webhooks = settings.webhooks.clone();
     for webhook in &webhooks {
-        tracing::info!(
-            name = webhook.shown_name(),
-            "events go to {}",
-            webhook.shown_url()
-        );
+        tracing::info!("events go to the webhook {}", webhook.shown_name());
     }
     Ok(Webhooks::start(webhooks, ports, &common, settled).await?)
 }

@@ -173,10 +173,12 @@ impl WebhookConfig {
         digits.collect()
     }
 
-    /// Its name for people: as configured, else [`Self::shown_url`].
+    /// Its name for people: as configured, else scheme, host and port of the address, whose path may be a
+    /// secret and which is in every log line.
     #[must_use]
     pub fn shown_name(&self) -> String {
-        self.name.clone().unwrap_or_else(|| self.shown_url())
+        let origin = || self.target.url().origin().ascii_serialization();
+        self.name.clone().unwrap_or_else(origin)
     }
 
     /// The address without what may be secret: user, password, query, fragment.

@@ -11,7 +11,9 @@ use thiserror::Error;
 use url::{Host, Url};
 
 /// Metadata services that are elsewhere.
-const METADATA: [IpAddr; 3] = [
+const METADATA: [IpAddr; 5] = [
+    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
+    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
     IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
@@ -96,7 +98,9 @@ fn carried(address: Ipv6Addr) -> Vec<Ipv4Addr> {
 mod tests {
     use super::*;
 
-    const FORBIDDEN: [&str; 16] = [
+    const FORBIDDEN: [&str; 18] = [
+        "192.0.0.192",
+        "168.63.129.16",
         "169.254.169.254",
         "169.254.0.0",
         "169.254.255.255",

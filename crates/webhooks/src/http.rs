@@ -15,6 +15,7 @@ use reqwest::{
 };
 use tokio::{
     runtime::{self, Handle},
+    task::spawn_blocking,
     time::{Instant, timeout_at},
 };
 use url::{Host, Url};
@@ -56,7 +57,23 @@ impl Sender for HttpSender {
             let kind = FailureKind::Forbidden;
             return Answer::Failed(Failure { kind, reason });
         }
-        match POOLS.client(&request.url, self.allow_link_local) {
+        let kind = Kind {
+            runtime: Handle::current().id(),
+            near: is_loopback(&request.url),
+            allow_link_local: self.allow_link_local,
+        };
+        let client = match POOLS.known(&kind) {
+            Some(client) => Ok(client),
+            // Loading certificates is no work for a thread that others wait for.
+            None => match spawn_blocking(move || POOLS.client(kind)).await {
+                Ok(made) => made,
+                Err(error) => {
+                    let (kind, reason) = (FailureKind::Unbuildable, error.to_string());
+                    return Answer::Failed(Failure { kind, reason });
+                }
+            },
+        };
+        match client {
             Ok(client) => send_with(&client, request).await,
             Err(error) => Answer::Failed(describe(&error)),
         }
@@ -117,17 +134,19 @@ const POOL_LIMIT: usize = 16;
 struct Pools(Mutex<Vec<Pool>>);
 
 impl Pools {
-    fn client(&self, url: &Url, allow_link_local: bool) -> Result<Client, reqwest::Error> {
-        let wanted = Kind {
-            runtime: Handle::current().id(),
-            near: is_loopback(url),
-            allow_link_local,
-        };
+    fn known(&self, wanted: &Kind) -> Option<Client> {
+        let pools = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = pools.iter().find(|pool| pool.kind == *wanted);
+        found.map(|pool| pool.client.clone())
+    }
+
+    /// Makes one if need be.
+    fn client(&self, wanted: Kind) -> Result<Client, reqwest::Error> {
         let mut pools = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pool) = pools.iter().find(|pool| pool.kind == wanted) {
             return Ok(pool.client.clone());
         }
-        let resolver: Arc<dyn Resolve> = if allow_link_local {
+        let resolver: Arc<dyn Resolve> = if wanted.allow_link_local {
             Arc::new(System)
         } else {
             Arc::new(Guard(Arc::new(System)))

@@ -111,6 +111,7 @@ pub(crate) fn webhook(name: &str) -> WebhookInfo {
         last_success_at: Some(noon()),
         last_error: None,
         probes: None,
+        paused_until: None,
         dead_letters: 2,
     }
 }

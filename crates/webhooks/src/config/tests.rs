@@ -226,7 +226,7 @@ fn neither_errors_nor_debug_output_show_secrets() {
 fn a_webhook_is_known_by_its_name_else_by_its_whole_address() {
     let unnamed = read(json!({"webhook_url": HOOK})).unwrap();
     assert_eq!(unnamed.identity(), HOOK);
-    assert_eq!(unnamed.shown_name(), "https://h.example/x/");
+    assert_eq!(unnamed.shown_name(), "https://h.example");
     assert_eq!(unnamed.shown_url(), "https://h.example/x/");
     let named = read(json!({"webhook_url": HOOK, "name": "audit"})).unwrap();
     assert_eq!(named.identity(), "audit");

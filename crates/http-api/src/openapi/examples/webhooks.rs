@@ -20,13 +20,14 @@ pub(super) fn webhook() -> Value {
         "failed": 7,
         "last_success_at": "2026-01-31T12:00:04.201113Z",
         "last_error": {
-            "at": "2026-01-31T12:00:35.701522Z", "status": 503, "reason": "503 Service Unavailable"
+            "at": "2026-01-31T12:00:35.701522Z", "status": 503, "reason": "the receiver answered 503"
         },
         "probes": {
             "since": "2026-01-31T12:00:20.004871Z",
             "count": 2,
             "next_at": "2026-01-31T12:00:45.701522Z"
         },
+        "paused_until": null,
         "dead_letters": 1
     })
 }
@@ -44,7 +45,7 @@ pub(super) fn deliveries() -> Value {
             "outcome": "failed",
             "attempts": 6,
             "status": 503,
-            "reason": "503 Service Unavailable",
+            "reason": "the receiver answered 503",
             "at": "2026-01-31T12:00:35.701522Z",
             "milliseconds": 12.4
         }],
