@@ -9,6 +9,6 @@ mod target;
 
 pub use api::Api;
 pub use connection::{Answer, Connection};
-pub use process::{Server, find_binary};
+pub use process::{Server, Sleeps, find_binary};
 pub use receiver::{Bodies, Receiver, Reply, Request};
 pub use target::{Dialect, Target};
