@@ -3,6 +3,7 @@
 
 mod check;
 mod client;
+mod desk;
 mod index;
 mod kept;
 mod ledger;
