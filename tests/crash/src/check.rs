@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::{
     index::index_is_right,
-    ledger::{Entry, Existence, Ledger},
+    ledger::{Entry, Existence, Fate, Ledger},
     log::{Served, answered, lines, messages, no_run_too_many, same_events},
 };
 
@@ -95,7 +95,8 @@ impl Check<'_> {
         let on_disk = self.conversations.join(id).exists();
         let known = entry.existence;
         if known == Existence::Gone {
-            entry.messages.clear();
+            // Webhooks owe them still.
+            entry.messages.retain(|_, fate| *fate == Fate::Acknowledged);
         }
         if known == Existence::Gone && !entry.touched {
             ensure!(!on_disk, "{id} was deleted, but its folder is back");

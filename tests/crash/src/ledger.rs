@@ -4,6 +4,10 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use serde_json::Value;
+
+use crate::webhooks::WebhookTally;
+
 /// What the clients know: what they asked for, and what of it was acknowledged. It outlives the
 /// server.
 #[derive(Default)]
@@ -72,6 +76,7 @@ pub(crate) struct Tally {
     pub(crate) deletions: u64,
     pub(crate) logs_checked: u64,
     pub(crate) events_checked: u64,
+    pub(crate) webhooks: Option<WebhookTally>,
 }
 
 impl Ledger {
@@ -133,7 +138,13 @@ impl Marker {
         format!("marked {}-{}", self.client, self.number)
     }
 
-    pub(crate) fn from_text(text: &str) -> Option<Self> {
+    /// That of a message in a log.
+    pub(crate) fn of(event: &Value) -> Option<Self> {
+        let text = event["llm_message"]["content"][0]["text"].as_str()?;
+        Self::from_text(text).filter(|_| event["kind"] == "MessageEvent")
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
         let line = text.lines().next()?.strip_prefix("marked ")?;
         let (client, number) = line.split_once('-')?;
         Some(Self {
@@ -158,6 +169,7 @@ impl fmt::Display for Tally {
             deletions,
             logs_checked,
             events_checked,
+            webhooks,
         } = self;
         writeln!(
             f,
@@ -177,12 +189,16 @@ impl fmt::Display for Tally {
         write!(
             f,
             "checked: {logs_checked} times a log, {events_checked} events in them"
-        )
+        )?;
+        match webhooks {
+            Some(webhooks) => write!(f, "\n{webhooks}"),
+            None => Ok(()),
+        }
     }
 }
 
-pub(crate) fn lock(ledger: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {
-    ledger.lock().unwrap_or_else(PoisonError::into_inner)
+pub(crate) fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -71,14 +71,7 @@ pub(crate) fn lines(log: &[u8]) -> Result<(Vec<&[u8]>, Vec<Value>)> {
 pub(crate) fn messages(entry: &mut Entry, events: &[Value]) -> Result<u64> {
     let mut found = BTreeSet::new();
     let mut last = BTreeMap::new();
-    for event in events
-        .iter()
-        .filter(|event| event["kind"] == "MessageEvent")
-    {
-        let text = event["llm_message"]["content"][0]["text"].as_str();
-        let Some(marker) = text.and_then(Marker::from_text) else {
-            continue;
-        };
+    for marker in events.iter().filter_map(Marker::of) {
         ensure!(found.insert(marker), "{marker} is there twice");
         let before = last.insert(marker.client, marker.number);
         ensure!(
@@ -141,7 +134,7 @@ pub(crate) fn answered(events: &[Value]) -> Result<()> {
     }
 }
 
-fn excerpt(line: &[u8]) -> String {
+pub(crate) fn excerpt(line: &[u8]) -> String {
     String::from_utf8_lossy(&line[..line.len().min(EXCERPT)]).into_owned()
 }
 

@@ -3,11 +3,14 @@
 
 mod check;
 mod client;
+mod desk;
 mod index;
+mod kept;
 mod ledger;
 mod log;
 mod random;
 mod rounds;
+mod webhooks;
 
 use std::{
     path::PathBuf,
@@ -38,6 +41,9 @@ struct Cli {
     /// Create, send and run with an Idempotency-Key, and again after the kill if there was no answer
     #[arg(long)]
     keys: bool,
+    /// Send events to two webhooks, whose receivers are here and not always willing
+    #[arg(long)]
+    webhooks: bool,
     /// The agent-server program [default: the one beside this program]
     #[arg(long, value_name = "PATH")]
     server: Option<PathBuf>,
@@ -67,6 +73,7 @@ fn run(cli: &Cli) -> Result<()> {
         seed,
         clients: cli.clients.max(1),
         keys: cli.keys,
+        webhooks: cli.webhooks,
         binary: harness::find_binary(cli.server.as_deref())?,
     };
     let program = std::env::current_exe()?;

@@ -16,6 +16,7 @@ use crate::{
     client::{self, Client, Scene},
     ledger::{Entry, Existence, Fate, Ledger, Marker, Tally, lock},
     random::Random,
+    webhooks::Webhooks,
 };
 
 /// Numbers of messages that a client may use in one round.
@@ -33,6 +34,7 @@ pub(crate) struct Settings {
     pub(crate) seed: u64,
     pub(crate) clients: u64,
     pub(crate) keys: bool,
+    pub(crate) webhooks: bool,
     pub(crate) binary: PathBuf,
 }
 
@@ -43,10 +45,14 @@ pub(crate) struct Settings {
 pub(crate) fn run(settings: &Settings, folder: &Path) -> Result<Tally> {
     let mut random = Random::new(settings.seed, 0);
     let mut shown = Instant::now();
+    let webhooks = settings
+        .webhooks
+        .then(|| Webhooks::start(folder, settings.seed));
     let mut story = Story {
         settings,
         folder,
         ledger: Mutex::default(),
+        webhooks: webhooks.transpose()?,
     };
     for round in 0..settings.rounds {
         story
@@ -62,8 +68,16 @@ pub(crate) fn run(settings: &Settings, folder: &Path) -> Result<Tally> {
             );
         }
     }
+    if let Some(webhooks) = &story.webhooks {
+        webhooks.calm();
+    }
     let server = story.start()?;
-    story.check(&server, |_| true)?;
+    let logs = story.check(&server, |_| true)?;
+    if let Some(webhooks) = &story.webhooks {
+        let mut ledger = lock(&story.ledger);
+        webhooks.finish(&mut Api::new(&Story::target(&server)), &ledger, &logs)?;
+        ledger.tally.webhooks = Some(webhooks.tally());
+    }
     server.stop()?;
     let ledger = story.ledger.into_inner();
     Ok(ledger.map_err(|_| anyhow!("a client panicked"))?.tally)
@@ -73,12 +87,16 @@ struct Story<'a> {
     settings: &'a Settings,
     folder: &'a Path,
     ledger: Mutex<Ledger>,
+    webhooks: Option<Webhooks>,
 }
 
 impl Story<'_> {
     /// Starts the server, checks all, starts it once more, checks that nothing changed, and kills it
     /// while clients are at work.
     fn round(&mut self, round: u64, random: &mut Random) -> Result<()> {
+        if let Some(webhooks) = &self.webhooks {
+            webhooks.next_round(random);
+        }
         if random.percent(20) {
             let server = Server::spawn(&self.settings.binary, self.folder)?;
             sleep(random.millis(0, 40));
@@ -117,7 +135,11 @@ impl Story<'_> {
     }
 
     fn check(&mut self, server: &Server, pick: impl Fn(&str) -> bool) -> Result<Logs> {
-        self.checker(server).all(|id, _| pick(id))
+        let logs = self.checker(server).all(|id, _| pick(id))?;
+        if let Some(webhooks) = &self.webhooks {
+            webhooks.check(&logs)?;
+        }
+        Ok(logs)
     }
 
     fn checker(&mut self, server: &Server) -> Check<'_> {
@@ -256,6 +278,9 @@ impl Story<'_> {
                 .collect();
             sleep(time);
             scene.killing.store(true, Ordering::SeqCst);
+            if let Some(webhooks) = &self.webhooks {
+                webhooks.note_kill();
+            }
             let killed = server.kill();
             for client in working {
                 match client.join() {
@@ -265,6 +290,9 @@ impl Story<'_> {
             }
             killed
         })?;
+        if let Some(webhooks) = &self.webhooks {
+            webhooks.check_cursors()?;
+        }
         let mut ledger = lock(&self.ledger);
         ledger.tally.kills += 1;
         let entries = ledger.conversations.values();

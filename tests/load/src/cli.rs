@@ -73,6 +73,8 @@ pub(crate) enum Command {
     List(List),
     /// Opening and reading one very long log
     Big(Big),
+    /// Delivery to webhooks, and what they cost when they rest, hang or are slow
+    Webhooks(Webhooks),
 }
 
 #[derive(Debug, Default, Args)]
@@ -137,6 +139,28 @@ pub(crate) struct Big {
     /// Events in the log [default: 1000000, quick 50000]
     #[arg(long, value_name = "N")]
     pub(crate) events: Option<u64>,
+}
+
+#[derive(Debug, Default, Args)]
+pub(crate) struct Webhooks {
+    /// One of its measurements alone
+    #[arg(long, value_enum, value_name = "PART")]
+    pub(crate) only: Option<WebhookPart>,
+    /// Events in the backlog [default: 1000000, quick 100000]
+    #[arg(long, value_name = "N")]
+    pub(crate) events: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum WebhookPart {
+    /// A backlog delivered to a receiver that takes it
+    Backlog,
+    /// Memory and wake-ups of webhooks that have nothing to do
+    Idle,
+    /// Memory while a receiver never answers
+    Silent,
+    /// Time of a turn while a receiver is slow
+    Slow,
 }
 
 #[cfg(test)]

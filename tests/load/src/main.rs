@@ -42,6 +42,7 @@ fn run(cli: &Cli) -> Result<()> {
         Some(Command::Sockets(sizes)) => measure::sockets(options, sizes, &mut report)?,
         Some(Command::List(sizes)) => measure::list(options, sizes, &mut report)?,
         Some(Command::Big(sizes)) => measure::big(options, sizes, &mut report)?,
+        Some(Command::Webhooks(sizes)) => measure::webhooks(options, sizes, &mut report)?,
         Some(Command::All) | None => all(cli, &mut report)?,
     }
     report.finish()
@@ -58,6 +59,7 @@ fn all(cli: &Cli, report: &mut Report) -> Result<()> {
         measure::sockets(options, &cli::Sockets::default(), report),
         measure::list(options, &cli::List::default(), report),
         measure::big(options, &cli::Big::default(), report),
+        measure::webhooks(options, &cli::Webhooks::default(), report),
     ];
     let mut failed = None;
     for error in outcomes.into_iter().filter_map(Result::err) {

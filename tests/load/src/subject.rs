@@ -1,10 +1,12 @@
 use std::{
+    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use anyhow::{Context, Result};
-use harness::{Api, Server, Target, find_binary};
+use harness::{Api, Server, Sleeps, Target, find_binary};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::cli::Options;
@@ -77,6 +79,21 @@ impl Subject {
     pub(crate) fn resident(&self) -> Result<u64> {
         let server = self.own.as_ref().and_then(|own| own.server.as_ref());
         server.context("not a server of our own")?.resident()
+    }
+
+    /// How often the threads of a server of our own went to sleep.
+    pub(crate) fn sleeps(&self) -> Result<Sleeps> {
+        let server = self.own.as_ref().and_then(|own| own.server.as_ref());
+        server.context("not a server of our own")?.sleeps()
+    }
+
+    /// What a server of our own is to find configured when it starts again.
+    pub(crate) fn configure(&self, config: &Value) -> Result<()> {
+        let workspace = self.folder.path().join("workspace");
+        fs::create_dir_all(&workspace)?;
+        let file = workspace.join("openhands_agent_server_config.json");
+        fs::write(file, config.to_string())?;
+        Ok(())
     }
 
     /// Stops a server of our own in order.

@@ -1,4 +1,6 @@
 use std::{
+    collections::BTreeMap,
+    ffi::OsString,
     fs::{self, OpenOptions},
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
@@ -18,6 +20,9 @@ use crate::{Connection, Dialect, Target};
 const GIVE_UP: Duration = Duration::from_secs(120);
 const STOP_MAY_TAKE: Duration = Duration::from_secs(20);
 const BETWEEN_TRIES: Duration = Duration::from_micros(200);
+
+/// For each thread, how often it went to sleep.
+pub type Sleeps = BTreeMap<OsString, u64>;
 
 /// The real server as a process of its own, on a free loopback port. It is killed when dropped.
 pub struct Server {
@@ -120,6 +125,26 @@ impl Server {
             value.parse::<u64>().ok()
         });
         Ok(kilobytes.with_context(|| format!("no VmRSS in {path}"))? * 1024)
+    }
+
+    /// How often each of its threads has gone to sleep by itself since it began.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn sleeps(&self) -> Result<Sleeps> {
+        let mut sleeps = Sleeps::new();
+        for thread in fs::read_dir(format!("/proc/{}/task", self.pid()))? {
+            let thread = thread?;
+            // It may have ended since.
+            let Ok(status) = fs::read_to_string(thread.path().join("status")) else {
+                continue;
+            };
+            let mut lines = status.lines();
+            let count = lines.find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+            let count = count.context("no voluntary_ctxt_switches")?;
+            sleeps.insert(thread.file_name(), count.trim().parse()?);
+        }
+        Ok(sleeps)
     }
 
     /// Asks it to end in order (SIGTERM), and waits.

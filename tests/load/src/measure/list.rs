@@ -61,7 +61,7 @@ fn many(subject: &mut Subject, count: u64) -> Result<Vec<String>> {
 }
 
 /// Takes away whatever a store keeps beside its conversations, as if an earlier build had made it.
-fn forget_catalog(store: &Path) -> Result<()> {
+pub(super) fn forget_catalog(store: &Path) -> Result<()> {
     for entry in fs::read_dir(store)? {
         let entry = entry?;
         if uuid::Uuid::try_parse(&entry.file_name().to_string_lossy()).is_ok() {

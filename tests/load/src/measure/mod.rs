@@ -7,6 +7,7 @@ mod create;
 mod list;
 mod live;
 mod sockets;
+mod webhooks;
 
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,7 @@ pub(crate) use create::create;
 pub(crate) use list::list;
 pub(crate) use live::live;
 pub(crate) use sockets::sockets;
+pub(crate) use webhooks::webhooks;
 
 /// What a message says that has nothing to say.
 const TEXT: &str = "A message of ordinary length, as somebody who watches an agent may write it.";
