@@ -57,11 +57,7 @@ impl Sender for HttpSender {
             let kind = FailureKind::Forbidden;
             return Answer::Failed(Failure { kind, reason });
         }
-        let kind = Kind {
-            runtime: Handle::current().id(),
-            near: is_loopback(&request.url),
-            allow_link_local: self.allow_link_local,
-        };
+        let kind = Kind::of(&request.url, self.allow_link_local);
         let client = match POOLS.known(&kind) {
             Some(client) => Ok(client),
             // Loading certificates is no work for a thread that others wait for.
@@ -174,6 +170,16 @@ struct Kind {
     /// A receiver on this machine is not behind the proxy that the environment may name.
     near: bool,
     allow_link_local: bool,
+}
+
+impl Kind {
+    fn of(url: &Url, allow_link_local: bool) -> Self {
+        Self {
+            runtime: Handle::current().id(),
+            near: is_loopback(url),
+            allow_link_local,
+        }
+    }
 }
 
 fn build(resolver: Arc<dyn Resolve>, near: bool) -> Result<Client, reqwest::Error> {

@@ -253,7 +253,7 @@ fn one_identity_is_there_once() {
     let error = check_list(&twice).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "webhooks 0 and 2 are the same one, `http://h/`; give each a `name` of its own"
+        "webhooks 0 and 2 are the same one, `http://h`; give each a `name` of its own"
     );
 }
 
@@ -316,7 +316,7 @@ fn what_variables_hold_is_checked_like_what_is_written() {
     assert_eq!(
         unset,
         InvalidWebhook::Unset {
-            webhook: "http://h/".to_owned(),
+            webhook: "http://h".to_owned(),
             key: "secret".to_owned(),
             variable: "V".to_owned(),
         }

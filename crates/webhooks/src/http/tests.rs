@@ -254,9 +254,9 @@ async fn clients_are_shared_where_they_are_alike() {
     let far = Url::parse("http://h.example/").unwrap();
     let pools = Pools(Mutex::default());
     for _ in 0..2 {
-        pools.client(&near, false).unwrap();
-        pools.client(&far, false).unwrap();
-        pools.client(&far, true).unwrap();
+        pools.client(Kind::of(&near, false)).unwrap();
+        pools.client(Kind::of(&far, false)).unwrap();
+        pools.client(Kind::of(&far, true)).unwrap();
     }
     assert_eq!(pools.0.lock().unwrap().len(), 3);
 }
