@@ -301,7 +301,7 @@ fn a_wrong_value_is_named_with_what_was_expected_and_found() {
         ),
         (
             json!({"webhooks": [{"webhook_url": "http://h/?a"}, {"base_url": "http://h/?a"}]}),
-            "at `webhooks`: webhooks 0 and 1 are the same one, `http://h/`; give each a `name` \
+            "at `webhooks`: webhooks 0 and 1 are the same one, `http://h`; give each a `name` \
              of its own",
         ),
         (
