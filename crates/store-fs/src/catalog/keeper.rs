@@ -21,6 +21,9 @@ use crate::{
 /// How long entries may wait to be written when nobody follows, and how long after a failure they are
 /// tried again.
 const LAZY: Duration = Duration::from_secs(1);
+/// How long after a write the next one comes while somebody follows: what happens alone is told at once,
+/// and a busy turn does not wait for a sync of the feed at each of its commits.
+const GATHER: Duration = Duration::from_millis(10);
 /// Entries after which the catalog is written anew, unless there are more rows than that.
 const CATALOG_EVERY: u64 = 50_000;
 
@@ -34,9 +37,10 @@ enum Rows {
 impl Work {
     /// The thread that writes the feed.
     pub(super) fn keep(&self) {
-        let mut works = true;
-        while self.wait_for_work(works) {
+        let (mut works, mut rested) = (true, Instant::now());
+        while self.wait_for_work(works, rested) {
             works = self.flush();
+            rested = Instant::now() + GATHER;
             if let Err(error) = self.write_catalog_if_due() {
                 tracing::warn!(%error, "the list of conversations was not stored");
             }
@@ -46,8 +50,9 @@ impl Work {
         }
     }
 
-    /// False when it is time to stop. New entries never put off when those before them are written.
-    fn wait_for_work(&self, works: bool) -> bool {
+    /// False when it is time to stop. New entries never put off when those before them are written; while
+    /// somebody follows, that is not before `rested`.
+    fn wait_for_work(&self, works: bool, rested: Instant) -> bool {
         let mut deadline = None;
         let mut memory = lock(&self.memory);
         loop {
@@ -59,12 +64,16 @@ impl Work {
                 memory = woken.unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
-            let soon = self.is_followed(&memory) || memory.pending.len() >= MANY;
             let now = Instant::now();
-            let left = deadline
-                .get_or_insert(now + LAZY)
-                .saturating_duration_since(now);
-            if (soon && works) || left.is_zero() {
+            let lazily = *deadline.get_or_insert(now + LAZY);
+            let many = memory.pending.len() >= MANY;
+            memory.lazy = !(works && self.is_followed(&memory));
+            let due = match memory.lazy {
+                true => lazily,
+                false => lazily.min(rested),
+            };
+            let left = due.saturating_duration_since(now);
+            if (many && works) || left.is_zero() {
                 return true;
             }
             let woken = self.wake.wait_timeout(memory, left);

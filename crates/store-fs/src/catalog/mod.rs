@@ -1,10 +1,11 @@
 //! The list of all conversations, and the feed of what happens in them.
 //!
 //! Rows live in memory. Each change of a row is an entry of the file `.feed`, which one thread
-//! writes and syncs a moment later: at once while somebody follows, else once a second. What a crash
-//! takes of it is found again by comparing rows with logs. `.catalog` is all rows at some position of
-//! the feed, so that a start reads that and the feed's tail. `.closed` tells that no change came after
-//! the last ones that were written. Rows lead to what lists show of their conversations, in `.infos`.
+//! writes and syncs a moment later: while somebody follows at once, but at most a hundred times a
+//! second; else once a second. What a crash takes of it is found again by comparing rows with logs.
+//! `.catalog` is all rows at some position of the feed, so that a start reads that and the feed's tail.
+//! `.closed` tells that no change came after the last ones that were written. Rows lead to what lists
+//! show of their conversations, in `.infos`.
 
 mod files;
 mod infos;
@@ -93,6 +94,8 @@ struct Memory {
     /// None until there is something to put in.
     infos: Option<Infos>,
     looked_at: Option<Instant>,
+    /// Who writes the feed is in no hurry.
+    lazy: bool,
     stop: bool,
 }
 
@@ -124,6 +127,7 @@ impl CatalogFile {
                 len: loaded.len,
                 infos: loaded.infos,
                 looked_at: None,
+                lazy: false,
                 stop: false,
             }),
             io: Mutex::new(Written {
@@ -266,7 +270,8 @@ impl Work {
         });
         memory.len += 1;
         let first = memory.pending.len() == 1;
-        let soon = memory.pending.len() >= MANY || self.is_followed(&memory);
+        let followed = memory.lazy && self.is_followed(&memory);
+        let soon = memory.pending.len() == MANY || followed;
         drop(memory);
         if first || soon {
             self.wake.notify_all();

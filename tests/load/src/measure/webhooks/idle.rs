@@ -23,8 +23,8 @@ use crate::{
 
 const WEBHOOKS: u64 = 10;
 const MAY_TAKE: Duration = Duration::from_secs(120);
-/// What a server does of itself after a start is over by then; threads that only block last 10 s.
-const REST: Duration = Duration::from_secs(11);
+/// What a server does of itself after a start is over by then; threads that only block last 10 s more.
+const REST: Duration = Duration::from_secs(14);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// What webhooks cost that have nothing to do: a server with them beside one without.
@@ -69,7 +69,7 @@ pub(super) fn idle(options: &Options, report: &mut Report) -> Result<()> {
     section.figure("resident without", free, "MB", None);
     let what = format!("resident, more with {WEBHOOKS}");
     section.figure(&what, hooked - free, "MB", Some(Bar::Below(1.0)));
-    let what = "the same once each sent something";
+    let what = "the same right after each sent something";
     section.figure(what, hooked_used - free_used, "MB", None);
     let seconds = watched.as_secs();
     let what = format!("wake-ups without, in {seconds} s");
