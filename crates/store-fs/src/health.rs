@@ -1,6 +1,6 @@
 use std::{
     collections::VecDeque,
-    sync::{Mutex, Weak},
+    sync::{Arc, Mutex, Weak},
     time::{Duration, Instant},
 };
 
@@ -62,20 +62,20 @@ impl Closed {
     }
 }
 
-/// The poisoned logs of a store. A fault counts as long as its log is open.
+/// The poisoned logs of a store. They stay open until they are well, deleted, or the store is dropped: opened
+/// anew, one would show what it never acknowledged.
 #[derive(Default)]
-pub(crate) struct Health(Mutex<Vec<Weak<Inner>>>);
+pub(crate) struct Health(Mutex<Vec<Arc<Inner>>>);
 
 impl Health {
     /// Looks whether what failed works again, in the background.
     ///
     /// # Errors
-    /// The first poisoned log that is still open, and why it is.
+    /// The first poisoned log, and why it is.
     pub(crate) fn check(&self) -> Result<(), String> {
-        let mut faulty = lock(&self.0).clone();
-        faulty.retain(|log| log.strong_count() > 0);
+        let faulty = lock(&self.0).clone();
         let mut found = Ok(());
-        for log in faulty.iter().filter_map(Weak::upgrade) {
+        for log in faulty {
             if log.wants_healing() {
                 log.context.committer.heal(log.clone());
             }
@@ -86,12 +86,33 @@ impl Health {
             let words = || format!("conversation {} takes no more events: {reason}", log.id);
             found = found.and_then(|()| Err(words()));
         }
-        lock(&self.0).retain(|log| log.upgrade().is_some_and(|log| log.is_poisoned()));
+        self.drop_well();
         found
     }
 
-    pub(crate) fn report(&self, log: Weak<Inner>) {
-        lock(&self.0).push(log);
+    pub(crate) fn report(&self, log: &Weak<Inner>) {
+        self.drop_well();
+        if let Some(log) = log.upgrade() {
+            lock(&self.0).push(log);
+        }
+    }
+
+    /// Lets go of all, at the end.
+    pub(crate) fn clear(&self) {
+        let all = std::mem::take(&mut *lock(&self.0));
+        drop(all);
+    }
+
+    fn drop_well(&self) {
+        // Dropped outside the lock, for that may do something.
+        let mut well = Vec::new();
+        lock(&self.0).retain(|log| {
+            let poisoned = log.is_poisoned();
+            if !poisoned {
+                well.push(Arc::clone(log));
+            }
+            poisoned
+        });
     }
 }
 

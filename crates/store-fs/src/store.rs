@@ -248,6 +248,13 @@ impl FsStore {
     }
 }
 
+impl Drop for Store {
+    fn drop(&mut self) {
+        // They hold what this holds.
+        self.context.health.clear();
+    }
+}
+
 impl Store {
     pub(crate) fn create(&self, metadata: &Metadata) -> Result<(), StoreError> {
         let id = metadata.id;

@@ -273,7 +273,7 @@ impl Inner {
         drop(queue);
         // Not under the queue's lock: whoever looks through the reports takes it.
         if first {
-            self.context.health.report(self.itself.clone());
+            self.context.health.report(&self.itself);
         }
         pending.answers(|_| Err(StoreError::Poisoned(cause.clone())))
     }
@@ -322,7 +322,7 @@ impl Inner {
             }
             drop(queue);
             if failed {
-                self.context.health.report(self.itself.clone());
+                self.context.health.report(&self.itself);
             }
         }
         removed

@@ -73,7 +73,20 @@ impl Outbox {
             self.remove(&making);
             return Err(io_at(&self.path(conversation))(error));
         }
-        self.sync()
+        let synced = self.sync();
+        if synced.is_err() {
+            // The conversation goes on, and no copy of it may be taken for it. One that a power cut brings
+            // back goes when the next start finds the conversation alive.
+            let discarded = layout::discarded(&self.folder);
+            if self
+                .disk
+                .rename(&self.path(conversation), &discarded)
+                .is_ok()
+            {
+                self.remove(&discarded);
+            }
+        }
+        synced
     }
 
     /// Makes names in it durable.

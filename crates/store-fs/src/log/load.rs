@@ -42,7 +42,7 @@ impl FsLog {
         let poisoned = closed.is_some();
         let log = Self(inner(id, folder, found, closed, context));
         if poisoned {
-            log.0.context.health.report(Arc::downgrade(&log.0));
+            log.0.context.health.report(&Arc::downgrade(&log.0));
         }
         Ok((log, torn))
     }
