@@ -86,7 +86,7 @@ impl Recorder {
     }
 
     pub(crate) fn dead(&mut self, letter: DeadLetter) {
-        self.first.push(Note::Dead(letter));
+        self.first.push(Note::Dead(Box::new(letter)));
     }
 
     pub(crate) fn revived(&mut self, id: String) {

@@ -67,7 +67,7 @@ impl Standing {
                 self.rewound = Some(at);
             }
             Note::Dead(letter) => {
-                self.dead.push_back(letter);
+                self.dead.push_back(*letter);
                 if self.dead.len() > DEAD_LETTERS {
                     self.dead.pop_front();
                 }
@@ -92,7 +92,7 @@ impl Standing {
             next: place.next,
             rewound: place.rewound,
         }));
-        notes.extend(self.dead.iter().cloned().map(Note::Dead));
+        notes.extend(self.dead.iter().cloned().map(Box::new).map(Note::Dead));
         notes.extend(
             self.feed
                 .map(|(feed, position)| Note::Feed { feed, position }),
@@ -144,7 +144,7 @@ mod tests {
                 rewound: rewound.then_some(at),
             }),
             1 => Just(Note::Rewound { at }),
-            2 => (0_u8..4).prop_map(|id| Note::Dead(letter(id))),
+            2 => (0_u8..4).prop_map(|id| Note::Dead(Box::new(letter(id)))),
             1 => (0_u8..4).prop_map(|id| Note::Revived { id: id.to_string() }),
         ]
     }
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn only_the_last_dead_letters_are_kept() {
-        let many = (0..=DEAD_LETTERS).map(|_| Note::Dead(letter(1)));
+        let many = (0..=DEAD_LETTERS).map(|_| Note::Dead(Box::new(letter(1))));
         assert_eq!(
             Standing::fold(many).map(|s| s.dead.len()),
             Some(DEAD_LETTERS)

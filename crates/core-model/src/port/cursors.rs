@@ -40,7 +40,7 @@ pub enum Note {
     /// All conversations were taken back to their start: cursors before this note count no more.
     Rewound { at: UtcTime },
     /// It refused these events for good.
-    Dead(DeadLetter),
+    Dead(Box<DeadLetter>),
     /// It took a dead letter after all.
     Revived { id: String },
 }
