@@ -47,7 +47,8 @@ impl Outbox {
     pub(crate) fn take_in(&self, folder: &Path, conversation: Incarnation) -> io::Result<()> {
         let to = self.path(conversation);
         *lock(&self.unsure) = true;
-        if self.disk.exists(&to) {
+        // Where there is nothing to come, an earlier attempt took it in.
+        if self.disk.exists(&to) && self.disk.exists(folder) {
             // A copy of what comes now, left by a crash.
             let discarded = layout::discarded(&self.folder);
             self.disk.rename(&to, &discarded)?;

@@ -51,6 +51,25 @@ fn a_failed_sync_before_the_first_change_is_tried_again() {
 }
 
 #[test]
+fn a_deletion_that_is_asked_for_again_leaves_what_waits_in_the_outbox() {
+    for split in [false, true] {
+        for after in 0..4 {
+            let mut world = World::with_outbox(0);
+            if split {
+                world.machine.split();
+            }
+            let id = world.create().unwrap();
+            world.append(id, 3, true);
+            world.machine.plan(|plan| plan.fail(Op::SyncDir, after, 1));
+            world.delete(id);
+            world.lift_faults();
+            world.delete(id);
+            world.check();
+        }
+    }
+}
+
+#[test]
 fn a_conversation_that_is_said_to_exist_is_durable() {
     let mut world = World::new(0);
     world.create().unwrap();
