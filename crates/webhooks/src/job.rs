@@ -115,6 +115,16 @@ pub(crate) struct Sent {
     pub(crate) took: Duration,
 }
 
+impl Step {
+    /// Whether a log was read without a request.
+    pub(crate) fn was_read(&self) -> bool {
+        matches!(
+            self,
+            Self::Waits { .. } | Self::Passed { .. } | Self::Ended { .. }
+        )
+    }
+}
+
 impl Sent {
     pub(crate) fn verdict(&self) -> Verdict {
         Verdict::on(&self.answer)

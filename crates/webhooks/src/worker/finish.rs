@@ -2,12 +2,15 @@
 
 use core_model::{
     Seq, StoreError, UtcTime,
-    port::{Attempt, DeadLetter, DeliveriesError, DeliverySubject, Incarnation, Outcome},
+    port::{DeadLetter, DeliveriesError, DeliverySubject, Incarnation, Outcome},
 };
 use tokio::time::Instant;
-use uuid::Uuid;
 
-use super::{Finished, Parked, Worker, command::Aside};
+use super::{
+    Finished, Worker,
+    command::Aside,
+    receiver::{attempt, fate, spread},
+};
 use crate::{
     job::{Done, Sent, Step, warn_of_loss},
     schedule::{Next, Trouble},
@@ -58,6 +61,10 @@ impl Worker {
         pending.to = done.len.unwrap_or(pending.to);
         // A log that was deleted meanwhile is elsewhere now.
         pending.log = done.log.filter(|_| done.deleted == pending.deleted);
+        if done.step.was_read() {
+            // Whatever kept the log from being read is over.
+            pending.trouble = Trouble::default();
+        }
         match done.step {
             Step::Waits { next, seen } => {
                 pending.next = next;
@@ -331,80 +338,4 @@ impl Worker {
         };
         aside.reply.send(answer).ok();
     }
-
-    /// Takes down a request; a success is a sign that the receiver is there.
-    fn note(&mut self, of: Option<Incarnation>, sent: &Sent, attempts: u32, outcome: Outcome) {
-        let failed_before = self.ledger.failed_in_row > 0;
-        self.ledger.note(of, sent, attempts, outcome);
-        if sent.verdict() == Verdict::Taken {
-            self.last_success = Some(Instant::now());
-            if sent.subject == DeliverySubject::Test {
-                // Somebody made sure that it may be asked again.
-                self.hold_until = None;
-            }
-            if let Some(parked) = self.parked.take() {
-                tracing::info!(
-                    webhook = self.hook.name, probes = parked.probes, since = %parked.since,
-                    "the receiver takes events again"
-                );
-                self.hold_until = None;
-                self.backlog.hurry_all();
-            }
-        } else if !failed_before {
-            // Once, not for each try; the address and what was sent stay out of it.
-            tracing::warn!(
-                webhook = self.hook.name,
-                delivery = sent.id,
-                reason = sent.answer.reason(),
-                "a delivery failed and is tried again"
-            );
-        }
-    }
-
-    /// Leaves the receiver alone but for a probe now and then.
-    fn park(&mut self, sent: &Sent, spread: f64) {
-        let probes = self.parked.as_ref().map_or(0, |parked| parked.probes);
-        let delay = self.hook.schedule.probe(probes + 1, spread);
-        let (next, next_at) = (Instant::now() + delay, UtcTime(UtcTime::now().0 + delay));
-        match &mut self.parked {
-            Some(parked) if parked.next > Instant::now() => {}
-            Some(parked) => (parked.next, parked.next_at) = (next, next_at),
-            None => {
-                tracing::warn!(
-                    webhook = self.hook.name,
-                    reason = sent.answer.reason(),
-                    "the receiver takes no events; they stay in the log, and it is probed"
-                );
-                self.parked = Some(Parked {
-                    since: UtcTime::now(),
-                    probes,
-                    next,
-                    next_at,
-                });
-            }
-        }
-    }
-}
-
-fn fate(sent: &Sent) -> Outcome {
-    match sent.verdict() {
-        Verdict::Taken => Outcome::Delivered,
-        Verdict::Later | Verdict::Refused | Verdict::Misdirected => Outcome::Failed,
-    }
-}
-
-pub(super) fn attempt(sent: &Sent) -> Attempt {
-    let delivered = sent.verdict() == Verdict::Taken;
-    Attempt {
-        id: sent.id.clone(),
-        delivered,
-        status: sent.answer.status(),
-        reason: (!delivered).then(|| sent.answer.reason()),
-        milliseconds: sent.milliseconds(),
-    }
-}
-
-/// A number from 0 to 1.
-fn spread() -> f64 {
-    f64::from(Uuid::new_v4().as_fields().0) / f64::from(u32::MAX)
 }

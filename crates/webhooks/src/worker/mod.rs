@@ -4,6 +4,7 @@
 mod command;
 mod feed;
 mod finish;
+mod receiver;
 mod scan;
 
 use std::{
@@ -37,6 +38,7 @@ use crate::{
     standing::{Place, Standing},
 };
 use command::Aside;
+use receiver::Parked;
 use scan::Scan;
 
 /// Conversations that are looked at while they wait; the others stay where they are, in the feed.
@@ -97,14 +99,6 @@ pub(crate) struct Worker {
     drained: Option<oneshot::Sender<()>>,
     /// Whether everything is put down at once, for the end.
     hurried: bool,
-}
-
-/// A receiver that takes nothing.
-struct Parked {
-    since: UtcTime,
-    probes: u32,
-    next: Instant,
-    next_at: UtcTime,
 }
 
 /// How often the place in the feed is looked at, which is put down later still.
