@@ -1,6 +1,7 @@
 //! Deleted conversations whose events followers have yet to hear of.
 
 use std::{
+    ffi::OsString,
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -140,10 +141,14 @@ impl Outbox {
     /// were not deleted after all.
     pub(super) fn clear(&self, root: &Path) -> io::Result<()> {
         let disk = self.disk.as_ref();
-        for name in disk.names(&self.folder)? {
-            if name.to_str().is_some_and(layout::is_half) {
-                self.remove(&self.folder.join(name));
-            }
+        let names = disk.names(&self.folder)?;
+        let half = |name: &&OsString| name.to_str().is_some_and(layout::is_half);
+        if names.iter().any(|name| half(&name)) {
+            // What lost its name for this must not get it back without its files.
+            self.sync().map_err(io::Error::other)?;
+        }
+        for name in names.iter().filter(half) {
+            self.remove(&self.folder.join(name));
         }
         for conversation in self.waiting()? {
             let folder = layout::folder(root, conversation.id);

@@ -70,6 +70,25 @@ fn a_deletion_that_is_asked_for_again_leaves_what_waits_in_the_outbox() {
 }
 
 #[test]
+fn what_a_crash_left_half_discarded_does_not_come_back_without_its_files() {
+    for seed in 0..40 {
+        for changes in 1..6 {
+            let mut world = World::with_outbox(seed);
+            let id = world.create().unwrap();
+            world.append(id, 3, true);
+            world.delete(id);
+            world.machine.plan(|plan| plan.die_after(changes));
+            world.discard(id);
+            world.reopen(false);
+            world.check();
+            world.machine.cut_power();
+            world.reopen(false);
+            world.check();
+        }
+    }
+}
+
+#[test]
 fn a_conversation_that_is_said_to_exist_is_durable() {
     let mut world = World::new(0);
     world.create().unwrap();
