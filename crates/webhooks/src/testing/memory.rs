@@ -123,6 +123,20 @@ impl Memory {
         self.tell(&mut state, of, Change::Deleted);
     }
 
+    /// Appends and deletes, and a crash keeps the feed from telling of either.
+    pub(crate) fn vanish(&self, nth: u16, events: usize) {
+        let mut state = self.state.lock().unwrap();
+        let conversation = state.conversations.remove(&Self::id(nth)).unwrap();
+        let Conversation { metadata, log, .. } = conversation;
+        let drafts = (0..events).map(|nth| Draft::state("note", json!({ "nth": nth })));
+        log.push(drafts.collect());
+        let of = Incarnation {
+            id: metadata.id,
+            created_at: metadata.created_at,
+        };
+        state.departed.insert(of, (metadata, Arc::new(log.take())));
+    }
+
     /// The ids of a conversation's events, wherever it is.
     pub(crate) fn events(&self, of: &Incarnation) -> Option<Vec<EventId>> {
         let state = self.state.lock().unwrap();

@@ -142,6 +142,25 @@ async fn what_was_deleted_is_found_without_the_feed_and_when_it_opens_later() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_feed_never_told_of_a_deleted_one_comes_after_the_next_start() {
+    let world = World::new(readme(), Receiver::new([])).await;
+    let (first, second) = (world.memory.make(0).unwrap(), world.memory.make(1).unwrap());
+    world.memory.grow(0, 9, Running);
+    wait(10_000).await;
+    drop(world.webhooks);
+    wait(1).await;
+    world.memory.vanish(0, 3);
+    world.memory.vanish(1, 3);
+    let world = World::on(world.memory, readme(), world.receiver).await;
+    let events = [&first, &second].map(|of| world.memory.events(of).unwrap());
+    wait(60_000).await;
+    assert!(all_there(&world, &first, &events[0]));
+    assert!(all_there(&world, &second, &events[1]));
+    assert_eq!(world.spans().len(), 3);
+    assert_eq!(world.memory.departed_now(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_under_a_used_id_waits_for_the_one_before_it() {
     let world = World::new(openhands(), Receiver::new([])).await;
     world.receiver.always(Some(Answers(503)));

@@ -20,27 +20,27 @@ const GATHER: Duration = Duration::from_millis(20);
 const AGAIN: Duration = Duration::from_secs(5);
 
 impl Worker {
-    /// Where it goes on after a start besides what the feed will tell: conversations that were taken
-    /// back, and dead letters of deleted ones.
+    /// Where it goes on after a start besides what the feed will tell: conversations that were deleted or
+    /// taken back.
     pub(super) fn take_up(&mut self) {
         for letter in &self.standing.dead {
             self.outbox.hold(&letter.conversation, self.hook.index);
         }
+        if self.scan.is_none() {
+            // A crash on a full disk may have kept the feed from telling of them.
+            for of in self.outbox.all() {
+                self.look_at_departed(of);
+            }
+        }
         self.tell_outbox();
-        let rewound = self
-            .delivered
-            .iter()
-            .filter(|(_, place)| place.rewound.is_some());
+        let rewound = self.delivered.iter();
+        let rewound = rewound.filter(|(_, place)| place.rewound.is_some());
         let rewound: Vec<(Incarnation, Place)> = rewound.map(|(of, place)| (*of, *place)).collect();
         for (of, place) in rewound {
             let row = self.hook.ports.source.row(of.id);
-            match row.filter(|row| row.created_at == of.created_at) {
-                Some(row) if row.len > place.next => {
-                    self.grew(of, place.next, row.len, self.position);
-                }
-                Some(_) => {}
-                None if self.outbox.has(&of) => self.look_at_departed(of),
-                None => {}
+            let row = row.filter(|row| row.created_at == of.created_at);
+            if let Some(row) = row.filter(|row| row.len > place.next) {
+                self.grew(of, place.next, row.len, self.position);
             }
         }
         self.forget_delivered();
