@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 use core_model::{
@@ -165,8 +166,8 @@ impl Backlog {
         pending
     }
 
-    /// Lets a conversation that waits for others go ahead; one that is busy, lost or to be tried again
-    /// is not hurried.
+    /// Lets a conversation that waits for others go ahead; one that is busy or to be tried again is
+    /// not hurried.
     pub(crate) fn hurry(&mut self, of: &Incarnation) {
         let Some(pending) = self.pending.get_mut(of) else {
             return;
@@ -300,7 +301,7 @@ impl Backlog {
         pending.flush_to = pending.to;
         pending.seen = Seen::default();
         pending.retry_to = None;
-        pending.trouble = Trouble::default();
+        pending.recover();
         self.hurry(of);
     }
 
@@ -385,8 +386,14 @@ impl Pending {
         self.to.0.saturating_sub(self.next.0)
     }
 
+    /// Its trouble is over.
+    pub(crate) fn recover(&mut self) {
+        self.trouble = Trouble::default();
+        self.failing_since = None;
+    }
+
     /// It goes on at `next`: everything before is delivered, or was lost in a crash.
-    pub(crate) fn advance(&mut self, next: Seq, flush_delay: std::time::Duration) {
+    pub(crate) fn advance(&mut self, next: Seq, flush_delay: Duration) {
         self.next = next;
         self.since = None;
         self.retry_to = None;

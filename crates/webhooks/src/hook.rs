@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use core_model::{
-    Catalog, ConversationId, Feed, HeadFilter, UtcTime,
+    Catalog, ConversationId, Feed, HeadFilter, Row, UtcTime,
     port::{Cursors, Incarnation},
 };
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
@@ -116,6 +116,12 @@ impl Hook {
     pub(crate) fn wants(&self, id: ConversationId) -> bool {
         let wanted = &self.config.conversations;
         wanted.is_empty() || wanted.contains(&id)
+    }
+
+    /// What is known of a conversation, if it is still the one that has its id.
+    pub(crate) fn row(&self, of: &Incarnation) -> Option<Row> {
+        let row = self.ports.source.row(of.id);
+        row.filter(|row| row.created_at == of.created_at)
     }
 
     /// The id of a delivery: the same for the same content, however often it is sent.

@@ -357,9 +357,8 @@ async fn open(
 }
 
 fn is_of_today(hook: &Hook, of: &Incarnation) -> Result<(), StoreError> {
-    let row = hook.ports.source.row(of.id);
-    let there = row.is_some_and(|row| row.created_at == of.created_at);
-    there.then_some(()).ok_or(StoreError::NotFound(of.id))
+    let row = hook.row(of);
+    row.map(drop).ok_or(StoreError::NotFound(of.id))
 }
 
 /// A conversation as its metadata and its log have it now.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -97,6 +97,8 @@ impl Outbox {
         let mut state = self.lock();
         let item = state.items.entry(of).or_insert_with(Item::unheard);
         item.holders.insert(webhook);
+        drop(state);
+        self.filled.notify_one();
     }
 
     /// A webhook needs the events of a conversation if it waits here.
@@ -179,7 +181,7 @@ impl Outbox {
         done
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

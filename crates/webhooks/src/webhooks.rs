@@ -10,7 +10,7 @@ use core_model::{
         WebhookInfo,
     },
 };
-use futures_util::future::{Shared, join_all};
+use futures_util::{FutureExt as _, future::join_all};
 use thiserror::Error;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -96,9 +96,7 @@ impl Webhooks {
         part_with_others(&ports, &wanted).await?;
         let end = ports.source.feed_len().await;
         let outbox = Outbox::open(Arc::clone(&ports.cursors), end, configs.len()).await?;
-        let settled: Shared<_> = futures_util::FutureExt::shared(
-            Box::pin(settled) as std::pin::Pin<Box<dyn Future<Output = ()> + Send>>
-        );
+        let settled = settled.boxed().shared();
         let mut hooks = Vec::with_capacity(configs.len());
         for (index, config) in configs.into_iter().enumerate() {
             let sender = sender(&config);

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     disk::{Machine, SimDisk},
-    plan::{Op, Plan},
+    plan::{Op, Plan, any_op},
     sequences::config,
     world::{CURSORS, ROOT, incarnation, open},
 };
@@ -34,22 +34,12 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let op = prop::sample::select(vec![
-        Op::Write,
-        Op::SetLen,
-        Op::Sync,
-        Op::Sync,
-        Op::Create,
-        Op::Rename,
-        Op::Remove,
-        Op::SyncDir,
-    ]);
     prop_oneof![
         10 => (1..6_usize).prop_map(Step::Append),
         6 => Just(Step::Sync),
         2 => (0..4_usize).prop_map(Step::Replace),
         1 => (0..800_usize).prop_map(Step::Space),
-        3 => (op, 0..3_u32).prop_map(|(op, after)| Step::Fails { op, after }),
+        3 => (any_op(), 0..3_u32).prop_map(|(op, after)| Step::Fails { op, after }),
         2 => (0..12_u64).prop_map(Step::DieAfter),
         3 => Just(Step::LiftFaults),
         2 => Just(Step::Kill),

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use proptest::prelude::*;
+
 /// What can be told to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Op {
@@ -99,4 +101,18 @@ impl Random {
     pub(crate) fn one_in(&mut self, count: usize) -> bool {
         self.below(count) == 0
     }
+}
+
+/// One that may fail; syncs more often than others.
+pub(super) fn any_op() -> impl Strategy<Value = Op> {
+    prop::sample::select(vec![
+        Op::Write,
+        Op::SetLen,
+        Op::Sync,
+        Op::Sync,
+        Op::Create,
+        Op::Rename,
+        Op::Remove,
+        Op::SyncDir,
+    ])
 }

@@ -18,7 +18,7 @@ use serde_json::json;
 use super::{
     disk::Machine,
     plan::Op,
-    world::{ROOT, World, record},
+    world::{CURSORS, ROOT, World, record},
 };
 use crate::{
     Durability, FsStore, Options,
@@ -63,10 +63,31 @@ fn a_deletion_that_is_asked_for_again_leaves_what_waits_in_the_outbox() {
             world.machine.plan(|plan| plan.fail(Op::SyncDir, after, 1));
             world.delete(id);
             world.lift_faults();
+            if world.disk.exists(&layout::folder(Path::new(ROOT), id)) {
+                let cursors = world.store.keep_deliveries_in(Path::new(CURSORS)).unwrap();
+                let waiting = cursors.0.outbox.list().unwrap();
+                assert!(waiting.is_empty(), "it goes on, and a copy waits");
+            }
             world.delete(id);
             world.check();
         }
     }
+}
+
+#[test]
+fn a_failed_log_that_is_closed_and_opened_shows_no_more_than_before() {
+    let mut world = World::new(0);
+    let id = world.create().unwrap();
+    world.append(id, 4, false);
+    world.machine.plan(|plan| {
+        plan.fail(Op::Sync, 0, 1);
+        plan.fail(Op::SetLen, 0, 1);
+    });
+    world.append(id, 2, false);
+    world.machine.plan(|plan| plan.read_only = true);
+    world.close_logs();
+    let log = world.store.open_log_blocking(id).unwrap();
+    assert_eq!(log.len(), Seq(4));
 }
 
 #[test]

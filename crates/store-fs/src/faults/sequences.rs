@@ -2,7 +2,10 @@
 
 use proptest::prelude::*;
 
-use super::{plan::Op, world::World};
+use super::{
+    plan::{Op, any_op},
+    world::World,
+};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -80,21 +83,11 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn fault() -> impl Strategy<Value = Fault> {
-    let op = prop::sample::select(vec![
-        Op::Write,
-        Op::SetLen,
-        Op::Sync,
-        Op::Sync,
-        Op::Create,
-        Op::Rename,
-        Op::Remove,
-        Op::SyncDir,
-    ]);
     prop_oneof![
         2 => (0..3000_usize).prop_map(Fault::Space),
         1 => Just(Fault::ReadOnly),
         1 => Just(Fault::ShortWrites),
-        4 => (op, 0..4_u32, 1..4_u32)
+        4 => (any_op(), 0..4_u32, 1..4_u32)
             .prop_map(|(op, after, times)| Fault::Fails { op, after, times }),
         4 => (0..25_u64).prop_map(Fault::DieAfter),
     ]

@@ -219,6 +219,23 @@ async fn a_log_that_is_shorter_than_the_feed_says_neither_spins_nor_loses_what_c
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_told_after_the_start_was_not_delivered_before() {
+    let world = World::new(readme(), Receiver::new([])).await;
+    world.memory.make(0);
+    world.memory.grow(0, 9, Running);
+    wait(200).await;
+    assert_eq!(world.spans(), [(0, 9, true)]);
+    drop(world.webhooks);
+    wait(1).await;
+    world.memory.cut_log(0, 7);
+    let world = World::on(world.memory, readme(), world.receiver).await;
+    // Before the feed was looked at.
+    world.memory.grow(0, 4, Finished);
+    wait(10_000).await;
+    assert_eq!(world.spans()[1..], [(7, 11, true)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_outbox_is_shared() {
     let memory = Memory::new();
     let receivers = [Receiver::new([]), Receiver::new([])];

@@ -129,8 +129,7 @@ impl Worker {
                         Task::Again { id, first, last }
                     }
                     (DeliverySubject::Conversation, ..) => {
-                        let row = self.hook.ports.source.row(of.id);
-                        let deleting = row.is_none_or(|row| row.created_at != of.created_at);
+                        let deleting = self.hook.row(&of).is_none();
                         Task::Conversation { id, deleting }
                     }
                     (DeliverySubject::Events | DeliverySubject::Test, ..) => return None,
@@ -163,12 +162,11 @@ impl Worker {
                 continue;
             }
             self.asides_of.insert(aside.of);
-            let row = self.hook.ports.source.row(aside.of.id);
             let job = Job {
                 of: aside.of,
                 round: 0,
                 rewound: None,
-                deleted: row.is_none_or(|row| row.created_at != aside.of.created_at),
+                deleted: self.hook.row(&aside.of).is_none(),
                 log: None,
                 task: aside.task.clone(),
             };
@@ -226,7 +224,6 @@ impl Worker {
     fn rewind_all(&mut self, at: UtcTime) -> Rewound {
         self.standing.since = None;
         self.standing.rewound = Some(at);
-        self.standing.feed = None;
         self.delivered.clear();
         self.watermark = 0;
         self.backlog.take_all_back(at);

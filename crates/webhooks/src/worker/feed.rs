@@ -1,6 +1,6 @@
 //! Reading the feed: who has something to be delivered.
 
-use std::time::Duration;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use core_model::{
     ExecutionStatus, Seq,
@@ -37,9 +37,7 @@ impl Worker {
         let rewound = rewound.filter(|(_, place)| place.rewound.is_some());
         let rewound: Vec<(Incarnation, Place)> = rewound.map(|(of, place)| (*of, *place)).collect();
         for (of, place) in rewound {
-            let row = self.hook.ports.source.row(of.id);
-            let row = row.filter(|row| row.created_at == of.created_at);
-            if let Some(row) = row.filter(|row| row.len > place.next) {
+            if let Some(row) = self.hook.row(&of).filter(|row| row.len > place.next) {
                 self.grew(of, place.next, row.len, self.position);
             }
         }
@@ -51,7 +49,7 @@ impl Worker {
         if self.growth.is_some() || self.backlog.len() >= WINDOW {
             return;
         }
-        let source = std::sync::Arc::clone(&self.hook.ports.source);
+        let source = Arc::clone(&self.hook.ports.source);
         let (position, overdue) = (self.position, self.position < self.overdue_to);
         self.growth = Some(Box::pin(async move {
             let len = source.feed_grown(position).await;
@@ -128,18 +126,13 @@ impl Worker {
                 self.backlog.hurry(&of);
             }
             Change::Appended { from, to } if wanted => {
-                let known = self.delivered.get(&of).copied();
-                if self.backlog.get(&of).is_some() {
-                    self.grew(of, from, to, entry.position);
-                } else if known.is_none() && self.is_scanned(entry.position) {
+                // What the feed told before the start may have been delivered; what it tells later was not.
+                let known = self.delivered.get(&of).map(|place| place.next);
+                let known = known.filter(|_| entry.position < self.delivered_to);
+                if self.backlog.get(&of).is_none() && self.is_scanned(entry.position) {
                     self.look_at(of, to);
-                } else if known.is_none_or(|place| place.next < to) {
-                    self.grew(
-                        of,
-                        known.map_or(from, |place| place.next),
-                        to,
-                        entry.position,
-                    );
+                } else if known.is_none_or(|next| next < to) {
+                    self.grew(of, known.unwrap_or(from), to, entry.position);
                 }
             }
             Change::Deleted => self.hear_of_deletion(of, entry.position, wanted),
@@ -160,8 +153,8 @@ impl Worker {
             pending.owed.deleted = tells;
             true
         });
-        let dead = self.standing.dead.iter();
-        let holds = waits || dead.clone().any(|letter| letter.conversation == of);
+        let mut dead = self.standing.dead.iter();
+        let holds = waits || dead.any(|letter| letter.conversation == of);
         self.outbox
             .deleted(of, position + 1, self.hook.index, holds);
         self.backlog.depart(&of);
@@ -206,8 +199,7 @@ impl Worker {
             .0
             .saturating_sub(pending.seen.to.max(pending.next).0);
         let enough = pending.seen.events + unseen >= portion.events as u64;
-        let row = self.hook.ports.source.row(of.id);
-        let row = row.filter(|row| row.created_at == of.created_at);
+        let row = self.hook.row(of);
         let large = |bytes: u64| bytes - pending.seen.base.unwrap_or(0).min(bytes);
         let much = row.is_none_or(|row| large(row.bytes) >= portion.bytes as u64);
         let at_rest = row.is_none_or(|row| row.status != ExecutionStatus::Running);
@@ -219,7 +211,7 @@ impl Worker {
     /// What the feed may tell once more of delivered events is behind.
     pub(super) fn forget_delivered(&mut self) {
         if self.scan.is_none() && self.position >= self.delivered_to && !self.delivered.is_empty() {
-            self.delivered = std::collections::HashMap::new();
+            self.delivered = HashMap::new();
         }
     }
 
@@ -233,7 +225,7 @@ impl Worker {
     /// Lets go of deleted conversations that nobody needs any more.
     pub(super) fn clear_outbox(&self) {
         if !self.outbox.is_empty() {
-            let outbox = std::sync::Arc::clone(&self.outbox);
+            let outbox = Arc::clone(&self.outbox);
             tokio::spawn(async move { outbox.clear().await });
         }
     }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     job::{Done, Sent, Step, warn_of_loss},
-    schedule::{Next, Trouble},
+    schedule::Next,
     standing::{DEAD_LETTERS, Place},
     verdict::Verdict,
 };
@@ -63,7 +63,7 @@ impl Worker {
         pending.log = done.log.filter(|_| done.deleted == pending.deleted);
         if done.step.was_read() {
             // Whatever kept the log from being read is over.
-            pending.trouble = Trouble::default();
+            pending.recover();
         }
         match done.step {
             Step::Waits { next, seen } => {
@@ -101,8 +101,7 @@ impl Worker {
         let verdict = sent.verdict();
         if verdict == Verdict::Taken {
             let attempts = pending.trouble.attempts + 1;
-            pending.trouble = Trouble::default();
-            pending.failing_since = None;
+            pending.recover();
             self.note(Some(of), sent, attempts, Outcome::Delivered);
             self.revive(&of, sent);
             self.pass(of, sent);
@@ -158,8 +157,7 @@ impl Worker {
             "a delivery is given up"
         );
         if let Some(pending) = self.backlog.get_mut(&of) {
-            pending.trouble = Trouble::default();
-            pending.failing_since = None;
+            pending.recover();
         }
         if let Some((first_seq, last_seq)) = sent.span {
             self.bury(DeadLetter {
@@ -298,7 +296,7 @@ impl Worker {
             status: None,
             reason: error.to_string(),
         };
-        pending.trouble = Trouble::default();
+        pending.recover();
         self.bury(letter);
         self.advance(of, next, false, true);
         self.go_on(of, true);

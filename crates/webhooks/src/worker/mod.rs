@@ -16,8 +16,8 @@ use std::{
 };
 
 use core_model::{
-    StoreError, UtcTime,
-    port::{Incarnation, Note},
+    ExecutionStatus, StoreError, UtcTime,
+    port::{Attempt, Incarnation, Note},
 };
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use tokio::{
@@ -58,7 +58,7 @@ enum Finished {
     Done(Done),
     /// Somebody asked for it.
     Aside(Aside, Done),
-    Test(Sent, oneshot::Sender<core_model::port::Attempt>),
+    Test(Sent, oneshot::Sender<Attempt>),
 }
 
 pub(crate) struct Worker {
@@ -243,9 +243,8 @@ impl Worker {
     }
 
     fn begin(&mut self, of: Incarnation) {
-        let row = self.hook.ports.source.row(of.id);
-        let row = row.filter(|row| row.created_at == of.created_at);
-        let running = row.is_some_and(|row| row.status == core_model::ExecutionStatus::Running);
+        let row = self.hook.row(&of);
+        let running = row.is_some_and(|row| row.status == ExecutionStatus::Running);
         let Some(pending) = self.backlog.get_mut(&of) else {
             return;
         };
@@ -278,7 +277,6 @@ impl Worker {
         if position > self.watermark {
             self.watermark = position;
             let feed = self.hook.ports.source.feed_id();
-            self.standing.feed = Some((feed, position));
             self.recorder.feed(Note::Feed { feed, position });
         }
     }
@@ -313,13 +311,9 @@ impl Worker {
 }
 
 /// Whether the cursor of a conversation can still be of use.
-fn keep(hook: &Hook, outbox: &Arc<Outbox>) -> Keep {
-    let source = Arc::clone(&hook.ports.source);
-    let outbox = Arc::clone(outbox);
-    Arc::new(move |of: &Incarnation| {
-        let row = source.row(of.id);
-        row.is_some_and(|row| row.created_at == of.created_at) || outbox.has(of)
-    })
+fn keep(hook: &Arc<Hook>, outbox: &Arc<Outbox>) -> Keep {
+    let (hook, outbox) = (Arc::clone(hook), Arc::clone(outbox));
+    Arc::new(move |of: &Incarnation| hook.row(of).is_some() || outbox.has(of))
 }
 
 async fn ready(waiting: &mut Option<Waiting>) -> u64 {
