@@ -200,7 +200,7 @@ impl WebhookConfig {
     ///
     /// # Errors
     /// When a value still names variables, or is no header value.
-    pub fn header_map(&self) -> Result<HeaderMap, InvalidWebhook> {
+    pub(crate) fn header_map(&self) -> Result<HeaderMap, InvalidWebhook> {
         let mut map = HeaderMap::new();
         for (name, value) in &self.headers {
             let unresolved = || InvalidWebhook::Unresolved(format!("headers.{name}"));
@@ -214,7 +214,7 @@ impl WebhookConfig {
     ///
     /// # Errors
     /// When the secret still names variables, or is none.
-    pub fn signer(&self) -> Result<Option<Signer>, InvalidWebhook> {
+    pub(crate) fn signer(&self) -> Result<Option<Signer>, InvalidWebhook> {
         let Some(secret) = &self.secret else {
             return Ok(None);
         };

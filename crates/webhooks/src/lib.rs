@@ -43,5 +43,4 @@ pub use config::{
     InvalidWebhook, Method, OnExhausted, SecretText, Start, Target, WebhookConfig, check_list,
 };
 pub use hook::{Common, Ports, Source};
-pub use signature::Signer;
 pub use webhooks::{StartError, Webhooks};

@@ -15,14 +15,14 @@ const SHORTEST_KEY: usize = 16;
 
 /// Signs requests with the key that a receiver knows too.
 #[derive(Clone)]
-pub struct Signer(Hmac<Sha256>);
+pub(crate) struct Signer(Hmac<Sha256>);
 
 impl Signer {
     /// From a secret: its key in base64, with or without `whsec_` before it.
     ///
     /// # Errors
     /// [`InvalidWebhook::Secret`] when it is no base64 or shorter than 16 bytes.
-    pub fn new(secret: &str) -> Result<Self, InvalidWebhook> {
+    pub(crate) fn new(secret: &str) -> Result<Self, InvalidWebhook> {
         let secret = secret.trim();
         let text = secret.strip_prefix(PREFIX).unwrap_or(secret);
         let key = STANDARD.decode(text).ok();
@@ -33,7 +33,7 @@ impl Signer {
 
     /// The value of `webhook-signature` for a request with this `webhook-id`, `webhook-timestamp`
     /// (seconds since 1970) and body, which may come in parts.
-    pub fn sign<P: AsRef<[u8]>>(
+    pub(crate) fn sign<P: AsRef<[u8]>>(
         &self,
         id: &str,
         timestamp: i64,

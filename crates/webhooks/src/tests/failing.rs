@@ -1,8 +1,7 @@
 use core_model::{
     ExecutionStatus::{Finished, Running},
-    port::{Deliveries as _, Outcome, Rewind, WebhookState},
+    port::{Deliveries as _, Outcome, WebhookState},
 };
-use std::time::Duration;
 
 use super::{World, all_there, readme, wait};
 use crate::{
@@ -133,8 +132,7 @@ async fn a_dead_letter_that_is_taken_after_a_rewind_is_none_any_more() {
     wait(60_000).await;
     let info = world.info().await;
     assert_eq!(info.dead_letters, 1);
-    let all = Rewind::default();
-    world.webhooks.rewind(&info.id, all).await.unwrap();
+    world.rewind(None, None).await.unwrap();
     wait(1_000).await;
     let world = world.crash(readme()).await;
     assert_eq!(world.info().await.dead_letters, 0);
@@ -262,21 +260,12 @@ async fn a_full_disk_stops_no_delivery_and_is_made_good_later() {
     world.memory.grow(0, 3, Finished);
     wait(1_000).await;
     assert_eq!(world.spans(), [(0, 3, true)]);
-    let name = world.info().await.id;
-    assert!(
-        world
-            .webhooks
-            .rewind(&name, Rewind::default())
-            .await
-            .is_err()
-    );
+    assert!(world.rewind(None, None).await.is_err());
     world.memory.refuse(false);
     wait(20_000).await;
     let world = world.crash(readme()).await;
     wait(20_000).await;
     assert_eq!(world.spans().len(), 1);
-    drop(world.webhooks);
-    tokio::time::sleep(Duration::ZERO).await;
 }
 
 #[tokio::test(start_paused = true)]

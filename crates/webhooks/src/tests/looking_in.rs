@@ -1,7 +1,7 @@
 use core_model::{
     ExecutionStatus::{Finished, Running},
     Seq,
-    port::{Deliveries as _, DeliveriesError, DeliverySubject, Outcome, Rewind, WebhookState},
+    port::{Deliveries as _, DeliveriesError, DeliverySubject, Outcome, WebhookState},
 };
 
 use super::{World, beginning, openhands, readme, wait};
@@ -56,16 +56,11 @@ async fn it_goes_back_to_an_event_or_to_the_start_of_one_or_all() {
     world.memory.grow(1, 2, Finished);
     wait(10_000).await;
     assert_eq!(world.spans(), [(0, 9, true), (0, 2, true)]);
-    let name = world.info().await.name;
-    let to = |conversation_id, seq: Option<u64>| Rewind {
-        conversation_id,
-        seq: seq.map(Seq),
-    };
-    let rewound = world.webhooks.rewind(&name, to(Some(first.id), Some(7)));
-    assert_eq!(rewound.await.unwrap().events, 3);
+    let rewound = world.rewind(Some(first.id), Some(7)).await.unwrap();
+    assert_eq!(rewound.events, 3);
     wait(10_000).await;
     assert_eq!(world.spans()[2..], [(7, 9, true)]);
-    let rewound = world.webhooks.rewind(&name, to(None, None)).await.unwrap();
+    let rewound = world.rewind(None, None).await.unwrap();
     assert_eq!((rewound.conversations, rewound.events), (2, 13));
     wait(10_000).await;
     assert_eq!(world.spans()[3..], [(0, 9, true), (0, 2, true)]);
@@ -74,10 +69,7 @@ async fn it_goes_back_to_an_event_or_to_the_start_of_one_or_all() {
         ids[0], ids[3],
         "a receiver that drops doubles by id would drop it"
     );
-    let unknown = world
-        .webhooks
-        .rewind(&name, to(Some(Memory::id(9)), None))
-        .await;
+    let unknown = world.rewind(Some(Memory::id(9)), None).await;
     assert!(matches!(unknown, Err(DeliveriesError::NoConversation(_))));
 }
 
@@ -92,12 +84,8 @@ async fn a_rewind_outlives_a_crash_and_what_was_under_way() {
         world.memory.grow(0, 5, Running);
         world.receiver.script([Reaction::Slow(5_000)]);
         wait(100).await;
-        let to = Rewind {
-            conversation_id: (!back_to_all).then_some(of.id),
-            seq: None,
-        };
-        let name = world.info().await.name;
-        world.webhooks.rewind(&name, to).await.unwrap();
+        let one = (!back_to_all).then_some(of.id);
+        world.rewind(one, None).await.unwrap();
         assert_eq!(world.spans().len(), before + 1);
         let world = world.crash(openhands()).await;
         wait(60_000).await;
@@ -113,12 +101,7 @@ async fn what_is_under_way_when_it_is_taken_back_does_not_move_the_cursor() {
     world.memory.make(0);
     world.memory.grow(0, 9, Running);
     wait(1_000).await;
-    let name = world.info().await.name;
-    world
-        .webhooks
-        .rewind(&name, Rewind::default())
-        .await
-        .unwrap();
+    world.rewind(None, None).await.unwrap();
     wait(20_000).await;
     assert_eq!(world.spans(), [(0, 9, true), (0, 9, true)]);
     assert_eq!(world.receiver.most_in_flight(), 1);

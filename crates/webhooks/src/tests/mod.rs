@@ -9,7 +9,10 @@ mod starting;
 
 use std::{sync::Arc, time::Duration};
 
-use core_model::port::{Deliveries as _, Incarnation, WebhookInfo};
+use core_model::{
+    ConversationId, Seq,
+    port::{Deliveries as _, DeliveriesError, Incarnation, Rewind, Rewound, WebhookInfo},
+};
 use url::Url;
 
 use crate::{
@@ -63,6 +66,21 @@ impl World {
 
     pub(super) async fn info(&self) -> WebhookInfo {
         self.webhooks.webhooks().await.remove(0)
+    }
+
+    /// Takes the webhook back: to an event of a conversation, to its start, or to the start of all.
+    pub(super) async fn rewind(
+        &self,
+        conversation_id: Option<ConversationId>,
+        seq: Option<u64>,
+    ) -> Result<Rewound, DeliveriesError> {
+        let id = self.info().await.id;
+        let seq = seq.map(Seq);
+        let to = Rewind {
+            conversation_id,
+            seq,
+        };
+        self.webhooks.rewind(&id, to).await
     }
 
     /// The spans of the requests about events that came in, with what became of them.

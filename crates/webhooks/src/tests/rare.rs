@@ -2,10 +2,8 @@
 
 use core_model::{
     ExecutionStatus::{Finished, Running},
-    Seq,
-    port::{Deliveries as _, Rewind, WebhookState},
+    port::WebhookState,
 };
-use std::sync::Arc;
 
 use super::{World, all_there, beginning, openhands, readme, start_each, wait};
 use crate::{
@@ -49,21 +47,13 @@ async fn nobody_goes_back_to_the_future() {
     world.receiver.always(Some(Answers(503)));
     world.memory.grow(0, 30, Running);
     wait(60_000).await;
-    let name = world.info().await.id;
     for seq in [35, 500] {
-        let to = Rewind {
-            conversation_id: Some(of.id),
-            seq: Some(Seq(seq)),
-        };
-        assert_eq!(world.webhooks.rewind(&name, to).await.unwrap().events, 30);
+        let rewound = world.rewind(Some(of.id), Some(seq)).await.unwrap();
+        assert_eq!(rewound.events, 30);
     }
     // Something that only just happened, too.
     world.memory.grow(0, 5, Finished);
-    let to = Rewind {
-        conversation_id: Some(of.id),
-        seq: Some(Seq(500)),
-    };
-    world.webhooks.rewind(&name, to).await.unwrap();
+    world.rewind(Some(of.id), Some(500)).await.unwrap();
     let world = world.crash(readme()).await;
     world.receiver.always(None);
     wait(120_000).await;
@@ -80,12 +70,7 @@ async fn a_rewind_of_all_counts_for_what_was_under_way_too() {
     world.receiver.script([Answers(503); 99]);
     world.memory.grow(0, 9, Finished);
     wait(100).await;
-    let name = world.info().await.id;
-    world
-        .webhooks
-        .rewind(&name, Rewind::default())
-        .await
-        .unwrap();
+    world.rewind(None, None).await.unwrap();
     wait(10_000).await;
     let world = world.crash(readme()).await;
     let before = world.spans().len();
@@ -100,12 +85,7 @@ async fn a_rewind_of_all_drops_no_word_of_a_conversation() {
     world.receiver.always(Some(Answers(503)));
     world.memory.make(0);
     wait(1_000).await;
-    let name = world.info().await.id;
-    world
-        .webhooks
-        .rewind(&name, Rewind::default())
-        .await
-        .unwrap();
+    world.rewind(None, None).await.unwrap();
     world.receiver.always(None);
     wait(60_000).await;
     let got = world.receiver.got();
@@ -265,5 +245,4 @@ async fn an_outbox_is_shared() {
     assert!(receivers[1].got().iter().any(|got| got.kept));
     assert_eq!(memory.departed_now(), 0);
     drop(webhooks);
-    drop(Arc::clone(&memory));
 }
