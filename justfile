@@ -82,6 +82,11 @@ crash *arguments:
     cargo build -p agent-server -p crash
     cargo run -p crash -- {{ arguments }}
 
+# Do to the server what once brought it down, and check that it stands (--only WORD)
+attack *arguments:
+    cargo build -p agent-server -p attack
+    cargo run -p attack -- {{ arguments }}
+
 # The store against arbitrary files: reader, recovery, sidecars; `just fuzz recovery 600` for ten minutes
 fuzz target='recovery' seconds='120':
     @cargo fuzz --version >/dev/null 2>&1 || { \

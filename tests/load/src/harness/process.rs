@@ -4,7 +4,7 @@ use std::{
     fs::{self, OpenOptions},
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -51,10 +51,17 @@ impl Server {
     /// # Errors
     /// When it cannot be started.
     pub fn spawn(binary: &Path, folder: &Path) -> Result<Self> {
+        Self::spawn_by(Command::new(binary), folder)
+    }
+
+    /// The same with a command that becomes the server (`exec`), under limits for one.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn spawn_by(mut command: Command, folder: &Path) -> Result<Self> {
         let port = free_port()?;
         let log = folder.join("server.log");
         let output = OpenOptions::new().create(true).append(true).open(&log)?;
-        let mut command = Command::new(binary);
         for (name, _) in std::env::vars_os() {
             if configures(&name.to_string_lossy()) {
                 command.env_remove(name);
@@ -69,7 +76,7 @@ impl Server {
         let begin = Instant::now();
         let child = command
             .spawn()
-            .with_context(|| format!("cannot start {}", binary.display()))?;
+            .with_context(|| format!("cannot start {}", command.get_program().display()))?;
         Ok(Self {
             child,
             begin,
@@ -111,6 +118,14 @@ impl Server {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// How it ended, if it has.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
     }
 
     /// Resident memory in bytes.
