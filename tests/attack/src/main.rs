@@ -3,6 +3,7 @@
 
 mod arena;
 mod limits;
+mod memory;
 mod shells;
 mod starts;
 
@@ -56,28 +57,32 @@ fn run(cli: &Cli) -> Result<bool> {
             .to_owned(),
     };
     type Attack<'a> = (&'static str, Box<dyn Fn(&Arena) -> Result<String> + 'a>);
-    let attacks: Vec<Attack<'_>> = vec![
+    let mut attacks: Vec<Attack<'_>> = vec![
         (
             "interrupts",
             Box::new(|arena| shells::interrupts(arena, cli.interrupts)),
         ),
         ("file size", Box::new(limits::file_size)),
         ("unread log", Box::new(limits::unread_log)),
+        ("one gigabyte", Box::new(memory::all_in_one_gigabyte)),
         (
             "creations",
             Box::new(|arena| starts::creations(arena, cli.starts)),
         ),
     ];
+    for (name, flood) in memory::FLOODS {
+        attacks.push((name, Box::new(|arena| memory::flood(arena, *flood))));
+    }
     let mut stood = true;
     for (name, attack) in attacks.iter().filter(|(name, _)| name.contains(&cli.only)) {
         let begin = Instant::now();
         let outcome = attack(&arena);
         let seconds = begin.elapsed().as_secs_f64();
         match outcome {
-            Ok(told) => println!("ok      {name:<16} {seconds:>5.1} s  {told}"),
+            Ok(told) => println!("ok      {name:<40} {seconds:>5.1} s  {told}"),
             Err(error) => {
                 stood = false;
-                println!("FAILED  {name:<16} {seconds:>5.1} s  {error:#}");
+                println!("FAILED  {name:<40} {seconds:>5.1} s  {error:#}");
             }
         }
     }
