@@ -1,125 +1,207 @@
-//! Replacing a file so that a reader, or a crash, meets either the old bytes or the new ones.
+//! Replacing the content of a file, and nothing else of it.
+
+mod attributes;
+mod in_place;
+#[cfg(test)]
+mod tests;
 
 use std::{
-    fs::{self, File, OpenOptions, Permissions},
-    io::{self, ErrorKind, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt, fchown},
+    fs::{self, File, OpenOptions},
+    io::{self, ErrorKind, Read, Write},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
+use nix::libc;
 use uuid::Uuid;
 
-/// Gives the file at `path` the content `bytes`: a new file beside it takes its mode and owner and
-/// then its name. A symbolic link stays, and the file it points at is replaced. A missing file is
-/// made.
+use self::attributes::Attributes;
+
+/// Why a file was not replaced.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReplaceError {
+    #[error("it was changed in the meantime")]
+    Changed,
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Gives the file at `path` the content `bytes`. A reader, or a crash, meets either the old bytes or
+/// the new ones: a new file beside it takes its owner, mode and extended attributes and then its
+/// name. A symbolic link stays, and the file it points at is replaced. A missing file is made.
 ///
-/// Where the system forbids the swap but not the write (a folder that is read-only, a file of
-/// another owner, a file mounted by itself), the file is written in place.
+/// A file that has other names too (hard links), or whose attributes a new one would not get, is
+/// written in place; and so it is where the system forbids the swap but not the write (a folder that
+/// is read-only, a file of another owner, a file mounted by itself).
 ///
 /// # Errors
-/// As the file system reports them; the old content is then still there, unless the write in place
-/// failed half-way.
+/// As the file system reports them; the old content is then still there, unless the error says that a
+/// write in place failed and could not be taken back.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write(path, None, bytes).map_err(|error| match error {
+        ReplaceError::Io(error) => error,
+        ReplaceError::Changed => io::Error::other(error),
+    })
+}
+
+/// As [`replace`], if the file is there and holds `expected`.
+///
+/// # Errors
+/// [`ReplaceError::Changed`] when it does not; else as [`replace`].
+pub(crate) fn replace_expected(
+    path: &Path,
+    expected: &[u8],
+    bytes: &[u8],
+) -> Result<(), ReplaceError> {
+    write(path, Some(expected), bytes)
+}
+
+fn write(path: &Path, expected: Option<&[u8]>, bytes: &[u8]) -> Result<(), ReplaceError> {
     let target = match fs::canonicalize(path) {
         Ok(target) => target,
         Err(error) if error.kind() == ErrorKind::NotFound => path.to_owned(),
-        Err(error) => return Err(error),
+        Err(error) => return Err(error.into()),
     };
-    match swap(&target, bytes) {
-        Err(error)
-            if matches!(
-                error.kind(),
-                ErrorKind::PermissionDenied | ErrorKind::ResourceBusy
-            ) =>
-        {
-            fs::write(&target, bytes)
+    let Some(old) = open(&target)? else {
+        if expected.is_some() {
+            return Err(ReplaceError::Changed);
         }
-        done => done,
+        return make(&target, bytes);
+    };
+    if old.metadata()?.nlink() > 1 {
+        return in_place::write(&old, expected, bytes);
+    }
+    // Where they cannot be read, a new file cannot have them.
+    let swapped = match Attributes::of(&old) {
+        Ok(attributes) => swap(&target, &old, &attributes, expected, bytes),
+        Err(_) => Err(Unswapped::Impossible),
+    };
+    match swapped {
+        Err(Unswapped::Impossible) => in_place::write(&old, expected, bytes),
+        Err(Unswapped::Failed(error)) => Err(error),
+        Ok(()) => Ok(()),
     }
 }
 
-fn swap(target: &Path, bytes: &[u8]) -> io::Result<()> {
-    // Opened for writing, since a swap alone would get around a file's own write protection.
-    let old = match OpenOptions::new().write(true).open(target) {
-        Ok(file) => Some(file.metadata()?),
-        Err(error) if error.kind() == ErrorKind::NotFound => None,
-        Err(error) => return Err(error),
-    };
-    let beside = neighbour(target);
-    let file = OpenOptions::new()
+/// The file as it is now. Opened for writing, since a swap alone would get around its own write
+/// protection.
+fn open(target: &Path) -> io::Result<Option<File>> {
+    let opened = OpenOptions::new()
+        .read(true)
         .write(true)
-        .create_new(true)
-        // Nobody else reads the bytes before the file has the mode of the one it replaces.
-        .mode(if old.is_some() { 0o600 } else { 0o666 })
-        .open(&beside)?;
-    let swapped = fill(file, bytes, old.as_ref()).and_then(|()| fs::rename(&beside, target));
-    if swapped.is_err() {
-        fs::remove_file(&beside).ok();
+        // Waits for nobody at a pipe.
+        .custom_flags(libc::O_NONBLOCK)
+        .open(target);
+    match opened {
+        Ok(file) if file.metadata()?.is_file() => Ok(Some(file)),
+        Ok(_) => Err(io::Error::new(ErrorKind::InvalidInput, "no regular file")),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
-    swapped
 }
 
-fn fill(mut file: File, bytes: &[u8], old: Option<&fs::Metadata>) -> io::Result<()> {
-    file.write_all(bytes)?;
-    if let Some(old) = old {
-        let new = file.metadata()?;
-        if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
-            fchown(&file, Some(old.uid()), Some(old.gid()))?;
+fn make(target: &Path, bytes: &[u8]) -> Result<(), ReplaceError> {
+    let beside = Beside::new(target, 0o666)?;
+    beside.fill(bytes)?;
+    Ok(beside.take_the_name_of(target)?)
+}
+
+/// Why no other file took the place of one.
+enum Unswapped {
+    /// It may still be written in place.
+    Impossible,
+    Failed(ReplaceError),
+}
+
+fn swap(
+    target: &Path,
+    old: &File,
+    attributes: &Attributes,
+    expected: Option<&[u8]>,
+    bytes: &[u8],
+) -> Result<(), Unswapped> {
+    // Nobody else reads the bytes before the file has the mode of the one it replaces.
+    let beside = Beside::new(target, 0o600).map_err(unswapped)?;
+    beside.fill(bytes).map_err(unswapped)?;
+    attributes
+        .apply(&beside.file)
+        .map_err(|_refused| Unswapped::Impossible)?;
+    if let Some(expected) = expected
+        && !holds(target, old, expected).map_err(unswapped)?
+    {
+        return Err(Unswapped::Failed(ReplaceError::Changed));
+    }
+    beside.take_the_name_of(target).map_err(unswapped)
+}
+
+fn unswapped(error: io::Error) -> Unswapped {
+    if matches!(
+        error.kind(),
+        ErrorKind::PermissionDenied | ErrorKind::ResourceBusy | ErrorKind::ReadOnlyFilesystem
+    ) {
+        Unswapped::Impossible
+    } else {
+        Unswapped::Failed(error.into())
+    }
+}
+
+/// Whether `old` still has this name, and still holds `expected`.
+fn holds(target: &Path, old: &File, expected: &[u8]) -> io::Result<bool> {
+    let current = match File::open(target) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let place = |file: &File| file.metadata().map(|it| (it.dev(), it.ino(), it.nlink()));
+    if place(&current)? != place(old)? {
+        return Ok(false);
+    }
+    let mut bytes = Vec::new();
+    current
+        .take(expected.len() as u64 + 1)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes == expected)
+}
+
+/// A new file in the folder of another; removed again unless it takes that one's name.
+struct Beside {
+    path: PathBuf,
+    file: File,
+    placed: bool,
+}
+
+impl Beside {
+    fn new(target: &Path, mode: u32) -> io::Result<Self> {
+        let path = target.with_file_name(format!(".{}.tmp", Uuid::new_v4().simple()));
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&path)?;
+        Ok(Self {
+            path,
+            file,
+            placed: false,
+        })
+    }
+
+    fn fill(&self, bytes: &[u8]) -> io::Result<()> {
+        (&self.file).write_all(bytes)?;
+        // Else a crash could leave the name without the bytes.
+        self.file.sync_data()
+    }
+
+    fn take_the_name_of(mut self, target: &Path) -> io::Result<()> {
+        fs::rename(&self.path, target)?;
+        self.placed = true;
+        Ok(())
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        if !self.placed {
+            fs::remove_file(&self.path).ok();
         }
-        // After the owner: changing it clears the set-user-id bits.
-        let mode: Permissions = old.permissions();
-        file.set_permissions(mode)?;
-    }
-    Ok(())
-}
-
-fn neighbour(target: &Path) -> PathBuf {
-    target.with_file_name(format!(".{}.tmp", Uuid::new_v4().simple()))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::{PermissionsExt, symlink};
-
-    use super::*;
-
-    #[test]
-    fn keeps_mode_and_link_and_leaves_nothing_behind() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("script.sh");
-        let link = folder.path().join("link.sh");
-        fs::write(&file, "old").unwrap();
-        fs::set_permissions(&file, Permissions::from_mode(0o751)).unwrap();
-        symlink(&file, &link).unwrap();
-
-        replace(&link, b"new").unwrap();
-
-        assert_eq!(fs::read_to_string(&file).unwrap(), "new");
-        assert_eq!(fs::metadata(&file).unwrap().mode() & 0o7777, 0o751);
-        assert_eq!(fs::read_link(&link).unwrap(), file);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
-    }
-
-    #[test]
-    fn makes_a_missing_file_but_no_missing_folder() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("new.txt");
-        replace(&file, b"x").unwrap();
-        assert_eq!(fs::read(&file).unwrap(), b"x");
-        let nowhere = folder.path().join("no/new.txt");
-        assert_eq!(
-            replace(&nowhere, b"x").unwrap_err().kind(),
-            ErrorKind::NotFound
-        );
-    }
-
-    #[test]
-    fn a_failed_swap_keeps_the_old_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let target = folder.path().join("folder");
-        fs::create_dir(&target).unwrap();
-        replace(&target, b"x").unwrap_err();
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-        assert!(target.is_dir());
     }
 }

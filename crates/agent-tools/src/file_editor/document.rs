@@ -11,6 +11,9 @@ use nix::libc;
 /// The largest file that is read or written, in bytes.
 pub(super) const MAX_BYTES: u64 = 10 << 20;
 
+/// Some programs put it before a text. It is no part of the first line and stays where it is.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// The places listed when a text occurs more than once.
 const LISTED_PLACES: usize = 20;
 
@@ -56,6 +59,12 @@ pub(super) fn read(path: &Path) -> Result<String, String> {
     let bytes = bytes(path).map_err(|error| format!("{shown} cannot be read: {error}."))?;
     // files of `/proc` state no size
     check_size(&shown.to_string(), bytes.len() as u64)?;
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Err(format!(
+            "{shown} is UTF-16 text, and this tool takes only UTF-8. Work on it with commands in the \
+             terminal: `iconv -f UTF-16 -t UTF-8` shows it."
+        ));
+    }
     if bytes.contains(&0) {
         return Err(format!(
             "{shown} is a binary file, and this tool reads only text. Look at it with a command in \
@@ -69,6 +78,11 @@ pub(super) fn read(path: &Path) -> Result<String, String> {
             error.utf8_error().valid_up_to()
         )
     })
+}
+
+/// A text without the byte order mark that it may start with.
+pub(super) fn without_mark(text: &str) -> &str {
+    text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)
 }
 
 /// The bytes of a file, at most a page (files of `/proc` refuse odd lengths) more than the limit;
@@ -98,11 +112,18 @@ pub(super) fn check_size(shown: &str, size: u64) -> Result<(), String> {
 }
 
 /// Replaces the one occurrence of `old` by `new`. Line breaks given as `\n` match and become the
-/// file's own.
+/// file's own. A byte order mark at the start of the file stays, whether `old` has it or not.
 ///
 /// # Errors
 /// In words for the model, when `old` does not occur exactly once.
 pub(super) fn replace_once(text: String, old: &str, new: &str) -> Result<Change, String> {
+    let body = without_mark(&text);
+    let with_mark = body.len() < text.len() && !body.contains(old);
+    let (old, new) = if with_mark && old.starts_with(BYTE_ORDER_MARK) {
+        (without_mark(old), without_mark(new))
+    } else {
+        (old, new)
+    };
     if old.is_empty() {
         return Err(
             "`old_str` is empty. Give the text to replace, or use `insert` to add lines."
@@ -143,19 +164,27 @@ pub(super) fn replace_once(text: String, old: &str, new: &str) -> Result<Change,
 /// # Errors
 /// In words for the model, when the file has fewer lines.
 pub(super) fn insert_after(text: String, after: u64, new: &str) -> Result<Change, String> {
-    let count = text.split_inclusive('\n').count();
+    let body = without_mark(&text);
+    let start = text.len() - body.len();
+    let count = body.split_inclusive('\n').count();
     let Some(after) = usize::try_from(after).ok().filter(|line| *line <= count) else {
         return Err(format!(
             "`insert_line` is {after}, but the file has {count} lines: it must be from 0 to {count}."
         ));
+    };
+    let new = if start > 0 && after == 0 {
+        without_mark(new)
+    } else {
+        new
     };
     let (ending, mut inserted) = if ends_in_crlf(&text) {
         ("\r\n", crlf(new))
     } else {
         ("\n", new.to_owned())
     };
-    let at: usize = text.split_inclusive('\n').take(after).map(str::len).sum();
-    let open_end = at > 0 && !text[..at].ends_with('\n');
+    let lines = body.split_inclusive('\n').take(after);
+    let at = start + lines.map(str::len).sum::<usize>();
+    let open_end = at > start && !text[..at].ends_with('\n');
     if open_end {
         inserted.insert_str(0, ending);
     } else if !inserted.ends_with('\n') {
@@ -302,6 +331,27 @@ mod tests {
         assert_eq!(inserted("a\n", 1, ""), "a\n\n");
         assert_eq!(inserted("", 0, "x"), "x\n");
         assert!(insert_after("a\nb\n".to_owned(), 3, "x").is_err());
+    }
+
+    #[test]
+    fn a_byte_order_mark_stays_first() {
+        let mark = BYTE_ORDER_MARK;
+        let marked = |text: &str| format!("{mark}{text}");
+        assert_eq!(inserted(&marked("a\n"), 0, "x"), marked("x\na\n"));
+        assert_eq!(inserted(&marked("a\n"), 0, &marked("x")), marked("x\na\n"));
+        assert_eq!(inserted(&marked("a\r\n"), 1, "x"), marked("a\r\nx\r\n"));
+        assert_eq!(inserted(&marked(""), 0, "x"), marked("x\n"));
+        assert!(insert_after(marked(""), 1, "x").is_err());
+        assert_eq!(replaced(&marked("a\n"), "a", "x"), marked("x\n"));
+        assert_eq!(replaced(&marked("a\n"), &marked("a"), "x"), marked("x\n"));
+        assert_eq!(replaced(&marked("a\n"), &marked("a\n"), ""), marked(""));
+        assert!(refused(&marked("a\n"), &marked(""), "").contains("empty"));
+        // One that stands elsewhere is a character like any other.
+        let twice = marked("a\n") + &marked("b\nb\n");
+        assert_eq!(
+            replaced(&twice, &marked("b"), "x"),
+            marked("a\n") + "x\nb\n"
+        );
     }
 
     #[test]

@@ -6,11 +6,12 @@ use std::{
 
 use super::{
     command::{Command, FileEditorArguments},
+    difference,
     document::{self, Change, check_size},
-    history::History,
+    history::{History, LastEdit},
     view,
 };
-use crate::atomic_file;
+use crate::atomic_file::{self, ReplaceError};
 
 /// The five commands and what they remember. Every error is a text for the model.
 pub(super) struct Editor {
@@ -122,8 +123,8 @@ impl Editor {
         } = change(document::read(path)?)?;
         check_size(&path.display().to_string(), after.len() as u64)?;
         let file = canonical(path)?;
-        write(path, &after)?;
-        self.history.push(file, before.clone());
+        write(path, &before, &after)?;
+        self.history.push(file, before.clone(), after.clone());
         Ok(Done {
             text: view::snippet(path, &after, lines),
             existed: true,
@@ -135,14 +136,19 @@ impl Editor {
     fn undo(&mut self, path: &Path) -> Result<Done, String> {
         let current = document::read(path)?;
         let file = canonical(path)?;
-        let Some(restored) = self.history.last(&file).map(str::to_owned) else {
+        let Some(LastEdit { before, after }) = self.history.last(&file) else {
             return Err(format!(
                 "There is no edit of {} to undo: only `str_replace` and `insert` of this session \
-                 can be undone, and the last ten of them.",
+                 can be undone, and the last ten of them, as far back as nobody else changed the \
+                 file in between.",
                 path.display()
             ));
         };
-        write(path, &restored)?;
+        if current != after {
+            return Err(changed_since(path, &difference::between(after, &current)));
+        }
+        let restored = before.to_owned();
+        write(path, &current, &restored)?;
         self.history.pop(&file);
         Ok(Done {
             text: format!(
@@ -192,9 +198,27 @@ fn canonical(path: &Path) -> Result<PathBuf, String> {
     fs::canonicalize(path).map_err(|error| format!("{} cannot be read: {error}.", path.display()))
 }
 
-fn write(path: &Path, text: &str) -> Result<(), String> {
-    atomic_file::replace(path, text.as_bytes())
-        .map_err(|error| format!("{} cannot be written: {error}.", path.display()))
+fn changed_since(path: &Path, difference: &str) -> String {
+    format!(
+        "{} was changed since your last edit by something else than this tool, and to undo the edit \
+         would destroy that too. Nothing was changed. If your edit has to go, take it back with \
+         `str_replace`. What the file has now (+) in the place of what your edit left (-):\n\
+         {difference}",
+        path.display()
+    )
+}
+
+/// Writes `after` into a file that holds `before`.
+fn write(path: &Path, before: &str, after: &str) -> Result<(), String> {
+    let replaced = atomic_file::replace_expected(path, before.as_bytes(), after.as_bytes());
+    replaced.map_err(|error| match error {
+        ReplaceError::Changed => format!(
+            "{} was changed by something else at this moment, so nothing was written. View it, and \
+             repeat what is still to be done.",
+            path.display()
+        ),
+        ReplaceError::Io(error) => format!("{} cannot be written: {error}.", path.display()),
+    })
 }
 
 /// Writes a file that must not be there, a race with another writer included.
@@ -205,4 +229,25 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
         fs::remove_file(path).ok();
     }
     written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_write_during_an_edit_is_not_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "one\n").unwrap();
+        let mut editor = Editor::new(folder.path().to_owned());
+        let refused = editor.edit(&path, |text| {
+            fs::write(&path, "one\ntheirs\n").unwrap();
+            document::replace_once(text, "one", "two")
+        });
+        let reason = refused.map(|done| done.text).unwrap_err();
+        assert!(reason.contains("at this moment"), "{reason}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one\ntheirs\n");
+        assert!(editor.undo(&path).is_err());
+    }
 }

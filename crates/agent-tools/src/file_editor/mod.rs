@@ -7,8 +7,10 @@
 //! | [`document`] | one text file: limits, line ends, replacing, inserting |
 //! | [`view`] | numbered lines, folder trees |
 //! | [`history`] | what undo goes back to |
+//! | [`difference`] | what others changed since |
 
 mod command;
+mod difference;
 mod document;
 mod editor;
 mod history;
@@ -34,8 +36,8 @@ use editor::{Done, Editor};
 /// Views and changes text files by absolute path.
 ///
 /// `undo_edit` takes back `str_replace` and `insert`, for as long as the tool lives: the last 10
-/// edits of a file, the last 64 MiB of old contents in all. A created file is not removed again by
-/// it.
+/// edits of a file, the last 64 MiB of contents and 1,000 files in all, and never what others wrote. A
+/// created file is not removed again by it.
 pub(crate) struct FileEditor {
     working_dir: String,
     editor: Arc<Mutex<Editor>>,
@@ -146,8 +148,8 @@ fn failure(command: Value, reason: String) -> Observation {
 fn description(working_dir: &str) -> String {
     format!(
         "\
-View, create and change text files. Changes are written at once and keep the file's line ends and \
-permissions.
+View, create and change text files. Changes are written at once and keep the file's line ends, \
+byte order mark, permissions, attributes and links.
 
 Paths are absolute. Your workspace is {working_dir}, so its files start with {working_dir}/.
 
@@ -161,7 +163,7 @@ and says where to go on.
 Take in enough lines around the place to make it unique.
 * `insert`: puts `new_str` as whole lines after line `insert_line`; 0 is the start of the file.
 * `undo_edit`: takes back the last `str_replace` or `insert` on the file, up to ten in a row. It \
-restores the whole file as it was before that edit, so changes made since by other means are lost.
+is refused when the file was changed by other means since that edit.
 
 View a file before you change it, and leave out the line numbers and the tab after them when you \
 copy from a view. When `str_replace` finds no match, view the place again: the file differs from \

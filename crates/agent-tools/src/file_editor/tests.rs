@@ -1,3 +1,5 @@
+mod others;
+
 use std::{
     fs,
     os::unix::fs::{PermissionsExt, symlink},

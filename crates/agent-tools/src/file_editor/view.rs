@@ -5,6 +5,8 @@ use std::{
     path::Path,
 };
 
+use super::document::without_mark;
+
 /// The longest view, in characters.
 const MAX_CHARS: usize = 16_000;
 /// Lines shown before and after an edit.
@@ -16,6 +18,7 @@ const CONTEXT: usize = 4;
 /// # Errors
 /// In words for the model, when the range does not fit the file.
 pub(super) fn file(path: &Path, text: &str, range: Option<&[i64]>) -> Result<String, String> {
+    let text = without_mark(text);
     let count = text.lines().count();
     if count == 0 {
         return Ok(format!("{} is empty.", path.display()));
@@ -33,6 +36,7 @@ pub(super) fn file(path: &Path, text: &str, range: Option<&[i64]>) -> Result<Str
 
 /// The lines `changed` by an edit, with some around them.
 pub(super) fn snippet(path: &Path, text: &str, changed: Range<usize>) -> String {
+    let text = without_mark(text);
     let count = text.lines().count();
     let first = changed.start.saturating_sub(CONTEXT).max(1);
     let last = changed.end.max(changed.start + 1).saturating_add(CONTEXT);
