@@ -11,8 +11,7 @@ use std::{
 use ::webhooks::Webhooks;
 use actix_web::{App, HttpServer, dev::ServerHandle};
 use agent_runtime::{Runtime, RuntimeConfig};
-use http_api::{Api, ApiConfig, CorsConfig};
-use secrecy::SecretString;
+use http_api::{Api, ApiConfig, HostCheck};
 use store_fs::{FsStore, Options};
 use tokio::{join, task::JoinHandle, time::timeout};
 
@@ -69,7 +68,7 @@ impl Server {
         let config = runtime_config(settings, resume)?;
         let runtime = Runtime::start(config, Arc::clone(&store) as _);
         let webhooks = Arc::new(webhooks::start(settings, store, &runtime).await?);
-        let api = Api::new(runtime.clone(), api_config(settings, &webhooks))
+        let api = Api::new(runtime.clone(), api_config(settings, address, &webhooks))
             .map_err(|error| StartError::Api(error.to_string()))?;
         let server = HttpServer::new(move || {
             let api = api.clone();
@@ -175,16 +174,15 @@ fn runtime_config(settings: &Settings, resume: bool) -> Result<RuntimeConfig, St
     })
 }
 
-fn api_config(settings: &Settings, webhooks: &Arc<Webhooks>) -> ApiConfig {
-    let mut config = ApiConfig {
-        keys: settings.keys().map(SecretString::from).collect(),
-        cors: CorsConfig {
-            origins: settings.allow_cors_origins.clone(),
-            origin_regex: settings.allow_cors_origin_regex.clone(),
-        },
-        webhooks: Some(Arc::clone(webhooks) as _),
-        ..ApiConfig::default()
+fn api_config(settings: &Settings, address: SocketAddr, webhooks: &Arc<Webhooks>) -> ApiConfig {
+    // Others may know the server by names that only they have, such as that of a container.
+    let check = if listener::is_open_to_others(address.ip()) {
+        HostCheck::Browsers
+    } else {
+        HostCheck::EveryClient
     };
+    let mut config = settings.access(check);
+    config.webhooks = Some(Arc::clone(webhooks) as _);
     config.limits.body_bytes = settings.max_body_bytes.get();
     config.limits.frame_bytes = settings.max_frame_bytes.get();
     config.limits.sockets_per_conversation = settings.max_sockets_per_conversation.get();

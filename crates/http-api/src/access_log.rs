@@ -1,5 +1,5 @@
-//! The middleware around every route: one log line a request, foreign pages refused, the key asked
-//! for. Bodies, query strings and secrets are never logged; paths only as their templates.
+//! The middleware around every route: one log line a request, foreign hosts and pages refused, the
+//! key asked for. Bodies, query strings and secrets are never logged; paths only as their templates.
 
 use std::{sync::Arc, time::Instant};
 
@@ -34,14 +34,16 @@ pub(crate) enum Door {
     Keyed,
 }
 
-/// Outermost: refuses foreign pages and writes the log line.
+/// Outermost: refuses what comes by foreign hosts or from foreign pages, and writes the log line.
 pub(crate) async fn edge<B: MessageBody>(
     shared: Arc<Shared>,
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let started = Instant::now();
-    let mut response = match shared.origins.check(request.head()) {
+    let checked = shared.hosts.check(request.head());
+    let checked = checked.and_then(|()| shared.origins.check(request.head()));
+    let mut response = match checked {
         Ok(()) => next.call(request).await?.map_into_left_body(),
         Err(refused) => request
             .into_response(refused.error_response())

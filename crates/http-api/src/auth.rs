@@ -4,10 +4,29 @@ use actix_web::http::header::{self, HeaderMap};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::{Choice, ConstantTimeEq};
 
+use crate::error::ApiError;
+
 const KEY_HEADER: &str = "x-session-api-key";
 
 /// The keys that open the server; none: it is open.
 pub(crate) struct Keys(Vec<SecretString>);
+
+/// Whether a text can be a session key.
+///
+/// # Errors
+/// Why not; the key itself is not in it.
+pub fn check_key(key: &str) -> Result<(), &'static str> {
+    let key = key.trim();
+    if key.is_empty() {
+        return Err("a key that is empty or only white space protects nothing; leave it out, or set a \
+                    long random one");
+    }
+    if key.chars().any(char::is_control) {
+        return Err("a key must have no control characters, such as line breaks: no header can carry \
+                    them");
+    }
+    Ok(())
+}
 
 /// What a request has to show for itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,14 +40,20 @@ pub(crate) enum Permit {
 }
 
 impl Keys {
-    /// Empty keys count as unset.
-    pub(crate) fn new(keys: &[SecretString]) -> Self {
-        Self(
-            keys.iter()
-                .filter(|key| !key.expose_secret().trim().is_empty())
-                .cloned()
-                .collect(),
-        )
+    /// White space around a key is no part of it, as it is none of a header's value.
+    ///
+    /// # Errors
+    /// When a key is none: a list of those must not open the server.
+    pub(crate) fn new(keys: &[SecretString]) -> Result<Self, ApiError> {
+        let read = keys.iter().enumerate().map(|(index, key)| {
+            let key = key.expose_secret();
+            check_key(key).map_err(|reason| ApiError::Setting {
+                setting: format!("keys[{index}]"),
+                reason: reason.to_owned(),
+            })?;
+            Ok(SecretString::from(key.trim()))
+        });
+        Ok(Self(read.collect::<Result<_, _>>()?))
     }
 
     /// Judges the headers: `Authorization: Bearer KEY` or `X-Session-API-Key: KEY`; of several,
@@ -101,7 +126,7 @@ mod tests {
 
     fn keys(keys: &[&str]) -> Keys {
         let keys: Vec<SecretString> = keys.iter().map(|key| SecretString::from(*key)).collect();
-        Keys::new(&keys)
+        Keys::new(&keys).unwrap()
     }
 
     fn judge(keys: &Keys, headers: &[(&str, &str)]) -> Permit {
@@ -153,12 +178,30 @@ mod tests {
 
     #[test]
     fn without_keys_the_server_is_open() {
-        for keys in [keys(&[]), keys(&["", "  "])] {
-            assert_eq!(
-                judge(&keys, &[("X-Session-API-Key", "anything")]),
-                Permit::Granted
-            );
-            assert_eq!(judge(&keys, &[]), Permit::Granted);
+        let keys = keys(&[]);
+        assert_eq!(
+            judge(&keys, &[("X-Session-API-Key", "anything")]),
+            Permit::Granted
+        );
+        assert_eq!(judge(&keys, &[]), Permit::Granted);
+    }
+
+    #[test]
+    fn white_space_around_a_key_is_no_part_of_it() {
+        let keys = keys(&[" sekrit\r\n"]);
+        assert_eq!(
+            judge(&keys, &[("X-Session-API-Key", "sekrit")]),
+            Permit::Granted
+        );
+        assert_eq!(judge(&keys, &[]), Permit::Absent);
+    }
+
+    #[test]
+    fn keys_that_protect_nothing_or_fit_no_header_are_refused() {
+        for list in [&[""][..], &["", "  "], &["good", " \n"], &["a\nb"], &["a\0b"]] {
+            let list: Vec<SecretString> = list.iter().map(|key| SecretString::from(*key)).collect();
+            let refused = Keys::new(&list).err().unwrap().to_string();
+            assert!(refused.starts_with("keys["), "{refused}");
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::{
     cors::{self, Origins},
     docs,
     error::ApiError,
+    hosts::Hosts,
     idempotency::InFlight,
     openapi,
     routes::{self, Served},
@@ -28,9 +29,11 @@ use crate::{
 /// What the API needs to know.
 #[derive(Clone, Default)]
 pub struct ApiConfig {
-    /// Any one of these opens the server; none, or only empty ones: it is open to all.
+    /// Any one of these opens the server; none: it is open to all. One that is empty or only white
+    /// space is refused.
     pub keys: Vec<SecretString>,
     pub cors: CorsConfig,
+    pub hosts: HostConfig,
     pub limits: Limits,
     pub surface: Surface,
     /// Where clients reach the API, for the links in the documentation: empty, or `/agents` for one.
@@ -46,6 +49,7 @@ impl fmt::Debug for ApiConfig {
         let Self {
             keys,
             cors,
+            hosts,
             limits,
             surface,
             prefix,
@@ -54,6 +58,7 @@ impl fmt::Debug for ApiConfig {
         f.debug_struct("ApiConfig")
             .field("keys", keys)
             .field("cors", cors)
+            .field("hosts", hosts)
             .field("limits", limits)
             .field("surface", surface)
             .field("prefix", prefix)
@@ -62,13 +67,53 @@ impl fmt::Debug for ApiConfig {
     }
 }
 
-/// Which web pages may talk to the server besides those of localhost and 127.0.0.1.
+impl ApiConfig {
+    /// Whether an API can be made of this.
+    ///
+    /// # Errors
+    /// The first setting that is not well formed.
+    pub fn check(&self) -> Result<(), ApiError> {
+        let prefix = &self.prefix;
+        if !prefix.is_empty() && (!prefix.starts_with('/') || prefix.ends_with('/')) {
+            return Err(ApiError::Prefix(prefix.clone()));
+        }
+        Keys::new(&self.keys)?;
+        Origins::new(&self.cors)?;
+        Hosts::new(&self.hosts)?;
+        Ok(())
+    }
+}
+
+/// Which web pages may talk to the server besides those of this machine: of `localhost`, names below
+/// it, 127.0.0.0/8 and `[::1]`, on any port.
 #[derive(Clone, Debug, Default)]
 pub struct CorsConfig {
-    /// `https://example.com:8443`; `*` allows every page.
+    /// `https://example.com:8443`; `https://*.example.com` for what is below that name;
+    /// `tauri://localhost`; `vscode-webview://*` for all of that scheme; `null` for pages that have no
+    /// origin; `*` for every page that has one.
     pub origins: Vec<String>,
     /// Matched against the whole origin.
     pub origin_regex: Option<String>,
+}
+
+/// By which hosts clients may call the server. Loopback names, IP addresses and the machine's own name
+/// (as it is, and with `.local`) are always right: nobody else can have those lead here.
+#[derive(Clone, Debug, Default)]
+pub struct HostConfig {
+    /// `agents.example.com`; `*.example.com` for what is below that name; with a port, only that one.
+    pub allowed: Vec<String>,
+    pub check: HostCheck,
+}
+
+/// Whose requests have to come by a host that is ours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HostCheck {
+    /// Everybody's. Right on a loopback address, where no client has another name for the server.
+    #[default]
+    EveryClient,
+    /// Those of browsers, which a web page may have sent. Right on an address that others reach, by
+    /// names that only they know, such as that of a container.
+    Browsers,
 }
 
 /// How much one client may ask for.
@@ -159,6 +204,7 @@ pub(crate) struct Shared {
     pub(crate) runtime: Runtime,
     pub(crate) config: ApiConfig,
     pub(crate) keys: Keys,
+    pub(crate) hosts: Hosts,
     pub(crate) origins: Arc<Origins>,
     pub(crate) started: Instant,
     pub(crate) sockets: SocketCounts,
@@ -168,14 +214,12 @@ pub(crate) struct Shared {
 
 impl Api {
     /// # Errors
-    /// When an origin, the origin pattern or the prefix is not well formed.
+    /// When a setting is not well formed: see [`ApiConfig::check`].
     pub fn new(runtime: Runtime, config: ApiConfig) -> Result<Self, ApiError> {
-        let prefix = &config.prefix;
-        if !prefix.is_empty() && (!prefix.starts_with('/') || prefix.ends_with('/')) {
-            return Err(ApiError::Prefix(prefix.clone()));
-        }
+        config.check()?;
         Ok(Self(Arc::new(Shared {
-            keys: Keys::new(&config.keys),
+            keys: Keys::new(&config.keys)?,
+            hosts: Hosts::new(&config.hosts)?,
             origins: Arc::new(Origins::new(&config.cors)?),
             runtime,
             config,

@@ -1,8 +1,11 @@
-//! Which web pages may talk to the server. Pages of localhost and 127.0.0.1 always may; others are
-//! named. A page that may not is told so by the browser's own rules, and what it sends without
-//! asking first (a form, a WebSocket) is refused.
+//! Which web pages may talk to the server. Pages of this machine always may; others are named. A
+//! page that may not is told so by the browser's own rules, and what it sends without asking first (a
+//! form, a WebSocket) is refused.
+//!
+//! A page's own address counts as allowed. That it is ours, and not a name that somebody has lead
+//! here, is seen to before this: see `hosts`.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use actix_cors::Cors;
 use actix_web::{
@@ -10,19 +13,19 @@ use actix_web::{
     http::{Method, header},
 };
 use regex::Regex;
-use url::Url;
 
 use crate::{
     auth,
     configure::CorsConfig,
     error::{ApiError, ERROR_CODE_HEADER, Failure},
+    host_name::Authority,
     idempotency::REPLAYED,
+    origin::{Origin, OriginPattern},
 };
 
 /// The origins that are allowed, ready to be compared with.
 pub(crate) struct Origins {
-    any: bool,
-    named: HashSet<String>,
+    named: Vec<OriginPattern>,
     pattern: Option<Regex>,
 }
 
@@ -30,34 +33,27 @@ impl Origins {
     /// # Errors
     /// When an origin is none, or the pattern is no regular expression.
     pub(crate) fn new(config: &CorsConfig) -> Result<Self, ApiError> {
-        let mut named = HashSet::new();
-        let mut any = false;
-        for origin in &config.origins {
-            if origin == "*" {
-                any = true;
-            } else {
-                named.insert(normal(origin).ok_or_else(|| ApiError::Origin(origin.clone()))?);
-            }
-        }
-        let pattern = config.origin_regex.as_deref().map(anchored).transpose()?;
+        let named = config.origins.iter().enumerate().map(|(index, origin)| {
+            OriginPattern::parse(origin).map_err(|reason| ApiError::Setting {
+                setting: format!("allow_cors_origins[{index}]"),
+                reason,
+            })
+        });
         Ok(Self {
-            any,
-            named,
-            pattern,
+            named: named.collect::<Result<_, _>>()?,
+            pattern: config.origin_regex.as_deref().map(anchored).transpose()?,
         })
     }
 
-    pub(crate) fn allow(&self, origin: &str) -> bool {
-        let Some(normal) = normal(origin) else {
+    pub(crate) fn allow(&self, text: &str) -> bool {
+        let Some(origin) = Origin::parse(text) else {
             return false;
         };
-        self.any
-            || is_local(&normal)
-            || self.named.contains(&normal)
-            || self
-                .pattern
-                .as_ref()
-                .is_some_and(|pattern| pattern.is_match(origin))
+        let by_regex = || self.pattern.as_ref().is_some_and(|pattern| pattern.is_match(text));
+        origin.is_local()
+            || self.named.iter().any(|pattern| pattern.matches(&origin))
+            // Any page can bring `null` about, so it takes its name, and no pattern.
+            || (origin != Origin::Null && by_regex())
     }
 
     /// Refuses what a foreign page sends that could change something.
@@ -100,41 +96,19 @@ pub(crate) fn middleware(origins: &Arc<Origins>) -> Cors {
         .max_age(600)
 }
 
-/// `scheme://host[:port]` in lower case, or none if the text says more or less than that.
-fn normal(origin: &str) -> Option<String> {
-    let url = Url::parse(origin.trim_end_matches('/')).ok()?;
-    let bare = matches!(url.path(), "" | "/")
-        && url.query().is_none()
-        && url.fragment().is_none()
-        && url.username().is_empty()
-        && url.password().is_none();
-    let tuple = url.origin();
-    (bare && tuple.is_tuple()).then(|| tuple.ascii_serialization())
-}
-
-fn is_local(origin: &str) -> bool {
-    let Ok(url) = Url::parse(origin) else {
-        return false;
-    };
-    matches!(url.scheme(), "http" | "https")
-        && matches!(url.host_str(), Some("localhost" | "127.0.0.1"))
-}
-
 /// Whether the page came from this very server, such as its documentation.
 fn is_own(origin: &str, head: &RequestHead) -> bool {
-    let host = head
-        .headers()
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok());
-    let authority = origin.split_once("://").map(|(_, authority)| authority);
-    host.is_some() && host == authority
+    let host = head.headers().get(header::HOST);
+    let host = host.and_then(|host| Authority::parse(host.to_str().ok()?));
+    let page = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+    host.is_some() && host == page.and_then(Authority::parse)
 }
 
 /// The pattern must match the whole origin.
 fn anchored(pattern: &str) -> Result<Regex, ApiError> {
-    Regex::new(&format!("^(?:{pattern})$")).map_err(|source| ApiError::OriginRegex {
-        pattern: pattern.to_owned(),
-        source: Box::new(source),
+    Regex::new(&format!("^(?:{pattern})$")).map_err(|source| ApiError::Setting {
+        setting: "allow_cors_origin_regex".to_owned(),
+        reason: format!("`{pattern}` is no regular expression: {source}"),
     })
 }
 
@@ -153,44 +127,6 @@ mod tests {
     }
 
     #[test]
-    fn local_pages_are_allowed_on_any_port_and_lookalikes_are_not() {
-        let origins = origins(&[], None);
-        for origin in [
-            "http://localhost",
-            "http://localhost:3000",
-            "https://127.0.0.1:8443",
-        ] {
-            assert!(origins.allow(origin), "{origin}");
-        }
-        for origin in [
-            "http://localhost.evil.com",
-            "http://evil.com/localhost",
-            "http://localhost@evil.com",
-            "http://127.0.0.1.evil.com:3000",
-            "http://evillocalhost",
-            "ftp://localhost",
-            "null",
-            "",
-        ] {
-            assert!(!origins.allow(origin), "{origin}");
-        }
-    }
-
-    #[test]
-    fn named_origins_match_with_their_port_and_without_a_slash() {
-        let origins = origins(
-            &["https://Your-Frontend.com/", "http://app.test:8080"],
-            None,
-        );
-        assert!(origins.allow("https://your-frontend.com"));
-        assert!(origins.allow("https://your-frontend.com:443"));
-        assert!(!origins.allow("https://your-frontend.com:444"));
-        assert!(!origins.allow("http://your-frontend.com"));
-        assert!(origins.allow("http://app.test:8080"));
-        assert!(!origins.allow("http://app.test"));
-    }
-
-    #[test]
     fn a_pattern_matches_the_whole_origin() {
         let origins = origins(&[], Some(r"https://[a-z]+\.example\.com|https://x\.test"));
         assert!(origins.allow("https://app.example.com"));
@@ -200,22 +136,49 @@ mod tests {
     }
 
     #[test]
+    fn null_takes_its_name_and_no_pattern() {
+        assert!(!origins(&["*"], Some(".*")).allow("null"));
+        assert!(origins(&["null"], None).allow("null"));
+    }
+
+    #[test]
     fn a_bad_configuration_is_named() {
-        let bad = CorsConfig {
-            origins: vec!["example.com".into()],
-            origin_regex: None,
+        let refused = |origins: &[&str], regex: Option<&str>| {
+            let origins = origins.iter().map(|origin| (*origin).to_owned()).collect();
+            let origin_regex = regex.map(str::to_owned);
+            let config = CorsConfig { origins, origin_regex };
+            Origins::new(&config).err().unwrap().to_string()
         };
-        assert!(
-            matches!(Origins::new(&bad), Err(ApiError::Origin(origin)) if origin == "example.com")
-        );
-        let bad = CorsConfig {
-            origins: vec![],
-            origin_regex: Some("(".into()),
+        let said = refused(&["null", "example.com"], None);
+        assert!(said.starts_with("allow_cors_origins[1]: `example.com` is"), "{said}");
+        // The last is one until it is anchored.
+        for pattern in ["(", "(?x) https://a # a"] {
+            let said = refused(&[], Some(pattern));
+            assert!(said.starts_with("allow_cors_origin_regex: `"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_our_own_by_its_scheme_and_whole_address() {
+        let origins = origins(&[], None);
+        let check = |origin: &str, host: &str| {
+            let request = TestRequest::post()
+                .insert_header((header::ORIGIN, origin.to_owned()))
+                .insert_header((header::HOST, host.to_owned()));
+            origins.check(request.to_srv_request().head()).is_ok()
         };
-        assert!(matches!(
-            Origins::new(&bad),
-            Err(ApiError::OriginRegex { .. })
-        ));
+        assert!(check("http://box.local:8000", "box.local:8000"));
+        assert!(check("https://agents.example.com", "Agents.example.com"));
+        for (origin, host) in [
+            ("http://box.local:8001", "box.local:8000"),
+            ("evil://box.local:8000", "box.local:8000"),
+            ("null", ""),
+            ("null", "null"),
+            ("http://", ""),
+            ("http://a@b", "a@b"),
+        ] {
+            assert!(!check(origin, host), "{origin} {host}");
+        }
     }
 
     #[test]

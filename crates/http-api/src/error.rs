@@ -20,13 +20,13 @@ pub const ERROR_CODE_HEADER: &str = "x-error-code";
 /// What keeps the API from being built.
 #[derive(Debug, Error)]
 pub enum ApiError {
-    #[error("allow_cors_origin_regex `{pattern}` is no regular expression: {source}")]
-    OriginRegex {
-        pattern: String,
-        source: Box<regex::Error>,
+    #[error("{setting}: {reason}")]
+    Setting {
+        /// As the server's configuration calls it, `allow_cors_origins[0]` for one.
+        setting: String,
+        /// What is wrong, and what to write.
+        reason: String,
     },
-    #[error("allow_cors_origins: `{0}` is no origin such as `https://example.com:8443`")]
-    Origin(String),
     #[error("prefix `{0}` must be empty or start with `/` and not end with it")]
     Prefix(String),
     #[error("the OpenAPI document cannot be put together: {0}")]
@@ -39,6 +39,10 @@ pub(crate) enum Failure {
     Unauthorized,
     ForeignOrigin,
     ForeignPreflight,
+    /// The request came by this host, which is none of ours.
+    ForeignHost(String),
+    /// No host, several, or what is none.
+    BadHost,
     NotFound,
     ConversationNotFound(ConversationId),
     ProfileNotFound(Uuid),
@@ -139,6 +143,20 @@ impl Failure {
             Self::Unauthorized => answer(401, "unauthorized", "Unauthorized"),
             Self::ForeignOrigin => answer(403, "foreign_origin", "Origin not allowed"),
             Self::ForeignPreflight => answer(400, "foreign_origin", "Disallowed CORS origin"),
+            Self::ForeignHost(host) => answer(
+                421,
+                "foreign_host",
+                &format!(
+                    "This server is not known as `{}`. If it is to be reached by that name, add it to \
+                     `allowed_hosts` (OH_ALLOWED_HOSTS) in its configuration.",
+                    host.chars().take(HOST_CHARS).collect::<String>()
+                ),
+            ),
+            Self::BadHost => answer(
+                400,
+                "bad_host",
+                "The request needs one `Host` header with a host name or an address",
+            ),
             Self::NotFound => answer(404, "not_found", "Not Found"),
             Self::ConversationNotFound(id) => answer(
                 404,
@@ -273,6 +291,8 @@ impl Failure {
             Self::Unauthorized
             | Self::ForeignOrigin
             | Self::ForeignPreflight
+            | Self::ForeignHost(_)
+            | Self::BadHost
             | Self::NotFound
             | Self::ConversationNotFound(_)
             | Self::ProfileNotFound(_)
@@ -313,6 +333,8 @@ impl Failure {
             | Self::Unauthorized
             | Self::ForeignOrigin
             | Self::ForeignPreflight
+            | Self::ForeignHost(_)
+            | Self::BadHost
             | Self::NotFound
             | Self::ConversationNotFound(_)
             | Self::ProfileNotFound(_)
@@ -362,6 +384,8 @@ fn later(status: u16, code: &'static str, detail: &str) -> Answer {
 }
 
 const INTERNAL: &str = "Internal Server Error";
+/// How much of a name is repeated to who sent it.
+const HOST_CHARS: usize = 253;
 
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

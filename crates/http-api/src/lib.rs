@@ -6,7 +6,8 @@
 //! |---|---|
 //! | `configure` | mounts everything into an app; settings and limits |
 //! | `routes` | every URL, in one table that serves and documents |
-//! | `access_log`, `cors`, `auth` | logs, refuses foreign pages, asks for the key |
+//! | `access_log`, `hosts`, `cors`, `auth` | logs, refuses foreign hosts and pages, asks for the key |
+//! | `host_name`, `origin` | hosts and origins, and patterns of them |
 //! | `extract`, `query`, `validation` | reads ids, parameters and bodies; says what is wrong with them |
 //! | `conversations`, `events`, `socket`, `stream`, `webhooks`, `health`, `docs` | the handlers |
 //! | `source`, `telling`, `form`, `outlet`, `goodbye` | what sockets and event streams send: pages, as chunks in the form of the connection, which pulls them, to an end with a reason |
@@ -27,8 +28,11 @@ mod form;
 mod frame_guard;
 mod goodbye;
 mod health;
+mod host_name;
+mod hosts;
 mod idempotency;
 mod openapi;
+mod origin;
 mod outlet;
 mod query;
 mod reply;
@@ -41,5 +45,6 @@ mod validation;
 mod webhooks;
 mod wire;
 
-pub use configure::{Api, ApiConfig, CorsConfig, Limits, Surface};
+pub use auth::check_key;
+pub use configure::{Api, ApiConfig, CorsConfig, HostCheck, HostConfig, Limits, Surface};
 pub use error::{ApiError, ERROR_CODE_HEADER};

@@ -6,7 +6,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use actix_web::{
     App, HttpResponse,
     http::{Method, header},
-    test::{self, TestRequest},
+    test,
     web,
 };
 use agent_runtime::{Runtime, RuntimeConfig};
@@ -16,6 +16,31 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use store_fs::{FsStore, Options};
 use tempfile::TempDir;
+
+/// Requests with a `Host`, as clients send them.
+struct TestRequest;
+
+impl TestRequest {
+    fn default() -> test::TestRequest {
+        test::TestRequest::default().insert_header((header::HOST, "localhost"))
+    }
+
+    fn get() -> test::TestRequest {
+        Self::default().method(Method::GET)
+    }
+
+    fn post() -> test::TestRequest {
+        Self::default().method(Method::POST)
+    }
+
+    fn put() -> test::TestRequest {
+        Self::default().method(Method::PUT)
+    }
+
+    fn delete() -> test::TestRequest {
+        Self::default().method(Method::DELETE)
+    }
+}
 
 async fn api(config: ApiConfig) -> (Api, TempDir) {
     let (runtime, folder) = runtime().await;

@@ -1,8 +1,11 @@
+use http_api::{ApiError, HostCheck, check_key};
 use serde_json::Value;
 use url::Url;
 use webhooks::check_list;
 
-use super::{ConfigError, Settings, layers::Merged, report::hide_credentials, schema::is_secret};
+use super::{
+    ConfigError, Secret, Settings, layers::Merged, report::hide_credentials, schema::is_secret,
+};
 
 /// More would be a mistake, and the libraries below end the program over numbers far above.
 const MOST_WORKERS: u64 = 1024;
@@ -88,12 +91,47 @@ fn checked(settings: Settings, merged: &Merged) -> Result<Settings, ConfigError>
             return Err(wrong(key, expected, text.into()));
         }
     }
+    check_keys(&settings, merged)?;
+    let unusable = |key: String, reason: String| ConfigError::Unusable {
+        origin: merged.origin(&key).to_owned(),
+        key,
+        reason,
+    };
+    match settings.access(HostCheck::default()).check() {
+        Ok(()) => {}
+        Err(ApiError::Setting { setting, reason }) => return Err(unusable(setting, reason)),
+        Err(error) => return Err(unusable(String::new(), error.to_string())),
+    }
     check_list(&settings.webhooks).map_err(|error| ConfigError::Unusable {
         origin: merged.origin("webhooks").to_owned(),
         key: "webhooks".to_owned(),
         reason: error.to_string(),
     })?;
     Ok(settings)
+}
+
+/// A key that is set and protects nothing would leave the server open. One that is exactly empty
+/// counts as unset, but for an entry of a list, which somebody put there.
+fn check_keys(settings: &Settings, merged: &Merged) -> Result<(), ConfigError> {
+    let unless_empty = |key: &Option<Secret>| key.clone().filter(|key| !key.is_empty());
+    let session = settings.session_api_keys.iter().enumerate();
+    let keys = session
+        .map(|(index, key)| (format!("session_api_keys[{index}]"), key.clone()))
+        .chain(unless_empty(&settings.session_api_key).map(|key| ("session_api_key".to_owned(), key)))
+        .chain(unless_empty(&settings.secret_key).map(|key| ("secret_key".to_owned(), key)));
+    for (name, key) in keys {
+        let checked = if name == "secret_key" && !key.trimmed().is_empty() {
+            Ok(())
+        } else {
+            check_key(key.trimmed())
+        };
+        checked.map_err(|reason| ConfigError::Unusable {
+            origin: merged.origin(&name).to_owned(),
+            key: name,
+            reason: reason.to_owned(),
+        })?;
+    }
+    Ok(())
 }
 
 impl Merged {

@@ -7,7 +7,8 @@ use super::{
 };
 
 /// The variables that set something, in the order of their rank, and remarks on the rest of those
-/// that start with `OH_`. Empty variables count as unset.
+/// that start with `OH_`. Empty variables count as unset; so do those with only white space, unless a
+/// key is meant, which is then refused like one in the file.
 pub(super) fn layers(
     variables: &[(String, String)],
     known: &Value,
@@ -15,7 +16,7 @@ pub(super) fn layers(
     let mut ranked = Vec::new();
     let mut notices = Vec::new();
     for (variable, text) in variables {
-        if text.trim().is_empty() {
+        if text.is_empty() {
             continue;
         }
         let (rank, found) = if let Some(name) = variable.strip_prefix("OH_") {
@@ -32,7 +33,7 @@ pub(super) fn layers(
         } else {
             (0, None)
         };
-        if let Some(target) = found {
+        if let Some(target) = found.filter(|target| !text.trim().is_empty() || target.is_key()) {
             let value = target.value(variable, text)?;
             let origin = format!("environment {variable}");
             ranked.push((rank, target.depth, Layer::one(target.key, value, origin)));
@@ -46,6 +47,22 @@ pub(super) fn layers(
     ))
 }
 
+/// Variables that are there and empty, where one of them could have been the server's only key.
+pub(super) fn empty_keys(variables: &[(String, String)], known: &Value) -> Vec<Notice> {
+    let is_key = |name: &str| {
+        let name = name.strip_prefix("OH_").unwrap_or(name);
+        let target = resolve(known, name, "");
+        name.starts_with("SESSION_API_KEY") && target.is_some_and(|target| target.is_key())
+    };
+    variables
+        .iter()
+        .filter(|(variable, text)| text.is_empty() && is_key(variable))
+        .map(|(variable, _)| Notice::EmptyKey {
+            origin: format!("environment {variable}"),
+        })
+        .collect()
+}
+
 /// A key that a variable names.
 struct Target<'a> {
     key: String,
@@ -54,6 +71,12 @@ struct Target<'a> {
 }
 
 impl Target<'_> {
+    /// Whether it is a key without which the server is open, or its secrets are.
+    fn is_key(&self) -> bool {
+        let name = self.key.split('[').next().unwrap_or_default();
+        matches!(name, "session_api_key" | "session_api_keys" | "secret_key")
+    }
+
     /// Objects and lists of them are JSON; other lists are JSON or separated by commas; what else there is stays text
     /// until the key's type is known.
     fn value(&self, variable: &str, text: &str) -> Result<Value, ConfigError> {
@@ -79,9 +102,13 @@ impl Target<'_> {
                     .map(str::trim)
                     .filter(|part| !part.is_empty())
             };
-            return Ok(json
-                .filter(Value::is_array)
-                .unwrap_or_else(|| parts().map(Value::from).collect()));
+            if let Some(list) = json.filter(Value::is_array) {
+                return Ok(list);
+            }
+            if self.is_key() && parts().next().is_none() {
+                return Err(wrong("keys, separated by commas"));
+            }
+            return Ok(parts().map(Value::from).collect());
         }
         Ok(text.into())
     }

@@ -80,6 +80,13 @@ pub fn load_without_webhooks(
         reason: error.to_string(),
     })?;
     let mut settings = decode(&mut merged)?;
+    if settings.keys().next().is_none() {
+        notices.extend(env::empty_keys(variables, &known));
+        if settings.session_api_key.is_some() {
+            let origin = merged.origin("session_api_key").to_owned();
+            notices.push(Notice::EmptyKey { origin });
+        }
+    }
     for path in [
         &mut settings.conversations_path,
         &mut settings.workspace_path,

@@ -14,7 +14,19 @@ impl Secret {
     /// counts as unset.
     #[must_use]
     pub fn text(&self) -> Option<&str> {
-        Some(self.0.trim()).filter(|text| !text.is_empty())
+        Some(self.trimmed()).filter(|text| !text.is_empty())
+    }
+
+    /// Whether there is nothing, not even white space.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The text, without white space around it.
+    #[must_use]
+    pub fn trimmed(&self) -> &str {
+        self.0.trim()
     }
 }
 

@@ -6,9 +6,9 @@ use std::{
 
 use agent_runtime::RuntimeConfig;
 use core_model::LlmSettings;
-use regex::Regex;
-use serde::{Deserialize, Deserializer, Serialize, de};
-use url::Url;
+use http_api::{ApiConfig, CorsConfig, HostCheck, HostConfig};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 use webhooks::WebhookConfig;
 
 use super::Secret;
@@ -32,10 +32,10 @@ pub struct Settings {
     /// Seals secrets at rest; any text.
     pub secret_key: Option<Secret>,
     /// Origins of web pages that may call the server, beside those on this machine.
-    #[serde(deserialize_with = "origins")]
     pub allow_cors_origins: Vec<String>,
-    #[serde(deserialize_with = "regular_expression")]
     pub allow_cors_origin_regex: Option<String>,
+    /// Hosts that the server is called by, beside addresses and the names of this machine.
+    pub allowed_hosts: Vec<String>,
     /// Logs and settings of conversations. Its parent folder holds what the server itself keeps.
     pub conversations_path: PathBuf,
     /// Workspace of conversations that name none.
@@ -129,6 +129,7 @@ impl Default for Settings {
             secret_key: None,
             allow_cors_origins: Vec::new(),
             allow_cors_origin_regex: None,
+            allowed_hosts: Vec::new(),
             conversations_path: "workspace/conversations".into(),
             workspace_path: "workspace/project".into(),
             bash_events_dir: "workspace/bash_events".into(),
@@ -159,12 +160,32 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Every key that a client may send, none of them empty. No keys: the server is open.
+    /// Every key that a client may send. No keys: the server is open. Empty ones count as unset; one
+    /// that is only white space does not, and is refused.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.session_api_key
             .iter()
             .chain(&self.session_api_keys)
-            .filter_map(Secret::text)
+            .filter(|key| !key.is_empty())
+            .map(Secret::trimmed)
+    }
+
+    /// Who may call the server, and how it is called.
+    #[must_use]
+    pub fn access(&self, check: HostCheck) -> ApiConfig {
+        let regex = self.allow_cors_origin_regex.clone();
+        ApiConfig {
+            keys: self.keys().map(SecretString::from).collect(),
+            cors: CorsConfig {
+                origins: self.allow_cors_origins.clone(),
+                origin_regex: regex.filter(|regex| !regex.is_empty()),
+            },
+            hosts: HostConfig {
+                allowed: self.allowed_hosts.clone(),
+                check,
+            },
+            ..ApiConfig::default()
+        }
     }
 
     /// Where the server keeps what belongs to no conversation: its key, settings, cursors.
@@ -172,37 +193,5 @@ impl Settings {
     pub fn workspace_root(&self) -> PathBuf {
         let parent = self.conversations_path.parent();
         parent.map_or_else(|| PathBuf::from("."), PathBuf::from)
-    }
-}
-
-/// `scheme://host[:port]`, as a browser sends it; a slash at the end is dropped.
-fn origins<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    let mut given = Vec::<String>::deserialize(deserializer)?;
-    for origin in &mut given {
-        let trimmed = origin.trim_end_matches('/');
-        let url = Url::parse(trimmed).ok().filter(|url| {
-            url.has_host() && matches!(url.path(), "" | "/") && url.query().is_none()
-        });
-        if trimmed != "*" && url.is_none() {
-            return Err(de::Error::invalid_value(
-                de::Unexpected::Str(origin),
-                &"an origin such as https://app.example.com",
-            ));
-        }
-        *origin = trimmed.to_owned();
-    }
-    Ok(given)
-}
-
-fn regular_expression<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<String>, D::Error> {
-    let text = Option::<String>::deserialize(deserializer)?.filter(|text| !text.is_empty());
-    match text.as_deref().map(Regex::new) {
-        Some(Err(_)) => Err(de::Error::invalid_value(
-            de::Unexpected::Str(text.as_deref().unwrap_or_default()),
-            &"a regular expression",
-        )),
-        Some(Ok(_)) | None => Ok(text),
     }
 }

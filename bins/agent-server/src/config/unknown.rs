@@ -15,6 +15,8 @@ pub enum Notice {
     },
     /// A key of the public server.
     NoEffect { origin: String, key: String },
+    /// A session key that is there and empty, on a server without any.
+    EmptyKey { origin: String },
 }
 
 impl fmt::Display for Notice {
@@ -33,6 +35,10 @@ impl fmt::Display for Notice {
             Self::NoEffect { origin, key } => write!(
                 f,
                 "{origin}: `{key}` is known to the reference server and has no effect here"
+            ),
+            Self::EmptyKey { origin } => write!(
+                f,
+                "{origin}: the session key is empty, which counts as unset: THE SERVER ASKS FOR NO KEY"
             ),
         }
     }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 /// A refusal that several operations share: its name, status, what it means, an example's detail.
-const REFUSALS: [(&str, &str, &str, &str); 13] = [
+const REFUSALS: [(&str, &str, &str, &str); 14] = [
     (
         "Unauthorized",
         "401",
@@ -15,6 +15,13 @@ const REFUSALS: [(&str, &str, &str, &str); 13] = [
         "403",
         "A web page of an origin that is not allowed sent this",
         "Origin not allowed",
+    ),
+    (
+        "ForeignHost",
+        "421",
+        "The request came by a `Host` that is not this server's; `allowed_hosts` names more",
+        "This server is not known as `agents.example.com`. If it is to be reached by that name, add it to \
+         `allowed_hosts` (OH_ALLOWED_HOSTS) in its configuration.",
     ),
     ("NotFound", "404", "There is no such thing", "Not Found"),
     (
@@ -115,7 +122,7 @@ pub(super) fn add(operation: &mut Map<String, Value>, asked: &Asked<'_>) {
         .get("parameters")
         .and_then(Value::as_array)
         .is_some_and(|list| !list.is_empty());
-    let mut refused = Vec::new();
+    let mut refused = vec!["ForeignHost"];
     if !open {
         refused.extend(["Unauthorized", "Busy"]);
         if method != "get" || is_socket {
