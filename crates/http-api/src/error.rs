@@ -66,6 +66,8 @@ pub(crate) enum Failure {
     Crowded,
     /// The `Idempotency-Key` came with another body before.
     KeyReused,
+    /// `Accept-Encoding` leaves no form in which an answer could come.
+    NotAcceptable,
     /// The rest of the body does not come.
     BodyLate,
     /// The message is in the log, the run was refused.
@@ -207,6 +209,11 @@ impl Failure {
                 "too_many_followers",
                 "Too many sockets and streams are open here. Retry the request later.",
             ),
+            Self::NotAcceptable => answer(
+                406,
+                "not_acceptable",
+                "Accept-Encoding allows neither gzip nor deflate nor identity",
+            ),
             Self::BodyLate => answer(
                 408,
                 "body_late",
@@ -289,6 +296,7 @@ impl Failure {
             | Self::BodyUnreadable
             | Self::Crowded
             | Self::KeyReused
+            | Self::NotAcceptable
             | Self::BodyLate => true,
         }
     }
@@ -329,6 +337,7 @@ impl Failure {
             | Self::BodyUnreadable
             | Self::Crowded
             | Self::KeyReused
+            | Self::NotAcceptable
             | Self::BodyLate
             | Self::MessageSaved { .. } => None,
         }

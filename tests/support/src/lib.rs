@@ -6,6 +6,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+pub mod floods;
 pub mod model_server;
 pub mod receiver;
 mod server;
