@@ -5,6 +5,8 @@
 //! | [`cli`] | commands and flags |
 //! | [`config`] | defaults, file, environment, flags, and where each value came from |
 //! | [`telemetry`] | the log |
+//! | [`connections`] | the HTTP server around the API, which bounds what connections cost |
+//! | `memory` | settings of the allocator: what is free goes back to the system |
 //! | [`listener`] | the socket: bound here, or taken over |
 //! | [`server`] | a running server: start, stop |
 //! | [`serve`] | the command `serve` |
@@ -16,9 +18,11 @@
 
 pub mod cli;
 pub mod config;
+pub mod connections;
 pub mod demo;
 pub mod listener;
 pub mod maintenance;
+mod memory;
 pub mod reload;
 pub mod secret_key;
 pub mod serve;
@@ -44,6 +48,7 @@ use crate::{
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    memory::prepare();
     let outcome = match cli.command {
         None => serve(&cli.flags),
         Some(Command::Serve(flags)) => serve(&flags.over(cli.flags)),

@@ -9,6 +9,7 @@ use crate::{
     cli::Flags,
     config::{self, Loaded, Settings},
     listener::{self, is_open_to_others},
+    memory,
     server::Server,
     signals::Signals,
     start_error::StartError,
@@ -79,6 +80,7 @@ async fn serve(settings: &Settings, flags: &Flags) -> Result<ExitCode, StartErro
     };
     let mut server = Server::start(settings, listener, flags.resume).await?;
     announce(&server, settings);
+    tokio::spawn(memory::give_back());
 
     tokio::select! {
         signal = signals.next() => info!("{signal}: stopping"),

@@ -3,13 +3,13 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener},
-    num::NonZeroU64,
+    num::{NonZeroU64, NonZeroUsize},
     sync::Arc,
     time::Duration,
 };
 
 use ::webhooks::Webhooks;
-use actix_web::{App, HttpServer, dev::ServerHandle};
+use actix_web::{App, dev::ServerHandle};
 use agent_runtime::{Runtime, RuntimeConfig};
 use http_api::{Api, ApiConfig, HostCheck};
 use store_fs::{FsStore, Options};
@@ -17,6 +17,7 @@ use tokio::{join, task::JoinHandle, time::timeout};
 
 use crate::{
     config::{Durability, Settings},
+    connections::{self, ConnectionLimits},
     listener,
     secret_key::{self, Origin},
     start_error::StartError,
@@ -32,10 +33,6 @@ const ANSWERS_MAY_TAKE: Duration = Duration::from_secs(2);
 /// At the same time, webhooks deliver what waits.
 const WEBHOOKS_MAY_TAKE: Duration = Duration::from_secs(2);
 const ALL_MAY_TAKE: Duration = Duration::from_millis(7_500);
-
-/// Bytes that a connection holds before it writes them; what a client that does not read costs here is
-/// not much more.
-const WRITE_BUFFER: usize = 16 << 10;
 
 /// How long the connection of a client lasts that was given up as it does not read: who reads on by then
 /// still finds out why.
@@ -70,16 +67,21 @@ impl Server {
         let webhooks = Arc::new(webhooks::start(settings, store, &runtime).await?);
         let api = Api::new(runtime.clone(), api_config(settings, address, &webhooks))
             .map_err(|error| StartError::Api(error.to_string()))?;
-        let server = HttpServer::new(move || {
+        let app = move || {
             let api = api.clone();
             App::new().configure(move |service| api.configure_alone(service))
-        })
-        .workers(settings.workers.get())
-        .h1_write_buffer_size(WRITE_BUFFER)
-        .shutdown_timeout(ANSWERS_MAY_TAKE.as_secs())
-        .disable_signals()
-        .listen(listener)?
-        .run();
+        };
+        let limits = ConnectionLimits::of(
+            settings.max_connections.map(NonZeroUsize::get),
+            settings.max_connections_per_address.map(NonZeroUsize::get),
+        );
+        let server = connections::serve(
+            listener,
+            app,
+            limits,
+            settings.workers.get(),
+            ANSWERS_MAY_TAKE,
+        )?;
         Ok(Self {
             address,
             http: server.handle(),

@@ -18,7 +18,9 @@ use core_model::ConversationId;
 use crate::{
     auth::{self, Permit},
     configure::Shared,
+    encoding,
     error::Failure,
+    gathered::InPieces,
     query::Params,
     routes::{SOCKET_ROUTES, STREAM_ROUTE},
 };
@@ -77,7 +79,7 @@ pub(crate) async fn edge<B: MessageBody>(
 pub(crate) async fn door<B: MessageBody>(
     shared: Arc<Shared>,
     door: Door,
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let open = door == Door::Open
@@ -87,7 +89,12 @@ pub(crate) async fn door<B: MessageBody>(
             .judge_with(request.headers(), key_in_url(&request).as_deref())
             == Permit::Granted;
     if open {
-        return Ok(next.call(request).await?.map_into_left_body());
+        return Ok(match encoding::check(&mut request) {
+            Ok(()) => next.call(request).await?.map_into_left_body(),
+            Err(refused) => request
+                .into_response(refused.error_response())
+                .map_into_right_body(),
+        });
     }
     let mut response = Failure::Unauthorized.error_response();
     response
@@ -96,7 +103,16 @@ pub(crate) async fn door<B: MessageBody>(
     Ok(request.into_response(response).map_into_right_body())
 }
 
-/// Innermost: keeps small answers, and those of unknown size, from being compressed.
+/// Innermost: hands answers over in pieces.
+pub(crate) async fn in_pieces<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<InPieces<B>>, Error> {
+    let response = next.call(request).await?;
+    Ok(response.map_body(|_, body| InPieces::new(body)))
+}
+
+/// Around that: keeps small answers, and those of unknown size, from being compressed.
 pub(crate) async fn leave_small_bodies<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,

@@ -1,7 +1,7 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -19,12 +19,16 @@ use crate::{
     auth::Keys,
     cors::{self, Origins},
     docs,
+    encoding::Document,
     error::ApiError,
     hosts::Hosts,
     idempotency::InFlight,
     openapi,
     routes::{self, Served},
 };
+
+/// Prefixes for which the OpenAPI document is kept.
+const MOST_PREFIXES: usize = 16;
 
 /// What the API needs to know.
 #[derive(Clone, Default)]
@@ -176,15 +180,24 @@ impl Default for Surface {
     }
 }
 
-/// Wraps a scope or resource, innermost first.
+/// Wraps a scope or resource, innermost first. Compressing costs memory and time: what is open to all
+/// comes as it is, or was compressed once.
 macro_rules! dressed {
-    ($api:expr, $service:expr, $door:expr) => {{
+    ($api:expr, $service:expr, Door::Keyed) => {{
+        let service = $service
+            .wrap(from_fn(access_log::in_pieces))
+            .wrap(from_fn(access_log::leave_small_bodies))
+            .wrap(Compress::default());
+        dressed!($api, service, at Door::Keyed)
+    }};
+    ($api:expr, $service:expr, Door::Open) => {
+        dressed!($api, $service.wrap(from_fn(access_log::in_pieces)), at Door::Open)
+    };
+    ($api:expr, $service:expr, at $door:expr) => {{
         let shared = &$api.0;
         let (at_edge, at_door, door) = (shared.clone(), shared.clone(), $door);
         $service
             .app_data(web::Data::from(shared.clone()))
-            .wrap(from_fn(access_log::leave_small_bodies))
-            .wrap(Compress::default())
             .wrap(from_fn(move |request, next| {
                 access_log::door(at_door.clone(), door, request, next)
             }))
@@ -209,7 +222,8 @@ pub(crate) struct Shared {
     pub(crate) started: Instant,
     pub(crate) sockets: SocketCounts,
     pub(crate) in_flight: InFlight,
-    document: OnceLock<Value>,
+    /// For each prefix.
+    documents: Mutex<HashMap<String, Document>>,
 }
 
 impl Api {
@@ -226,7 +240,7 @@ impl Api {
             started: Instant::now(),
             sockets: SocketCounts::default(),
             in_flight: InFlight::default(),
-            document: OnceLock::new(),
+            documents: Mutex::default(),
         })))
     }
 
@@ -280,21 +294,32 @@ impl Api {
     /// # Errors
     /// When it cannot be put together.
     pub fn openapi(&self) -> Result<Value, ApiError> {
-        self.0.openapi(&self.0.config.prefix)
+        self.0.describe(&self.0.config.prefix)
     }
 }
 
 impl Shared {
     /// The document for an API mounted at `prefix`. The first call puts it together.
-    pub(crate) fn openapi(&self, prefix: &str) -> Result<Value, ApiError> {
-        let built = match self.document.get() {
-            Some(built) => built,
-            None => {
-                let document = openapi::document(self.config.surface)?;
-                self.document.get_or_init(|| document)
-            }
+    pub(crate) fn openapi(&self, prefix: &str) -> Result<Document, ApiError> {
+        let documents = || {
+            let documents = self.documents.lock();
+            documents.unwrap_or_else(PoisonError::into_inner)
         };
-        let mut document = built.clone();
+        let known = documents().get(prefix).cloned();
+        if let Some(document) = known {
+            return Ok(document);
+        }
+        let document = Document::new(self.describe(prefix)?.to_string().into());
+        let mut documents = documents();
+        // A host may mount it below a path with names of its own.
+        if documents.len() < MOST_PREFIXES {
+            documents.insert(prefix.to_owned(), document.clone());
+        }
+        Ok(document)
+    }
+
+    fn describe(&self, prefix: &str) -> Result<Value, ApiError> {
+        let mut document = openapi::document(self.config.surface)?;
         document["servers"] = openapi::servers(prefix);
         Ok(document)
     }

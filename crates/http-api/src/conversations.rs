@@ -71,7 +71,7 @@ pub(crate) async fn search(
 ) -> Result<Verbatim<ConversationPageBody>, Failure> {
     let page = server.0.runtime.search(&query.0.into()).await?;
     let items = json_of(page.items.into_iter().map(Some))?;
-    let json = wire::page_json(&items, page.next_page_id.as_deref());
+    let json = wire::page_json(items, page.next_page_id.as_deref());
     Ok(Verbatim::new(json))
 }
 
@@ -96,7 +96,7 @@ pub(crate) async fn batch(
 ) -> Result<Verbatim<Vec<Option<ConversationInfo>>>, Failure> {
     let runtime = &server.0.runtime;
     let found = runtime.listed(&query.0.ids, query.0.include_skills).await?;
-    Ok(Verbatim::new(wire::list_json(&json_of(found)?)))
+    Ok(Verbatim::new(wire::list_json(json_of(found)?)))
 }
 
 /// Get a conversation

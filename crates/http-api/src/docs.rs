@@ -1,6 +1,10 @@
 //! The interactive documentation: Swagger UI out of the binary, and the document it shows.
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
 
 use actix_web::{
     HttpRequest, HttpResponse, Resource, ResponseError,
@@ -14,6 +18,7 @@ use bytes::Bytes;
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 use crate::{
+    encoding::Document,
     error::Failure,
     extract::Server,
     routes::{self, READS},
@@ -51,9 +56,12 @@ async fn document(server: Server, request: HttpRequest) -> HttpResponse {
         configured
     };
     match server.0.openapi(prefix) {
-        Ok(document) => HttpResponse::Ok()
-            .insert_header((header::CACHE_CONTROL, "no-cache"))
-            .json(document),
+        Ok(document) => document.answer(
+            &request,
+            HttpResponse::Ok()
+                .content_type("application/json")
+                .insert_header((header::CACHE_CONTROL, "no-cache")),
+        ),
         Err(error) => Failure::Document(error).error_response(),
     }
 }
@@ -104,10 +112,25 @@ fn asset(path: &str, request: &HttpRequest) -> HttpResponse {
     if known {
         return response.finish();
     }
-    response.content_type(content_type(path)).body(match data {
+    response.content_type(content_type(path));
+    packed(path, data).answer(request, &mut response)
+}
+
+/// A file of the binary, compressed when it is first asked for.
+fn packed(path: &str, data: Cow<'static, [u8]>) -> Document {
+    static PACKED: Mutex<Option<HashMap<String, Document>>> = Mutex::new(None);
+    // Held meanwhile, so that it is done once.
+    let mut packed = PACKED.lock().unwrap_or_else(PoisonError::into_inner);
+    let packed = packed.get_or_insert_default();
+    if let Some(document) = packed.get(path) {
+        return document.clone();
+    }
+    let document = Document::new(match data {
         Cow::Borrowed(bytes) => Bytes::from_static(bytes),
         Cow::Owned(bytes) => Bytes::from(bytes),
-    })
+    });
+    packed.insert(path.to_owned(), document.clone());
+    document
 }
 
 fn content_type(path: &str) -> &'static str {

@@ -70,6 +70,8 @@ pub(crate) enum Failure {
     Crowded,
     /// The `Idempotency-Key` came with another body before.
     KeyReused,
+    /// `Accept-Encoding` leaves no form in which an answer could come.
+    NotAcceptable,
     /// The rest of the body does not come.
     BodyLate,
     /// The message is in the log, the run was refused.
@@ -225,6 +227,11 @@ impl Failure {
                 "too_many_followers",
                 "Too many sockets and streams are open here. Retry the request later.",
             ),
+            Self::NotAcceptable => answer(
+                406,
+                "not_acceptable",
+                "Accept-Encoding allows neither gzip nor deflate nor identity",
+            ),
             Self::BodyLate => answer(
                 408,
                 "body_late",
@@ -309,6 +316,7 @@ impl Failure {
             | Self::BodyUnreadable
             | Self::Crowded
             | Self::KeyReused
+            | Self::NotAcceptable
             | Self::BodyLate => true,
         }
     }
@@ -351,6 +359,7 @@ impl Failure {
             | Self::BodyUnreadable
             | Self::Crowded
             | Self::KeyReused
+            | Self::NotAcceptable
             | Self::BodyLate
             | Self::MessageSaved { .. } => None,
         }

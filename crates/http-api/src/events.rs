@@ -8,6 +8,7 @@ use paperclip::actix::api_v2_operation;
 use crate::{
     error::Failure,
     extract::{Body, ConversationPath, Dialect, EventPath, Query, RawBody, Server},
+    gathered::Gathered,
     idempotency::{self, IdempotencyKey, Once},
     query::{self, BATCH_LIMIT, EventFilterParams, EventListParams, EventSearchParams},
     reply::{Reply, Verbatim},
@@ -40,7 +41,7 @@ pub(crate) async fn list(
         return Ok(Verbatim::new(pick(&conversation, ids).await?));
     }
     let page = conversation.search_events(&query.0.search.into()).await?;
-    Ok(Verbatim::new(page_json(&page)))
+    Ok(Verbatim::new(page_json(page)))
 }
 
 /// Search events
@@ -56,7 +57,7 @@ pub(crate) async fn search(
         .await?
         .search_events(&query.0.into())
         .await?;
-    Ok(Verbatim::new(page_json(&page)))
+    Ok(Verbatim::new(page_json(page)))
 }
 
 /// Count events
@@ -163,7 +164,7 @@ fn ids_in_body(body: &[u8]) -> Result<Vec<String>, Failure> {
     Ok(ids)
 }
 
-async fn pick(conversation: &Conversation, ids: Vec<String>) -> Result<Vec<u8>, Failure> {
+async fn pick(conversation: &Conversation, ids: Vec<String>) -> Result<Gathered, Failure> {
     let mut lines = Vec::with_capacity(ids.len());
     let mut bytes = 0;
     for id in ids {
@@ -177,12 +178,12 @@ async fn pick(conversation: &Conversation, ids: Vec<String>) -> Result<Vec<u8>, 
         }
         lines.push(line);
     }
-    Ok(wire::list_json(&lines))
+    Ok(wire::list_json(lines))
 }
 
 /// Log lines are JSON already.
-fn page_json(page: &EventPage) -> Vec<u8> {
-    wire::page_json(&page.items, page.next_page_id.as_deref())
+fn page_json(page: EventPage) -> Gathered {
+    wire::page_json(page.items, page.next_page_id.as_deref())
 }
 
 #[cfg(test)]

@@ -7,8 +7,9 @@ use serde_json::json;
 use tokio_util::codec::Encoder;
 
 use crate::{
+    gathered::Gathered,
     goodbye::Goodbye,
-    source::{Out, Place},
+    source::{Line, Out, Place},
 };
 
 /// The largest frame of a socket with positions.
@@ -31,9 +32,10 @@ pub(crate) enum Form {
 
 impl Form {
     /// Room for a page.
-    pub(crate) fn chunk(page: &[Out]) -> BytesMut {
-        let bytes = page.iter().map(|out| out.json.len() + AROUND).sum();
-        BytesMut::with_capacity(bytes)
+    pub(crate) fn chunk(page: &[Out]) -> Gathered {
+        let lines = page.iter().map(|out| &out.json);
+        let small = |line: &Line| line.len() - line.event.len() + Gathered::room_for(line.event.len());
+        Gathered::with_room(lines.map(|line| small(line) + AROUND).sum())
     }
 
     /// What comes before everything else; `place` is where a client goes on that gets nothing more.
@@ -53,17 +55,26 @@ impl Form {
 
     /// # Errors
     /// When it cannot be sent in this form.
-    pub(crate) fn frame(self, out: Out, chunk: &mut BytesMut) -> Result<(), Goodbye> {
+    pub(crate) fn frame(self, out: Out, chunk: &mut Gathered) -> Result<(), Goodbye> {
         match self {
             Self::Socket { bounded } if bounded && out.json.len() > LARGEST_FRAME => {
                 Err(Goodbye::LargeFrame)
             }
-            Self::Socket { .. } => self.text(out.json, chunk),
+            Self::Socket { .. } => {
+                std::str::from_utf8(&out.json.event).map_err(|_not_utf8| Goodbye::Failed)?;
+                text_header(out.json.len(), chunk.small());
+                put(out.json, chunk);
+                Ok(())
+            }
             Self::Stream => {
                 if let Some(place) = out.place {
-                    chunk.put_slice(format!("id: {place}\n").as_bytes());
+                    chunk.small().put_slice(format!("id: {place}\n").as_bytes());
                 }
-                self.text(out.json, chunk)
+                // A log line has no line breaks, so it is one `data` field.
+                chunk.small().put_slice(b"data: ");
+                put(out.json, chunk);
+                chunk.small().put_slice(b"\n\n");
+                Ok(())
             }
         }
     }
@@ -129,9 +140,59 @@ impl Form {
     }
 }
 
+fn put(line: Line, chunk: &mut Gathered) {
+    chunk.small().put_slice(line.head.as_bytes());
+    chunk.push(line.event);
+    chunk.small().put_slice(line.tail.as_bytes());
+}
+
+/// What comes before the payload of an unmasked text frame that is not continued: RFC 6455, 5.2. The codec
+/// would copy the payload.
+fn text_header(length: usize, chunk: &mut BytesMut) {
+    chunk.put_u8(0x81);
+    match (u8::try_from(length), u16::try_from(length)) {
+        (Ok(short @ 0..126), _) => chunk.put_u8(short),
+        (_, Ok(medium)) => {
+            chunk.put_u8(126);
+            chunk.put_u16(medium);
+        }
+        _ => {
+            chunk.put_u8(127);
+            chunk.put_u64(length as u64);
+        }
+    }
+}
+
 fn encode(message: Message, chunk: &mut BytesMut) -> Result<(), Goodbye> {
     Codec::new().encode(message, chunk).map_err(|error| {
         tracing::error!(%error, "a frame cannot be encoded");
         Goodbye::Failed
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_frames_are_those_of_the_codec() {
+        for length in [0, 1, 125, 126, 127, 65_535, 65_536, 70_000] {
+            let text = "x".repeat(length);
+            let mut expected = BytesMut::new();
+            encode(Message::Text(text.clone().into()), &mut expected).unwrap();
+            let mut chunk = Gathered::default();
+            let out = Out {
+                place: None,
+                json: text.into(),
+            };
+            Form::Socket { bounded: false }
+                .frame(out, &mut chunk)
+                .unwrap();
+            let mut bytes = Vec::new();
+            while let Some(piece) = chunk.next_piece() {
+                bytes.extend_from_slice(&piece);
+            }
+            assert!(bytes == expected, "{length}");
+        }
+    }
 }

@@ -21,16 +21,13 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::{form::Form, goodbye::Goodbye};
-
-/// What is handed over at a time, at most: that a client takes such a piece counts as progress.
-const PIECE: usize = 16 << 10;
+use crate::{form::Form, gathered::Gathered, goodbye::Goodbye};
 
 /// Bytes of answers that may wait for a client; one that does not take them is not listened to.
 const ANSWERS: usize = 4 << 10;
 
 /// Chunks to send, each with whole frames; the error is why no more come.
-pub(crate) type Frames = LocalBoxStream<'static, Result<Bytes, Goodbye>>;
+pub(crate) type Frames = LocalBoxStream<'static, Result<Gathered, Goodbye>>;
 
 /// The side that says what is sent. Clones are the same outlet.
 #[derive(Clone)]
@@ -56,8 +53,9 @@ struct Inner {
 
 #[derive(Default)]
 struct State {
-    /// The rest of a chunk that was begun: frames are never cut off.
-    rest: Bytes,
+    /// The rest of a chunk that was begun: frames are never cut off. That a client takes a piece of it
+    /// counts as progress.
+    rest: Gathered,
     /// Answers to what the client said.
     answers: BytesMut,
     /// To its last ping.
@@ -199,24 +197,20 @@ impl State {
     /// The next piece; none at the end.
     fn poll(&mut self, form: &Form, room: &Notify, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
-            if !self.rest.is_empty() {
-                let piece = match self.rest.len() {
-                    0..=PIECE => mem::take(&mut self.rest),
-                    _ => self.rest.split_to(PIECE),
-                };
+            if let Some(piece) = self.rest.next_piece() {
                 return Poll::Ready(Some(piece));
             }
             if let Some(payload) = self.pong.take() {
                 form.pong(payload, &mut self.answers);
             }
             if !self.answers.is_empty() {
-                self.rest = mem::take(&mut self.answers).freeze();
+                self.rest = mem::take(&mut self.answers).freeze().into();
                 room.notify_one();
                 continue;
             }
             if let Some(farewell) = &mut self.farewell {
                 match farewell.take() {
-                    Some(words) => self.rest = words,
+                    Some(words) => self.rest = words.into(),
                     None => return Poll::Ready(None),
                 }
                 continue;

@@ -3,8 +3,9 @@
 use std::marker::PhantomData;
 
 use actix_web::{HttpRequest, HttpResponse, Responder, body::BoxBody, http::StatusCode};
-use bytes::Bytes;
 use serde::Serialize;
+
+use crate::gathered::Gathered;
 
 /// 200 with a JSON body.
 pub(crate) struct Reply<T>(pub(crate) T);
@@ -17,7 +18,7 @@ pub(crate) struct Made<T> {
 
 /// 200 with JSON that exists as bytes already; `T` describes it.
 pub(crate) struct Verbatim<T> {
-    json: Bytes,
+    json: Gathered,
     shape: PhantomData<T>,
 }
 
@@ -34,7 +35,7 @@ pub(crate) struct Readiness<T> {
 }
 
 impl<T> Verbatim<T> {
-    pub(crate) fn new(json: impl Into<Bytes>) -> Self {
+    pub(crate) fn new(json: impl Into<Gathered>) -> Self {
         Self {
             json: json.into(),
             shape: PhantomData,

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use agent_runtime::{AllFollower, AllFrame, Cursor, End, Follower, Frame};
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use core_model::{ConversationId, Seq};
 use serde_json::{Value, json};
 
@@ -12,8 +12,36 @@ use serde_json::{Value, json};
 pub(crate) struct Out {
     /// Where a client goes on that has this frame; none for what is not logged.
     pub(crate) place: Option<Place>,
-    /// JSON in one line.
-    pub(crate) json: Bytes,
+    pub(crate) json: Line,
+}
+
+/// JSON in one line: an event's own bytes, which all that send it share, or something around them.
+pub(crate) struct Line {
+    pub(crate) head: String,
+    pub(crate) event: Bytes,
+    pub(crate) tail: &'static str,
+}
+
+impl Line {
+    pub(crate) fn len(&self) -> usize {
+        self.head.len() + self.event.len() + self.tail.len()
+    }
+}
+
+impl From<Bytes> for Line {
+    fn from(event: Bytes) -> Self {
+        Self {
+            head: String::new(),
+            event,
+            tail: "",
+        }
+    }
+}
+
+impl From<String> for Line {
+    fn from(text: String) -> Self {
+        Bytes::from(text).into()
+    }
 }
 
 /// As clients name it.
@@ -129,9 +157,12 @@ fn plain(frame: Frame) -> Out {
     match frame {
         Frame::Event(seq, json) => Out {
             place: Some(Place::Seq(seq)),
-            json,
+            json: json.into(),
         },
-        Frame::Snapshot(json) | Frame::Delta(json) => Out { place: None, json },
+        Frame::Snapshot(json) | Frame::Delta(json) => Out {
+            place: None,
+            json: json.into(),
+        },
     }
 }
 
@@ -140,13 +171,13 @@ fn labelled(frame: Frame) -> Out {
         Frame::Event(seq, json) => Out {
             place: Some(Place::Seq(seq)),
             json: around(
-                &format!(r#"{{"type":"durable","seq":{seq},"event":"#),
-                &json,
+                format!(r#"{{"type":"durable","seq":{seq},"event":"#),
+                json,
             ),
         },
         Frame::Snapshot(json) | Frame::Delta(json) => Out {
             place: None,
-            json: around(r#"{"type":"transient","event":"#, &json),
+            json: around(r#"{"type":"transient","event":"#.to_owned(), json),
         },
     }
 }
@@ -161,10 +192,10 @@ fn of_all(frame: AllFrame) -> Out {
         } => Out {
             place: Some(Place::Cursor(cursor)),
             json: around(
-                &format!(
+                format!(
                     r#"{{"type":"durable","cursor":"{cursor}","conversation_id":"{conversation}","seq":{seq},"event":"#
                 ),
-                &json,
+                json,
             ),
         },
         AllFrame::Created {
@@ -200,10 +231,10 @@ fn of_conversation(kind: &str, cursor: Cursor, id: ConversationId, more: Value) 
 }
 
 /// An event's own bytes as the last field of an object.
-fn around(head: &str, event: &[u8]) -> Bytes {
-    let mut json = BytesMut::with_capacity(head.len() + event.len() + 1);
-    json.put_slice(head.as_bytes());
-    json.put_slice(event);
-    json.put_u8(b'}');
-    json.freeze()
+fn around(head: String, event: Bytes) -> Line {
+    Line {
+        head,
+        event,
+        tail: "}",
+    }
 }

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, StreamExt};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
-use crate::{configure::SocketPlace, form::Form, goodbye::Goodbye, outlet::Frames, source::Source};
+use crate::{
+    configure::SocketPlace, form::Form, gathered::Gathered, goodbye::Goodbye, outlet::Frames,
+    source::Source,
+};
 
 /// One page at a time: the next is fetched when this one was taken. The place is left with the frames.
 pub(crate) fn frames(source: Source, form: Form, every: Duration, place: SocketPlace) -> Frames {
@@ -42,7 +44,7 @@ struct Telling {
 
 impl Telling {
     /// The next frames, at least one.
-    async fn next(&mut self) -> Result<Bytes, Goodbye> {
+    async fn next(&mut self) -> Result<Gathered, Goodbye> {
         if let Some(goodbye) = self.ending.take() {
             return Err(goodbye);
         }
@@ -67,25 +69,25 @@ impl Telling {
                         break;
                     }
                 }
-                Ok(chunk.freeze())
+                Ok(chunk)
             }
             _ = self.beat.tick() => {
-                let mut chunk = BytesMut::new();
-                self.form.heartbeat(&mut chunk)?;
+                let mut chunk = Gathered::default();
+                self.form.heartbeat(chunk.small())?;
                 if let Some(out) = self.source.beat() {
                     self.form.frame(out, &mut chunk)?;
                 }
-                Ok(chunk.freeze())
+                Ok(chunk)
             }
         }
     }
 
-    fn greeting(&mut self) -> Result<Bytes, Goodbye> {
-        let mut chunk = BytesMut::new();
-        self.form.greeting(self.source.place(), &mut chunk);
+    fn greeting(&mut self) -> Result<Gathered, Goodbye> {
+        let mut chunk = Gathered::default();
+        self.form.greeting(self.source.place(), chunk.small());
         if let Some(out) = self.source.greeting() {
             self.form.frame(out, &mut chunk)?;
         }
-        Ok(chunk.freeze())
+        Ok(chunk)
     }
 }

@@ -4,7 +4,7 @@
 mod rewind;
 mod start;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
 use core_model::{Content, ConversationId, ConversationInfo, Event, UtcTime};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     extract::RequestBody,
+    gathered::Gathered,
     validation::{self, Problem},
 };
 
@@ -218,36 +219,38 @@ pub(crate) fn trimmed(info: ConversationInfo, include_skills: bool) -> Conversat
 }
 
 /// A page of what is JSON already.
-pub(crate) fn page_json(items: &[Bytes], next_page_id: Option<&str>) -> Vec<u8> {
-    let mut json = br#"{"items":"#.to_vec();
-    json.reserve(list_len(items) + 64);
+pub(crate) fn page_json(items: Vec<Bytes>, next_page_id: Option<&str>) -> Gathered {
+    let mut json = Gathered::with_room(list_room(&items) + 64);
+    json.small().put_slice(br#"{"items":"#);
     write_list(&mut json, items);
-    json.extend_from_slice(br#","next_page_id":"#);
-    json.extend_from_slice(json!(next_page_id).to_string().as_bytes());
-    json.push(b'}');
+    json.small().put_slice(br#","next_page_id":"#);
+    json.small()
+        .put_slice(json!(next_page_id).to_string().as_bytes());
+    json.small().put_u8(b'}');
     json
 }
 
 /// A list of what is JSON already.
-pub(crate) fn list_json(items: &[Bytes]) -> Vec<u8> {
-    let mut json = Vec::with_capacity(list_len(items));
+pub(crate) fn list_json(items: Vec<Bytes>) -> Gathered {
+    let mut json = Gathered::with_room(list_room(&items));
     write_list(&mut json, items);
     json
 }
 
-fn list_len(items: &[Bytes]) -> usize {
-    items.iter().map(|item| item.len() + 1).sum::<usize>() + 2
+fn list_room(items: &[Bytes]) -> usize {
+    let room = items.iter().map(|item| Gathered::room_for(item.len()) + 1);
+    room.sum::<usize>() + 2
 }
 
-fn write_list(json: &mut Vec<u8>, items: &[Bytes]) {
-    json.push(b'[');
-    for (index, item) in items.iter().enumerate() {
+fn write_list(json: &mut Gathered, items: Vec<Bytes>) {
+    json.small().put_u8(b'[');
+    for (index, item) in items.into_iter().enumerate() {
         if index > 0 {
-            json.push(b',');
+            json.small().put_u8(b',');
         }
-        json.extend_from_slice(item);
+        json.push(item);
     }
-    json.push(b']');
+    json.small().put_u8(b']');
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -412,14 +415,15 @@ mod tests {
 
     #[test]
     fn a_page_is_its_items_put_together() {
+        let text = |mut json: Gathered| {
+            let pieces = std::iter::from_fn(|| json.next_piece());
+            String::from_utf8(pieces.flatten().collect()).unwrap()
+        };
         let items = [r#"{"id":"a"}"#, r#"{"id":"b"}"#].map(Bytes::from);
-        let page = page_json(&items, Some("c"));
+        let page = page_json(items.to_vec(), Some("c"));
         let expected = json!({"items": [{"id": "a"}, {"id": "b"}], "next_page_id": "c"});
-        assert_eq!(String::from_utf8(page).unwrap(), expected.to_string());
+        assert_eq!(text(page), expected.to_string());
         let expected = json!({"items": [], "next_page_id": null});
-        assert_eq!(
-            String::from_utf8(page_json(&[], None)).unwrap(),
-            expected.to_string()
-        );
+        assert_eq!(text(page_json(Vec::new(), None)), expected.to_string());
     }
 }

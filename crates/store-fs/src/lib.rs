@@ -36,6 +36,7 @@
 //! | `writer`, `committer` | batches, the threads that write and sync them, and what follows a failure |
 //! | `heal` | when a log takes events again after one |
 //! | `pages` | reads by way of the index |
+//! | `large` | large lines, in memory once for all that read them |
 //! | `index`, `entry`, `ids` | `events.idx`, one line of it, and where ids stand |
 //! | `scan`, `head` | lines into entries; an event's head, read without keeping the rest |
 //! | `recovery`, `rebuild` | opening a log: index, torn tail, damage; an index made anew later |
@@ -95,6 +96,7 @@ mod health;
 mod ids;
 pub mod import;
 mod index;
+mod large;
 mod layout;
 mod listing;
 mod lock;

@@ -26,6 +26,7 @@ use crate::{
     health::{Closed, Health, Notices},
     ids::IdTable,
     index::Index,
+    large::LargeLines,
     lock::FolderLock,
     pages::ReadFault,
     wait,
@@ -119,6 +120,7 @@ pub(crate) struct Inner {
     pub(crate) rebuilding: Mutex<()>,
     /// Records whose line turned out to be damaged since the log was opened.
     pub(crate) suspects: Mutex<BTreeSet<u64>>,
+    pub(crate) large_lines: LargeLines,
     pub(crate) context: LogContext,
 }
 

@@ -12,6 +12,7 @@ use crate::{
     head::LineHead,
     ids::IdTable,
     index::IndexError,
+    large::LARGE,
     log::Inner,
 };
 
@@ -232,7 +233,7 @@ impl Inner {
             .is_some_and(|record| filter.admits(&record.head)))
     }
 
-    /// The records of neighbours, read together and cut apart without copying.
+    /// The records of neighbours.
     fn together(&self, from: Seq, entries: &[Entry], wait: Wait) -> Read<Vec<Record>> {
         // What is no event at either end, however long, is not read.
         let before = entries
@@ -242,37 +243,84 @@ impl Inner {
         let (from, entries) = (from.after(before), &entries[before..]);
         let after = entries.iter().rev().take_while(|entry| entry.is_damaged());
         let entries = &entries[..entries.len() - after.count()];
+        let mut records = Vec::with_capacity(entries.len());
+        let mut at = 0;
+        while at < entries.len() {
+            let small = entries[at..].iter().take_while(|entry| entry.len < LARGE);
+            let count = small.count();
+            if count == 0 {
+                self.large(from.after(at), &entries[at], wait, &mut records)?;
+                at += 1;
+            } else {
+                let stretch = &entries[at..at + count];
+                self.stretch(from.after(at), stretch, wait, &mut records)?;
+                at += count;
+            }
+        }
+        Ok(records)
+    }
+
+    /// A line that others may be reading too.
+    fn large(
+        &self,
+        seq: Seq,
+        entry: &Entry,
+        wait: Wait,
+        records: &mut Vec<Record>,
+    ) -> Read<()> {
+        if entry.is_damaged() {
+            return Ok(());
+        }
+        let read = || self.bytes(entry.offset, entry.len as usize, wait);
+        let line = self.large_lines.line(entry, wait, read);
+        let line = line.ok_or(ReadFault::WouldBlock)??;
+        self.take(seq, entry, line, records);
+        Ok(())
+    }
+
+    /// Neighbours, read together and cut apart without copying.
+    fn stretch(
+        &self,
+        from: Seq,
+        entries: &[Entry],
+        wait: Wait,
+        records: &mut Vec<Record>,
+    ) -> Read<()> {
         let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
-            return Ok(Vec::new());
+            return Ok(());
         };
         let start = first.offset;
-        let mut buffer = vec![0; (last.end() - 1 - start) as usize];
-        match read_exact(self.file().as_ref(), &mut buffer, start, wait) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                return Err(ReadFault::WouldBlock);
-            }
-            Err(error) => return Err(ReadFault::Failed(io_at(&self.path)(error))),
-        }
-        let bytes = Bytes::from(buffer);
-        let mut records = Vec::with_capacity(entries.len());
+        let bytes = Bytes::from(self.bytes(start, (last.end() - 1 - start) as usize, wait)?);
         for (at, entry) in entries.iter().enumerate() {
             if entry.is_damaged() {
                 continue;
             }
             let begin = (entry.offset - start) as usize;
             let line = bytes.slice(begin..begin + entry.len as usize);
-            let seq = from.after(at);
-            match head(entry, &line) {
-                Ok(head) => records.push(Record {
-                    seq,
-                    head,
-                    bytes: line,
-                }),
-                Err(reason) => self.suspect(seq, entry, &reason),
-            }
+            self.take(from.after(at), entry, line, records);
         }
-        Ok(records)
+        Ok(())
+    }
+
+    fn bytes(&self, at: u64, len: usize, wait: Wait) -> Read<Vec<u8>> {
+        let mut buffer = vec![0; len];
+        match read_exact(self.file().as_ref(), &mut buffer, at, wait) {
+            Ok(()) => Ok(buffer),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(ReadFault::WouldBlock),
+            Err(error) => Err(ReadFault::Failed(io_at(&self.path)(error))),
+        }
+    }
+
+    /// Adds a line to what was read, if it is what was written.
+    fn take(&self, seq: Seq, entry: &Entry, line: Bytes, records: &mut Vec<Record>) {
+        match head(entry, &line) {
+            Ok(head) => records.push(Record {
+                seq,
+                head,
+                bytes: line,
+            }),
+            Err(reason) => self.suspect(seq, entry, &reason),
+        }
     }
 
     /// Names a record whose bytes are not what was written.

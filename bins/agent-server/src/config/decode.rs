@@ -8,7 +8,7 @@ use super::{
 };
 
 /// More would be a mistake, and the libraries below end the program over numbers far above.
-const MOST_WORKERS: u64 = 1024;
+const MOST_WORKERS: u64 = 512;
 const MOST_RUNS: u64 = 1_000_000;
 const LONGEST_WAIT: u64 = 24 * 60 * 60;
 

@@ -62,6 +62,10 @@ pub struct Settings {
     pub log_level: String,
     /// Threads that serve HTTP.
     pub workers: NonZeroUsize,
+    /// Connections that may be open; more are answered 503. None: as many as files and memory allow.
+    pub max_connections: Option<NonZeroUsize>,
+    /// The same from one address, but for those of this machine. None: half of all.
+    pub max_connections_per_address: Option<NonZeroUsize>,
     /// Largest request body.
     pub max_body_bytes: NonZeroUsize,
     /// Largest WebSocket frame from a client.
@@ -148,6 +152,8 @@ impl Default for Settings {
             log_format: LogFormat::default(),
             log_level: "info".to_owned(),
             workers: count(2),
+            max_connections: None,
+            max_connections_per_address: None,
             max_body_bytes: count(limits.body_bytes),
             max_frame_bytes: count(limits.frame_bytes),
             max_sockets_per_conversation: count(limits.sockets_per_conversation),

@@ -332,7 +332,7 @@ fn a_wrong_value_is_named_with_what_was_expected_and_found() {
         ),
         (
             json!({"workers": 1_000_000_000}),
-            "at `workers`: expected a whole number, at most 1024, found 1000000000",
+            "at `workers`: expected a whole number, at most 512, found 1000000000",
         ),
         (
             json!({"max_concurrent_runs": u64::MAX}),

@@ -9,6 +9,7 @@
 mod config;
 mod crash;
 mod demo;
+mod floods;
 mod keys;
 mod maintenance;
 mod reload;

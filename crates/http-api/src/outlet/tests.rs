@@ -4,6 +4,7 @@ use futures_util::{FutureExt, stream};
 use tokio::time::timeout;
 
 use super::*;
+use crate::gathered::PIECE;
 
 const SOCKET: Form = Form::Socket { bounded: false };
 const MEGABYTE: usize = 1 << 20;
@@ -30,7 +31,7 @@ fn megabytes(made: &Rc<Cell<usize>>) -> Frames {
     let made = Rc::clone(made);
     stream::repeat_with(move || {
         made.set(made.get() + 1);
-        Ok(Bytes::from(vec![b'x'; MEGABYTE]))
+        Ok(Bytes::from(vec![b'x'; MEGABYTE]).into())
     })
     .boxed_local()
 }
@@ -89,7 +90,7 @@ async fn who_takes_nothing_finds_the_rest_of_the_chunk_and_the_reason() {
 async fn who_has_taken_all_there_is_does_not_stall() {
     let outlet = Outlet::new(SOCKET);
     let mut body = outlet.body(None);
-    let one = stream::iter([Ok(Bytes::from_static(b"one"))]);
+    let one = stream::iter([Ok(Bytes::from_static(b"one").into())]);
     outlet.begin(one.chain(stream::pending()).boxed_local());
     assert_eq!(pull_all(&mut body), (b"one".to_vec(), false));
     assert!(!outlet.is_taking());
@@ -103,7 +104,7 @@ async fn answers_come_between_chunks_and_wait_in_bounds() {
     let mut body = outlet.body(None);
     let chunk = Bytes::from(vec![b'x'; PIECE + 1]);
     outlet.begin(
-        stream::iter([Ok(chunk)])
+        stream::iter([Ok(chunk.into())])
             .chain(stream::pending())
             .boxed_local(),
     );
@@ -131,7 +132,7 @@ async fn answers_come_between_chunks_and_wait_in_bounds() {
 async fn frames_that_end_and_a_dropped_body_end_all() {
     let outlet = Outlet::new(SOCKET);
     let mut body = outlet.body(None);
-    let frames = [Ok(Bytes::from_static(b"one")), Err(Goodbye::Deleted)];
+    let frames = [Ok(Bytes::from_static(b"one").into()), Err(Goodbye::Deleted)];
     outlet.begin(stream::iter(frames).boxed_local());
     let (bytes, ended) = pull_all(&mut body);
     assert!(ended);

@@ -15,6 +15,7 @@ use crate::{
     durable::Durable,
     error::damaged,
     health::{Closed, Fault},
+    large::LargeLines,
     layout,
     recovery::{self, Opened},
     writer::Queue,
@@ -108,6 +109,7 @@ fn inner(
         healing: Mutex::default(),
         rebuilding: Mutex::default(),
         suspects: Mutex::default(),
+        large_lines: LargeLines::default(),
         context,
     })
 }
