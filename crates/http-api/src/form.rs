@@ -11,8 +11,6 @@ use crate::{
     source::{Out, Place},
 };
 
-/// The largest frame of a socket with positions.
-const LARGEST_FRAME: usize = 4 << 20;
 /// Milliseconds after which a client that lost an event stream asks again.
 const RETRY: u32 = 1000;
 /// What a frame needs beside its JSON, about.
@@ -21,10 +19,7 @@ const AROUND: usize = 32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     /// RFC 6455.
-    Socket {
-        /// Whether an event that is larger than a frame may be ends it.
-        bounded: bool,
-    },
+    Socket,
     /// <https://html.spec.whatwg.org/multipage/server-sent-events.html>
     Stream,
 }
@@ -39,7 +34,7 @@ impl Form {
     /// What comes before everything else; `place` is where a client goes on that gets nothing more.
     pub(crate) fn greeting(self, place: Option<Place>, chunk: &mut BytesMut) {
         match self {
-            Self::Socket { .. } => {}
+            Self::Socket => {}
             Self::Stream => {
                 chunk.put_slice(format!("retry: {RETRY}\n").as_bytes());
                 if let Some(place) = place {
@@ -55,10 +50,7 @@ impl Form {
     /// When it cannot be sent in this form.
     pub(crate) fn frame(self, out: Out, chunk: &mut BytesMut) -> Result<(), Goodbye> {
         match self {
-            Self::Socket { bounded } if bounded && out.json.len() > LARGEST_FRAME => {
-                Err(Goodbye::LargeFrame)
-            }
-            Self::Socket { .. } => self.text(out.json, chunk),
+            Self::Socket => self.text(out.json, chunk),
             Self::Stream => {
                 if let Some(place) = out.place {
                     chunk.put_slice(format!("id: {place}\n").as_bytes());
@@ -72,7 +64,7 @@ impl Form {
     /// When it is no text. Log lines are checked to be JSON when they are read.
     pub(crate) fn text(self, json: Bytes, chunk: &mut BytesMut) -> Result<(), Goodbye> {
         match self {
-            Self::Socket { .. } => {
+            Self::Socket => {
                 let text = ByteString::try_from(json).map_err(|_not_utf8| Goodbye::Failed)?;
                 encode(Message::Text(text), chunk)
             }
@@ -92,7 +84,7 @@ impl Form {
     /// When it cannot be encoded.
     pub(crate) fn heartbeat(self, chunk: &mut BytesMut) -> Result<(), Goodbye> {
         match self {
-            Self::Socket { .. } => encode(Message::Ping(Bytes::new()), chunk),
+            Self::Socket => encode(Message::Ping(Bytes::new()), chunk),
             Self::Stream => {
                 chunk.put_slice(b": still here\n\n");
                 Ok(())
@@ -103,7 +95,7 @@ impl Form {
     pub(crate) fn pong(self, payload: Bytes, chunk: &mut BytesMut) {
         match self {
             // Its payload came in a ping, so it is not too long.
-            Self::Socket { .. } => encode(Message::Pong(payload), chunk).ok(),
+            Self::Socket => encode(Message::Pong(payload), chunk).ok(),
             Self::Stream => None,
         };
     }
@@ -117,8 +109,8 @@ impl Form {
                 let data = json!({"code": code, "reason": reason});
                 return Some(format!("event: end\ndata: {data}\n\n").into());
             }
-            (Self::Socket { .. }, Goodbye::Peer(reason)) => reason,
-            (Self::Socket { .. }, _) => Some(CloseReason {
+            (Self::Socket, Goodbye::Peer(reason)) => reason,
+            (Self::Socket, _) => Some(CloseReason {
                 code: CloseCode::from(code),
                 description: Some(reason.to_owned()),
             }),

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, StreamExt};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
-use crate::{configure::SocketPlace, form::Form, goodbye::Goodbye, outlet::Frames, source::Source};
+use crate::{form::Form, goodbye::Goodbye, outlet::Frames, places::SocketPlace, source::Source};
 
 /// One page at a time: the next is fetched when this one was taken. The place is left with the frames.
 pub(crate) fn frames(source: Source, form: Form, every: Duration, place: SocketPlace) -> Frames {
