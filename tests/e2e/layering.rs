@@ -31,7 +31,7 @@ const KNOWS: [(&str, &[&str]); 8] = [
 /// Crates that only one place may touch.
 const HOME: [(&str, &[&str]); 6] = [
     ("actix-web", &["http-api", "agent-server"]),
-    ("actix-ws", &["http-api"]),
+    ("actix-http", &["http-api"]),
     ("paperclip", &["http-api"]),
     ("reqwest", &["llm-client", "agent-server", "webhooks"]),
     ("pty-process", &["agent-tools"]),

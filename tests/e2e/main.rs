@@ -7,6 +7,7 @@ mod conversations;
 mod cors;
 mod events;
 mod idempotency;
+mod large_events;
 mod layering;
 mod odd_input;
 mod openapi;

@@ -1,7 +1,12 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use test_support::{Socket, TestServer};
+use test_support::{
+    Socket, TestServer,
+    model_server::{ModelServer, Reply},
+};
+
+use crate::streams::Stream;
 
 fn logged(frames: &[Value]) -> Vec<Value> {
     let transient =
@@ -193,6 +198,81 @@ async fn a_streamed_reply_comes_in_pieces_that_are_not_logged() {
             .iter()
             .all(|e| e["kind"] != "StreamingDeltaEvent")
     );
+}
+
+/// What a client shows of the reply that is being written: the pieces since they were last said to be void.
+#[derive(Default)]
+struct Shown {
+    text: String,
+    voided: Vec<String>,
+}
+
+impl Shown {
+    /// Takes the next frame; the agent's message when it is there.
+    fn take(&mut self, frame: &Value) -> Option<String> {
+        let event = frame.get("event").unwrap_or(frame);
+        if event["kind"] == "StreamingDeltaEvent" {
+            self.text += event["content"].as_str().unwrap_or_default();
+        }
+        if event["key"] == "streaming_reply" {
+            assert_eq!(event["kind"], "ConversationStateUpdateEvent");
+            assert_eq!(event["value"], "discarded");
+            self.voided.push(std::mem::take(&mut self.text));
+        }
+        let is_said = event["kind"] == "MessageEvent" && event["source"] == "agent";
+        let said = &event["llm_message"]["content"][0]["text"];
+        is_said.then(|| said.as_str().unwrap().to_owned())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_that_breaks_off_begins_anew_for_every_client() {
+    let server = TestServer::start().await;
+    let whole = "The second try comes to its end.";
+    let model = ModelServer::start([
+        Reply::StreamCut(Box::new(Reply::text("The first try breaks off."))),
+        Reply::text(whole),
+    ]);
+    let llm = json!({
+        "model": "openai/test", "base_url": model.base_url, "api_key": "k", "stream": true,
+        "num_retries": 1, "retry_min_wait": 0, "retry_max_wait": 0
+    });
+    let (_, made) = server
+        .post("/conversations", &json!({"agent": {"llm": llm}}))
+        .await;
+    let id = made["id"].as_str().unwrap();
+    let mut plain = server.follow(id).await;
+    plain.json().await;
+    let url = server.socket_url(&format!("/sockets/session/{id}"));
+    let mut session = Socket::connect(&url, &[]).await;
+    session.json().await;
+    let path = format!("/conversations/{id}/events/stream");
+    let mut stream = Stream::open(&server, &path, None).await;
+    plain.send(&json!({"role": "user", "content": "go"})).await;
+    for client in ["plain", "session", "stream"] {
+        let mut shown = Shown::default();
+        let said = loop {
+            let frame = match client {
+                "plain" => plain.json().await,
+                "session" => session.json().await,
+                _ => stream.next().await.unwrap().data,
+            };
+            if let Some(said) = shown.take(&frame) {
+                break said;
+            }
+        };
+        assert_eq!(
+            (said.as_str(), shown.text.as_str()),
+            (whole, whole),
+            "{client}"
+        );
+        assert_eq!(shown.voided.len(), 1, "{client}: {:?}", shown.voided);
+        let voided = &shown.voided[0];
+        assert!(!voided.is_empty() && "The first try breaks off.".starts_with(voided));
+    }
+    server.wait_for(id, "finished").await;
+    let is_void = |event: &Value| event["key"] == "streaming_reply";
+    assert!(!server.events(id).await.iter().any(is_void));
 }
 
 #[tokio::test(flavor = "multi_thread")]

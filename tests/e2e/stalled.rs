@@ -167,37 +167,3 @@ async fn an_event_stream_that_is_not_read_is_told_likewise() {
     let greeting = format!("retry: 1000\nid: {last}\n\n");
     assert_eq!(text.find(&next), Some(greeting.len()), "{text:.200}");
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_event_larger_than_a_frame_closes_a_socket_with_positions_before_it() {
-    let server = TestServer::start().await;
-    let id = conversation(&server).await;
-    let path = format!("/conversations/{id}/events");
-    for length in [1, 4 << 20, 1] {
-        let body = json!({"content": "x".repeat(length), "run": false});
-        assert_eq!(server.post(&path, &body).await.0, 200);
-    }
-    let large = |event: &Value| {
-        let text = event["llm_message"]["content"][0]["text"].as_str();
-        text.is_some_and(|text| text.len() == 4 << 20)
-    };
-    let at = server.events(&id).await.iter().position(large).unwrap();
-    let url = server.socket_url(&format!("/sockets/session/{id}?after_seq=-1"));
-    let mut socket = Socket::connect(&url, &[]).await;
-    let mut durable = 0;
-    let end = loop {
-        match socket.receive().await {
-            Received::Json(frame) => durable += usize::from(frame["type"] == "durable"),
-            end @ Received::Closed(..) => break end,
-        }
-    };
-    assert_eq!(end, Received::Closed(1013, "frame_too_large".to_owned()));
-    assert_eq!(durable, at);
-    // Behind it, it goes on.
-    let url = server.socket_url(&format!("/sockets/session/{id}?after_seq={at}"));
-    let mut socket = Socket::connect(&url, &[]).await;
-    socket.until(|frame| frame["seq"] == at + 1).await;
-    // Sockets without positions have no such limit.
-    let mut plain = server.follow_with(&id, "?resend_mode=all").await;
-    plain.until(large).await;
-}

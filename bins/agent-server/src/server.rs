@@ -186,8 +186,12 @@ fn api_config(settings: &Settings, address: SocketAddr, webhooks: &Arc<Webhooks>
     let mut config = settings.access(check);
     config.webhooks = Some(Arc::clone(webhooks) as _);
     config.limits.body_bytes = settings.max_body_bytes.get();
-    config.limits.frame_bytes = settings.max_frame_bytes.get();
+    config.limits.frame_bytes = settings
+        .max_frame_bytes
+        .unwrap_or(settings.max_body_bytes)
+        .get();
     config.limits.sockets_per_conversation = settings.max_sockets_per_conversation.get();
+    config.limits.unauthenticated_sockets = settings.max_unauthenticated_sockets.get();
     let seconds = |key: NonZeroU64| Duration::from_secs(key.get());
     config.limits.auth_timeout = seconds(settings.socket_auth_timeout_seconds);
     config.limits.ping_interval = seconds(settings.socket_ping_interval_seconds);

@@ -10,7 +10,7 @@ use core_model::{
         SecurityRisk, StreamingDeltaEvent,
     },
 };
-use llm_client::{Delta, ModelReply};
+use llm_client::ModelReply;
 use serde_json::{Map, json};
 
 pub(crate) fn action_event(
@@ -106,21 +106,25 @@ pub(crate) fn analysis(
     ))
 }
 
-pub(crate) fn delta_frame(delta: Delta) -> Bytes {
-    let event = match delta {
-        Delta::Text(text) => StreamingDeltaEvent {
-            content: Some(text),
-            reasoning_content: None,
-        },
-        Delta::Reasoning(text) => StreamingDeltaEvent {
-            content: None,
-            reasoning_content: Some(text),
-        },
+/// A piece of a streamed reply, as listeners are told it.
+pub(crate) fn piece_frame(content: Option<String>, reasoning_content: Option<String>) -> Bytes {
+    let event = StreamingDeltaEvent {
+        content,
+        reasoning_content,
     };
-    let draft = Draft::new(Source::Agent, EventBody::StreamingDeltaEvent(event));
-    draft
-        .at(EventTime::now(), None)
-        .to_vec()
-        .unwrap_or_default()
-        .into()
+    transient(Draft::new(
+        Source::Agent,
+        EventBody::StreamingDeltaEvent(event),
+    ))
+}
+
+/// That the pieces of a streamed reply are void. Clients refuse kinds that they do not know, and pass
+/// over a state update whose key they do not know.
+pub(crate) fn discarded_frame() -> Bytes {
+    transient(Draft::state("streaming_reply", json!("discarded")))
+}
+
+fn transient(draft: Draft) -> Bytes {
+    let event = draft.at(EventTime::now(), None);
+    event.to_vec().unwrap_or_default().into()
 }

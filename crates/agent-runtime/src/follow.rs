@@ -1,4 +1,4 @@
-use std::{collections::VecDeque, sync::Arc};
+use std::{cmp::Ordering, collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use core_model::{EventId, EventTime, Limit, Seq};
@@ -12,6 +12,7 @@ use tokio::sync::{
 
 use crate::{
     RuntimeError,
+    drafts::discarded_frame,
     shared::{Delta, Published, Shared},
 };
 
@@ -47,7 +48,8 @@ pub enum Frame {
     Event(Seq, Bytes),
     /// A `full_state`. But for the first, it is true of exactly the events sent so far.
     Snapshot(Bytes),
-    /// A piece of a reply that is still being written.
+    /// A piece of a reply that is still being written, or a state update with the key
+    /// `streaming_reply`: the pieces so far are void.
     Delta(Bytes),
 }
 
@@ -68,6 +70,8 @@ pub struct Follower {
     deltas: broadcast::Receiver<Delta>,
     /// A delta that comes behind events which are still to be told.
     held: Option<Delta>,
+    /// Discarded replies that it was told of, or began after.
+    discards: u64,
     /// The next seq to send.
     cursor: Seq,
     /// The snapshot epoch sent last.
@@ -83,6 +87,7 @@ pub struct Follower {
 impl Follower {
     pub(crate) async fn new(shared: Arc<Shared>, start: &Start) -> Result<Self, RuntimeError> {
         let deltas = shared.listen();
+        let discards = shared.no_delta().discards;
         let mut watch = shared.published.subscribe();
         let goal = watch.borrow_and_update().clone();
         let began_at = goal.len;
@@ -93,6 +98,7 @@ impl Follower {
             watch,
             deltas,
             held: None,
+            discards,
             cursor,
             epoch,
             events_first: matches!(start, Start::From(_)),
@@ -169,18 +175,38 @@ impl Follower {
     }
 
     /// A delta that came, if all events before it were told. Whoever is too slow for the deltas skips
-    /// those that wait.
+    /// those that wait, but not that pieces are void.
     fn delta(&mut self) -> Option<Bytes> {
-        while self.held.is_none() {
-            match self.deltas.try_recv() {
-                Ok(delta) => self.held = Some(delta),
-                Err(TryRecvError::Lagged(_)) => self.deltas = self.deltas.resubscribe(),
-                // No reason to end: whoever closes it publishes an end too.
-                Err(TryRecvError::Empty | TryRecvError::Closed) => return None,
+        loop {
+            let delta = match self.held.take() {
+                Some(held) => held,
+                None => match self.deltas.try_recv() {
+                    Ok(delta) => delta,
+                    Err(TryRecvError::Lagged(_)) => self.skip_deltas(),
+                    // No reason to end: whoever closes it publishes an end too.
+                    Err(TryRecvError::Empty | TryRecvError::Closed) => return None,
+                },
+            };
+            if delta.at > self.cursor {
+                self.held = Some(delta);
+                return None;
+            }
+            match delta.discards.cmp(&self.discards) {
+                Ordering::Greater => {
+                    self.discards = delta.discards;
+                    self.held = Some(delta).filter(|delta| delta.piece.is_some());
+                    return Some(discarded_frame());
+                }
+                Ordering::Equal if delta.piece.is_some() => return delta.piece,
+                // Known already, or a piece of a reply that is void by now.
+                Ordering::Equal | Ordering::Less => {}
             }
         }
-        let due = self.held.take_if(|held| held.at <= self.cursor);
-        due.map(|delta| delta.json)
+    }
+
+    fn skip_deltas(&mut self) -> Delta {
+        self.deltas = self.deltas.resubscribe();
+        self.shared.no_delta()
     }
 
     /// Waits until the log grew or a delta came.
@@ -188,7 +214,7 @@ impl Follower {
         tokio::select! {
             delta = self.deltas.recv(), if self.held.is_none() => match delta {
                 Ok(delta) => self.held = Some(delta),
-                Err(RecvError::Lagged(_)) => self.deltas = self.deltas.resubscribe(),
+                Err(RecvError::Lagged(_)) => self.held = Some(self.skip_deltas()),
                 Err(RecvError::Closed) => return Err(End::Failed),
             },
             changed = self.watch.changed() => changed.map_err(|_closed| End::Failed)?,

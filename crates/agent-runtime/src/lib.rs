@@ -13,6 +13,7 @@
 //! | `commit` | makes a batch durable, then visible |
 //! | `turn` | a run of the agent as a child task: start, pause, stop, outcome |
 //! | `step`, `drafts` | one model call and the tool calls it asks for, as events |
+//! | `pieces` | a streamed reply's pieces as they come, and that they are void |
 //! | `view` | events into model messages |
 //! | `prompt` | instructions and tools |
 //! | `stuck` | notices an agent that goes in circles |
@@ -37,6 +38,7 @@ mod error;
 mod follow;
 mod follow_all;
 mod handle;
+mod pieces;
 mod prompt;
 mod query;
 mod reads;

@@ -1,7 +1,10 @@
 use std::{
     borrow::Cow,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -27,6 +30,8 @@ pub(crate) struct Shared {
     /// Transients for whoever listens now; made for the first who does, for it has its full size at
     /// once.
     deltas: OnceLock<broadcast::Sender<Delta>>,
+    /// Replies whose pieces were told and then discarded.
+    discards: AtomicU64,
     mailbox: Mutex<Mailbox>,
 }
 
@@ -44,12 +49,15 @@ pub(crate) struct Published {
     frame: Arc<OnceLock<Bytes>>,
 }
 
-/// A piece of a reply that is being written.
+/// A piece of a reply that is being written, or that the pieces so far are void.
 #[derive(Clone)]
 pub(crate) struct Delta {
     /// The length of the log when it came: it belongs behind the events before that.
     pub(crate) at: Seq,
-    pub(crate) json: Bytes,
+    /// How many replies had been discarded by then.
+    pub(crate) discards: u64,
+    /// None: the last of those was discarded just now.
+    pub(crate) piece: Option<Bytes>,
 }
 
 /// Who reads a conversation's commands.
@@ -84,6 +92,7 @@ impl Shared {
             log,
             published: watch::Sender::new(published),
             deltas: OnceLock::new(),
+            discards: AtomicU64::new(0),
             mailbox: Mutex::new(Mailbox::Resting),
         })
     }
@@ -114,16 +123,39 @@ impl Shared {
         self.deltas.get_or_init(deltas).subscribe()
     }
 
-    /// Tells a transient to whoever listens now.
-    pub(crate) fn tell(&self, transient: impl FnOnce() -> Bytes) {
+    /// Tells a piece of a reply to whoever listens now.
+    pub(crate) fn tell(&self, piece: impl FnOnce() -> Bytes) {
+        self.send_delta(|| Some(piece()));
+    }
+
+    /// Tells whoever listens now that the pieces of a reply are void.
+    pub(crate) fn discard_reply(&self) {
+        self.discards.fetch_add(1, Ordering::AcqRel);
+        self.send_delta(|| None);
+    }
+
+    fn send_delta(&self, piece: impl FnOnce() -> Option<Bytes>) {
         let listeners = self
             .deltas
             .get()
             .filter(|deltas| deltas.receiver_count() > 0);
         if let Some(deltas) = listeners {
-            let at = self.published.borrow().len;
-            let json = transient();
-            deltas.send(Delta { at, json }).ok();
+            let piece = piece();
+            deltas
+                .send(Delta {
+                    piece,
+                    ..self.no_delta()
+                })
+                .ok();
+        }
+    }
+
+    /// What stands in for deltas that were skipped: as many replies are discarded by now.
+    pub(crate) fn no_delta(&self) -> Delta {
+        Delta {
+            at: self.published.borrow().len,
+            discards: self.discards.load(Ordering::Acquire),
+            piece: None,
         }
     }
 

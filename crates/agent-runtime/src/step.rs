@@ -17,10 +17,8 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    drafts::{
-        action_event, agent_error, agent_message, analysis, delta_frame, environment_message,
-        malformed,
-    },
+    drafts::{action_event, agent_error, agent_message, analysis, environment_message, malformed},
+    pieces::ReplyPieces,
     prompt,
     stuck::{StuckDetector, Verdict},
     turn::{Outcome, TurnContext},
@@ -127,16 +125,22 @@ impl Steps {
 
     /// One model call and what it asks for, up to the point where actions are executed.
     async fn step(&mut self, state: &ConversationState) -> Result<(), Outcome> {
-        let reply = self.ask().await?;
+        let pieces = ReplyPieces::new(&self.context.shared);
+        let reply = self.ask(&pieces).await?;
         let mut drafts = vec![self.stats(state, &reply)];
         if reply.tool_calls.is_empty() {
             drafts.push(agent_message(&reply));
-            if reply.text.trim().is_empty() {
+            let is_empty = reply.text.trim().is_empty();
+            if is_empty {
                 drafts.push(environment_message(EMPTY_REPLY_NUDGE));
-                return self.context.propose(drafts).await;
             }
             self.context.propose(drafts).await?;
-            return Err(self.finished());
+            pieces.keep();
+            return if is_empty {
+                Ok(())
+            } else {
+                Err(self.finished())
+            };
         }
         let batch = self.understand(&reply, model_judges(state));
         let asks = batch
@@ -148,6 +152,7 @@ impl Steps {
             drafts.extend(analysis(state, &batch.risks));
         }
         self.context.propose(drafts).await?;
+        pieces.keep();
         if asks && !batch.harmless {
             return Err(Outcome::Waiting {
                 seen: self.seen.clone(),
@@ -156,13 +161,13 @@ impl Steps {
         Ok(())
     }
 
-    async fn ask(&self) -> Result<ModelReply, Outcome> {
+    async fn ask(&self, pieces: &ReplyPieces) -> Result<ModelReply, Outcome> {
         let request = ModelRequest {
             messages: self.view.messages(),
             tools: prompt::tool_specs(&self.context.tools),
             cache_key: Some(self.context.shared.id.to_string()),
         };
-        let on_delta = |delta| self.context.shared.tell(|| delta_frame(delta));
+        let on_delta = |delta| pieces.tell(delta);
         let started = Instant::now();
         let reply = tokio::select! {
             biased;

@@ -1,5 +1,4 @@
 use std::{
-    collections::HashMap,
     fmt,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -10,7 +9,7 @@ use actix_web::{
     web::{self, ServiceConfig},
 };
 use agent_runtime::Runtime;
-use core_model::{ConversationId, port::Deliveries};
+use core_model::port::Deliveries;
 use secrecy::SecretString;
 use serde_json::Value;
 
@@ -24,6 +23,7 @@ use crate::{
     hosts::Hosts,
     idempotency::InFlight,
     openapi,
+    places::SocketCounts,
     routes::{self, Served},
 };
 
@@ -127,10 +127,12 @@ pub struct Limits {
     pub body_bytes: usize,
     /// How long a request body may pause on its way; longer is a 408.
     pub body_pause: Duration,
-    /// Bytes of a message that comes in over a socket; more closes it with 1009.
+    /// Bytes of a message that comes in over a socket; more is refused with an error frame.
     pub frame_bytes: usize,
     /// Sockets and event streams open on one conversation; more close with 1013, or are a 503.
     pub sockets_per_conversation: usize,
+    /// Sockets open in all that have not proven a key; more close with 1013.
+    pub unauthenticated_sockets: usize,
     /// How long a socket may take to present its key; then it closes with 4001.
     pub auth_timeout: Duration,
     /// How often a socket is pinged, and an event stream sent a comment.
@@ -149,8 +151,9 @@ impl Default for Limits {
         Self {
             body_bytes: 10 * 1024 * 1024,
             body_pause: Duration::from_secs(30),
-            frame_bytes: 1024 * 1024,
+            frame_bytes: 10 * 1024 * 1024,
             sockets_per_conversation: 1000,
+            unauthenticated_sockets: 256,
             auth_timeout: Duration::from_secs(10),
             ping_interval: Duration::from_secs(20),
             idle_timeout: Duration::from_secs(60),
@@ -322,52 +325,5 @@ impl Shared {
         let mut document = openapi::document(self.config.surface)?;
         document["servers"] = openapi::servers(prefix);
         Ok(document)
-    }
-}
-
-/// How many sockets are open on each conversation.
-#[derive(Default)]
-pub(crate) struct SocketCounts(Mutex<HashMap<ConversationId, usize>>);
-
-/// One socket's place; leaves it when dropped.
-pub(crate) struct SocketPlace {
-    shared: Arc<Shared>,
-    id: ConversationId,
-}
-
-impl SocketPlace {
-    /// None when `limit` places are taken.
-    pub(crate) fn take(shared: &Arc<Shared>, id: ConversationId) -> Option<Self> {
-        let limit = shared.config.limits.sockets_per_conversation;
-        let mut counts = shared
-            .sockets
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(id).or_default();
-        (*count < limit).then(|| {
-            *count += 1;
-            Self {
-                shared: shared.clone(),
-                id,
-            }
-        })
-    }
-}
-
-impl Drop for SocketPlace {
-    fn drop(&mut self) {
-        let mut counts = self
-            .shared
-            .sockets
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.id) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.id);
-            }
-        }
     }
 }

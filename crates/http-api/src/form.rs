@@ -12,8 +12,6 @@ use crate::{
     source::{Line, Out, Place},
 };
 
-/// The largest frame of a socket with positions.
-const LARGEST_FRAME: usize = 4 << 20;
 /// Milliseconds after which a client that lost an event stream asks again.
 const RETRY: u32 = 1000;
 /// What a frame needs beside its JSON, about.
@@ -22,10 +20,7 @@ const AROUND: usize = 32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     /// RFC 6455.
-    Socket {
-        /// Whether an event that is larger than a frame may be ends it.
-        bounded: bool,
-    },
+    Socket,
     /// <https://html.spec.whatwg.org/multipage/server-sent-events.html>
     Stream,
 }
@@ -34,14 +29,15 @@ impl Form {
     /// Room for a page.
     pub(crate) fn chunk(page: &[Out]) -> Gathered {
         let lines = page.iter().map(|out| &out.json);
-        let small = |line: &Line| line.len() - line.event.len() + Gathered::room_for(line.event.len());
+        let small =
+            |line: &Line| line.len() - line.event.len() + Gathered::room_for(line.event.len());
         Gathered::with_room(lines.map(|line| small(line) + AROUND).sum())
     }
 
     /// What comes before everything else; `place` is where a client goes on that gets nothing more.
     pub(crate) fn greeting(self, place: Option<Place>, chunk: &mut BytesMut) {
         match self {
-            Self::Socket { .. } => {}
+            Self::Socket => {}
             Self::Stream => {
                 chunk.put_slice(format!("retry: {RETRY}\n").as_bytes());
                 if let Some(place) = place {
@@ -57,10 +53,7 @@ impl Form {
     /// When it cannot be sent in this form.
     pub(crate) fn frame(self, out: Out, chunk: &mut Gathered) -> Result<(), Goodbye> {
         match self {
-            Self::Socket { bounded } if bounded && out.json.len() > LARGEST_FRAME => {
-                Err(Goodbye::LargeFrame)
-            }
-            Self::Socket { .. } => {
+            Self::Socket => {
                 std::str::from_utf8(&out.json.event).map_err(|_not_utf8| Goodbye::Failed)?;
                 text_header(out.json.len(), chunk.small());
                 put(out.json, chunk);
@@ -83,7 +76,7 @@ impl Form {
     /// When it is no text. Log lines are checked to be JSON when they are read.
     pub(crate) fn text(self, json: Bytes, chunk: &mut BytesMut) -> Result<(), Goodbye> {
         match self {
-            Self::Socket { .. } => {
+            Self::Socket => {
                 let text = ByteString::try_from(json).map_err(|_not_utf8| Goodbye::Failed)?;
                 encode(Message::Text(text), chunk)
             }
@@ -103,7 +96,7 @@ impl Form {
     /// When it cannot be encoded.
     pub(crate) fn heartbeat(self, chunk: &mut BytesMut) -> Result<(), Goodbye> {
         match self {
-            Self::Socket { .. } => encode(Message::Ping(Bytes::new()), chunk),
+            Self::Socket => encode(Message::Ping(Bytes::new()), chunk),
             Self::Stream => {
                 chunk.put_slice(b": still here\n\n");
                 Ok(())
@@ -114,7 +107,7 @@ impl Form {
     pub(crate) fn pong(self, payload: Bytes, chunk: &mut BytesMut) {
         match self {
             // Its payload came in a ping, so it is not too long.
-            Self::Socket { .. } => encode(Message::Pong(payload), chunk).ok(),
+            Self::Socket => encode(Message::Pong(payload), chunk).ok(),
             Self::Stream => None,
         };
     }
@@ -128,8 +121,8 @@ impl Form {
                 let data = json!({"code": code, "reason": reason});
                 return Some(format!("event: end\ndata: {data}\n\n").into());
             }
-            (Self::Socket { .. }, Goodbye::Peer(reason)) => reason,
-            (Self::Socket { .. }, _) => Some(CloseReason {
+            (Self::Socket, Goodbye::Peer(reason)) => reason,
+            (Self::Socket, _) => Some(CloseReason {
                 code: CloseCode::from(code),
                 description: Some(reason.to_owned()),
             }),
@@ -185,9 +178,7 @@ mod tests {
                 place: None,
                 json: text.into(),
             };
-            Form::Socket { bounded: false }
-                .frame(out, &mut chunk)
-                .unwrap();
+            Form::Socket.frame(out, &mut chunk).unwrap();
             let mut bytes = Vec::new();
             while let Some(piece) = chunk.next_piece() {
                 bytes.extend_from_slice(&piece);

@@ -19,6 +19,9 @@ pub(crate) enum Goodbye {
     Stopping,
     /// As many sockets as may be are open on the conversation.
     Crowded,
+    /// As many sockets as may be are open that have not proven a key.
+    ManyUnauthenticated,
+    /// Too much before a key, or more than is passed over.
     TooLarge,
     Binary,
     NotText,
@@ -27,8 +30,6 @@ pub(crate) enum Goodbye {
     Silent,
     /// The client does not read what it is sent.
     Slow,
-    /// An event is larger than a frame may be.
-    LargeFrame,
     Failed,
 }
 
@@ -89,13 +90,13 @@ impl Goodbye {
                 1013,
                 "Too many sockets on this conversation; try again later",
             ),
+            Self::ManyUnauthenticated => (1013, "Too many sockets wait for a key; try again later"),
             Self::TooLarge => (1009, "The frame is too large"),
             Self::Binary => (1003, "Only text frames are understood"),
-            Self::NotText => (1007, "The frame is not well formed"),
+            Self::NotText => (1007, "The text is not UTF-8"),
             Self::Protocol => (1002, "Not a WebSocket frame"),
             Self::Silent => (1011, "No sign of life"),
             Self::Slow => (1013, "slow_consumer"),
-            Self::LargeFrame => (1013, "frame_too_large"),
             Self::Expired => (
                 4410,
                 "The cursor belongs to a feed that is no more; begin anew",

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::body::{BodySize, MessageBody};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{LocalBoxStream, StreamExt};
 use tokio::{
@@ -36,8 +36,6 @@ pub(crate) struct Outlet(Rc<Inner>);
 /// The side that the connection pulls.
 pub(crate) struct Pulled {
     outlet: Outlet,
-    /// A body that this one stands in for, to be dropped with it.
-    _instead_of: Option<BoxBody>,
 }
 
 struct Inner {
@@ -81,10 +79,9 @@ impl Outlet {
     }
 
     /// The body for a response. There is one for each outlet; when it is dropped, so are the frames.
-    pub(crate) fn body(&self, instead_of: Option<BoxBody>) -> Pulled {
+    pub(crate) fn body(&self) -> Pulled {
         Pulled {
             outlet: self.clone(),
-            _instead_of: instead_of,
         }
     }
 

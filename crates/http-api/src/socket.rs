@@ -1,41 +1,35 @@
 //! Sockets: a follower's frames go out, messages to the agent come in.
 
+mod frame;
 mod inbound;
+mod messages;
 
-use std::{
-    convert::Infallible,
-    io::ErrorKind,
-    pin::pin,
-    rc::Rc,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
-use actix_web::{FromRequest, HttpRequest, body::BoxBody, web};
-use actix_ws::{AggregatedMessage, AggregatedMessageStream, ProtocolError};
-use agent_runtime::{AllFilter, AllStart, Conversation, RuntimeError, Start};
+use actix_http::ws;
+use actix_web::{HttpRequest, body::BoxBody};
+use agent_runtime::{AllFilter, AllStart, Conversation, Start};
 use bytestring::ByteString;
 use core_model::{ConversationId, Seq};
 use paperclip::actix::api_v2_operation;
-use tokio::{
-    sync::Notify,
-    time::{MissedTickBehavior, interval_at, timeout},
-};
+use tokio::time::{MissedTickBehavior, interval_at, timeout};
 
-use self::inbound::Heard;
+use self::{
+    inbound::Heard,
+    messages::{Incoming, Messages},
+};
 use crate::{
     auth::{self, Permit},
-    configure::{Shared, SocketPlace},
+    configure::Shared,
     error::Failure,
     extract::{ConversationPath, Query, Server, SocketPayload},
     form::Form,
-    frame_guard,
     goodbye::Goodbye,
     outlet::Outlet,
+    places::{PlaceFor, SocketPlace},
     query::{AllParams, SocketParams, StreamParams},
     reply::Upgraded,
     source::Source,
-    stream::everybody,
     telling,
 };
 
@@ -52,10 +46,11 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Where a session key is set, it comes in a header of the handshake or in the first frame,
 /// `{"type": "auth", "session_api_key": "…"}`.
 ///
-/// Close codes: 1001 the server stops, 1003 a binary frame, 1009 a frame too large, 1011 no sign of
-/// life or a fault of the server, 1013 too many sockets on this conversation or `slow_consumer` (frames
-/// were not read: go on after the last event), 4001 no valid key, 4004 no such conversation (any more),
-/// 4400 `after_event_id` is no logged event.
+/// Close codes: 1001 the server stops, 1002 not WebSocket, 1003 a binary frame, 1007 not UTF-8, 1009 too
+/// much before a key or a message without measure, 1011 no sign of life or a fault of the server, 1013 too
+/// many sockets on this conversation or without a key, or `slow_consumer` (frames were not read: go on after
+/// the last event), 4001 no valid key, 4004 no such conversation (any more), 4400 `after_event_id` is no
+/// logged event.
 #[api_v2_operation(tags("Sockets"), operation_id = "open_socket")]
 pub(crate) async fn open(
     server: Server,
@@ -76,7 +71,7 @@ pub(crate) async fn open(
 /// {…}}` for `full_state` and pieces of a reply; `{"type": "error", "code", "detail"}`. `after_seq=N`
 /// replays everything after position N (−1: everything) and goes on live, nothing lost and nothing
 /// repeated; without it the socket is live only. Frames from the client, keys and close codes are those
-/// of the other sockets; 1013 `frame_too_large` closes it before an event of more than 4 MiB.
+/// of the other sockets.
 #[api_v2_operation(tags("Sockets"), operation_id = "open_session_socket")]
 pub(crate) async fn session(
     server: Server,
@@ -124,17 +119,10 @@ enum Wants {
 }
 
 impl Wants {
-    fn form(&self) -> Form {
-        Form::Socket {
-            bounded: matches!(self, Self::Session(..)),
-        }
-    }
-
-    /// Under which id its sockets are counted.
-    fn id(&self) -> ConversationId {
+    fn conversation(&self) -> Option<ConversationId> {
         match self {
-            Self::Events(id, _) | Self::Session(id, _) => *id,
-            Self::All(..) => everybody(),
+            Self::Events(id, _) | Self::Session(id, _) => Some(*id),
+            Self::All(..) => None,
         }
     }
 }
@@ -151,32 +139,18 @@ async fn upgrade(
     }
     let shared = server.0.into_inner();
     let permit = shared.keys.judge_with(request.headers(), key.as_deref());
-    let limit = shared.config.limits.frame_bytes;
-    let oversized = Rc::new(Notify::new());
-    let mut payload = frame_guard::guarded(payload.0, limit, Rc::clone(&oversized));
-    let bad_handshake = |error: actix_web::Error| Failure::Handshake(error.to_string());
-    let payload = web::Payload::from_request(&request, &mut payload)
-        .await
-        .map_err(bad_handshake)?;
-    let (response, session, stream) = actix_ws::handle(&request, payload).map_err(bad_handshake)?;
-    // Its queue is not used.
-    drop(session);
-    let inbound = stream
-        .max_frame_size(limit)
-        .aggregate_continuations()
-        .max_continuation_size(limit);
-    let form = wants.form();
-    let outlet = Outlet::new(form);
-    // The inbound stream ends when the body is dropped that it came with.
-    let response = response.map_body(|_, body| BoxBody::new(outlet.body(Some(body))));
+    let bad_handshake = |error: ws::HandshakeError| Failure::Handshake(error.to_string());
+    let mut response = ws::handshake(request.head()).map_err(bad_handshake)?;
+    let outlet = Outlet::new(Form::Socket);
+    let response = response
+        .message_body(BoxBody::new(outlet.body()))
+        .map_err(|error| Failure::Handshake(error.to_string()))?;
     let socket = Socket {
         wants,
-        form,
         permit,
         outlet,
-        inbound,
-        oversized,
-        heard: Instant::now(),
+        messages: Messages::new(payload.0),
+        unproven: None,
         shared,
     };
     #[expect(
@@ -184,79 +158,103 @@ async fn upgrade(
         reason = "a socket lives on the worker that has its connection, and ends with it"
     )]
     actix_web::rt::spawn(socket.serve());
-    Ok(Upgraded(response))
+    Ok(Upgraded(response.into()))
 }
 
 struct Socket {
     shared: Arc<Shared>,
     wants: Wants,
-    form: Form,
     permit: Permit,
     outlet: Outlet,
-    inbound: AggregatedMessageStream,
-    /// Tells that the client began a frame that is too large.
-    oversized: Rc<Notify>,
-    /// When the client last gave a sign of life.
-    heard: Instant,
+    messages: Messages,
+    /// Its place among the sockets that have not proven a key.
+    unproven: Option<SocketPlace>,
+}
+
+/// What a client said that is more than a sign of life.
+enum Said {
+    Text(ByteString),
+    /// More than a message may be.
+    TooMuch,
 }
 
 impl Socket {
     async fn serve(mut self) {
-        let id = self.wants.id();
-        tracing::info!(conversation.id = %id, "socket opened");
+        let id = self.wants.conversation();
+        let shown = || id.map(tracing::field::display);
+        tracing::info!(conversation.id = shown(), "socket opened");
         let goodbye = match self.attend().await {
             Ok(never) => match never {},
             Err(goodbye) => goodbye,
         };
         let code = self.outlet.finish(goodbye);
-        tracing::info!(conversation.id = %id, code, "socket closed");
-        self.read_on().await;
+        tracing::info!(conversation.id = shown(), code, "socket closed");
+        // A connection that is closed with data unread is reset, and the client might never see the
+        // reason.
+        timeout(GRACE, self.messages.drain()).await.ok();
     }
 
     async fn attend(&mut self) -> Result<Infallible, Goodbye> {
         self.authenticate().await?;
-        let place = SocketPlace::take(&self.shared, self.wants.id()).ok_or(Goodbye::Crowded)?;
-        let (conversation, source) = self.source().await?;
+        self.unproven = None;
+        self.messages.trust(self.shared.config.limits.frame_bytes);
+        let (conversation, source, place) = self.source().await?;
         let every = self.shared.config.limits.ping_interval;
-        let frames = telling::frames(source, self.form, every, place);
+        let frames = telling::frames(source, Form::Socket, every, place);
         self.outlet.begin(frames);
         self.listen(conversation).await
     }
 
-    async fn source(&self) -> Result<(Option<Conversation>, Source), RuntimeError> {
-        let runtime = &self.shared.runtime;
+    async fn source(&self) -> Result<(Option<Conversation>, Source, SocketPlace), Goodbye> {
         Ok(match &self.wants {
             Wants::Events(id, start) => {
-                let conversation = runtime.open(*id).await?;
+                let (conversation, place) = self.conversation(*id).await?;
                 let follower = conversation.follow(start).await?;
-                (Some(conversation), Source::Events(follower))
+                (Some(conversation), Source::Events(follower), place)
             }
             Wants::Session(id, replay) => {
-                let conversation = runtime.open(*id).await?;
+                let (conversation, place) = self.conversation(*id).await?;
                 let end = Start::From(Seq(u64::MAX));
                 let follower = conversation.follow(replay.as_ref().unwrap_or(&end)).await?;
                 let source = Source::Session {
                     follower,
                     replays: replay.is_some(),
                 };
-                (Some(conversation), source)
+                (Some(conversation), source, place)
             }
             Wants::All(start, filter) => {
-                let follower = runtime.follow_all(*start, filter.clone()).await?;
+                let place = self.place(PlaceFor::AllConversations)?;
+                let follower = self.shared.runtime.follow_all(*start, filter.clone());
                 let source = Source::All {
-                    follower: Box::new(follower),
+                    follower: Box::new(follower.await?),
                     told: None,
                 };
-                (None, source)
+                (None, source, place)
             }
         })
     }
 
+    /// A conversation that exists, and a place on it.
+    async fn conversation(
+        &self,
+        id: ConversationId,
+    ) -> Result<(Conversation, SocketPlace), Goodbye> {
+        let conversation = self.shared.runtime.open(id).await?;
+        Ok((conversation, self.place(PlaceFor::Conversation(id))?))
+    }
+
+    fn place(&self, on: PlaceFor) -> Result<SocketPlace, Goodbye> {
+        SocketPlace::take(&self.shared, on).ok_or(Goodbye::Crowded)
+    }
+
     async fn authenticate(&mut self) -> Result<(), Goodbye> {
-        match self.permit {
-            Permit::Granted => return Ok(()),
-            Permit::Refused => return Err(Goodbye::Unauthenticated),
-            Permit::Absent => {}
+        if self.permit == Permit::Granted {
+            return Ok(());
+        }
+        let place = SocketPlace::take(&self.shared, PlaceFor::Unauthenticated);
+        self.unproven = Some(place.ok_or(Goodbye::ManyUnauthenticated)?);
+        if self.permit == Permit::Refused {
+            return Err(Goodbye::Unauthenticated);
         }
         let patience = self.shared.config.limits.auth_timeout;
         let first = timeout(patience, self.first_text()).await;
@@ -269,8 +267,10 @@ impl Socket {
 
     async fn first_text(&mut self) -> Result<ByteString, Goodbye> {
         loop {
-            if let Some(text) = self.receive().await? {
-                return Ok(text);
+            match self.receive().await? {
+                Some(Said::Text(text)) => return Ok(text),
+                Some(Said::TooMuch) => return Err(Goodbye::TooLarge),
+                None => {}
             }
         }
     }
@@ -288,17 +288,17 @@ impl Socket {
         let mut stalled = pin!(outlet.stalled(limits.send_timeout));
         loop {
             tokio::select! {
-                text = self.receive() => {
-                    if let Some(text) = text? {
-                        self.hear(conversation.as_ref(), &text).await?;
-                    }
-                }
+                said = self.receive() => match said? {
+                    Some(Said::Text(text)) => self.hear(conversation.as_ref(), &text).await?,
+                    Some(Said::TooMuch) => self.refuse_size()?,
+                    None => {}
+                },
                 () = &mut stalled => return Err(Goodbye::Slow),
                 _ = look.tick() => {
                     if self.outlet.is_taking() {
                         // It cannot answer a ping that waits behind what it is taking.
-                        self.heard = Instant::now();
-                    } else if self.heard.elapsed() > limits.idle_timeout {
+                        self.messages.excuse();
+                    } else if self.messages.heard().elapsed() > limits.idle_timeout {
                         return Err(Goodbye::Silent);
                     }
                 }
@@ -306,29 +306,22 @@ impl Socket {
         }
     }
 
-    /// The next text, or none after something else that is in order. Who does not take the answers to
-    /// what was said before is not heard.
+    /// What the client says next, or none after something else that is in order. Who does not take the
+    /// answers to what was said before is not heard.
     ///
     /// # Cancel safety
     /// A dropped call loses nothing.
-    async fn receive(&mut self) -> Result<Option<ByteString>, Goodbye> {
+    async fn receive(&mut self) -> Result<Option<Said>, Goodbye> {
         self.outlet.room().await;
-        let message = tokio::select! {
-            message = self.inbound.recv() => message,
-            () = self.oversized.notified() => return Err(Goodbye::TooLarge),
-        };
-        self.heard = Instant::now();
-        match message {
-            Some(Ok(AggregatedMessage::Text(text))) => Ok(Some(text)),
-            Some(Ok(AggregatedMessage::Ping(payload))) => {
+        match self.messages.recv().await? {
+            Incoming::Text(text) => Ok(Some(Said::Text(text))),
+            Incoming::Oversized => Ok(Some(Said::TooMuch)),
+            Incoming::Ping(payload) => {
                 self.outlet.pong(payload);
                 Ok(None)
             }
-            Some(Ok(AggregatedMessage::Pong(_))) => Ok(None),
-            Some(Ok(AggregatedMessage::Binary(_))) => Err(Goodbye::Binary),
-            Some(Ok(AggregatedMessage::Close(reason))) => Err(Goodbye::Peer(reason)),
-            Some(Err(error)) => Err(protocol_fault(&error)),
-            None => Err(Goodbye::Gone),
+            Incoming::Pong => Ok(None),
+            Incoming::Close(reason) => Err(Goodbye::Peer(reason)),
         }
     }
 
@@ -337,7 +330,6 @@ impl Socket {
         conversation: Option<&Conversation>,
         text: &str,
     ) -> Result<(), Goodbye> {
-        let labelled = !matches!(self.wants, Wants::Events(..));
         let (code, detail) = match (inbound::understand(text), conversation) {
             (Heard::Nothing, _) => return Ok(()),
             (Heard::Nonsense { code, detail }, _) => (code.to_owned(), detail),
@@ -356,41 +348,23 @@ impl Socket {
                 }
             }
         };
-        let json = match labelled {
-            true => Some(inbound::error_frame(&code, &detail)),
-            false => inbound::server_error(&code, detail),
+        self.complain(&code, detail)
+    }
+
+    /// Answers a message that is not taken for its size.
+    fn refuse_size(&self) -> Result<(), Goodbye> {
+        let limit = self.shared.config.limits.frame_bytes;
+        let code = Failure::TooLarge { limit }.to_string();
+        self.complain(&code, format!("The message is larger than {limit} bytes"))
+    }
+
+    /// Tells this client alone what was wrong with its frame.
+    fn complain(&self, code: &str, detail: String) -> Result<(), Goodbye> {
+        let json = if matches!(self.wants, Wants::Events(..)) {
+            inbound::server_error(code, detail)
+        } else {
+            Some(inbound::error_frame(code, &detail))
         };
         self.outlet.answer(json.ok_or(Goodbye::Failed)?)
-    }
-
-    /// Reads on for a while: a connection that is closed with data unread is reset, and the client
-    /// might never see the reason.
-    async fn read_on(mut self) {
-        let last_words = async {
-            while let Some(Ok(message)) = self.inbound.recv().await {
-                if matches!(message, AggregatedMessage::Close(_)) {
-                    break;
-                }
-            }
-        };
-        timeout(GRACE, last_words).await.ok();
-    }
-}
-
-fn protocol_fault(error: &ProtocolError) -> Goodbye {
-    match error {
-        ProtocolError::Overflow => Goodbye::TooLarge,
-        ProtocolError::Io(error) if error.kind() == ErrorKind::InvalidData => Goodbye::NotText,
-        // The codec has no variant of its own for too many continuations.
-        ProtocolError::Io(error) if error.to_string().contains("continuation") => Goodbye::TooLarge,
-        ProtocolError::Io(_) => Goodbye::Gone,
-        ProtocolError::UnmaskedFrame
-        | ProtocolError::MaskedFrame
-        | ProtocolError::InvalidOpcode(_)
-        | ProtocolError::InvalidLength(_)
-        | ProtocolError::BadOpCode
-        | ProtocolError::ContinuationNotStarted
-        | ProtocolError::ContinuationStarted
-        | ProtocolError::ContinuationFragment(_) => Goodbye::Protocol,
     }
 }

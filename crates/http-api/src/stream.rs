@@ -11,16 +11,17 @@ use actix_web::{
     },
 };
 use agent_runtime::{AllStart, Start};
-use core_model::{ConversationId, Seq};
+use core_model::Seq;
 use paperclip::actix::api_v2_operation;
 
 use crate::{
-    configure::{Shared, SocketPlace},
+    configure::Shared,
     error::Failure,
     extract::{ConversationPath, LastEventId, Query, Server},
     form::Form,
     goodbye::Goodbye,
     outlet::Outlet,
+    places::{PlaceFor, SocketPlace},
     query::{AllParams, StreamParams},
     reply::Streamed,
     source::Source,
@@ -62,7 +63,8 @@ pub(crate) async fn conversation(
     };
     let shared = server.0.into_inner();
     let conversation = shared.runtime.open(path.0).await?;
-    let place = SocketPlace::take(&shared, path.0).ok_or(Failure::Crowded)?;
+    let place =
+        SocketPlace::take(&shared, PlaceFor::Conversation(path.0)).ok_or(Failure::Crowded)?;
     let follower = conversation.follow(&start).await?;
     Ok(respond(&request, &shared, place, Source::Events(follower)))
 }
@@ -94,18 +96,13 @@ pub(crate) async fn all(
         },
     };
     let shared = server.0.into_inner();
-    let place = SocketPlace::take(&shared, everybody()).ok_or(Failure::Crowded)?;
+    let place = SocketPlace::take(&shared, PlaceFor::AllConversations).ok_or(Failure::Crowded)?;
     let follower = shared.runtime.follow_all(start, params.filter).await?;
     let source = Source::All {
         follower: Box::new(follower),
         told: None,
     };
     Ok(respond(&request, &shared, place, source))
-}
-
-/// Under which id followers of all conversations are counted.
-pub(crate) fn everybody() -> ConversationId {
-    ConversationId(uuid::Uuid::nil())
 }
 
 fn bad_id(expected: &str) -> Failure {
@@ -136,7 +133,7 @@ fn respond(
         limits.ping_interval,
         place,
     ));
-    let body = outlet.body(None);
+    let body = outlet.body();
     let watch = watch(outlet, limits.send_timeout);
     #[expect(
         clippy::disallowed_methods,

@@ -6,7 +6,7 @@ use futures_util::stream::{self, StreamExt};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use crate::{
-    configure::SocketPlace, form::Form, gathered::Gathered, goodbye::Goodbye, outlet::Frames,
+    form::Form, gathered::Gathered, goodbye::Goodbye, outlet::Frames, places::SocketPlace,
     source::Source,
 };
 

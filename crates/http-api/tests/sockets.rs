@@ -7,6 +7,10 @@
 
 #[path = "sockets/log.rs"]
 mod log;
+#[path = "sockets/places.rs"]
+mod places;
+#[path = "sockets/protocol.rs"]
+mod protocol;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -104,14 +108,16 @@ async fn open(request: impl IntoClientRequest + Unpin) -> Socket {
     connect_async(request).await.unwrap().0
 }
 
-/// The next frame: an event's key, or the code the socket closes with.
+/// The next frame: an event's key, kind or type, or the code the socket closes with.
 async fn next(socket: &mut Socket) -> Result<String, u16> {
     loop {
         match timeout(HANG_GUARD, socket.next()).await.unwrap() {
             Some(Ok(Message::Text(text))) => {
                 let event: Value = serde_json::from_str(&text).unwrap();
-                let name = event.get("key").or(event.get("kind"));
-                return Ok(name.and_then(Value::as_str).unwrap().to_owned());
+                let name = ["key", "kind", "type"]
+                    .into_iter()
+                    .find_map(|name| event[name].as_str());
+                return Ok(name.unwrap().to_owned());
             }
             Some(Ok(Message::Close(reason))) => return Err(reason.unwrap().code.into()),
             Some(Ok(_)) => {}
@@ -194,45 +200,6 @@ async fn who_never_brings_a_key_is_sent_away() {
 }
 
 #[actix_web::test]
-async fn places_are_limited_and_given_back() {
-    let limits = Limits {
-        sockets_per_conversation: 1,
-        ..Limits::default()
-    };
-    let server = server(&[], limits).await;
-    let mut first = open(server.request()).await;
-    assert_eq!(next(&mut first).await, Ok("full_state".to_owned()));
-    assert_eq!(next(&mut open(server.request()).await).await, Err(1013));
-    first.close(None).await.unwrap();
-    let back = async {
-        while next(&mut open(server.request()).await).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    timeout(HANG_GUARD, back).await.unwrap();
-}
-
-#[actix_web::test]
-async fn frames_that_cannot_be_taken_close_with_the_reason() {
-    let limits = Limits {
-        frame_bytes: 1000,
-        ..Limits::default()
-    };
-    let server = server(&[], limits).await;
-    for (frame, code) in [
-        (Message::binary(b"x".to_vec()), 1003),
-        (Message::text("x".repeat(1001)), 1009),
-        (Message::text("x".repeat(8 << 20)), 1009),
-    ] {
-        let mut socket = open(server.request()).await;
-        assert_eq!(next(&mut socket).await, Ok("full_state".to_owned()));
-        // The server may close while a large frame is still on its way.
-        socket.send(frame).await.ok();
-        assert_eq!(next(&mut socket).await, Err(code));
-    }
-}
-
-#[actix_web::test]
 async fn who_gives_no_sign_of_life_is_sent_away() {
     let limits = Limits {
         ping_interval: Duration::from_millis(20),
@@ -244,22 +211,6 @@ async fn who_gives_no_sign_of_life_is_sent_away() {
     let mut socket = open(server.request()).await;
     assert_eq!(next(&mut socket).await, Ok("full_state".to_owned()));
     assert_eq!(next(&mut socket).await, Err(1011));
-}
-
-#[actix_web::test]
-async fn pieces_that_are_too_large_together_close_like_a_frame_that_is() {
-    let limits = Limits {
-        frame_bytes: 1000,
-        ..Limits::default()
-    };
-    let server = server(&[], limits).await;
-    let mut socket = open(server.request()).await;
-    assert_eq!(next(&mut socket).await, Ok("full_state".to_owned()));
-    for kind in [Data::Text, Data::Continue, Data::Continue] {
-        let piece = Frame::message(vec![b' '; 600], OpCode::Data(kind), false);
-        socket.send(Message::Frame(piece)).await.ok();
-    }
-    assert_eq!(next(&mut socket).await, Err(1009));
 }
 
 #[actix_web::test]

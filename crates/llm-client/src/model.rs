@@ -42,6 +42,9 @@ pub struct ModelReply {
 pub enum Delta {
     Text(String),
     Reasoning(String),
+    /// The pieces so far are void: the call failed after they came. If it is tried again, the reply
+    /// begins anew.
+    Discarded,
 }
 
 impl Delta {
@@ -50,6 +53,7 @@ impl Delta {
     pub fn is_empty(&self) -> bool {
         match self {
             Self::Text(piece) | Self::Reasoning(piece) => piece.is_empty(),
+            Self::Discarded => false,
         }
     }
 }
@@ -61,7 +65,8 @@ pub trait Model: Send + Sync {
     fn name(&self) -> &str;
 
     /// Asks once, retrying what is worth retrying. `on_delta` hears the pieces of a streamed reply,
-    /// in order; a retried call may repeat pieces.
+    /// in order. When a try fails after some, it hears [`Delta::Discarded`] before the pieces of the
+    /// next.
     ///
     /// # Errors
     /// A [`ModelError`] that says whose fault it was and whether trying later can help.

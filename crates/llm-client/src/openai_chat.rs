@@ -6,6 +6,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -81,10 +82,19 @@ impl OpenAiChat {
     ) -> Result<ModelReply, ModelError> {
         loop {
             let body = self.body(request);
-            let refusal = match self.exchange(&body, on_delta).await {
-                Ok(raw) => return self.account(raw),
+            let any_heard = AtomicBool::new(false);
+            let hear = |delta| {
+                any_heard.store(true, Ordering::Relaxed);
+                on_delta(delta);
+            };
+            let reply = self.exchange(&body, &hear).await;
+            let refusal = match reply.and_then(|raw| Ok(self.account(raw)?)) {
+                Ok(reply) => return Ok(reply),
                 Err(refusal) => refusal,
             };
+            if any_heard.into_inner() {
+                on_delta(Delta::Discarded);
+            }
             let fields = match self.settings.drop_params {
                 true => refusal.optional_fields(&body),
                 false => Vec::new(),

@@ -68,10 +68,12 @@ pub struct Settings {
     pub max_connections_per_address: Option<NonZeroUsize>,
     /// Largest request body.
     pub max_body_bytes: NonZeroUsize,
-    /// Largest WebSocket frame from a client.
-    pub max_frame_bytes: NonZeroUsize,
+    /// Largest WebSocket message from a client; the same as `max_body_bytes` unless set.
+    pub max_frame_bytes: Option<NonZeroUsize>,
     /// Event streams count as well.
     pub max_sockets_per_conversation: NonZeroUsize,
+    /// WebSockets in all whose clients have not presented a key yet.
+    pub max_unauthenticated_sockets: NonZeroUsize,
     /// How long a WebSocket may take to present its key.
     pub socket_auth_timeout_seconds: NonZeroU64,
     /// How often a WebSocket is pinged, and an event stream sent a comment.
@@ -155,8 +157,9 @@ impl Default for Settings {
             max_connections: None,
             max_connections_per_address: None,
             max_body_bytes: count(limits.body_bytes),
-            max_frame_bytes: count(limits.frame_bytes),
+            max_frame_bytes: None,
             max_sockets_per_conversation: count(limits.sockets_per_conversation),
+            max_unauthenticated_sockets: count(limits.unauthenticated_sockets),
             socket_auth_timeout_seconds: seconds(limits.auth_timeout),
             socket_ping_interval_seconds: seconds(limits.ping_interval),
             socket_idle_timeout_seconds: seconds(limits.idle_timeout),

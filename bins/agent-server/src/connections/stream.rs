@@ -186,9 +186,7 @@ impl BoundedStream {
         }
         let came = &buffer.filled()[before..];
         let within = &came[..came.len().min(room)];
-        let (passing, heads) = self
-            .heads
-            .pass(within, MOST_REQUESTS - self.handed_heads);
+        let (passing, heads) = self.heads.pass(within, MOST_REQUESTS - self.handed_heads);
         if passing < came.len() {
             self.held = [&came[passing..], &self.held].concat().into();
             buffer.set_filled(before + passing);

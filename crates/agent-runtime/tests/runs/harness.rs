@@ -24,6 +24,10 @@ pub(crate) enum Line {
     Calls(Vec<(&'static str, Value)>),
     Raw(&'static str, &'static str),
     Fail(ModelError),
+    /// Tells a piece, before the next line.
+    Piece(&'static str),
+    /// Tells that the pieces are void, as a model does that asks again.
+    Discard,
     /// Waits for the test before the next line.
     Gate,
 }
@@ -75,6 +79,14 @@ impl Model for Puppet {
                     continue;
                 }
                 Line::Fail(error) => return Err(error),
+                Line::Piece(text) => {
+                    on_delta(Delta::Text(text.to_owned()));
+                    continue;
+                }
+                Line::Discard => {
+                    on_delta(Delta::Discarded);
+                    continue;
+                }
                 Line::Say(text) => {
                     on_delta(Delta::Text(text.to_owned()));
                     reply.text = text.to_owned();

@@ -9,6 +9,7 @@ use super::{
     bridge::{QUERY_MARK, Schemas},
     examples,
     refusals::{self, Asked},
+    streams,
 };
 use crate::{
     error::ApiError,
@@ -185,9 +186,6 @@ fn without_null(schema: &Value) -> Value {
 /// The operations that turn into sockets.
 const SOCKETS: [&str; 3] = ["open_socket", "open_session_socket", "open_socket_of_all"];
 
-/// Those that are answered with an event stream.
-const STREAMS: [&str; 2] = ["stream_events", "stream_all_events"];
-
 fn complete(operation: &mut Map<String, Value>, path: &str, method: &str) {
     let id = operation
         .get("operationId")
@@ -205,8 +203,12 @@ fn complete(operation: &mut Map<String, Value>, path: &str, method: &str) {
     if id == "open_socket" {
         about_the_socket(operation);
     }
-    if STREAMS.contains(&id.as_str()) {
-        stream(operation);
+    if let Some(content) = streams::content(&id)
+        && let Some(answer) = operation
+            .get_mut("responses")
+            .and_then(|responses| responses.get_mut("200"))
+    {
+        answer["content"] = content;
     }
     if let Some(Value::String(text)) = operation.get_mut("description") {
         // Lines of a doc comment begin with a space.
@@ -234,20 +236,6 @@ fn complete(operation: &mut Map<String, Value>, path: &str, method: &str) {
         is_socket,
     };
     refusals::add(operation, &asked);
-}
-
-/// Event streams are no JSON, which is all that paperclip knows.
-fn stream(operation: &mut Map<String, Value>) {
-    let content = json!({"text/event-stream": {
-        "schema": {"type": "string"},
-        "example": "id: 6\ndata: {\"kind\": \"MessageEvent\"}\n\n"
-    }});
-    if let Some(answer) = operation
-        .get_mut("responses")
-        .and_then(|responses| responses.get_mut("200"))
-    {
-        answer["content"] = content;
-    }
 }
 
 /// Shows what the ids in the path and the bodies of the answers look like.

@@ -177,6 +177,17 @@ fn event_streams_say_what_they_are_and_where_they_go_on() {
             .as_object()
             .unwrap();
         assert_eq!(content.keys().collect::<Vec<_>>(), ["text/event-stream"]);
+        let schema = &content["text/event-stream"]["schema"];
+        assert_eq!(schema["type"], "object", "{name}");
+        assert_eq!(schema["required"], json!(["data"]), "{name}");
+        for (field, kind) in [
+            ("data", "string"),
+            ("event", "string"),
+            ("id", "string"),
+            ("retry", "integer"),
+        ] {
+            assert_eq!(schema["properties"][field]["type"], kind, "{name} {field}");
+        }
         let parameters = operation["parameters"].as_array().unwrap();
         let last = parameters.iter().find(|it| it["name"] == "Last-Event-ID");
         assert_eq!(last.unwrap()["in"], "header", "{name}");

@@ -6,6 +6,7 @@ mod bridge;
 mod examples;
 mod finish;
 mod refusals;
+mod streams;
 
 use actix_web::App;
 use paperclip::actix::{OpenApiExt, web as described};

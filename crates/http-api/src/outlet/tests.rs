@@ -6,7 +6,7 @@ use tokio::time::timeout;
 use super::*;
 use crate::gathered::PIECE;
 
-const SOCKET: Form = Form::Socket { bounded: false };
+const SOCKET: Form = Form::Socket;
 const MEGABYTE: usize = 1 << 20;
 
 async fn pull(body: &mut Pulled) -> Option<Bytes> {
@@ -45,7 +45,7 @@ fn close(code: u16, reason: &str) -> Vec<u8> {
 async fn no_more_is_made_than_the_connection_asks_for() {
     let made = Rc::new(Cell::new(0));
     let outlet = Outlet::new(SOCKET);
-    let mut body = outlet.body(None);
+    let mut body = outlet.body();
     outlet.begin(megabytes(&made));
     assert_eq!(made.get(), 0);
     let mut taken = 0;
@@ -62,7 +62,7 @@ async fn who_takes_nothing_finds_the_rest_of_the_chunk_and_the_reason() {
     for form in [SOCKET, Form::Stream] {
         let made = Rc::new(Cell::new(0));
         let outlet = Outlet::new(form);
-        let mut body = outlet.body(None);
+        let mut body = outlet.body();
         outlet.begin(megabytes(&made));
         let first = pull(&mut body).await.unwrap();
         assert!(outlet.is_taking());
@@ -73,7 +73,7 @@ async fn who_takes_nothing_finds_the_rest_of_the_chunk_and_the_reason() {
         let (rest, ended) = pull_all(&mut body);
         assert!(ended);
         let words = match form {
-            Form::Socket { .. } => close(1013, "slow_consumer"),
+            Form::Socket => close(1013, "slow_consumer"),
             Form::Stream => {
                 b"event: end\ndata: {\"code\":1013,\"reason\":\"slow_consumer\"}\n\n".to_vec()
             }
@@ -89,7 +89,7 @@ async fn who_takes_nothing_finds_the_rest_of_the_chunk_and_the_reason() {
 #[actix_web::test]
 async fn who_has_taken_all_there_is_does_not_stall() {
     let outlet = Outlet::new(SOCKET);
-    let mut body = outlet.body(None);
+    let mut body = outlet.body();
     let one = stream::iter([Ok(Bytes::from_static(b"one").into())]);
     outlet.begin(one.chain(stream::pending()).boxed_local());
     assert_eq!(pull_all(&mut body), (b"one".to_vec(), false));
@@ -101,7 +101,7 @@ async fn who_has_taken_all_there_is_does_not_stall() {
 #[actix_web::test]
 async fn answers_come_between_chunks_and_wait_in_bounds() {
     let outlet = Outlet::new(SOCKET);
-    let mut body = outlet.body(None);
+    let mut body = outlet.body();
     let chunk = Bytes::from(vec![b'x'; PIECE + 1]);
     outlet.begin(
         stream::iter([Ok(chunk.into())])
@@ -131,7 +131,7 @@ async fn answers_come_between_chunks_and_wait_in_bounds() {
 #[actix_web::test]
 async fn frames_that_end_and_a_dropped_body_end_all() {
     let outlet = Outlet::new(SOCKET);
-    let mut body = outlet.body(None);
+    let mut body = outlet.body();
     let frames = [Ok(Bytes::from_static(b"one").into()), Err(Goodbye::Deleted)];
     outlet.begin(stream::iter(frames).boxed_local());
     let (bytes, ended) = pull_all(&mut body);
@@ -144,7 +144,7 @@ async fn frames_that_end_and_a_dropped_body_end_all() {
 
     let made = Rc::new(Cell::new(0));
     let outlet = Outlet::new(SOCKET);
-    let body = outlet.body(None);
+    let body = outlet.body();
     outlet.begin(megabytes(&made));
     drop(body);
     assert_eq!(Rc::strong_count(&made), 1);

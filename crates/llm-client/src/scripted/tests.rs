@@ -196,7 +196,7 @@ async fn streamed_pieces_make_up_the_reply() {
     assert_eq!(heard.remove(0), Delta::Reasoning("r".to_owned()));
     let texts = heard.iter().map(|delta| match delta {
         Delta::Text(piece) => piece.as_str(),
-        Delta::Reasoning(_) => panic!("more reasoning"),
+        Delta::Reasoning(_) | Delta::Discarded => panic!("more than text"),
     });
     assert_eq!(texts.collect::<String>(), said);
     assert!(heard.len() > 1);

@@ -93,6 +93,7 @@ async fn deltas_make_up_the_reply() {
     let hear = |delta| match delta {
         Delta::Text(piece) => heard.lock().expect("no panic").push_str(&piece),
         Delta::Reasoning(piece) => panic!("no reasoning was sent: {piece}"),
+        Delta::Discarded => panic!("nothing failed"),
     };
     let model = connect(&streaming(&server, true)).expect("a model");
     let reply = model.reply(&asking(hello()), &hear).await.expect("a reply");

@@ -396,3 +396,83 @@ async fn a_content_type_may_be_written_in_capitals() {
     };
     assert_eq!(ask(&streaming).await.expect("a reply").text, "hi");
 }
+
+#[tokio::test]
+async fn pieces_of_a_try_that_failed_are_discarded_before_the_next() {
+    let piece = |text: &str| {
+        let chunk = json!({"id": "r", "choices": [{"delta": {"content": text}}]});
+        format!("data: {chunk}\n\n")
+    };
+    let nameless = json!({"choices": [{"delta": {"tool_calls": [{"index": 0, "id": "c"}]},
+                                       "finish_reason": "tool_calls"}]});
+    let error = |code: u16, message: &str| {
+        let body = json!({"error": {"code": code, "message": message}});
+        format!("data: {body}\n\n")
+    };
+    let text = |text: &str| Delta::Text(text.to_owned());
+    for (name, first) in [
+        ("the stream broke", piece("a")),
+        (
+            "the limit came in the middle",
+            piece("a") + &error(429, "slow down"),
+        ),
+        (
+            "the server failed in the middle",
+            piece("a") + &error(500, "oops"),
+        ),
+        ("a chunk is no JSON", piece("a") + "data: {\n\n"),
+        (
+            "a call lacks its name",
+            piece("a") + &format!("data: {nameless}\n\n"),
+        ),
+    ] {
+        let server = MockServer::start().await;
+        let stream =
+            |body: String| ResponseTemplate::new(200).set_body_raw(body, "text/event-stream");
+        Mock::given(method("POST"))
+            .respond_with(stream(first))
+            .up_to_n_times(1)
+            .mount(&server)
+            .await;
+        Mock::given(method("POST"))
+            .respond_with(stream(piece("b") + "data: [DONE]\n\n"))
+            .mount(&server)
+            .await;
+        let settings = LlmSettings {
+            stream: true,
+            num_retries: 1,
+            ..settings(&server.uri())
+        };
+        let heard = Mutex::new(Vec::new());
+        let hear = |delta| heard.lock().unwrap().push(delta);
+        let model = OpenAiChat::new(&settings).expect("a model");
+        let reply = model.reply(&request(), &hear).await.expect("a reply");
+        assert_eq!(reply.text, "b", "{name}");
+        let heard = heard.into_inner().unwrap();
+        assert_eq!(heard, [text("a"), Delta::Discarded, text("b")], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn pieces_of_the_last_try_are_discarded_and_none_where_there_were_none() {
+    let piece = "data: {\"choices\": [{\"delta\": {\"content\": \"a\"}}]}\n\n";
+    for (template, expected) in [
+        (
+            ResponseTemplate::new(200).set_body_raw(piece, "text/event-stream"),
+            vec![Delta::Text("a".to_owned()), Delta::Discarded],
+        ),
+        (failure(503, "busy"), vec![]),
+    ] {
+        let server = serving(template).await;
+        let settings = LlmSettings {
+            stream: true,
+            ..settings(&server.uri())
+        };
+        let heard = Mutex::new(Vec::new());
+        let hear = |delta| heard.lock().unwrap().push(delta);
+        let model = OpenAiChat::new(&settings).expect("a model");
+        let failed = model.reply(&request(), &hear).await.unwrap_err();
+        assert_eq!(failed.code(), "LLMServiceUnavailableError");
+        assert_eq!(heard.into_inner().unwrap(), expected);
+    }
+}
