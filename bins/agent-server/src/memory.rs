@@ -28,7 +28,10 @@ mod glibc {
     const WORTH: u64 = 16 << 20;
 
     /// Before threads are started.
-    #[expect(unsafe_code, reason = "settings of the allocator have no safe interface")]
+    #[expect(
+        unsafe_code,
+        reason = "settings of the allocator have no safe interface"
+    )]
     pub(crate) fn prepare() {
         // SAFETY: mallopt changes parameters of the allocator under its own lock; both are documented and
         // the values within their range.

@@ -67,11 +67,7 @@ pub(crate) fn check(request: &mut ServiceRequest) -> Result<(), Failure> {
     let Some(accepted) = request.get_header::<AcceptEncoding>() else {
         return Ok(());
     };
-    let ours = [
-        Encoding::identity(),
-        Encoding::gzip(),
-        Encoding::deflate(),
-    ];
+    let ours = [Encoding::identity(), Encoding::gzip(), Encoding::deflate()];
     if accepted.negotiate(ours.iter()).is_some() {
         return Ok(());
     }

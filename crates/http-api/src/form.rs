@@ -34,7 +34,8 @@ impl Form {
     /// Room for a page.
     pub(crate) fn chunk(page: &[Out]) -> Gathered {
         let lines = page.iter().map(|out| &out.json);
-        let small = |line: &Line| line.len() - line.event.len() + Gathered::room_for(line.event.len());
+        let small =
+            |line: &Line| line.len() - line.event.len() + Gathered::room_for(line.event.len());
         Gathered::with_room(lines.map(|line| small(line) + AROUND).sum())
     }
 

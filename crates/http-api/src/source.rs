@@ -170,10 +170,7 @@ fn labelled(frame: Frame) -> Out {
     match frame {
         Frame::Event(seq, json) => Out {
             place: Some(Place::Seq(seq)),
-            json: around(
-                format!(r#"{{"type":"durable","seq":{seq},"event":"#),
-                json,
-            ),
+            json: around(format!(r#"{{"type":"durable","seq":{seq},"event":"#), json),
         },
         Frame::Snapshot(json) | Frame::Delta(json) => Out {
             place: None,

@@ -261,13 +261,7 @@ impl Inner {
     }
 
     /// A line that others may be reading too.
-    fn large(
-        &self,
-        seq: Seq,
-        entry: &Entry,
-        wait: Wait,
-        records: &mut Vec<Record>,
-    ) -> Read<()> {
+    fn large(&self, seq: Seq, entry: &Entry, wait: Wait, records: &mut Vec<Record>) -> Read<()> {
         if entry.is_damaged() {
             return Ok(());
         }

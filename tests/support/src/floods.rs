@@ -78,12 +78,7 @@ pub fn pipelined(server: SocketAddr, connections: usize, requests: usize, path: 
 
 /// One request on each connection; `headers` each with its line end.
 #[must_use]
-pub fn unread_answers(
-    server: SocketAddr,
-    connections: usize,
-    path: &str,
-    headers: &str,
-) -> Flood {
+pub fn unread_answers(server: SocketAddr, connections: usize, path: &str, headers: &str) -> Flood {
     let request = format!("GET {path} HTTP/1.1\r\nHost: {server}\r\n{headers}\r\n");
     unread(server, connections, request.as_bytes())
 }
@@ -114,12 +109,7 @@ pub fn bodies(server: SocketAddr, connections: usize, path: &str, bytes: usize) 
 
 /// Upgrades to WebSockets whose frames are not read; `headers` may bring a key.
 #[must_use]
-pub fn unread_sockets(
-    server: SocketAddr,
-    connections: usize,
-    path: &str,
-    headers: &str,
-) -> Flood {
+pub fn unread_sockets(server: SocketAddr, connections: usize, path: &str, headers: &str) -> Flood {
     let upgrade = format!(
         "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}"

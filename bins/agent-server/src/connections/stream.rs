@@ -373,7 +373,11 @@ mod tests {
             for _ in 0..100 {
                 read_all(&mut stream, &mut bytes).await;
             }
-            assert_eq!(bytes.len(), one, "more was read while a request was under way");
+            assert_eq!(
+                bytes.len(),
+                one,
+                "more was read while a request was under way"
+            );
         }
         drop(call);
         let two = one + HEAD.len();
