@@ -5,6 +5,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use actix_web::{
     App, HttpResponse,
+    body::MessageBody,
     http::{Method, header},
     test, web,
 };
@@ -429,6 +430,63 @@ async fn large_answers_are_compressed_and_small_ones_are_not() {
             encoding,
             "{uri}"
         );
+    }
+}
+
+#[actix_web::test]
+async fn encodings_of_which_none_will_do_are_refused_in_words() {
+    let (api, _folder) = api(keyed()).await;
+    let app = app!(api);
+    let get = |uri: &str, accepts: &str| {
+        TestRequest::get()
+            .uri(uri)
+            .insert_header(("x-session-api-key", "sekrit"))
+            .insert_header((header::ACCEPT_ENCODING, accepts))
+            .to_request()
+    };
+    for uri in ["/conversations/count", "/health", "/docs", "/openapi.json"] {
+        for accepts in ["identity;q=0", "*;q=0"] {
+            let response = test::call_service(&app, get(uri, accepts)).await;
+            assert_eq!(response.status(), 406, "{uri}");
+            let code = response.headers().get(ERROR_CODE_HEADER).unwrap();
+            assert_eq!(code, "not_acceptable");
+            let body: Value = test::read_body_json(response).await;
+            assert!(body["detail"].is_string(), "{body}");
+        }
+        // Something will do, if only the least of it.
+        for accepts in ["identity;q=0, gzip", "identity;q=0, *", "br", "gzip;q=0"] {
+            let response = test::call_service(&app, get(uri, accepts)).await;
+            assert_eq!(response.status(), 200, "{uri} with {accepts}");
+        }
+    }
+    // The key comes first.
+    let stranger = TestRequest::get()
+        .uri("/conversations/count")
+        .insert_header((header::ACCEPT_ENCODING, "identity;q=0"));
+    assert_eq!(call!(&app, stranger).0, 401);
+}
+
+#[actix_web::test]
+async fn documents_are_compressed_once_and_shared() {
+    let (api, _folder) = api(keyed()).await;
+    let app = app!(api);
+    for uri in ["/openapi.json", "/docs/swagger-ui-bundle.js"] {
+        for accepts in ["gzip", "identity"] {
+            let mut pieces = Vec::new();
+            for _ in 0..2 {
+                let request = TestRequest::get()
+                    .uri(uri)
+                    .insert_header((header::ACCEPT_ENCODING, accepts));
+                let response = test::call_service(&app, request.to_request()).await;
+                let mut body = std::pin::pin!(response.into_body());
+                let next = std::future::poll_fn(|cx| body.as_mut().poll_next(cx)).await;
+                let piece = next.unwrap().unwrap();
+                assert!(piece.len() <= 16 << 10, "{uri}: {}", piece.len());
+                pieces.push(piece);
+            }
+            // The same memory, not the same bytes alone.
+            assert_eq!(pieces[0].as_ptr(), pieces[1].as_ptr(), "{uri}, {accepts}");
+        }
     }
 }
 

@@ -67,6 +67,8 @@ pub(crate) enum Command {
     Backlog(Backlog),
     /// What is posted, sent to many sockets as it comes
     Live(Live),
+    /// A log read by pages, compressed and plain
+    Pages(Pages),
     /// Memory of a thousand sockets, a tenth of which never read
     Sockets(Sockets),
     /// Start, pages and memory with many conversations
@@ -115,6 +117,13 @@ pub(crate) struct Live {
     /// Clients that post at a time, to see whether one is the limit [default: 1]
     #[arg(long, value_name = "N")]
     pub(crate) batch: Option<u64>,
+}
+
+#[derive(Debug, Default, Args)]
+pub(crate) struct Pages {
+    /// Events in the log [default: 2001]
+    #[arg(long, value_name = "N")]
+    pub(crate) events: Option<u64>,
 }
 
 #[derive(Debug, Default, Args)]

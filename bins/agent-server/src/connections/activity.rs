@@ -11,6 +11,8 @@ pub(super) struct Activity {
     calls: Cell<usize>,
     /// Requests that were begun since the connection was made.
     begun: Cell<u64>,
+    /// Bytes in the body of the last of them; none when only its end will tell.
+    body_length: Cell<Option<u64>>,
     /// Whether a handler waits for more of its request's body.
     wants_body: Cell<bool>,
     /// Whether a request was answered before its body had come as a whole.
@@ -23,15 +25,20 @@ pub(super) struct Activity {
 pub(super) struct Call(Rc<Activity>);
 
 impl Activity {
-    pub(super) fn begin(self: &Rc<Self>) -> Call {
+    pub(super) fn begin(self: &Rc<Self>, body_length: Option<u64>) -> Call {
         self.calls.set(self.calls.get() + 1);
         self.begun.set(self.begun.get() + 1);
+        self.body_length.set(body_length);
         self.body_left.set(false);
         Call(Rc::clone(self))
     }
 
     pub(super) fn begun(&self) -> u64 {
         self.begun.get()
+    }
+
+    pub(super) fn body_length(&self) -> Option<u64> {
+        self.body_length.get()
     }
 
     /// Whether all requests that were read are answered.

@@ -12,9 +12,10 @@ pub(super) struct Heads {
 }
 
 impl Heads {
-    /// How many of these bytes come before the `most`-th head has ended, and how many heads end in them.
-    pub(super) fn pass(&mut self, bytes: &[u8], most: usize) -> (usize, usize) {
-        let (mut done, mut ended) = (0, 0);
+    /// How many of these bytes come before the one that would end a second head, and whether one has ended
+    /// by then; `ended` says whether one has before.
+    pub(super) fn pass(&mut self, bytes: &[u8], mut ended: bool) -> (usize, bool) {
+        let (mut start, mut passing) = (0, bytes.len());
         for at in memchr::memchr_iter(b'\n', bytes) {
             let before = match at {
                 0 => self.last,
@@ -22,23 +23,31 @@ impl Heads {
                 at => [bytes[at - 2], bytes[at - 1]],
             };
             let blank = before[1] == b'\n' || before == *b"\n\r";
-            if blank && self.since + (at + 1 - done) >= SHORTEST {
-                ended += 1;
-                done = at + 1;
-                self.since = 0;
-                if ended == most {
+            if blank && self.since + (at + 1 - start) >= SHORTEST {
+                if ended {
+                    passing = at;
                     break;
                 }
+                (ended, start, self.since) = (true, at + 1, 0);
             }
         }
-        let passing = if ended == most { done } else { bytes.len() };
-        self.since += passing - done;
+        self.since += passing - start;
         self.last = match bytes[..passing] {
             [] => self.last,
             [one] => [self.last[1], one],
             [.., a, b] => [a, b],
         };
         (passing, ended)
+    }
+
+    /// Bytes that came since a head ended.
+    pub(super) fn since(&self) -> usize {
+        self.since
+    }
+
+    /// A body has come to its end.
+    pub(super) fn begin_anew(&mut self) {
+        *self = Self::default();
     }
 }
 
@@ -49,35 +58,44 @@ mod tests {
     const HEAD: &[u8] = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
 
     #[test]
-    fn heads_are_found_however_they_are_cut() {
+    fn heads_pass_one_at_a_time_however_they_are_cut() {
         let bytes = HEAD.repeat(5);
         for piece in [1, 2, 3, 7, 33, 34, 1000] {
             let mut heads = Heads::default();
-            let mut ended = 0;
+            let (mut turns, mut ended) = (0, false);
             for mut part in bytes.chunks(piece) {
                 while !part.is_empty() {
-                    let (passing, more) = heads.pass(part, 1);
-                    assert!(passing > 0 && more <= 1);
-                    ended += more;
+                    let (passing, has) = heads.pass(part, ended);
                     part = &part[passing..];
+                    ended = has;
+                    if !part.is_empty() {
+                        turns += 1;
+                        ended = false;
+                    }
                 }
             }
-            assert_eq!(ended, 5, "in pieces of {piece}");
+            assert_eq!(turns, 4, "in pieces of {piece}");
+            assert!(ended);
         }
     }
 
     #[test]
-    fn no_more_pass_than_are_wanted() {
-        let bytes = HEAD.repeat(5);
-        assert_eq!(Heads::default().pass(&bytes, 3), (3 * HEAD.len(), 3));
-        assert_eq!(Heads::default().pass(&bytes, 9), (bytes.len(), 5));
-        let bare = b"GET /health HTTP/1.1\nHost: x\n\nGET";
-        assert_eq!(Heads::default().pass(bare, 1), (bare.len() - 3, 1));
+    fn what_passes_stops_before_the_second_end() {
+        let bytes = HEAD.repeat(3);
+        let mut heads = Heads::default();
+        assert_eq!(heads.pass(&bytes, false), (2 * HEAD.len() - 1, true));
+        assert_eq!(heads.since(), HEAD.len() - 1);
+        let bare = b"GET /health HTTP/1.1\nHost: x\n\nbody";
+        let mut heads = Heads::default();
+        assert_eq!(heads.pass(bare, false), (bare.len(), true));
+        assert_eq!(heads.since(), 4);
+        let mut heads = Heads::default();
+        assert_eq!(heads.pass(bare, true), (bare.len() - 5, true));
     }
 
     #[test]
     fn blank_lines_close_together_are_not_counted_each() {
         let lines = vec![b'\n'; 160];
-        assert_eq!(Heads::default().pass(&lines, 100), (160, 10));
+        assert_eq!(Heads::default().pass(&lines, false), (31, true));
     }
 }

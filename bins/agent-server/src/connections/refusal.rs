@@ -64,17 +64,17 @@ impl Refusal {
 
 /// Sends it over a connection that is new, and ends that.
 pub(super) async fn send(refusal: Refusal, mut connection: TcpStream) {
-    // The kernel takes it at once; if not, there is no client to wait for.
-    if connection.try_write(&refusal.answer()).is_err() || connection.shutdown().await.is_err() {
-        return;
-    }
-    if IN_PARTING.fetch_add(1, Ordering::Relaxed) < MOST_PARTING {
-        let mut rest = connection.take(MOST_READ);
-        let mut nowhere = tokio::io::sink();
-        // However it ends.
-        timeout(PARTING, tokio::io::copy(&mut rest, &mut nowhere))
-            .await
-            .ok();
-    }
+    let patient = IN_PARTING.fetch_add(1, Ordering::Relaxed) < MOST_PARTING;
+    let parting = async {
+        connection.write_all(&refusal.answer()).await?;
+        connection.shutdown().await?;
+        if patient {
+            let mut rest = connection.take(MOST_READ);
+            tokio::io::copy(&mut rest, &mut tokio::io::sink()).await?;
+        }
+        Ok::<(), std::io::Error>(())
+    };
+    // However it ends.
+    timeout(PARTING, parting).await.ok();
     IN_PARTING.fetch_sub(1, Ordering::Relaxed);
 }

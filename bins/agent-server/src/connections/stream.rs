@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -20,11 +20,9 @@ use super::{
     refusal::{PARTING, Refusal},
 };
 
-/// Bytes that are read at a time. More are read when those are worked off: all requests in them are
-/// answered, or a handler waits for more of a body.
+/// Bytes that are handed over at a time, and one whole request head among them. More follow when those are
+/// worked off: the request is answered, or its handler waits for more of its body.
 const MOST_READ: usize = 16 << 10;
-/// Requests among them.
-const MOST_REQUESTS: usize = 4;
 /// Bytes of a request head.
 pub(super) const MOST_HEAD: usize = 32 << 10;
 
@@ -37,16 +35,26 @@ pub(super) struct BoundedStream {
     heads: Heads,
     /// What was read and is to be worked off later.
     held: Bytes,
-    /// Bytes and heads of requests that were handed over since all was worked off.
+    /// Bytes that were handed over since all was worked off, and whether a head has ended in them.
     handed: usize,
-    handed_heads: usize,
+    ended: bool,
+    /// Whether the next byte would end another.
+    cut: bool,
+    /// Bytes of a body that are still to come, as its head says.
+    body: u64,
     /// Whether what was handed over has been looked at since.
     looked_at: bool,
     /// Whether the client has still to take answers.
     blocked: bool,
     wait: HeadWait,
-    /// Set when it ends: what comes until then is thrown away.
-    parting: Option<Pin<Box<Sleep>>>,
+    parting: Option<Parting>,
+}
+
+/// How it ends: what comes until then is thrown away.
+struct Parting {
+    /// What of the last answer is still to be sent.
+    answer: Bytes,
+    until: Pin<Box<Sleep>>,
 }
 
 /// How long a request head takes.
@@ -60,6 +68,14 @@ struct HeadWait {
     begun: u64,
     /// Bytes that came since and began no request.
     bytes: usize,
+}
+
+impl HeadWait {
+    /// Something is under way.
+    fn rest(&mut self) {
+        self.bytes = 0;
+        self.since = Instant::now();
+    }
 }
 
 impl BoundedStream {
@@ -77,7 +93,9 @@ impl BoundedStream {
             heads: Heads::default(),
             held: Bytes::new(),
             handed: 0,
-            handed_heads: 0,
+            ended: false,
+            cut: false,
+            body: 0,
             looked_at: true,
             blocked: false,
             wait: HeadWait {
@@ -95,14 +113,30 @@ impl BoundedStream {
         Rc::clone(&self.activity)
     }
 
-    /// Whether more may be handed over; else the task is woken when it is time to ask again.
-    fn may_read(&mut self, cx: &Context<'_>) -> bool {
-        if self.looked_at && (self.activity.is_idle() || self.activity.take_wants_body()) {
-            self.handed = 0;
-            self.handed_heads = 0;
+    /// Takes note of what has become of what was handed over: then more may follow.
+    fn look(&mut self) {
+        let (wait, activity) = (&mut self.wait, &self.activity);
+        let (begun, idle) = (activity.begun(), activity.is_idle());
+        if begun != wait.begun {
+            wait.begun = begun;
+            let came = self.heads.since() as u64;
+            self.body = activity.body_length().unwrap_or(0).saturating_sub(came);
+            wait.rest();
         }
-        let spent = self.handed >= MOST_READ || self.handed_heads >= MOST_REQUESTS;
-        if !spent && !self.blocked {
+        if !idle {
+            wait.rest();
+        }
+        if activity.take_wants_body() || idle {
+            self.handed = 0;
+            self.cut = false;
+            // Where the body ends is known, so what ends a head is not in it.
+            self.ended = !idle && activity.body_length().is_some();
+        }
+    }
+
+    /// Whether more may be handed over; else the task is woken when it is time to ask again.
+    fn may_read(&self, cx: &Context<'_>) -> bool {
+        if self.handed < MOST_READ && !self.cut && !self.blocked {
             return true;
         }
         if !self.looked_at {
@@ -116,12 +150,6 @@ impl BoundedStream {
     /// Gives up a client whose request head is too large or too late.
     fn watch_head(&mut self, cx: &mut Context<'_>) {
         let (wait, activity) = (&mut self.wait, &self.activity);
-        let begun = activity.begun();
-        if begun != wait.begun || !activity.is_idle() {
-            wait.begun = begun;
-            wait.bytes = 0;
-            wait.since = Instant::now();
-        }
         if wait.bytes > MOST_HEAD && !activity.body_left() {
             self.part(Some(Refusal::HeadTooLarge));
             return;
@@ -139,23 +167,29 @@ impl BoundedStream {
 
     /// Ends the connection, with an answer if one is due. No other is under way.
     fn part(&mut self, refusal: Option<Refusal>) {
-        if let Some(refusal) = refusal.filter(|_| !self.blocked) {
-            // What the kernel does not take at once, the client does not read.
-            self.connection.try_write(&refusal.answer()).ok();
-        }
+        // A client that does not take the answers before would find this one in the middle of them.
+        let refusal = refusal.filter(|_| !self.blocked);
         self.held.clear();
-        self.parting = Some(Box::pin(sleep_until(Instant::now() + PARTING)));
+        self.parting = Some(Parting {
+            answer: refusal.map_or_else(Bytes::new, |refusal| refusal.answer().into()),
+            until: Box::pin(sleep_until(Instant::now() + PARTING)),
+        });
     }
 
     /// Waits until the client has taken the last answer and closes its side, but not for long.
     fn poll_parting(
         &mut self,
         cx: &mut Context<'_>,
-        parting: &mut Pin<Box<Sleep>>,
+        parting: &mut Parting,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if parting.as_mut().poll(cx).is_ready() {
+        if parting.until.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Ok(()));
+        }
+        while !parting.answer.is_empty() {
+            let connection = Pin::new(&mut self.connection);
+            let sent = ready!(connection.poll_write(cx, &parting.answer))?;
+            parting.answer.advance(sent);
         }
         if let Poll::Ready(Err(error)) = Pin::new(&mut self.connection).poll_shutdown(cx) {
             return Poll::Ready(Err(error));
@@ -168,6 +202,19 @@ impl BoundedStream {
             }
             buffer.set_filled(before);
         }
+    }
+
+    /// How many of these bytes may be handed over: a body, and one head.
+    fn passing(&mut self, bytes: &[u8]) -> usize {
+        let body = usize::try_from(self.body).map_or(bytes.len(), |body| body.min(bytes.len()));
+        if body > 0 {
+            self.body -= body as u64;
+            self.heads.begin_anew();
+        }
+        let (passing, ended) = self.heads.pass(&bytes[body..], self.ended);
+        self.ended = ended;
+        self.cut = body + passing < bytes.len();
+        body + passing
     }
 
     /// Hands over what is there, up to a bound; nothing means that the client sends no more.
@@ -185,14 +232,15 @@ impl BoundedStream {
             buffer.put_slice(&self.held.split_to(part));
         }
         let came = &buffer.filled()[before..];
-        let within = &came[..came.len().min(room)];
-        let (passing, heads) = self.heads.pass(within, MOST_REQUESTS - self.handed_heads);
+        let passing = self.passing(&came[..came.len().min(room)]);
         if passing < came.len() {
             self.held = [&came[passing..], &self.held].concat().into();
             buffer.set_filled(before + passing);
+            if passing == 0 && !self.may_read(cx) {
+                return Poll::Pending;
+            }
         }
         self.handed += passing;
-        self.handed_heads += heads;
         self.looked_at = false;
         if self.activity.is_idle() {
             self.wait.bytes += passing;
@@ -209,6 +257,7 @@ impl AsyncRead for BoundedStream {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.parting.is_none() && this.looked_at {
+            this.look();
             this.watch_head(cx);
         }
         let polled = if let Some(mut parting) = this.parting.take() {
@@ -247,5 +296,178 @@ impl AsyncWrite for BoundedStream {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().connection).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, net::IpAddr};
+
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::{super::places::Places, *};
+    use crate::connections::ConnectionLimits;
+
+    const HEAD: &[u8] = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
+    /// Only a hang gets there.
+    const HANG: Duration = Duration::from_secs(60);
+
+    /// A connection as the server has it, and the client's end.
+    async fn pair(head_may_take: Duration) -> (BoundedStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap());
+        let client = client.await.unwrap();
+        let (accepted, _) = listener.accept().await.unwrap();
+        let places = Places::new(ConnectionLimits::of(Some(1), None));
+        let place = places.take(IpAddr::from([127, 0, 0, 1])).unwrap();
+        (BoundedStream::new(accepted, place, head_may_take), client)
+    }
+
+    /// All that is handed over until it waits for something else than the client.
+    async fn read_all(stream: &mut BoundedStream, bytes: &mut Vec<u8>) {
+        poll_fn(|cx| {
+            let mut buffer = vec![0; 1 << 16];
+            let mut buffer = ReadBuf::new(&mut buffer);
+            while Pin::new(&mut *stream).poll_read(cx, &mut buffer).is_ready() {
+                assert!(!buffer.filled().is_empty(), "it ended");
+                bytes.extend_from_slice(buffer.filled());
+                buffer.clear();
+            }
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    async fn read_until(stream: &mut BoundedStream, bytes: &mut Vec<u8>, count: usize) {
+        let reading = async {
+            while bytes.len() < count {
+                read_all(stream, bytes).await;
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(HANG, reading).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_accepted_connection_sends_without_delay() {
+        let (stream, _client) = pair(HANG).await;
+        assert!(stream.connection.nodelay().unwrap());
+    }
+
+    #[tokio::test]
+    async fn no_more_requests_are_read_than_are_worked_off() {
+        let (mut stream, mut client) = pair(HANG).await;
+        client.write_all(&HEAD.repeat(100)).await.unwrap();
+        let mut bytes = Vec::new();
+        // All but the end of the second.
+        let one = 2 * HEAD.len() - 1;
+        let call = stream.activity().begin(Some(0));
+        read_until(&mut stream, &mut bytes, one).await;
+        for wants_body in [false, true] {
+            if wants_body {
+                stream.activity().want_body();
+            }
+            for _ in 0..100 {
+                read_all(&mut stream, &mut bytes).await;
+            }
+            assert_eq!(
+                bytes.len(),
+                one,
+                "more was read while a request was under way"
+            );
+        }
+        drop(call);
+        let two = one + HEAD.len();
+        read_until(&mut stream, &mut bytes, two).await;
+        read_until(&mut stream, &mut bytes, 100 * HEAD.len()).await;
+        assert!(bytes == HEAD.repeat(100));
+    }
+
+    #[tokio::test]
+    async fn a_body_comes_whole_and_what_follows_it_waits() {
+        // Blank lines in a body end no head.
+        let body = b"0123456789abcdef\r\n\r\n".repeat(5_000);
+        let sent = [HEAD, &body, HEAD].concat();
+        for known in [true, false] {
+            let (mut stream, mut client) = pair(HANG).await;
+            let sending = sent.clone();
+            let sender = tokio::spawn(async move {
+                client.write_all(&sending).await.unwrap();
+                client
+            });
+            let mut bytes = Vec::new();
+            read_until(&mut stream, &mut bytes, HEAD.len()).await;
+            let length = known.then_some(body.len() as u64);
+            let call = stream.activity().begin(length);
+            while bytes.len() < HEAD.len() + body.len() {
+                let before = bytes.len();
+                stream.activity().want_body();
+                read_all(&mut stream, &mut bytes).await;
+                assert!(bytes.len() - before <= MOST_READ);
+                tokio::task::yield_now().await;
+            }
+            let client = sender.await.unwrap();
+            if known {
+                stream.activity().want_body();
+                for _ in 0..100 {
+                    read_all(&mut stream, &mut bytes).await;
+                    tokio::task::yield_now().await;
+                }
+                assert_eq!(bytes.len(), sent.len() - 1);
+            }
+            drop(call);
+            read_until(&mut stream, &mut bytes, sent.len()).await;
+            assert!(bytes == sent);
+            drop(client);
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_read_while_answers_are_not_taken() {
+        let (mut stream, mut client) = pair(HANG).await;
+        let blocked = poll_fn(|cx| {
+            let filler = vec![b'x'; 1 << 20];
+            while Pin::new(&mut stream).poll_write(cx, &filler).is_ready() {}
+            Poll::Ready(stream.blocked)
+        });
+        assert!(blocked.await);
+        client.write_all(HEAD).await.unwrap();
+        let mut bytes = Vec::new();
+        for _ in 0..100 {
+            read_all(&mut stream, &mut bytes).await;
+            tokio::task::yield_now().await;
+        }
+        assert!(bytes.is_empty());
+        let taking = tokio::spawn(async move {
+            let mut buffer = vec![0; 1 << 20];
+            while client.read(&mut buffer).await.unwrap() > 0 {}
+        });
+        let written = poll_fn(|cx| Pin::new(&mut stream).poll_write(cx, b"x"));
+        written.await.unwrap();
+        read_until(&mut stream, &mut bytes, HEAD.len()).await;
+        drop(stream);
+        taking.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_head_that_does_not_come_ends_the_connection() {
+        for (sent, answered) in [(&b""[..], false), (&HEAD[..9], true)] {
+            let (mut stream, mut client) = pair(Duration::from_millis(20)).await;
+            client.write_all(sent).await.unwrap();
+            let serving = async {
+                let mut bytes = Vec::new();
+                stream.read_to_end(&mut bytes).await.unwrap();
+                assert_eq!(bytes, sent);
+                drop(stream);
+            };
+            let mut answer = String::new();
+            let (_, read) = tokio::join!(serving, client.read_to_string(&mut answer));
+            read.unwrap();
+            assert_eq!(answer.starts_with("HTTP/1.1 408 "), answered, "{answer}");
+            assert_eq!(answer.is_empty(), !answered, "{answer}");
+        }
     }
 }

@@ -8,6 +8,7 @@ use actix_http::{
     Payload, Request, Response,
     body::{BodySize, MessageBody},
     error::PayloadError,
+    header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING, UPGRADE},
 };
 use actix_service::{Service, ServiceFactory, fn_factory, fn_service};
 use bytes::Bytes;
@@ -39,11 +40,13 @@ where
             let service = Rc::new(service.await?);
             Ok(fn_service(move |mut request: Request| {
                 let service = Rc::clone(&service);
-                let call = request.conn_data::<Rc<Activity>>().map(Activity::begin);
-                if let Some(activity) = request.conn_data::<Rc<Activity>>().cloned() {
+                let activity = request.conn_data::<Rc<Activity>>().cloned();
+                let call = activity.map(|activity| {
                     let payload = request.take_payload();
+                    let call = activity.begin(body_length(&payload, &request.head().headers));
                     *request.payload() = watched(payload, activity);
-                }
+                    call
+                });
                 async move {
                     let response = service.call(request).await?.into();
                     Ok(response.map_body(|_, body| Answer { body, call }))
@@ -75,6 +78,17 @@ impl<B: MessageBody> MessageBody for Answer<B> {
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
         self.project().body.poll_next(cx)
     }
+}
+
+/// How many bytes of body follow the head; none when only the body's end will tell.
+fn body_length(payload: &Payload, headers: &HeaderMap) -> Option<u64> {
+    if matches!(payload, Payload::None) {
+        return Some(0);
+    }
+    if headers.contains_key(TRANSFER_ENCODING) || headers.contains_key(UPGRADE) {
+        return None;
+    }
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 fn watched(payload: Payload, activity: Rc<Activity>) -> Payload {

@@ -1,6 +1,9 @@
 use std::{fs, sync::Arc, time::Duration};
 
-use core_model::{Catalog, ConversationId, Limit, NewRecord, Record, Seq, StoreError};
+use core_model::{
+    Catalog, ConversationId, Draft, EventBody, EventTime, Limit, Message, NewRecord, Record, Seq,
+    Source, StoreError, event::MessageEvent,
+};
 use store_fs::{Durability, FsStore, Options};
 
 use crate::support::{all, find, ids, message, metadata, one_conversation, one_log, raw, store};
@@ -36,6 +39,45 @@ async fn what_is_appended_comes_back_now_and_after_a_restart() {
         log.append(vec![message(3)], Some(Seq(3))).await.unwrap(),
         Seq(4)
     );
+}
+
+#[tokio::test]
+async fn a_large_line_is_in_memory_once_for_all_that_read_it() {
+    let (_root, _store, _id, log) = one_log(1).await;
+    let text = "x".repeat(200_000);
+    let draft = Draft::new(
+        Source::User,
+        EventBody::MessageEvent(MessageEvent::new(Message::user(text))),
+    );
+    let large = NewRecord::encode(&draft.at(EventTime::now(), None)).unwrap();
+    log.append(vec![large.clone(), message(1)], None)
+        .await
+        .unwrap();
+    let read = async || log.read(Seq(0), Limit::records(3)).await.unwrap();
+    // Together with small ones, by itself, and backwards.
+    let first = read().await;
+    let alone = log.read_at(&[Seq(1)], 1).await.unwrap();
+    let backwards = log
+        .read_at(&[Seq(2), Seq(1), Seq(0)], 1 << 20)
+        .await
+        .unwrap();
+    assert_eq!(first.len(), 3);
+    assert_eq!(first[1].bytes, large.bytes);
+    for other in [&alone[0], &backwards[1], &read().await[1]] {
+        assert_eq!(other.bytes.as_ptr(), first[1].bytes.as_ptr());
+        assert_eq!(*other, first[1]);
+    }
+    // Many at once.
+    let reads = (0..32).map(|_| {
+        let log = Arc::clone(&log);
+        tokio::spawn(async move { log.read_at(&[Seq(1)], 1).await.unwrap() })
+    });
+    for read in reads.collect::<Vec<_>>() {
+        assert_eq!(
+            read.await.unwrap()[0].bytes.as_ptr(),
+            first[1].bytes.as_ptr()
+        );
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod big;
 mod create;
 mod list;
 mod live;
+mod pages;
 mod sockets;
 mod webhooks;
 
@@ -23,6 +24,7 @@ pub(crate) use big::big;
 pub(crate) use create::create;
 pub(crate) use list::list;
 pub(crate) use live::live;
+pub(crate) use pages::pages;
 pub(crate) use sockets::sockets;
 pub(crate) use webhooks::webhooks;
 
