@@ -18,12 +18,16 @@ pub(crate) struct Keys(Vec<SecretString>);
 pub fn check_key(key: &str) -> Result<(), &'static str> {
     let key = key.trim();
     if key.is_empty() {
-        return Err("a key that is empty or only white space protects nothing; leave it out, or set a \
-                    long random one");
+        return Err(
+            "a key that is empty or only white space protects nothing; leave it out, or set a \
+                    long random one",
+        );
     }
     if key.chars().any(char::is_control) {
-        return Err("a key must have no control characters, such as line breaks: no header can carry \
-                    them");
+        return Err(
+            "a key must have no control characters, such as line breaks: no header can carry \
+                    them",
+        );
     }
     Ok(())
 }
@@ -198,7 +202,13 @@ mod tests {
 
     #[test]
     fn keys_that_protect_nothing_or_fit_no_header_are_refused() {
-        for list in [&[""][..], &["", "  "], &["good", " \n"], &["a\nb"], &["a\0b"]] {
+        for list in [
+            &[""][..],
+            &["", "  "],
+            &["good", " \n"],
+            &["a\nb"],
+            &["a\0b"],
+        ] {
             let list: Vec<SecretString> = list.iter().map(|key| SecretString::from(*key)).collect();
             let refused = Keys::new(&list).err().unwrap().to_string();
             assert!(refused.starts_with("keys["), "{refused}");

@@ -49,7 +49,11 @@ impl Origins {
         let Some(origin) = Origin::parse(text) else {
             return false;
         };
-        let by_regex = || self.pattern.as_ref().is_some_and(|pattern| pattern.is_match(text));
+        let by_regex = || {
+            self.pattern
+                .as_ref()
+                .is_some_and(|pattern| pattern.is_match(text))
+        };
         origin.is_local()
             || self.named.iter().any(|pattern| pattern.matches(&origin))
             // Any page can bring `null` about, so it takes its name, and no pattern.
@@ -100,7 +104,9 @@ pub(crate) fn middleware(origins: &Arc<Origins>) -> Cors {
 fn is_own(origin: &str, head: &RequestHead) -> bool {
     let host = head.headers().get(header::HOST);
     let host = host.and_then(|host| Authority::parse(host.to_str().ok()?));
-    let page = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+    let page = origin
+        .strip_prefix("http://")
+        .or_else(|| origin.strip_prefix("https://"));
     host.is_some() && host == page.and_then(Authority::parse)
 }
 
@@ -146,11 +152,17 @@ mod tests {
         let refused = |origins: &[&str], regex: Option<&str>| {
             let origins = origins.iter().map(|origin| (*origin).to_owned()).collect();
             let origin_regex = regex.map(str::to_owned);
-            let config = CorsConfig { origins, origin_regex };
+            let config = CorsConfig {
+                origins,
+                origin_regex,
+            };
             Origins::new(&config).err().unwrap().to_string()
         };
         let said = refused(&["null", "example.com"], None);
-        assert!(said.starts_with("allow_cors_origins[1]: `example.com` is"), "{said}");
+        assert!(
+            said.starts_with("allow_cors_origins[1]: `example.com` is"),
+            "{said}"
+        );
         // The last is one until it is anchored.
         for pattern in ["(", "(?x) https://a # a"] {
             let said = refused(&[], Some(pattern));

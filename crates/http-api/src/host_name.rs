@@ -147,7 +147,9 @@ fn port_of(digits: &str) -> Option<u16> {
 
 fn is_hex(label: &str) -> bool {
     let label = label.to_ascii_lowercase();
-    label.strip_prefix("0x").is_some_and(|digits| digits.chars().all(|c| c.is_ascii_hexdigit()))
+    label
+        .strip_prefix("0x")
+        .is_some_and(|digits| digits.chars().all(|c| c.is_ascii_hexdigit()))
 }
 
 #[cfg(test)]
@@ -167,15 +169,50 @@ mod tests {
             };
             assert_eq!(Authority::parse(text), Some(expected), "{text}");
         }
-        for (text, address) in [("127.0.0.1:1", "127.0.0.1"), ("[::1]", "::1"), ("[::1]:8", "::1")] {
+        for (text, address) in [
+            ("127.0.0.1:1", "127.0.0.1"),
+            ("[::1]", "::1"),
+            ("[::1]:8", "::1"),
+        ] {
             let host = Host::Address(address.parse().unwrap());
             assert_eq!(Authority::parse(text).unwrap().host, host, "{text}");
         }
         for text in [
-            "", ".", "..", ":", ":80", "a:", "a:0", "a:65536", "a:+1", "a:1:2", "a..b", ".a", "a..",
-            "localhost@evil", "a@localhost", "localhost/", "localhost ", " localhost", "localhost#",
-            "localhost?", "localhost\\", "localhost%2e", "::1", "[::1", "[::1]x", "[::1%25lo]", "[127.0.0.1]",
-            "127.1", "2130706433", "0x7f000001", "0x7f.1", "127.0.0.1.", "a,b", "bücher.example", "*",
+            "",
+            ".",
+            "..",
+            ":",
+            ":80",
+            "a:",
+            "a:0",
+            "a:65536",
+            "a:+1",
+            "a:1:2",
+            "a..b",
+            ".a",
+            "a..",
+            "localhost@evil",
+            "a@localhost",
+            "localhost/",
+            "localhost ",
+            " localhost",
+            "localhost#",
+            "localhost?",
+            "localhost\\",
+            "localhost%2e",
+            "::1",
+            "[::1",
+            "[::1]x",
+            "[::1%25lo]",
+            "[127.0.0.1]",
+            "127.1",
+            "2130706433",
+            "0x7f000001",
+            "0x7f.1",
+            "127.0.0.1.",
+            "a,b",
+            "bücher.example",
+            "*",
             "*.example.com",
         ] {
             assert_eq!(Authority::parse(text), None, "{text:?}");
@@ -211,7 +248,16 @@ mod tests {
         ] {
             assert!(!matches(pattern, text), "{pattern} {text}");
         }
-        for pattern in ["*", "*.", "a.*.b", "**.a", "*a.b", "*.127.0.0.1", "*.[::1]", "http://a"] {
+        for pattern in [
+            "*",
+            "*.",
+            "a.*.b",
+            "**.a",
+            "*a.b",
+            "*.127.0.0.1",
+            "*.[::1]",
+            "http://a",
+        ] {
             assert_eq!(HostPattern::parse(pattern), None, "{pattern}");
         }
     }

@@ -72,7 +72,11 @@ impl Hosts {
             Host::Address(_) => true,
             Host::Name(name) => host.is_loopback() || self.machine.contains(name),
         };
-        by_itself || self.allowed.iter().any(|pattern| pattern.matches(authority))
+        by_itself
+            || self
+                .allowed
+                .iter()
+                .any(|pattern| pattern.matches(authority))
     }
 }
 
@@ -81,9 +85,14 @@ impl Hosts {
 /// Node's `fetch` sends `Sec-Fetch-Mode`, alone, and is no browser.
 fn is_by_browser(head: &RequestHead) -> bool {
     let headers = head.headers();
-    ["origin", "sec-fetch-site", "sec-fetch-dest", "sec-fetch-user"]
-        .into_iter()
-        .any(|name| headers.contains_key(name))
+    [
+        "origin",
+        "sec-fetch-site",
+        "sec-fetch-dest",
+        "sec-fetch-user",
+    ]
+    .into_iter()
+    .any(|name| headers.contains_key(name))
         || headers
             .get(header::USER_AGENT)
             .is_some_and(|agent| agent.as_bytes().starts_with(b"Mozilla/"))
@@ -91,8 +100,13 @@ fn is_by_browser(head: &RequestHead) -> bool {
 
 /// The machine's name, and what it is called on its local network.
 fn names_of_machine() -> Vec<String> {
-    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
-    let Some(Authority { host: Host::Name(name), .. }) = name.as_deref().and_then(Authority::parse)
+    let name = nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok());
+    let Some(Authority {
+        host: Host::Name(name),
+        ..
+    }) = name.as_deref().and_then(Authority::parse)
     else {
         return Vec::new();
     };
@@ -136,12 +150,25 @@ mod tests {
 
     #[test]
     fn loopback_names_addresses_the_machine_and_allowed_hosts_are_ours() {
-        let hosts = hosts(&["agents.example.com", "*.ts.example"], HostCheck::EveryClient);
+        let hosts = hosts(
+            &["agents.example.com", "*.ts.example"],
+            HostCheck::EveryClient,
+        );
         let machine = names_of_machine();
         for host in [
-            "localhost", "LOCALHOST:8000", "app.localhost:8000", "localhost.:1", "127.0.0.1:8000",
-            "127.9.9.9", "[::1]:8000", "10.0.0.7:8000", "192.168.1.2", "[fe80::1]:8000",
-            "agents.example.com", "agents.example.com:8443", "a.b.ts.example",
+            "localhost",
+            "LOCALHOST:8000",
+            "app.localhost:8000",
+            "localhost.:1",
+            "127.0.0.1:8000",
+            "127.9.9.9",
+            "[::1]:8000",
+            "10.0.0.7:8000",
+            "192.168.1.2",
+            "[fe80::1]:8000",
+            "agents.example.com",
+            "agents.example.com:8443",
+            "a.b.ts.example",
         ] {
             assert_eq!(judged(&hosts, called(host)), "served", "{host}");
         }
@@ -149,12 +176,23 @@ mod tests {
             assert_eq!(judged(&hosts, called(host)), "served", "{host}");
         }
         for host in [
-            "attacker.example:8000", "localhost.attacker.example", "127.0.0.1.attacker.example",
-            "evillocalhost", "ts.example", "agents.example.com.attacker.example", "agent-server:8000",
+            "attacker.example:8000",
+            "localhost.attacker.example",
+            "127.0.0.1.attacker.example",
+            "evillocalhost",
+            "ts.example",
+            "agents.example.com.attacker.example",
+            "agent-server:8000",
         ] {
             assert_eq!(judged(&hosts, called(host)), "foreign", "{host}");
         }
-        for host in ["", "localhost@attacker.example", "localhost:x", "localhost, a", "2130706433"] {
+        for host in [
+            "",
+            "localhost@attacker.example",
+            "localhost:x",
+            "localhost, a",
+            "2130706433",
+        ] {
             assert_eq!(judged(&hosts, called(host)), "bad", "{host:?}");
         }
     }
@@ -169,15 +207,25 @@ mod tests {
         assert_eq!(judged(&hosts, TestRequest::get()), "bad");
         let old = || TestRequest::get().version(Version::HTTP_10);
         assert_eq!(judged(&hosts, old()), "served");
-        assert_eq!(judged(&hosts, old().insert_header(("origin", "null"))), "bad");
+        assert_eq!(
+            judged(&hosts, old().insert_header(("origin", "null"))),
+            "bad"
+        );
         for (line, host, expected) in [
             ("http://attacker.example/", "localhost", "foreign"),
             ("http://localhost/", "attacker.example", "foreign"),
             ("http://localhost:8000/", "localhost:8000", "served"),
         ] {
-            assert_eq!(judged(&hosts, called(host).uri(line)), expected, "{line} {host}");
+            assert_eq!(
+                judged(&hosts, called(host).uri(line)),
+                expected,
+                "{line} {host}"
+            );
         }
-        assert_eq!(judged(&hosts, TestRequest::get().uri("http://attacker.example/")), "foreign");
+        assert_eq!(
+            judged(&hosts, TestRequest::get().uri("http://attacker.example/")),
+            "foreign"
+        );
     }
 
     #[test]
@@ -198,7 +246,11 @@ mod tests {
             ("sec-fetch-dest", "document"),
             ("user-agent", "Mozilla/5.0 (X11; Linux x86_64)"),
         ] {
-            assert_eq!(judged(&hosts, service().insert_header(header)), "foreign", "{header:?}");
+            assert_eq!(
+                judged(&hosts, service().insert_header(header)),
+                "foreign",
+                "{header:?}"
+            );
             let ours = called("localhost:8000").insert_header(header);
             assert_eq!(judged(&hosts, ours), "served", "{header:?}");
         }
@@ -213,7 +265,10 @@ mod tests {
             ("a b", "write a name such as"),
         ] {
             let allowed = vec!["ok.example".to_owned(), text.to_owned()];
-            let config = HostConfig { allowed, check: HostCheck::default() };
+            let config = HostConfig {
+                allowed,
+                check: HostCheck::default(),
+            };
             let refused = Hosts::new(&config).err().unwrap().to_string();
             assert!(refused.starts_with("allowed_hosts[1]: "), "{refused}");
             assert!(refused.contains(advice), "{refused}");

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::host_name::{Authority, Host, HostPattern};
+use crate::host_name::{Authority, HostPattern};
 
 /// Where a page comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,7 +10,10 @@ pub(crate) enum Origin {
     /// Of a page that has none: a sandboxed frame, a file.
     Null,
     /// A page of the web; the usual port is left out.
-    Web { scheme: Scheme, authority: Authority },
+    Web {
+        scheme: Scheme,
+        authority: Authority,
+    },
     /// A page of a desktop program or a browser's extension: scheme and what follows it, in lower case.
     Other { scheme: String, rest: String },
 }
@@ -134,12 +137,20 @@ impl OriginPattern {
         match (self, origin) {
             (Self::Any, origin) => *origin != Origin::Null,
             (Self::Null, origin) => *origin == Origin::Null,
-            (Self::Web { scheme, host, port }, Origin::Web { scheme: of, authority }) => {
-                scheme == of && *port == authority.port && host.matches_host(&authority.host)
-            }
-            (Self::Other { scheme, rest }, Origin::Other { scheme: of, rest: at }) => {
-                scheme == of && rest.as_ref().is_none_or(|rest| rest == at)
-            }
+            (
+                Self::Web { scheme, host, port },
+                Origin::Web {
+                    scheme: of,
+                    authority,
+                },
+            ) => scheme == of && *port == authority.port && host.matches_host(&authority.host),
+            (
+                Self::Other { scheme, rest },
+                Origin::Other {
+                    scheme: of,
+                    rest: at,
+                },
+            ) => scheme == of && rest.as_ref().is_none_or(|rest| rest == at),
             (Self::Web { .. }, Origin::Null | Origin::Other { .. })
             | (Self::Other { .. }, Origin::Null | Origin::Web { .. }) => false,
         }
@@ -153,8 +164,11 @@ const NO_PAGES: [&str; 7] = ["file", "data", "about", "javascript", "blob", "ws"
 fn advice(text: &str) -> String {
     let shown: String = text.chars().take(100).collect();
     let instead = match split(text) {
-        Some((scheme, _)) if matches!(scheme.as_str(), "file" | "data" | "about" | "javascript") => {
-            "pages of that kind send `null`: write `null`, which any page can bring about".to_owned()
+        Some((scheme, _))
+            if matches!(scheme.as_str(), "file" | "data" | "about" | "javascript") =>
+        {
+            "pages of that kind send `null`: write `null`, which any page can bring about"
+                .to_owned()
         }
         Some((scheme, rest)) if matches!(scheme.as_str(), "ws" | "wss") => {
             let scheme = if scheme == "ws" { "http" } else { "https" };
@@ -167,7 +181,9 @@ fn advice(text: &str) -> String {
             let host = host.rsplit('@').next().unwrap_or_default();
             let bare = format!("{scheme}://{host}");
             match OriginPattern::parse_host(&scheme, host) {
-                true if bare != text => format!("an origin ends with its host or port: write `{bare}`"),
+                true if bare != text => {
+                    format!("an origin ends with its host or port: write `{bare}`")
+                }
                 true | false => EXAMPLES.to_owned(),
             }
         }
@@ -195,7 +211,8 @@ impl OriginPattern {
 fn split(text: &str) -> Option<(String, &str)> {
     let (scheme, rest) = text.split_once("://")?;
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
-    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.chars().all(plain);
+    let is_scheme =
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.chars().all(plain);
     is_scheme.then(|| (scheme.to_ascii_lowercase(), rest))
 }
 

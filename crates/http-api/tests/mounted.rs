@@ -6,8 +6,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use actix_web::{
     App, HttpResponse,
     http::{Method, header},
-    test,
-    web,
+    test, web,
 };
 use agent_runtime::{Runtime, RuntimeConfig};
 use core_model::LlmSettings;

@@ -117,7 +117,9 @@ fn check_keys(settings: &Settings, merged: &Merged) -> Result<(), ConfigError> {
     let session = settings.session_api_keys.iter().enumerate();
     let keys = session
         .map(|(index, key)| (format!("session_api_keys[{index}]"), key.clone()))
-        .chain(unless_empty(&settings.session_api_key).map(|key| ("session_api_key".to_owned(), key)))
+        .chain(
+            unless_empty(&settings.session_api_key).map(|key| ("session_api_key".to_owned(), key)),
+        )
         .chain(unless_empty(&settings.secret_key).map(|key| ("secret_key".to_owned(), key)));
     for (name, key) in keys {
         let checked = if name == "secret_key" && !key.trimmed().is_empty() {

@@ -64,6 +64,8 @@ pub struct Settings {
     pub workers: NonZeroUsize,
     /// Largest request body.
     pub max_body_bytes: NonZeroUsize,
+    /// Most that a request may have kept with its conversation, beside the events.
+    pub max_metadata_bytes: NonZeroUsize,
     /// Largest WebSocket frame from a client.
     pub max_frame_bytes: NonZeroUsize,
     /// Event streams count as well.
@@ -149,6 +151,7 @@ impl Default for Settings {
             log_level: "info".to_owned(),
             workers: count(2),
             max_body_bytes: count(limits.body_bytes),
+            max_metadata_bytes: count(limits.metadata_bytes),
             max_frame_bytes: count(limits.frame_bytes),
             max_sockets_per_conversation: count(limits.sockets_per_conversation),
             socket_auth_timeout_seconds: seconds(limits.auth_timeout),

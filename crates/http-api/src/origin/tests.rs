@@ -24,7 +24,10 @@ fn a_named_origin_is_matched_with_its_port_and_nothing_else_is() {
         ("Capacitor://Localhost/", "capacitor://localhost"),
         ("vscode-webview://*", "vscode-webview://1c2d3e4f-0000-aaaa"),
         ("vscode-webview://1b0a", "vscode-webview://1b0a"),
-        ("chrome-extension://abcdefghijklmnop", "chrome-extension://abcdefghijklmnop"),
+        (
+            "chrome-extension://abcdefghijklmnop",
+            "chrome-extension://abcdefghijklmnop",
+        ),
         ("app://-", "app://-"),
         ("null", "null"),
         ("*", "https://any.example"),
@@ -63,15 +66,28 @@ fn a_named_origin_is_matched_with_its_port_and_nothing_else_is() {
 fn local_are_pages_of_loopback_names_and_addresses_only() {
     let local = |text: &str| Origin::parse(text).is_some_and(|origin| origin.is_local());
     for origin in [
-        "http://localhost", "http://localhost:3000", "https://127.0.0.1:8443", "http://127.1.2.3",
-        "http://[::1]:3000", "http://tauri.localhost", "https://a.b.localhost:1",
+        "http://localhost",
+        "http://localhost:3000",
+        "https://127.0.0.1:8443",
+        "http://127.1.2.3",
+        "http://[::1]:3000",
+        "http://tauri.localhost",
+        "https://a.b.localhost:1",
     ] {
         assert!(local(origin), "{origin}");
     }
     for origin in [
-        "http://localhost.evil.com", "http://evil.com/localhost", "http://localhost@evil.com",
-        "http://127.0.0.1.evil.com:3000", "http://evillocalhost", "ftp://localhost",
-        "tauri://localhost", "null", "", "http://[::2]", "http://10.0.0.1",
+        "http://localhost.evil.com",
+        "http://evil.com/localhost",
+        "http://localhost@evil.com",
+        "http://127.0.0.1.evil.com:3000",
+        "http://evillocalhost",
+        "ftp://localhost",
+        "tauri://localhost",
+        "null",
+        "",
+        "http://[::2]",
+        "http://10.0.0.1",
     ] {
         assert!(!local(origin), "{origin}");
     }
@@ -115,7 +131,10 @@ fn host() -> impl Strategy<Value = String> {
 }
 
 fn port() -> impl Strategy<Value = String> {
-    prop_oneof![Just(String::new()), (1_u16..=u16::MAX).prop_map(|port| format!(":{port}"))]
+    prop_oneof![
+        Just(String::new()),
+        (1_u16..=u16::MAX).prop_map(|port| format!(":{port}"))
+    ]
 }
 
 proptest! {
