@@ -186,3 +186,17 @@ async fn empty_keys_leave_the_server_open() {
     .await;
     assert_eq!(server.get("/conversations/search").await.0, 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_of_white_space_does_not_open_the_server_but_stop_its_start() {
+    for key in [" ", "\t\n"] {
+        let refused = TestServer::refused(|settings| {
+            settings.session_api_key = Some(key.to_owned().into());
+        })
+        .await;
+        assert!(
+            refused.contains("white space protects nothing"),
+            "{refused}"
+        );
+    }
+}

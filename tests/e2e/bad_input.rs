@@ -261,3 +261,93 @@ async fn sockets_on_nothing_close_with_a_reason() {
         assert_eq!(lost.close_code().await, 4400, "{cursor}");
     }
 }
+
+/// A run would fail over them, as models refuse them.
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_say_nothing_and_images_without_an_address_are_refused_on_every_way_in() {
+    let server = TestServer::start().await;
+    let (_, made) = server.post("/conversations", &json!({})).await;
+    let id = made["id"].as_str().unwrap();
+    let nothing = [
+        json!([]),
+        json!(""),
+        json!(" \n"),
+        json!([{"type": "text", "text": ""}]),
+        json!([{"type": "text", "text": " "}, {"type": "text", "text": "\t"}]),
+        json!([{"type": "image", "image_urls": []}]),
+        json!([{"type": "text", "text": "look"}, {"type": "image", "image_urls": [""]}]),
+        json!([{"type": "image", "image_urls": ["file:///etc/passwd"]}]),
+        json!([{"type": "image", "image_urls": ["data:image/png;base64,?"]}]),
+        json!([{"type": "audio", "audio_urls": ["https://h/a"]}]),
+    ];
+    let mut socket = server.follow(id).await;
+    socket.json().await;
+    let session = server.socket_url(&format!("/sockets/session/{id}"));
+    let mut session = Socket::connect(&session, &[]).await;
+    // `sync`, then the state.
+    session.json().await;
+    session.json().await;
+    for content in &nothing {
+        let message = json!({"role": "user", "content": content, "run": true});
+        for path in ["/conversations", "/api/conversations"] {
+            let (status, answer) = server.post(&format!("{path}/{id}/events"), &message).await;
+            assert_eq!(status, 422, "{message} gave {answer}");
+            let loc = first_error(&answer).1.as_array().unwrap();
+            assert_eq!(loc[..2], [json!("body"), json!("content")], "{message}");
+        }
+        let start = json!({"initial_message": message});
+        let (status, answer) = server.post("/conversations", &start).await;
+        assert_eq!(status, 422, "{start} gave {answer}");
+        socket.send(&message).await;
+        let error = socket.json().await;
+        assert_eq!(error["kind"], "ServerErrorEvent", "{message} gave {error}");
+        assert_eq!(error["code"], "ValidationError", "{message} gave {error}");
+        session.send(&message).await;
+        let error = session.json().await;
+        assert_eq!(error["type"], "error", "{message} gave {error}");
+    }
+    let (status, _) = server
+        .post("/conversations", &json!({"initial_message": " "}))
+        .await;
+    assert_eq!(status, 422);
+    assert_eq!(server.events(id).await.len(), 0);
+    assert_eq!(server.get("/conversations/count").await.1, json!(1));
+
+    let image = "data:image/png;base64,iVBORw0KGgo=";
+    let message = json!({"role": "user", "run": false, "content": [
+        {"type": "text", "text": ""}, {"type": "image", "image_urls": [image]}]});
+    let path = format!("/conversations/{id}/events");
+    assert_eq!(server.post(&path, &message).await.0, 200);
+}
+
+/// Lists show what is kept with conversations, and it is in memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_with_a_conversation_is_limited() {
+    let server = TestServer::start().await;
+    let tags: serde_json::Map<String, Value> = (0..100_000)
+        .map(|n| (format!("tag{n}"), json!("v")))
+        .collect();
+    for body in [
+        json!({ "tags": tags }),
+        json!({"tags": {"k".repeat(1 << 20): "v"}}),
+        json!({"hook_config": "x".repeat(1 << 20)}),
+    ] {
+        let (status, answer) = server.post("/conversations", &body).await;
+        assert_eq!(status, 422);
+        assert!(answer.to_string().len() < 1000, "{answer}");
+    }
+    assert_eq!(server.get("/conversations/count").await.1, json!(0));
+
+    let small = TestServer::with(|settings| {
+        settings.max_metadata_bytes = std::num::NonZeroUsize::new(100).unwrap();
+    })
+    .await;
+    let (status, answer) = small
+        .post("/conversations", &json!({"hook_config": "x".repeat(100)}))
+        .await;
+    assert_eq!(
+        (status, first_error(&answer).0),
+        (422, "metadata_too_large")
+    );
+    assert_eq!(small.post("/conversations", &json!({})).await.0, 201);
+}

@@ -121,3 +121,43 @@ async fn what_pages_send_without_asking_first_is_refused_to_foreign_ones() {
     let (_, count) = server.get("/conversations/count").await;
     assert_eq!(count, json!(2));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_desktop_programs_and_both_loopback_families_are_let_in() {
+    let origins = [
+        "tauri://localhost",
+        "vscode-webview://*",
+        "https://*.example.com",
+        "null",
+    ];
+    let server = TestServer::with(|settings| {
+        settings.allow_cors_origins = origins.map(str::to_owned).to_vec();
+    })
+    .await;
+    for (origin, let_in) in [
+        ("tauri://localhost", true),
+        ("http://tauri.localhost", true),
+        ("vscode-webview://1f2e3d4c", true),
+        ("https://a.b.example.com", true),
+        ("null", true),
+        ("http://[::1]:3000", true),
+        ("http://127.0.0.2:3000", true),
+        ("https://example.com", false),
+        ("tauri://localhost.evil", false),
+        ("capacitor://localhost", false),
+    ] {
+        let response = preflight(&server, origin).await;
+        let expected = let_in.then_some(origin);
+        assert_eq!(allowed(response.headers()), expected, "{origin}");
+        let form = server
+            .request(Method::POST, "/conversations")
+            .header("Origin", origin);
+        let response = form.body("{}").send().await.unwrap();
+        assert_eq!(
+            response.status(),
+            if let_in { 201 } else { 403 },
+            "{origin}"
+        );
+        assert_eq!(allowed(response.headers()), expected, "{origin}");
+    }
+}

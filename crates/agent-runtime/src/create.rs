@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::{
     Conversation, Created, EventFilter, NewConversation, Request, RuntimeError, command::Command,
-    runtime::Runtime, shared::Shared,
+    handle::checked, runtime::Runtime, shared::Shared,
 };
 
 /// Longer than any healthy `git init`.
@@ -24,6 +24,9 @@ pub(crate) async fn create(
     runtime: &Runtime,
     new: NewConversation,
 ) -> Result<Created, RuntimeError> {
+    if let Some(content) = &new.initial_message {
+        checked(content)?;
+    }
     let (request, chosen) = (new.request, new.id);
     let id = chosen
         .or(request.map(|request| ConversationId(request.id)))

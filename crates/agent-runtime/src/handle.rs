@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use core_model::{Content, ConversationId, ConversationInfo};
+use core_model::{Content, ConversationId, ConversationInfo, message::check_content};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -28,8 +28,10 @@ impl Conversation {
     /// Appends a user message and, with `run`, starts a run or lets the active one take it up.
     ///
     /// # Errors
-    /// [`RuntimeError::RunLimit`] with `message_saved` when only the run was refused.
+    /// [`RuntimeError::Invalid`] when it says nothing, [`RuntimeError::RunLimit`] with `message_saved`
+    /// when only the run was refused.
     pub async fn send_message(&self, content: Vec<Content>, run: bool) -> Result<(), RuntimeError> {
+        checked(&content)?;
         self.ask(|answer| Command::SendMessage {
             content,
             run,
@@ -51,6 +53,7 @@ impl Conversation {
         content: Vec<Content>,
         run: bool,
     ) -> Result<(), RuntimeError> {
+        checked(&content)?;
         self.ask(|answer| Command::SendMessage {
             content,
             run,
@@ -134,4 +137,9 @@ impl Conversation {
         self.0.send(command(answer))?;
         answered.await.map_err(|_dropped| self.0.gone())?
     }
+}
+
+/// Refuses what no model can be asked about, before it is in the log.
+pub(crate) fn checked(content: &[Content]) -> Result<(), RuntimeError> {
+    check_content(content).map_err(|fault| RuntimeError::Invalid(fault.to_string()))
 }

@@ -5,13 +5,12 @@ use chacha20poly1305::{
     AeadCore, KeyInit, XChaCha20Poly1305, XNonce,
     aead::{Aead, OsRng},
 };
-use core_model::secrets::visit_secrets;
+use core_model::secrets::{SEALED_PREFIX as PREFIX, visit_secrets};
 use secrecy::{ExposeSecret, SecretBox};
 use serde_json::Value;
 
 use crate::RuntimeError;
 
-const PREFIX: &str = "sealed:v1:";
 const NONCE_BYTES: usize = 24;
 
 /// Seals secrets at rest with XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha) under the server's key.

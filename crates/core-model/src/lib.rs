@@ -11,6 +11,7 @@
 //! | [`info`] | what a client is told about a conversation |
 //! | [`usage`] | tokens and money |
 //! | [`secrets`] | where settings keep secrets, and how to hide them |
+//! | [`masking`] | takes secrets out of texts that others wrote |
 //! | [`port`] | what a store does: `EventLog`, `Catalog`, `Feed`, `Receipts` |
 
 pub mod agent;
@@ -18,6 +19,7 @@ pub mod conversation;
 pub mod event;
 mod id;
 pub mod info;
+pub mod masking;
 pub mod message;
 pub mod port;
 pub mod secrets;

@@ -1,6 +1,10 @@
+mod content_check;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+
+pub use content_check::{ContentFault, check_content};
 
 /// Who speaks in a model conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -3,6 +3,9 @@ use serde_json::{Map, Value};
 /// What takes a secret's place wherever it must not be read.
 pub const MASK: &str = "**********";
 
+/// How a secret begins that is sealed with the server's key.
+pub const SEALED_PREFIX: &str = "sealed:v1:";
+
 const LLM_SECRETS: [&str; 4] = [
     "api_key",
     "aws_access_key_id",
@@ -12,9 +15,10 @@ const LLM_SECRETS: [&str; 4] = [
 const SECRET_MAPS: [&str; 4] = ["extra_headers", "headers", "env", "secrets"];
 const AUTH_KEYS: [&str; 3] = ["auth", "token", "client_secret"];
 
-/// Calls `visit` with every value of `settings` that is a secret: model and cloud keys, and what
-/// headers, environments and authorisation blocks (of the model or of MCP servers) hold. Works at
-/// any depth, so that agents of a kind this build does not know are covered too.
+/// Calls `visit` with every value of `settings` that is a secret: model and cloud keys, what
+/// headers, environments and authorisation blocks (of the model or of MCP servers) hold, and addresses
+/// with a password or a query in them. Works at any depth, so that agents of a kind this build does not
+/// know are covered too.
 pub fn visit_secrets(settings: &mut Value, visit: &mut dyn FnMut(&mut Value)) {
     match settings {
         Value::Object(fields) => visit_fields(fields, visit),
@@ -28,12 +32,65 @@ fn visit_fields(fields: &mut Map<String, Value>, visit: &mut dyn FnMut(&mut Valu
         let secret = LLM_SECRETS.contains(&name.as_str()) || AUTH_KEYS.contains(&name.as_str());
         if (secret && value.is_string()) || (name == "value" && value.is_string()) {
             visit(value);
+        } else if is_secret_address(name, value) {
+            visit(value);
         } else if SECRET_MAPS.contains(&name.as_str()) {
             visit_entries(value, visit);
         } else {
             visit_secrets(value, visit);
         }
     }
+}
+
+fn is_secret_address(name: &str, value: &Value) -> bool {
+    let is_address = name == "url" || name.ends_with("_url");
+    let text = value.as_str().filter(|_| is_address);
+    text.is_some_and(|text| {
+        text.starts_with(SEALED_PREFIX) || text == MASK || !secrets_in_url(text).is_empty()
+    })
+}
+
+/// Parameters of addresses that are no secrets.
+const PLAIN_PARAMETERS: [&str; 1] = ["api-version"];
+
+/// What may be secret in an address: its password together with the user and alone, or a user without a
+/// password, values in its query, what follows `#`; each as it is written. The text need not be a
+/// well-formed URL.
+#[must_use]
+pub fn secrets_in_url(text: &str) -> Vec<String> {
+    let Some((_, rest)) = text.split_once("://") else {
+        return Vec::new();
+    };
+    let mut secrets = Vec::new();
+    let (rest, fragment) = rest.split_once('#').unwrap_or((rest, ""));
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let authority = rest.split(['/', '\\']).next().unwrap_or_default();
+    if let Some((user, _)) = authority.rsplit_once('@') {
+        let password = user.split_once(':').map_or("", |(_, password)| password);
+        secrets.extend([user, password]);
+    }
+    for parameter in query.split('&') {
+        match parameter.split_once('=') {
+            Some((name, _)) if PLAIN_PARAMETERS.contains(&name) => {}
+            Some((_, value)) => secrets.push(value),
+            None => secrets.push(parameter),
+        }
+    }
+    secrets.push(fragment);
+    let said = secrets.into_iter().filter(|secret| !secret.is_empty());
+    said.map(str::to_owned).collect()
+}
+
+/// What may be secret in a header's value: all of it, and what follows a scheme such as `Bearer`.
+#[must_use]
+pub fn secrets_in_header(value: &str) -> Vec<String> {
+    let value = value.trim();
+    let token = value.split_once(' ').map(|(_, token)| token.trim());
+    [Some(value), token]
+        .into_iter()
+        .flatten()
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The entries of a map whose texts are all secrets; what is no text may hold some deeper down.
@@ -99,5 +156,40 @@ mod tests {
         }
         assert!(text.contains("run"));
         assert_eq!(with_masked_secrets(&agent)["llm"]["api_key"], MASK);
+    }
+
+    #[test]
+    fn addresses_with_a_secret_are_secrets_and_others_are_not() {
+        let settings = json!({
+            "llm": {"base_url": "https://me:hush@h.example/v1"},
+            "mcp_config": {"mcpServers": {"s": {"url": "https://h.example/mcp?key=hush"}}},
+            "secrets": {"A": {"kind": "LookupSecret", "url": "http://h.example/a#hush"},
+                        "B": {"kind": "LookupSecret", "url": "http://h.example/b"}},
+            "condenser": {"llm": {"base_url": "https://h.example/v1?api-version=2024-10-21"}},
+            "sealed": {"base_url": "sealed:v1:AAAA"},
+        });
+        let shown = without_secrets(&settings);
+        assert!(!shown.to_string().contains("hush"), "{shown}");
+        assert_eq!(shown["sealed"]["base_url"], Value::Null);
+        assert_eq!(shown["condenser"], settings["condenser"]);
+        assert_eq!(shown["secrets"]["B"], settings["secrets"]["B"]);
+        assert_eq!(with_masked_secrets(&settings)["llm"]["base_url"], MASK);
+    }
+
+    #[test]
+    fn what_may_be_secret_in_an_address_is_found() {
+        for (url, secrets) in [
+            ("http://h/v1", &[][..]),
+            ("http://h/@scope/a", &[]),
+            ("h:1/x", &[]),
+            ("http://me:p%40ss@h/v1", &["me:p%40ss", "p%40ss"]),
+            ("http://me:p@ss@h/v1", &["me:p@ss", "p@ss"]),
+            ("http://token@h", &["token"]),
+            ("http://h?api-version=1&key=k&flag#f", &["k", "flag", "f"]),
+        ] {
+            let found = secrets_in_url(url);
+            let found: Vec<&str> = found.iter().map(String::as_str).collect();
+            assert_eq!(found, secrets, "{url}");
+        }
     }
 }

@@ -125,6 +125,9 @@ pub enum HostCheck {
 pub struct Limits {
     /// Bytes of a request body; more is a 413.
     pub body_bytes: usize,
+    /// Bytes of what is kept with a conversation beside its events, such as its agent's settings; more
+    /// is a 422.
+    pub metadata_bytes: usize,
     /// How long a request body may pause on its way; longer is a 408.
     pub body_pause: Duration,
     /// Bytes of a message that comes in over a socket; more is refused with an error frame.
@@ -150,6 +153,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body_bytes: 10 * 1024 * 1024,
+            metadata_bytes: 1024 * 1024,
             body_pause: Duration::from_secs(30),
             frame_bytes: 10 * 1024 * 1024,
             sockets_per_conversation: 1000,

@@ -28,7 +28,8 @@ pub(crate) async fn create(
     key: IdempotencyKey,
     body: Body<StartConversation>,
 ) -> Result<Once<Made<ConversationInfo>>, Failure> {
-    let mut new = body.0.into_new(dialect)?;
+    let limit = server.0.config.limits.metadata_bytes;
+    let mut new = body.0.into_new(dialect, limit)?;
     let shared = server.0.clone().into_inner();
     let make = move |request| async move {
         new.request = request;

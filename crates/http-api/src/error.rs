@@ -109,7 +109,8 @@ impl From<Problem> for Failure {
 }
 
 impl From<Vec<Problem>> for Failure {
-    fn from(problems: Vec<Problem>) -> Self {
+    fn from(mut problems: Vec<Problem>) -> Self {
+        problems.truncate(MOST_PROBLEMS);
         Self::Invalid(problems)
     }
 }
@@ -393,6 +394,8 @@ fn later(status: u16, code: &'static str, detail: &str) -> Answer {
 }
 
 const INTERNAL: &str = "Internal Server Error";
+/// How many problems of a request are told at once.
+const MOST_PROBLEMS: usize = 100;
 /// How much of a name is repeated to who sent it.
 const HOST_CHARS: usize = 253;
 

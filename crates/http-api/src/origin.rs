@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::host_name::{Authority, Host, HostPattern};
+use crate::host_name::{Authority, HostPattern};
 
 /// Where a page comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]

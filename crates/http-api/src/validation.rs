@@ -99,6 +99,12 @@ impl Problem {
         self
     }
 
+    /// The same problem, in a field of what it was in.
+    pub(crate) fn below(mut self, name: &str) -> Self {
+        self.loc.push(json!(name));
+        self
+    }
+
     /// One line for people: where and what.
     pub(crate) fn summary(&self) -> String {
         let loc: Vec<String> = self

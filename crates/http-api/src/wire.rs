@@ -1,11 +1,15 @@
 //! What goes over the wire: bodies of requests, turned into what the runtime takes, and bodies of
 //! answers.
 
+mod kept;
 mod rewind;
 mod start;
 
 use bytes::{BufMut, Bytes};
-use core_model::{Content, ConversationId, ConversationInfo, Event, UtcTime};
+use core_model::{
+    Content, ConversationId, ConversationInfo, Event, UtcTime,
+    message::{ContentFault, check_content},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -100,9 +104,11 @@ impl SendMessage {
                 &[at, &["content"]].concat(),
                 "Field required",
             )]),
+            // Which is then found to be empty.
             None | Some(Value::Null) => Ok(Vec::new()),
             Some(given) => content(given, &[at, &["content"]].concat()),
         };
+        let content = content.and_then(|content| checked(content, &[at, &["content"]].concat()));
         match content {
             Ok(content) if problems.is_empty() => Ok(content),
             Ok(_) => Err(problems),
@@ -112,6 +118,22 @@ impl SendMessage {
             }
         }
     }
+}
+
+/// Content of which a model can be asked something; `at` is where it stands in the request.
+///
+/// # Errors
+/// What is wrong with it.
+fn checked(content: Vec<Content>, at: &[&str]) -> Result<Vec<Content>, Vec<Problem>> {
+    let Err(fault) = check_content(&content) else {
+        return Ok(content);
+    };
+    let problem = Problem::value_error(at, &fault.to_string());
+    Err(vec![match fault {
+        ContentFault::Empty => problem,
+        ContentFault::NoImageUrl { part } => problem.at(part).below("image_urls"),
+        ContentFault::ImageUrl { part, url } => problem.at(part).below("image_urls").at(url),
+    }])
 }
 
 /// Reads content given as a list of parts or as one text. A part that does not say its type is what
@@ -381,13 +403,56 @@ mod tests {
                 "{body}"
             );
         }
-        assert_eq!(message(json!({})), Ok(vec![]));
-        let image = json!({"content": [{"type": "image", "image_urls": ["data:x"]}]});
+        let url = "data:image/png;base64,iVBORw0KGgo=";
         let part = Content::Image {
             cache_prompt: false,
-            image_urls: vec!["data:x".into()],
+            image_urls: vec![url.into()],
         };
-        assert_eq!(message(image), Ok(vec![part]));
+        let image = json!({"content": [{"type": "image", "image_urls": [url]}]});
+        assert_eq!(message(image), Ok(vec![part.clone()]));
+        let beside = json!({"content": [{"text": " "}, {"image_urls": [url]}]});
+        assert_eq!(message(beside), Ok(vec![Content::text(" "), part]));
+    }
+
+    #[test]
+    fn a_message_that_says_nothing_is_refused_and_located() {
+        let url = json!("https://h/a.png");
+        for (body, loc) in [
+            (json!({}), json!(["body", "content"])),
+            (
+                json!({"role": "user", "content": []}),
+                json!(["body", "content"]),
+            ),
+            (
+                json!({"role": "user", "content": null}),
+                json!(["body", "content"]),
+            ),
+            (json!({"content": ""}), json!(["body", "content"])),
+            (
+                json!({"type": "message", "content": " \n"}),
+                json!(["body", "content"]),
+            ),
+            (
+                json!({"content": [{"text": " "}, {"text": ""}]}),
+                json!(["body", "content"]),
+            ),
+            (
+                json!({"content": [{"text": "x"}, {"type": "image", "image_urls": []}]}),
+                json!(["body", "content", 1, "image_urls"]),
+            ),
+            (
+                json!({"content": [{"type": "image", "image_urls": [url, " "]}]}),
+                json!(["body", "content", 0, "image_urls", 1]),
+            ),
+            (
+                json!({"content": [{"image_urls": ["file:///etc/passwd"]}]}),
+                json!(["body", "content", 0, "image_urls", 0]),
+            ),
+        ] {
+            let problems = message(body.clone()).unwrap_err();
+            assert_eq!(problems[0]["type"], "value_error", "{body}");
+            assert_eq!(problems[0]["loc"], loc, "{body}");
+        }
     }
 
     #[test]

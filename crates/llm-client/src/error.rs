@@ -51,7 +51,13 @@ impl ModelError {
     /// `message` is what the provider said.
     #[must_use]
     pub fn from_status(status: u16, message: &str, retry_after: Option<Duration>) -> Self {
-        let said = clip(message);
+        Self::from_whole(status, message, retry_after).map_text(|text| clip(&text))
+    }
+
+    /// The same with the whole message, as long as what is secret in it is not hidden yet: of what a
+    /// cut leaves of a secret, nobody could tell that it is one.
+    pub(crate) fn from_whole(status: u16, message: &str, retry_after: Option<Duration>) -> Self {
+        let said = message.to_owned();
         match status {
             401 | 403 => Self::Authentication(KEY_REFUSED.to_owned()),
             402 => Self::Quota(said),
@@ -76,7 +82,7 @@ impl ModelError {
     /// A failure on the way to the provider.
     pub(crate) fn unreachable(message: &str) -> Self {
         Self::Unavailable {
-            message: clip(message),
+            message: message.to_owned(),
             retry_after: None,
         }
     }

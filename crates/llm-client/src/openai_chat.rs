@@ -11,12 +11,16 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use core_model::LlmSettings;
+use core_model::{
+    LlmSettings,
+    masking::SecretMask,
+    secrets::{secrets_in_header, secrets_in_url},
+};
 use reqwest::Response;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
+use crate::error::clip;
 use crate::http::{client, describe, read_up_to, within};
 use crate::price::{Price, price_of};
 use crate::provider::{Route, route};
@@ -29,8 +33,8 @@ use stream::Assembler;
 /// No sensible reply is longer; what sends more is broken or hostile.
 const REPLY_LIMIT: usize = 16 * 1024 * 1024;
 const ERROR_BODY_LIMIT: usize = 64 * 1024;
-/// Shorter secrets would blank out ordinary words of an error message.
-const SHORTEST_HIDDEN: usize = 4;
+/// How much of an error's text is searched for secrets; what follows is cut off in any case.
+const SEARCHED_BYTES: usize = ERROR_BODY_LIMIT;
 
 /// A model behind an OpenAI-compatible Chat Completions endpoint.
 pub(crate) struct OpenAiChat {
@@ -38,7 +42,7 @@ pub(crate) struct OpenAiChat {
     route: Route,
     headers: HeaderMap,
     /// What providers may echo and nobody shall read.
-    secrets: Vec<SecretString>,
+    mask: SecretMask,
     schedule: Schedule,
     price: Option<Price>,
     /// Fields the provider has refused; they are not sent again.
@@ -50,7 +54,10 @@ impl OpenAiChat {
     /// [`ModelError::Configuration`] when the address or a header is malformed.
     pub(crate) fn new(settings: &LlmSettings) -> Result<Self, ModelError> {
         let route = route(settings)?;
-        let (headers, secrets) = headers(settings, &route)?;
+        let (headers, mut secrets) = headers(settings, &route)?;
+        for address in [&settings.base_url, &settings.ollama_base_url] {
+            secrets.extend(secrets_in_url(address.as_deref().unwrap_or_default()));
+        }
         Ok(Self {
             schedule: Schedule::new(settings),
             price: price_of(settings),
@@ -62,7 +69,7 @@ impl OpenAiChat {
             },
             route,
             headers,
-            secrets,
+            mask: SecretMask::new(secrets),
             refused: Mutex::default(),
         })
     }
@@ -145,13 +152,13 @@ impl OpenAiChat {
         let body = read_up_to(response, ERROR_BODY_LIMIT)
             .await
             .unwrap_or_default();
-        let text = self.hide_secrets(&String::from_utf8_lossy(&body));
+        let text = String::from_utf8_lossy(&body).into_owned();
         let message = match serde_json::from_str(&text) {
             Ok(value) => reply::message_in(&value),
             Err(_) if text.is_empty() => "no reason given".to_owned(),
             Err(_) => text.clone(),
         };
-        let error = ModelError::from_status(status, &message, wait);
+        let error = ModelError::from_whole(status, &message, wait);
         Err(Refusal { error, body: text })
     }
 
@@ -169,12 +176,11 @@ impl OpenAiChat {
                 "a web page answered, not a model: check `base_url`".to_owned(),
             ));
         }
-        let read = if kind.starts_with("text/event-stream") {
+        if kind.starts_with("text/event-stream") {
             self.read_stream(response, on_delta).await
         } else {
             self.read_whole(response, on_delta).await
-        };
-        read.map_err(|error| self.without_secrets(error))
+        }
     }
 
     async fn read_whole(
@@ -191,7 +197,7 @@ impl OpenAiChat {
         if body.len() > REPLY_LIMIT {
             return Err(too_long());
         }
-        let raw = reply::parse(&body)?;
+        let raw = reply::parse(&body, &self.mask)?;
         if self.settings.stream {
             let pieces = [
                 Delta::Reasoning(raw.reasoning.clone()),
@@ -260,16 +266,12 @@ impl OpenAiChat {
         Ok(ModelReply { cost, ..reply })
     }
 
-    fn hide_secrets(&self, text: &str) -> String {
-        let mut shown = text.to_owned();
-        for secret in &self.secrets {
-            shown = shown.replace(secret.expose_secret(), core_model::secrets::MASK);
-        }
-        shown
-    }
-
-    fn without_secrets(&self, error: ModelError) -> ModelError {
-        error.map_text(|text| self.hide_secrets(&text))
+    /// An error as it may be told: without secrets, and then cut.
+    fn presentable(&self, error: ModelError) -> ModelError {
+        error.map_text(|mut text| {
+            text.truncate(text.floor_char_boundary(SEARCHED_BYTES));
+            clip(&self.mask.mask(&text))
+        })
     }
 }
 
@@ -292,7 +294,11 @@ impl Model for OpenAiChat {
                 self.settings.model
             )));
         }
-        retrying(&self.schedule, || self.ask(request, on_delta)).await
+        retrying(&self.schedule, || async {
+            let answer = self.ask(request, on_delta).await;
+            answer.map_err(|error| self.presentable(error))
+        })
+        .await
     }
 }
 
@@ -358,10 +364,7 @@ fn names(text: &str, field: &str) -> bool {
     text.split(|c| !part_of_word(c)).any(|word| word == field)
 }
 
-fn headers(
-    settings: &LlmSettings,
-    route: &Route,
-) -> Result<(HeaderMap, Vec<SecretString>), ModelError> {
+fn headers(settings: &LlmSettings, route: &Route) -> Result<(HeaderMap, Vec<String>), ModelError> {
     let mut headers = HeaderMap::new();
     let mut secrets = Vec::new();
     let mut set = |name: &str, value: &str| {
@@ -390,13 +393,9 @@ fn headers(
     }
     for (name, value) in settings.extra_headers.iter().flatten() {
         set(name, value)?;
-        secrets.push(value.clone());
+        secrets.extend(secrets_in_header(value));
     }
-    secrets.retain(|secret| secret.len() >= SHORTEST_HIDDEN);
-    Ok((
-        headers,
-        secrets.into_iter().map(SecretString::from).collect(),
-    ))
+    Ok((headers, secrets))
 }
 
 /// How long the provider asks to wait, by `retry-after-ms` or the standard header.

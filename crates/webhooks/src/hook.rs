@@ -5,14 +5,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use core_model::{
     Catalog, ConversationId, Feed, HeadFilter, Row, UtcTime,
+    masking::SecretMask,
     port::{Cursors, Incarnation},
+    secrets::{secrets_in_header, secrets_in_url},
 };
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use url::Url;
 use uuid::Uuid;
 
 use crate::{
-    InvalidWebhook, Method, Target, WebhookConfig,
+    InvalidWebhook, Method, SecretText, Target, WebhookConfig,
     batch::{Batch, Portion},
     schedule::Schedule,
     sender::{Outgoing, Sender},
@@ -63,6 +65,8 @@ pub(crate) struct Hook {
     pub(crate) schedule: Schedule,
     pub(crate) ports: Ports,
     pub(crate) sender: Arc<dyn Sender>,
+    /// Hides what is secret of the webhook in what is told of its deliveries.
+    pub(crate) mask: SecretMask,
     signer: Option<Signer>,
     headers: HeaderMap,
     /// Where the ids of its deliveries come from.
@@ -100,6 +104,7 @@ impl Hook {
             },
             ports,
             sender,
+            mask: mask(&config, common),
             signer: config.signer()?,
             headers: headers(&config, common)?,
             namespace: Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("webhook/{id}").as_bytes()),
@@ -212,6 +217,20 @@ fn headers(config: &WebhookConfig, common: &Common) -> Result<HeaderMap, Invalid
     }
     headers.extend(config.header_map()?);
     Ok(headers)
+}
+
+/// Every secret that a request may carry.
+fn mask(config: &WebhookConfig, common: &Common) -> SecretMask {
+    let headers = config.headers.values().filter_map(SecretText::text);
+    let secret = config.secret.as_ref().and_then(SecretText::text);
+    let bare = secret
+        .and_then(|secret| secret.split_once('_'))
+        .map(|(_, bare)| bare);
+    let mut secrets: Vec<String> = headers.flat_map(secrets_in_header).collect();
+    secrets.extend([secret, bare].into_iter().flatten().map(str::to_owned));
+    secrets.extend(common.session_key.clone());
+    secrets.extend(secrets_in_url(config.target.url().as_str()));
+    SecretMask::new(secrets)
 }
 
 fn set(headers: &mut HeaderMap, name: &'static str, text: &str) {

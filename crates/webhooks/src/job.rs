@@ -297,7 +297,7 @@ pub(crate) async fn test(hook: &Hook) -> Sent {
 
 async fn send(hook: &Hook, request: Outgoing, id: String, subject: DeliverySubject) -> Sent {
     let started = Instant::now();
-    let answer = hook.sender.send(request).await;
+    let answer = hook.sender.send(request).await.masked(&hook.mask);
     Sent {
         id,
         subject,

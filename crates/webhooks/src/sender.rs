@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use core_model::masking::SecretMask;
 use reqwest::header::HeaderMap;
 use url::Url;
 
@@ -67,6 +68,17 @@ impl Answer {
         match self {
             Self::Status { retry_after, .. } => *retry_after,
             Self::Failed(_) => None,
+        }
+    }
+
+    /// The same without secrets in its words.
+    pub(crate) fn masked(self, mask: &SecretMask) -> Self {
+        match self {
+            Self::Status { .. } => self,
+            Self::Failed(Failure { kind, reason }) => Self::Failed(Failure {
+                kind,
+                reason: mask.mask(&reason),
+            }),
         }
     }
 

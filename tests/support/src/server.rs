@@ -40,6 +40,18 @@ impl TestServer {
         Self::over(folder, settings).await
     }
 
+    /// Why a server with these settings does not start.
+    pub async fn refused(change: impl FnOnce(&mut Settings)) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = settings(&folder);
+        change(&mut settings);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        match Server::start(&settings, listener, false).await {
+            Ok(_) => panic!("it starts"),
+            Err(error) => error.to_string(),
+        }
+    }
+
     /// Over what another server left, with default settings.
     pub async fn start_in(folder: TempDir) -> Self {
         let settings = settings(&folder);

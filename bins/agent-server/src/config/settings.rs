@@ -68,6 +68,8 @@ pub struct Settings {
     pub max_connections_per_address: Option<NonZeroUsize>,
     /// Largest request body.
     pub max_body_bytes: NonZeroUsize,
+    /// Most that a request may have kept with its conversation, beside the events.
+    pub max_metadata_bytes: NonZeroUsize,
     /// Largest WebSocket message from a client; the same as `max_body_bytes` unless set.
     pub max_frame_bytes: Option<NonZeroUsize>,
     /// Event streams count as well.
@@ -157,6 +159,7 @@ impl Default for Settings {
             max_connections: None,
             max_connections_per_address: None,
             max_body_bytes: count(limits.body_bytes),
+            max_metadata_bytes: count(limits.metadata_bytes),
             max_frame_bytes: None,
             max_sockets_per_conversation: count(limits.sockets_per_conversation),
             max_unauthenticated_sockets: count(limits.unauthenticated_sockets),

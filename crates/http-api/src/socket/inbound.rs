@@ -137,6 +137,13 @@ mod tests {
                 r#"{"role":"user","content":[{"type":"audio"}]}"#,
                 "ValidationError",
             ),
+            (r#"{"role":"user","content":[]}"#, "ValidationError"),
+            (r#"{"role":"user"}"#, "ValidationError"),
+            (r#"{"type":"message","content":" "}"#, "ValidationError"),
+            (
+                r#"{"role":"user","content":[{"type":"image","image_urls":[""]}]}"#,
+                "ValidationError",
+            ),
             (r#"{"role":"assistant","content":[]}"#, "AssertionError"),
         ] {
             let Heard::Nonsense { code, detail } = understand(frame) else {

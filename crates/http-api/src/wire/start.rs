@@ -10,14 +10,13 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{SendMessage, TextOrParts};
+use super::{SendMessage, TextOrParts, kept};
 use crate::{
     error::Failure,
     extract::{Dialect, RequestBody},
     validation::{self, Problem},
 };
 
-const TAG_VALUE_CHARS: usize = 256;
 const SECURITY_ANALYZERS: [&str; 6] = [
     "LLMSecurityAnalyzer",
     "PatternSecurityAnalyzer",
@@ -72,7 +71,8 @@ pub(crate) struct StartConversation {
     #[schemars(with = "Option<SecurityAnalyzer>")]
     security_analyzer: Option<Value>,
     hook_config: Option<Value>,
-    /// Names of lower case letters and digits; values of at most 256 characters.
+    /// At most 64. Names of lower case letters and digits, at most 64 of them; values of at most 256
+    /// characters.
     tags: Option<BTreeMap<String, String>>,
     /// By name: a text, or where to get it from. Kept encrypted and never shown; commands do not get
     /// them yet.
@@ -139,9 +139,15 @@ enum Secret {
 }
 
 impl StartConversation {
+    /// `limit`: bytes that may be kept with the conversation.
+    ///
     /// # Errors
     /// All that is wrong with it, or that it cannot be had here.
-    pub(crate) fn into_new(self, dialect: Dialect) -> Result<NewConversation, Failure> {
+    pub(crate) fn into_new(
+        self,
+        dialect: Dialect,
+        limit: usize,
+    ) -> Result<NewConversation, Failure> {
         let mut problems = Vec::new();
         if dialect == Dialect::OpenHands && is_null(self.workspace.as_ref()) {
             problems.push(Problem::missing(&["body", "workspace"]));
@@ -172,7 +178,8 @@ impl StartConversation {
             )
             .flatten(),
             hook_config: self.hook_config.filter(|config| !config.is_null()),
-            tags: collect(&mut problems, tags(self.tags.unwrap_or_default())).unwrap_or_default(),
+            tags: collect(&mut problems, kept::tags(self.tags.unwrap_or_default()))
+                .unwrap_or_default(),
             secrets: collect(&mut problems, secrets(self.secrets.unwrap_or_default()))
                 .unwrap_or_default(),
             client_tools: self.client_tools.unwrap_or_default(),
@@ -181,6 +188,7 @@ impl StartConversation {
             autotitle: self.autotitle.unwrap_or(defaults.autotitle),
             parent_conversation_id: self.parent_conversation_id,
         };
+        problems.extend(kept::too_much(&new, limit));
         if problems.is_empty() {
             Ok(new)
         } else {
@@ -360,7 +368,7 @@ fn workspace(value: &Value) -> Result<Workspace, Vec<Problem>> {
 fn message(value: &Value) -> Result<Vec<Content>, Vec<Problem>> {
     let at = ["body", "initial_message"];
     if let Some(text) = value.as_str() {
-        return Ok(vec![Content::text(text)]);
+        return super::checked(vec![Content::text(text)], &at);
     }
     validation::object::<SendMessage>(value, &at)?.content(&at)
 }
@@ -404,26 +412,6 @@ fn analyzer(value: &Value) -> Result<Value, Vec<Problem>> {
         return Err(vec![Problem::choice(&at, &SECURITY_ANALYZERS).input(kind)]);
     }
     Ok(value.clone())
-}
-
-fn tags(tags: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Vec<Problem>> {
-    let mut problems = Vec::new();
-    for (name, value) in &tags {
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-        if name.is_empty() || !name.chars().all(plain) {
-            let why =
-                format!("Tag key '{name}' is invalid: keys must be lowercase alphanumeric only");
-            problems.push(Problem::value_error(&["body", "tags"], &why));
-        } else if value.chars().count() > TAG_VALUE_CHARS {
-            let why = format!("Tag value of '{name}' exceeds {TAG_VALUE_CHARS} characters");
-            problems.push(Problem::value_error(&["body", "tags"], &why));
-        }
-    }
-    if problems.is_empty() {
-        Ok(tags)
-    } else {
-        Err(problems)
-    }
 }
 
 /// Brings each secret into the form `{kind, value, description, …}`.

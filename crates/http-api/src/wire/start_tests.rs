@@ -1,8 +1,10 @@
 use super::*;
 
+const LIMIT: usize = 1 << 20;
+
 fn start(body: Value, dialect: Dialect) -> Result<NewConversation, Failure> {
     let body: StartConversation = validation::typed(&body, &["body"])?;
-    body.into_new(dialect)
+    body.into_new(dialect, LIMIT)
 }
 
 fn readme(body: Value) -> NewConversation {
@@ -264,4 +266,88 @@ fn what_is_not_here_is_refused_rather_than_ignored() {
         ));
     }
     readme(json!({"secrets_encrypted": false, "worktree": false, "conversation_runtime": "local"}));
+}
+
+#[test]
+fn tags_are_few_and_short() {
+    let many = |count: usize| -> Map<String, Value> {
+        (0..count).map(|n| (format!("t{n}"), json!("v"))).collect()
+    };
+    assert_eq!(readme(json!({"tags": many(64)})).tags.len(), 64);
+    let longest = "k".repeat(64);
+    readme(json!({"tags": {longest: "é".repeat(256)}}));
+    for tags in [
+        json!(many(65)),
+        json!({"k".repeat(65): "v"}),
+        json!({"k": "v".repeat(257)}),
+    ] {
+        let problems = refused(json!({ "tags": tags }));
+        assert_eq!(problems.as_array().unwrap().len(), 1);
+        assert_eq!(problems[0]["loc"], json!(["body", "tags"]));
+        assert!(problems.to_string().len() < 400, "{problems}");
+    }
+}
+
+#[test]
+fn what_is_kept_with_a_conversation_is_limited_in_all_its_parts() {
+    let long = "x".repeat(LIMIT);
+    for (field, value) in [
+        ("agent", json!({"llm": {"model": long}})),
+        (
+            "agent",
+            json!({"llm": {}, "agent_context": {"system_message_suffix": long}}),
+        ),
+        (
+            "agent",
+            json!({"llm": {}, "mcp_config": {"mcpServers": {"s": {"command": long}}}}),
+        ),
+        ("workspace", json!({"working_dir": long})),
+        ("hook_config", json!({"a": [long]})),
+        ("secrets", json!({"A": long})),
+        (
+            "secrets",
+            json!({"A": {"kind": "LookupSecret", "url": "http://x", "more": long}}),
+        ),
+        ("secrets", json!({ long.clone(): "a" })),
+        ("client_tools", json!([{"name": long}])),
+        ("tool_module_qualnames", json!({"terminal": long})),
+        (
+            "security_analyzer",
+            json!({"kind": "LLMSecurityAnalyzer", "more": long}),
+        ),
+        ("user_id", json!(long)),
+    ] {
+        let problems = refused(json!({ field: value }));
+        assert_eq!(problems[0]["type"], "metadata_too_large", "{field}");
+        assert_eq!(problems[0]["loc"], json!(["body", field]));
+        assert!(problems.to_string().len() < 500, "{field}");
+    }
+    readme(json!({"initial_message": long, "hook_config": "x".repeat(LIMIT / 2)}));
+    let half = "x".repeat(LIMIT / 2);
+    let both = refused(json!({"hook_config": half, "user_id": half}));
+    assert_eq!(both[0]["type"], "metadata_too_large");
+}
+
+#[test]
+fn a_first_message_says_something() {
+    for (message, loc) in [
+        (json!(""), json!(["body", "initial_message"])),
+        (json!(" "), json!(["body", "initial_message"])),
+        (json!({}), json!(["body", "initial_message", "content"])),
+        (
+            json!({"role": "user", "content": []}),
+            json!(["body", "initial_message", "content"]),
+        ),
+        (
+            json!({"content": [{"type": "image", "image_urls": []}]}),
+            json!(["body", "initial_message", "content", 0, "image_urls"]),
+        ),
+    ] {
+        let problems = refused(json!({"initial_message": message}));
+        assert_eq!(problems[0]["loc"], loc, "{message}");
+    }
+    assert_eq!(
+        readme(json!({"initial_message": null})).initial_message,
+        None
+    );
 }

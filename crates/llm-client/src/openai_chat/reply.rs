@@ -1,8 +1,13 @@
-use core_model::{MessageToolCall, message::CallOrigin, usage::TokenUsage};
+use core_model::{MessageToolCall, masking::SecretMask, message::CallOrigin, usage::TokenUsage};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{ModelError, ModelReply, error::clip};
+use crate::{ModelError, ModelReply};
+
+/// How much is quoted of an answer that is no JSON, and in how many bytes of it secrets are looked for
+/// before.
+const QUOTED_CHARS: usize = 200;
+const LOOKED_THROUGH: usize = 16 * 1024;
 
 /// What a provider answered, in one piece or assembled from chunks, before it is accounted for.
 #[derive(Debug, Default, PartialEq)]
@@ -23,14 +28,16 @@ pub(super) struct RawCall {
     pub(super) arguments: String,
 }
 
-/// Reads a whole Chat Completions answer.
+/// Reads a whole Chat Completions answer. `mask` hides secrets in what is quoted of it.
 ///
 /// # Errors
 /// The provider's own, when the body is an error object; [`ModelError::NoResponse`] when it is
 /// neither that nor a reply.
-pub(super) fn parse(body: &[u8]) -> Result<RawReply, ModelError> {
+pub(super) fn parse(body: &[u8], mask: &SecretMask) -> Result<RawReply, ModelError> {
     let value: Value = serde_json::from_slice(body).map_err(|_| {
-        let start = String::from_utf8_lossy(&body[..body.len().min(200)]);
+        // Hidden before it is cut: half a secret cannot be told from other text.
+        let start = String::from_utf8_lossy(&body[..body.len().min(LOOKED_THROUGH)]);
+        let start: String = mask.mask(&start).chars().take(QUOTED_CHARS).collect();
         ModelError::NoResponse(format!("the answer is not JSON and starts with {start:?}"))
     })?;
     if let Some(error) = error_in(&value) {
@@ -122,7 +129,7 @@ pub(super) fn error_in(value: &Value) -> Option<ModelError> {
         _ if kind.contains("invalid") || kind.contains("context_length") => 400,
         _ => 503,
     };
-    Some(ModelError::from_status(status, &message_in(value), None))
+    Some(ModelError::from_whole(status, &message_in(value), None))
 }
 
 /// A provider's words out of an error body, whatever its shape.
@@ -139,7 +146,7 @@ pub(super) fn message_in(value: &Value) -> String {
     match message {
         Some(message) if code.is_empty() || message.contains(code) => message.to_owned(),
         Some(message) => format!("{message} ({code})"),
-        None => clip(&value.to_string()),
+        None => value.to_string(),
     }
 }
 

@@ -202,8 +202,8 @@ impl Format {
         let mut parts = Vec::new();
         for part in &message.content {
             match part {
-                // Providers refuse empty parts; a message must keep one all the same.
-                Content::Text { text, .. } if text.is_empty() => {}
+                // Providers refuse blank parts; a message must keep one all the same.
+                Content::Text { text, .. } if text.trim().is_empty() => {}
                 Content::Text { text, .. } => parts.push(json!({"type": "text", "text": text})),
                 Content::Image { image_urls, .. } if self.images => {
                     parts.extend(image_urls.iter().map(|url| image(url)));

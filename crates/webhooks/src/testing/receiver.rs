@@ -23,6 +23,8 @@ pub(crate) enum Reaction {
     Hangs,
     /// Answers 200 after so many milliseconds.
     Slow(u64),
+    /// The connection breaks, for this reason.
+    Breaks(&'static str),
 }
 
 /// One request that was made.
@@ -83,7 +85,7 @@ impl Sender for Receiver {
         let kept = match reaction {
             Reaction::Answers(code) => (200..300).contains(&code),
             Reaction::TakesAndHangs | Reaction::Slow(_) => true,
-            Reaction::Busy(_) | Reaction::Hangs => false,
+            Reaction::Busy(_) | Reaction::Hangs | Reaction::Breaks(_) => false,
         };
         let text = |name: &str| {
             let value = request.headers.get(name)?;
@@ -120,6 +122,10 @@ impl Receiver {
                 sleep(Duration::from_millis(millis)).await;
                 status(200, None)
             }
+            Reaction::Breaks(reason) => Answer::Failed(Failure {
+                kind: FailureKind::Connection,
+                reason: reason.to_owned(),
+            }),
             Reaction::TakesAndHangs | Reaction::Hangs => {
                 sleep(timeout).await;
                 Answer::Failed(Failure {

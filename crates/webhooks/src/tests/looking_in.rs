@@ -5,7 +5,10 @@ use core_model::{
 };
 
 use super::{World, beginning, openhands, readme, wait};
-use crate::testing::{Memory, Reaction, Receiver};
+use crate::{
+    WebhookConfig,
+    testing::{Memory, Reaction, Receiver},
+};
 
 #[tokio::test(start_paused = true)]
 async fn its_state_lag_and_deliveries_show() {
@@ -45,6 +48,39 @@ async fn a_test_is_sent_and_counts_for_nothing_in_a_log() {
     assert_eq!(list.items[0].subject, DeliverySubject::Test);
     let again = world.webhooks.redeliver(&name, &list.items[0].id).await;
     assert!(matches!(again, Err(DeliveriesError::NoDelivery(_))));
+}
+
+/// Servers and libraries on the way may quote what they were sent.
+#[tokio::test(start_paused = true)]
+async fn no_secret_of_a_webhook_shows_in_why_a_delivery_failed() {
+    let quoted = "cannot parse Bearer token-of-mine, token%2Dof%2Dmine, me:pass-w%C3%B6rd at \
+                  ?key=in-the-query, whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let receiver = Receiver::new([]);
+    receiver.always(Some(Reaction::Breaks(quoted)));
+    let url = "http://me:pass-w%C3%B6rd@receiver.test/hook?key=in-the-query";
+    let config = WebhookConfig {
+        headers: [("Authorization".to_owned(), "Bearer token-of-mine".into())].into(),
+        secret: Some("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into()),
+        ..WebhookConfig::new(url.parse().unwrap())
+    };
+    let world = World::new(config, receiver).await;
+    world.memory.make(0);
+    world.memory.grow(0, 3, Finished);
+    wait(6_000).await;
+    let info = world.info().await;
+    let list = world.webhooks.deliveries(&info.name).await.unwrap();
+    let attempt = world.webhooks.test(&info.name).await.unwrap();
+    let shown = [
+        info.last_error.unwrap().reason,
+        list.items[0].reason.clone().unwrap(),
+        attempt.reason.unwrap(),
+    ];
+    for reason in shown {
+        assert!(reason.starts_with("cannot parse **********"), "{reason}");
+        for secret in ["mine", "pass", "in-the-query", "MfKQ"] {
+            assert!(!reason.contains(secret), "{reason}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

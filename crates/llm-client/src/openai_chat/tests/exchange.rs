@@ -165,6 +165,85 @@ async fn secrets_stay_out_of_errors_in_good_answers_and_bad_addresses() {
     assert!(!error.to_string().contains("hunter2"), "{error}");
 }
 
+/// Providers and the proxies before them repeat what they got, in forms of their own.
+#[tokio::test]
+async fn no_form_of_a_secret_gets_into_an_error() {
+    const HARD: &str = "sk/or+v1=Zz\"9-secret";
+    let base64 = "c2svb3IrdjE9WnoiOS1zZWNyZXQ";
+    let forms = [
+        // JSON that escapes more than it must.
+        r#"sk\/or\u002Bv1\u003dZz\"9-secret"#.to_owned(),
+        r#"\u0073k/or+v1=Zz\u00229-\u0073ecret"#.to_owned(),
+        // JSON in JSON.
+        r#"sk\\/or\\u002Bv1=Zz\\\"9-secret"#.to_owned(),
+        r#"/x?key=sk%2For%2bv1%3DZz%229-secret"#.to_owned(),
+        "sk&#x2F;or&#43;v1=Zz&quot;9-secret".to_owned(),
+        base64.to_owned(),
+    ];
+    for form in forms {
+        let object = format!(r#"{{"error": {{"message": "bad: {form}", "code": 400}}}}"#);
+        let unusual = format!(r#"{{"why": ["{form}"]}}"#);
+        let stream = format!("data: {object}\n\n");
+        let cut = format!("{{\"x\": \"{}", "y".repeat(180)) + &form;
+        for (status, kind, body) in [
+            (400, "application/json", &object),
+            (500, "application/json", &unusual),
+            (502, "text/plain", &form),
+            (200, "application/json", &object),
+            (200, "application/json", &form),
+            // The quotation of an answer that is no JSON ends in the key.
+            (200, "application/json", &cut),
+            (200, "text/event-stream", &stream),
+        ] {
+            let template = ResponseTemplate::new(status).set_body_raw(body.as_bytes(), kind);
+            let server = serving(template).await;
+            let settings = LlmSettings {
+                api_key: Some(HARD.to_owned()),
+                ..settings(&server.uri())
+            };
+            let error = ask(&settings).await.expect_err("a failure").to_string();
+            let leaks = ["ecret", "sk/or", "sk%2", "Zz", "c2svb3"];
+            let leak = leaks.iter().find(|part| error.contains(*part));
+            assert_eq!(leak, None, "{status} {kind} {body} gave {error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_long_error_is_cut_behind_what_is_hidden() {
+    let server = serving(failure(400, &format!("{}{KEY}", "x".repeat(1_990)))).await;
+    let error = ask(&settings(&server.uri()))
+        .await
+        .expect_err("a failure")
+        .to_string();
+    assert!(!error.contains("sk-"), "{error}");
+    assert!(error.contains("x***"), "{error}");
+}
+
+#[tokio::test]
+async fn the_password_in_an_address_is_hidden_alone_and_in_its_header() {
+    // The second is the header that such an address makes: `me:p@ss-word`.
+    for echo in [
+        "p@ss-word",
+        "Basic bWU6cEBzcy13b3Jk",
+        "me:p%40ss-word",
+        "p%40ss-word",
+    ] {
+        let server = serving(failure(400, &format!("because {echo}"))).await;
+        let address = server.uri().replace("http://", "http://me:p%40ss-word@");
+        let settings = LlmSettings {
+            api_key: None,
+            ..settings(&address)
+        };
+        let error = ask(&settings).await.expect_err("a failure").to_string();
+        let bare = echo.trim_start_matches("Basic ");
+        assert!(
+            error.contains("because") && !error.contains(bare),
+            "{error}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_key_that_fits_in_no_header_is_refused_unseen() {
     let broken = LlmSettings {

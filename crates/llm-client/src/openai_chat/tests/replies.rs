@@ -1,11 +1,11 @@
-use core_model::{MessageToolCall, message::CallOrigin, usage::TokenUsage};
+use core_model::{MessageToolCall, masking::SecretMask, message::CallOrigin, usage::TokenUsage};
 use serde_json::{Value, json};
 
 use super::super::reply::parse;
 use crate::{ModelError, ModelReply};
 
 fn parsed(body: &Value) -> Result<ModelReply, ModelError> {
-    parse(body.to_string().as_bytes())?.complete("openai/m", 128_000)
+    parse(body.to_string().as_bytes(), &SecretMask::default())?.complete("openai/m", 128_000)
 }
 
 fn with_message(message: Value) -> ModelReply {
@@ -108,7 +108,7 @@ fn what_is_no_reply_is_an_error() {
         let error = parsed(&body).expect_err("no reply");
         assert_eq!(error.code(), "LLMNoResponseError", "{body}");
     }
-    let error = parse(b"<html>nope</html>").expect_err("no reply");
+    let error = parse(b"<html>nope</html>", &SecretMask::default()).expect_err("no reply");
     assert_eq!(error.code(), "LLMNoResponseError");
     assert!(error.to_string().contains("<html>"));
 }
