@@ -22,6 +22,7 @@
 //! | `charge` | takes over what the last stop left |
 //! | `shelf`, `shared` | conversations in memory |
 //! | `resting` | how many keep their tools open |
+//! | `idle` | how long each stays in memory |
 //! | `vault` | secrets at rest |
 
 mod actor;
@@ -37,6 +38,7 @@ mod error;
 mod follow;
 mod follow_all;
 mod handle;
+mod idle;
 mod prompt;
 mod query;
 mod reads;

@@ -9,9 +9,16 @@ use core_model::{
     ConversationId, ConversationInfo, ConversationState, Draft, EventLog, EventTime,
     ExecutionStatus, Metadata, Row, Seq, UtcTime, info::full_state,
 };
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::{
+    sync::{broadcast, mpsc, watch},
+    time::Instant,
+};
 
-use crate::{End, RuntimeError, command::Command, common::Core};
+use crate::{
+    End, RuntimeError,
+    command::Command,
+    common::{Core, lock},
+};
 
 /// Token deltas that a listener may fall behind before it skips some.
 const DELTA_RING: usize = 128;
@@ -28,6 +35,8 @@ pub(crate) struct Shared {
     /// once.
     deltas: OnceLock<broadcast::Sender<Delta>>,
     mailbox: Mutex<Mailbox>,
+    /// When a client last read, or stopped following.
+    last_read: Mutex<Instant>,
 }
 
 /// One consistent moment: the visible length, and what holds at exactly that length.
@@ -85,6 +94,7 @@ impl Shared {
             published: watch::Sender::new(published),
             deltas: OnceLock::new(),
             mailbox: Mutex::new(Mailbox::Resting),
+            last_read: Mutex::new(Instant::now()),
         })
     }
 
@@ -125,6 +135,15 @@ impl Shared {
             let json = transient();
             deltas.send(Delta { at, json }).ok();
         }
+    }
+
+    /// Notes that a client reads it.
+    pub(crate) fn note_read(&self) {
+        *lock(&self.last_read) = Instant::now();
+    }
+
+    pub(crate) fn last_read(&self) -> Instant {
+        *lock(&self.last_read)
     }
 
     pub(crate) fn is_followed(&self) -> bool {

@@ -12,6 +12,7 @@ mod demo;
 mod keys;
 mod maintenance;
 mod reload;
+mod repositories;
 mod start;
 mod support;
 mod webhook_secrets;
