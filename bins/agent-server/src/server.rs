@@ -168,6 +168,7 @@ fn runtime_config(settings: &Settings, resume: bool) -> Result<RuntimeConfig, St
         max_idle_shells: settings.max_idle_shells.get(),
         max_idle_conversations: settings.max_idle_conversations.get(),
         idle_ttl: Duration::from_secs(settings.idle_ttl_seconds.get()),
+        idle_jobs_ttl: Duration::from_secs(settings.idle_jobs_ttl_seconds.get()),
         default_llm: settings.llm.clone(),
         default_workspace: settings.workspace_path.clone(),
         secret_key,

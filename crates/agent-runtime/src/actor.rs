@@ -1,6 +1,6 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use agent_tools::{ToolEnvironment, Tools};
+use agent_tools::{EndedProcess, ToolEnvironment, Tools};
 use core_model::{
     Agent, ConversationState, Draft, EventBody, ExecutionStatus, Seq, Snapshot, Source,
     event::Nothing,
@@ -15,6 +15,7 @@ use crate::{
     RuntimeError,
     command::{Answer, Command, Farewell},
     commit::Batch,
+    idle::{self, Verdict},
     restart,
     shared::{Mailbox, Shared},
     turn::{self, Outcome, Proposal, Stop, Turn, TurnContext},
@@ -93,14 +94,15 @@ impl Actor {
     async fn live(mut self) {
         let idle_ttl = self.shared.core.config.idle_ttl;
         let mut last_active = Instant::now();
+        let mut next_look = last_active.checked_add(idle_ttl);
+        let mut reason = "it has nothing to do";
         while !self.stopped {
             let finished = std::mem::take(&mut self.finished);
             if finished && self.turn.is_none() && self.tools.is_none() && self.rest() {
                 break;
             }
             let echo = self.echoes.front().copied();
-            let resting = self.turn.is_none().then_some(last_active);
-            let idle = resting.and_then(|since| since.checked_add(idle_ttl));
+            let idle = next_look.filter(|_| self.turn.is_none());
             tokio::select! {
                 biased;
                 outcome = turn::end(&mut self.turn) => self.end_turn(outcome).await,
@@ -115,6 +117,13 @@ impl Actor {
                     continue;
                 }
                 () = at(idle) => {
+                    match idle::look(&self.shared, self.tools.as_ref(), last_active).await {
+                        Verdict::Stay(until) => {
+                            next_look = until;
+                            continue;
+                        }
+                        Verdict::Leave(why) => reason = why,
+                    }
                     // Stored first: once at rest, another actor may write.
                     self.store_snapshot(false).await;
                     if self.rest() {
@@ -123,8 +132,9 @@ impl Actor {
                 }
             }
             last_active = Instant::now();
+            next_look = last_active.checked_add(idle_ttl);
         }
-        self.close_tools().await;
+        self.close_tools(reason).await;
     }
 
     /// Decides on one piece of work and on whatever else waits by now, and commits it all at once.
@@ -164,9 +174,13 @@ impl Actor {
                 answer.send(Err(RuntimeError::Internal(reason))).ok();
             }
             Some(Settle::Stop(farewell, answer)) => self.stop(farewell, answer).await,
-            Some(Settle::CloseTools) if self.turn.is_none() => self.close_tools().await,
+            Some(Settle::CloseTools) if self.turn.is_none() => {
+                self.close_tools("there are more than max_idle_shells")
+                    .await;
+            }
             Some(Settle::Rest) if self.may_rest() => {
-                self.close_tools().await;
+                self.close_tools("there are more than max_idle_conversations")
+                    .await;
                 let resume = self.shared.now().metadata.resume;
                 self.store_snapshot(resume).await;
                 self.finished = true;
@@ -272,6 +286,7 @@ impl Actor {
                 proposer: self.proposer.clone(),
             })
         });
+        self.shared.core.resting.remove(&self.shared);
         self.turn = Some(Turn::start(context, permit, &self.shared.core.tokio));
     }
 
@@ -330,8 +345,8 @@ impl Actor {
             }
             self.store_snapshot(stop == Some(Stop::Farewell(Farewell::ServerStopping)))
                 .await;
-            if self.tools.is_some() && farewells.is_empty() {
-                self.shared.core.resting.add(&self.shared);
+            if let Some(tools) = self.tools.as_ref().filter(|_| farewells.is_empty()) {
+                self.shared.core.resting.add(&self.shared, tools).await;
             }
         }
         for (farewell, answer) in farewells {
@@ -352,7 +367,11 @@ impl Actor {
             let resume = self.shared.now().metadata.resume;
             self.store_snapshot(resume).await;
         }
-        self.close_tools().await;
+        let reason = match farewell {
+            Farewell::Deleted => "it is deleted",
+            Farewell::ServerStopping => "the server stops",
+        };
+        self.close_tools(reason).await;
         self.stopped = true;
         answer.send(Ok(())).ok();
     }
@@ -406,9 +425,17 @@ impl Actor {
         rests
     }
 
-    async fn close_tools(&mut self) {
+    async fn close_tools(&mut self, reason: &'static str) {
+        self.shared.core.resting.remove(&self.shared);
         for tool in self.tools.take().unwrap_or_default() {
-            tool.close().await;
+            let ended = tool.close().await;
+            if !ended.is_empty() {
+                let processes: Vec<String> = ended.iter().map(logged).collect();
+                tracing::info!(
+                    conversation.id = %self.shared.id, reason, processes = processes.join(" "),
+                    "what the agent had left running was ended"
+                );
+            }
         }
     }
 }
@@ -429,6 +456,11 @@ pub(crate) enum Settle {
 
 /// A code that clients know, and a text for people.
 pub(crate) struct Failure(pub(crate) &'static str, pub(crate) String);
+
+/// Without the arguments, in which there may be secrets.
+fn logged(process: &EndedProcess) -> String {
+    format!("{}:{}", process.name, process.id)
+}
 
 /// Ends at that time; never when there is none.
 async fn at(time: Option<Instant>) {

@@ -16,13 +16,17 @@ pub struct RuntimeConfig {
     pub max_concurrent_runs: usize,
     /// Commands that may wait in one conversation.
     pub mailbox: usize,
-    /// How long an unused conversation stays in memory.
+    /// How long an unused conversation stays in memory, and with it its shell. It is used by commands,
+    /// runs, reads and followers.
     pub idle_ttl: Duration,
+    /// How long it stays, instead, where the agent left something running.
+    pub idle_jobs_ttl: Duration,
     /// Conversations that stay in memory though nobody needs them there; beyond this, the one that was
     /// not used for the longest time leaves first, also before [`Self::idle_ttl`].
     pub max_idle_conversations: usize,
     /// Conversations at rest that keep their tools, and so their shells, open; beyond this, the
-    /// longest at rest loses its own. Its next command starts a new shell.
+    /// longest at rest loses its own, of those first that run nothing and that nobody follows. Its next
+    /// command starts a new shell.
     pub max_idle_shells: usize,
     /// For conversations that name no agent.
     pub default_llm: LlmSettings,
@@ -41,6 +45,7 @@ impl RuntimeConfig {
     pub const MAX_IDLE_CONVERSATIONS: usize = 256;
     pub const MAX_IDLE_SHELLS: usize = 64;
     pub const IDLE_TTL: Duration = Duration::from_secs(20 * 60);
+    pub const IDLE_JOBS_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
     /// The usual limits with a key, a default model and a default workspace.
     pub fn new(
@@ -52,6 +57,7 @@ impl RuntimeConfig {
             max_concurrent_runs: Self::MAX_CONCURRENT_RUNS,
             mailbox: Self::MAILBOX,
             idle_ttl: Self::IDLE_TTL,
+            idle_jobs_ttl: Self::IDLE_JOBS_TTL,
             max_idle_conversations: Self::MAX_IDLE_CONVERSATIONS,
             max_idle_shells: Self::MAX_IDLE_SHELLS,
             default_llm,

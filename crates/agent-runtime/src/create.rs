@@ -18,6 +18,14 @@ use crate::{
 
 /// Longer than any healthy `git init`.
 const GIT_PATIENCE: Duration = Duration::from_secs(10);
+/// By these git takes another place for the repository than the folder it is called in.
+const ELSEWHERE: [&str; 5] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_COMMON_DIR",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_INDEX_FILE",
+];
 
 /// Makes a conversation: its workspace, its stored form, its first message.
 pub(crate) async fn create(
@@ -153,7 +161,10 @@ async fn metadata(
                 )),
             }
         })?;
-    init_repository(&working_dir).await;
+    let place = place_for_repository(working_dir.clone()).await;
+    if let Some(place) = place {
+        init_repository(&place).await;
+    }
 
     let agent = new
         .agent
@@ -221,6 +232,16 @@ fn public_module(tool: &str) -> Option<&'static str> {
     }
 }
 
+/// Where a workspace becomes a git repository; none where it must not.
+async fn place_for_repository(working_dir: PathBuf) -> Option<PathBuf> {
+    let shown = working_dir.display().to_string();
+    let looked = tokio::task::spawn_blocking(move || agent_tools::repository_place(&working_dir));
+    let place = looked.await.unwrap_or(Err("it could not be looked at"));
+    place
+        .inspect_err(|reason| tracing::debug!(reason, folder = shown, "no repository is made"))
+        .ok()
+}
+
 /// A workspace is a git repository, so that what the agent changes can be seen: makes one unless the
 /// folder lies in one already. Without git the conversation goes on without.
 async fn init_repository(working_dir: &Path) {
@@ -231,6 +252,10 @@ async fn init_repository(working_dir: &Path) {
         return;
     }
     let mut git = tokio::process::Command::new("git");
+    // Variables that a hook of git has, or a user set, would make it elsewhere.
+    for variable in ELSEWHERE {
+        git.env_remove(variable);
+    }
     git.args(["init", "--quiet"])
         .current_dir(working_dir)
         .kill_on_drop(true);

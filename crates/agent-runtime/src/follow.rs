@@ -245,6 +245,13 @@ impl Follower {
     }
 }
 
+impl Drop for Follower {
+    fn drop(&mut self) {
+        // The idle time counts from here.
+        self.shared.note_read();
+    }
+}
+
 async fn first_seq(shared: &Shared, len: Seq, start: &Start) -> Result<Seq, RuntimeError> {
     Ok(match start {
         Start::Live => len,

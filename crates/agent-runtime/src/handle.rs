@@ -22,6 +22,7 @@ impl Conversation {
     /// Its details as of now.
     #[must_use]
     pub fn info(&self) -> ConversationInfo {
+        self.0.note_read();
         self.0.info()
     }
 

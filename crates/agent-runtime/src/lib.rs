@@ -23,6 +23,7 @@
 //! | `charge` | takes over what the last stop left |
 //! | `shelf`, `shared` | conversations in memory |
 //! | `resting` | how many keep their tools open |
+//! | `idle` | how long each stays in memory |
 //! | `vault` | secrets at rest |
 
 mod actor;
@@ -38,6 +39,7 @@ mod error;
 mod follow;
 mod follow_all;
 mod handle;
+mod idle;
 mod pieces;
 mod prompt;
 mod query;

@@ -18,6 +18,7 @@ impl Conversation {
     /// # Errors
     /// When the log cannot be read.
     pub async fn search_events(&self, query: &EventQuery) -> Result<EventPage, RuntimeError> {
+        self.0.note_read();
         let len = self.0.now().len;
         let start = match &query.page_id {
             Some(id) => self.0.log.find(&EventId(id.clone())).await?,
@@ -53,6 +54,7 @@ impl Conversation {
     /// # Errors
     /// When the log cannot be read.
     pub async fn count_events(&self, filter: &EventFilter) -> Result<u64, RuntimeError> {
+        self.0.note_read();
         if filter.body.is_none() {
             return Ok(match filter.heads() {
                 Some(heads) => self.0.log.count(&heads).await?,
@@ -72,6 +74,7 @@ impl Conversation {
     /// # Errors
     /// When the log cannot be read.
     pub async fn event(&self, id: &EventId) -> Result<Option<Bytes>, RuntimeError> {
+        self.0.note_read();
         let found = self.0.log.find(id).await?;
         let Some(seq) = found.filter(|seq| *seq < self.0.now().len) else {
             return Ok(None);
@@ -85,6 +88,7 @@ impl Conversation {
     /// # Errors
     /// When the log cannot be read.
     pub async fn final_response(&self) -> Result<String, RuntimeError> {
+        self.0.note_read();
         let spoken = HeadFilter {
             kinds: vec!["ActionEvent".to_owned(), "MessageEvent".to_owned()],
             source: Some(Source::Agent),

@@ -12,9 +12,16 @@ use core_model::{
     ConversationId, ConversationInfo, ConversationState, Draft, EventLog, EventTime,
     ExecutionStatus, Metadata, Row, Seq, UtcTime, info::full_state,
 };
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::{
+    sync::{broadcast, mpsc, watch},
+    time::Instant,
+};
 
-use crate::{End, RuntimeError, command::Command, common::Core};
+use crate::{
+    End, RuntimeError,
+    command::Command,
+    common::{Core, lock},
+};
 
 /// Token deltas that a listener may fall behind before it skips some.
 const DELTA_RING: usize = 128;
@@ -33,6 +40,8 @@ pub(crate) struct Shared {
     /// Replies whose pieces were told and then discarded.
     discards: AtomicU64,
     mailbox: Mutex<Mailbox>,
+    /// When a client last read, or stopped following.
+    last_read: Mutex<Instant>,
 }
 
 /// One consistent moment: the visible length, and what holds at exactly that length.
@@ -94,6 +103,7 @@ impl Shared {
             deltas: OnceLock::new(),
             discards: AtomicU64::new(0),
             mailbox: Mutex::new(Mailbox::Resting),
+            last_read: Mutex::new(Instant::now()),
         })
     }
 
@@ -157,6 +167,15 @@ impl Shared {
             discards: self.discards.load(Ordering::Acquire),
             piece: None,
         }
+    }
+
+    /// Notes that a client reads it.
+    pub(crate) fn note_read(&self) {
+        *lock(&self.last_read) = Instant::now();
+    }
+
+    pub(crate) fn last_read(&self) -> Instant {
+        *lock(&self.last_read)
     }
 
     pub(crate) fn is_followed(&self) -> bool {

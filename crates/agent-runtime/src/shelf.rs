@@ -194,6 +194,7 @@ impl Places {
     /// Counts a use. What is kept beyond the limit then is to be given up.
     fn keep(&mut self, shared: &Arc<Shared>, limit: usize) -> Vec<Arc<Shared>> {
         self.uses += 1;
+        shared.note_read();
         let place = Place {
             kept: Some(Arc::clone(shared)),
             known: Arc::downgrade(shared),

@@ -42,8 +42,26 @@ pub trait Tool: Send + Sync {
         cancel: &CancellationToken,
     ) -> Result<Observation, ToolError>;
 
-    /// Ends what the tool still runs. The tool is not used afterwards.
-    async fn close(&self) {}
+    /// Whether closing the tool would end something that runs. May look through the processes of the
+    /// system, so it is asked where nothing else is going on, and on a thread that may block.
+    fn is_busy(&self) -> bool {
+        false
+    }
+
+    /// Ends what the tool still runs, and says what that was. The tool is not used afterwards.
+    async fn close(&self) -> Vec<EndedProcess> {
+        Vec::new()
+    }
+}
+
+/// A process that ended with its tool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndedProcess {
+    pub id: i32,
+    /// The program's name, without arguments: these may hold what is in no log.
+    pub name: String,
+    /// The command line as the system has it.
+    pub command: String,
 }
 
 /// Where a conversation's tools work.

@@ -54,6 +54,8 @@ pub struct Settings {
     pub max_idle_conversations: NonZeroUsize,
     /// How long an unused conversation stays in memory.
     pub idle_ttl_seconds: NonZeroU64,
+    /// How long it stays where the agent left something running.
+    pub idle_jobs_ttl_seconds: NonZeroU64,
     pub durability: Durability,
     /// How long an acknowledged event may wait to be on disk, where durability is `interval`.
     pub durability_interval_ms: NonZeroU64,
@@ -151,6 +153,7 @@ impl Default for Settings {
             max_idle_shells: count(RuntimeConfig::MAX_IDLE_SHELLS),
             max_idle_conversations: count(RuntimeConfig::MAX_IDLE_CONVERSATIONS),
             idle_ttl_seconds: seconds(RuntimeConfig::IDLE_TTL),
+            idle_jobs_ttl_seconds: seconds(RuntimeConfig::IDLE_JOBS_TTL),
             durability: Durability::default(),
             durability_interval_ms: NonZeroU64::MIN.saturating_add(199),
             log_format: LogFormat::default(),

@@ -13,6 +13,7 @@ mod floods;
 mod keys;
 mod maintenance;
 mod reload;
+mod repositories;
 mod start;
 mod support;
 mod webhook_secrets;

@@ -6,6 +6,7 @@ mod feed;
 mod followers;
 mod frail;
 mod harness;
+mod idle;
 mod limits;
 mod lists;
 mod memory;

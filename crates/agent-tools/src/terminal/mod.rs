@@ -9,12 +9,14 @@
 //! | [`marker`] | where a command's output begins and ends |
 //! | [`clean`], [`capture`] | text instead of escapes; head, tail and file |
 //! | [`environment`], [`processes`] | what the shell inherits and what it leaves |
+//! | [`ended`] | which processes ended with it, for the agent |
 //! | [`observation`] | the answer |
 
 mod call;
 mod capture;
 mod clean;
 mod definition;
+mod ended;
 mod environment;
 mod marker;
 mod observation;
@@ -40,7 +42,7 @@ use self::{
     session::{Patience, Session, Waited},
     stream::Status,
 };
-use crate::{Tool, ToolEnvironment, ToolError};
+use crate::{EndedProcess, Tool, ToolEnvironment, ToolError};
 
 pub use observation::model_text;
 
@@ -162,6 +164,11 @@ impl Terminal {
         // ended with the server, or closed because nobody had used it for long
         let closed = !state.opened && self.environment.used_before.contains(self.name());
         let lost = killed || closed;
+        let ended = if closed {
+            ended::take_note(&self.environment.folder)
+        } else {
+            String::new()
+        };
         if state.session.is_none() {
             let session = Session::start(&self.environment.working_dir, self.limits())
                 .await
@@ -183,7 +190,7 @@ impl Terminal {
             .await?;
         let prefix = if lost { LOST } else { "" };
         Ok(Answer {
-            prefix: format!("{prefix}{}", answer.prefix),
+            prefix: format!("{prefix}{ended}{}", answer.prefix),
             ..answer
         })
     }
@@ -384,12 +391,41 @@ impl Tool for Terminal {
         Ok(answer.observation(&self.outputs()))
     }
 
-    async fn close(&self) {
-        self.state.lock().await.end().await;
+    fn is_busy(&self) -> bool {
+        // A call under way holds it.
+        let state = self.state.try_lock();
+        state.map_or(true, |state| !state.running().is_empty())
+    }
+
+    async fn close(&self) -> Vec<EndedProcess> {
+        let mut state = self.state.lock().await;
+        let running = state.running();
+        ended::keep(&self.environment.folder, &running);
+        state.end().await;
+        running
     }
 }
 
 impl State {
+    /// What runs in the shell, or was left running by it. Of the shell itself only what it runs without
+    /// any other process, such as a loop.
+    fn running(&self) -> Vec<EndedProcess> {
+        let Some(session) = &self.session else {
+            return Vec::new();
+        };
+        let mut running = session.running();
+        if let Some(command) = &self.unfinished
+            && running.is_empty()
+            && session.status() == Status::Busy
+        {
+            running.extend(session.shell().map(|shell| EndedProcess {
+                command: command.clone(),
+                ..shell
+            }));
+        }
+        running
+    }
+
     /// Ends the shell with all it runs.
     async fn end(&mut self) {
         self.unfinished = None;

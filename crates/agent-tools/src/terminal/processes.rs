@@ -39,7 +39,7 @@ pub(super) fn kill_all(shell: Pid, tag: &str) {
 }
 
 /// The living processes of a shell, by session or by tag.
-fn members(shell: Pid, tag: &str) -> Vec<Pid> {
+pub(super) fn members(shell: Pid, tag: &str) -> Vec<Pid> {
     let Ok(processes) = fs::read_dir("/proc") else {
         return Vec::new();
     };

@@ -28,9 +28,10 @@ use uuid::Uuid;
 
 use super::{
     capture::Limits,
-    environment, processes, signals,
+    ended, environment, processes, signals,
     stream::{Status, Stream},
 };
+use crate::EndedProcess;
 
 /// Rows and columns of the terminal; wide, for programs that fold their lines to fit.
 const SIZE: (u16, u16) = (50, 200);
@@ -227,6 +228,20 @@ impl Session {
     /// How the shell ended, once its terminal hung up.
     pub(super) async fn exit_status(&mut self) -> Option<ExitStatus> {
         timeout(GRACE, self.shell.wait()).await.ok()?.ok()
+    }
+
+    /// All living processes that the shell started.
+    pub(super) fn running(&self) -> Vec<EndedProcess> {
+        let members = processes::members(self.pid, &self.tag);
+        let started = members.into_iter().filter(|member| *member != self.pid);
+        started
+            .filter_map(|member| ended::describe(member.as_raw()))
+            .collect()
+    }
+
+    /// The shell itself, as long as it lives.
+    pub(super) fn shell(&self) -> Option<EndedProcess> {
+        ended::describe(self.pid.as_raw())
     }
 
     /// Ends the shell and everything it started.

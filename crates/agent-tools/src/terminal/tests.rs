@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use super::{Terminal, TerminalSettings, model_text, session::Scratch};
-use crate::{Tool, ToolEnvironment, ToolError};
+use crate::{EndedProcess, Tool, ToolEnvironment, ToolError};
 
 const HANG_GUARD: Duration = Duration::from_secs(60);
 
@@ -804,4 +804,64 @@ async fn a_new_shell_after_a_restart_says_that_it_is_new() {
     assert!(prefix.contains("new shell"), "{prefix}");
     let second = bench.call(json!({"command": "true"})).await;
     assert_eq!(second.fields["metadata"]["prefix"], "");
+}
+
+#[tokio::test]
+async fn what_still_runs_keeps_the_tool_busy_and_is_named_when_it_is_ended() {
+    let named = |ended: &[EndedProcess]| -> Vec<String> {
+        let mut commands: Vec<String> = ended.iter().map(|it| it.command.clone()).collect();
+        commands.sort();
+        commands
+    };
+    // A job, a daemon with a session of its own, a command in the foreground, a loop of the shell.
+    for (command, left) in [
+        ("true", vec![]),
+        ("sleep 1001 > /dev/null &", vec!["sleep 1001"]),
+        ("setsid -f sleep 1002 > /dev/null", vec!["sleep 1002"]),
+        ("sleep 1003", vec!["sleep 1003"]),
+        ("while :; do :; done", vec!["while :; do :; done"]),
+    ] {
+        let bench = Bench::new();
+        assert!(!bench.terminal.is_busy());
+        let call = json!({"command": command, "timeout": 0.3});
+        bench.call(call).await;
+        assert_eq!(bench.terminal.is_busy(), !left.is_empty(), "{command}");
+        let ended = bench.terminal.close().await;
+        assert_eq!(named(&ended), left);
+        assert!(ended.iter().all(|it| !it.name.contains("100")), "{ended:?}");
+        assert!(!bench.terminal.is_busy());
+        for process in ended {
+            assert_gone(&process.id.to_string()).await;
+        }
+
+        // The next shell of the conversation says so, once.
+        let environment = ToolEnvironment {
+            used_before: ["terminal".to_owned()].into(),
+            ..bench.terminal.environment.clone()
+        };
+        let next = Terminal::new(environment, TerminalSettings::default());
+        let bench = Bench {
+            terminal: next,
+            folder: bench.folder,
+        };
+        let prefix = |observation: Observation| {
+            let prefix = observation.fields["metadata"]["prefix"].as_str();
+            prefix.unwrap().to_owned()
+        };
+        let first = prefix(bench.call(json!({"command": "true"})).await);
+        assert!(first.contains("The shell had ended"), "{first}");
+        assert_eq!(first.contains("still running"), !left.is_empty(), "{first}");
+        for command in left {
+            assert!(first.contains(&format!("`{command}` (process ")), "{first}");
+        }
+        let second = prefix(bench.call(json!({"command": "true"})).await);
+        assert_eq!(second, "");
+        assert!(
+            !bench
+                .folder
+                .path()
+                .join("conversation/ENDED_PROCESSES")
+                .exists()
+        );
+    }
 }

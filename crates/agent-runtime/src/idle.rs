@@ -1,0 +1,49 @@
+use std::time::Duration;
+
+use agent_tools::Tools;
+use tokio::{task::spawn_blocking, time::Instant};
+
+use crate::shared::Shared;
+
+/// Between looks at what an unused conversation still runs.
+const LOOK_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Whether a conversation without a run may leave memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It may, and this is why.
+    Leave(&'static str),
+    /// Not before this time, when it is to be looked at again; never if there is none.
+    Stay(Option<Instant>),
+}
+
+/// Looks at a conversation whose actor had nothing to do since `last_active`.
+pub(crate) async fn look(shared: &Shared, tools: Option<&Tools>, last_active: Instant) -> Verdict {
+    let config = &shared.core.config;
+    let now = Instant::now();
+    if shared.is_followed() {
+        // The end of that counts as a read.
+        return Verdict::Stay(now.checked_add(config.idle_ttl));
+    }
+    let used = last_active.max(shared.last_read());
+    let due = used.checked_add(config.idle_ttl);
+    if due.is_none_or(|due| due > now) {
+        return Verdict::Stay(due);
+    }
+    if !is_busy(tools).await {
+        return Verdict::Leave("it was not used for idle_ttl");
+    }
+    let next_look = now + LOOK_INTERVAL.min(config.idle_ttl);
+    match used.checked_add(config.idle_jobs_ttl) {
+        Some(limit) if limit <= now => Verdict::Leave("it was not used for idle_jobs_ttl"),
+        Some(limit) => Verdict::Stay(Some(limit.min(next_look))),
+        None => Verdict::Stay(Some(next_look)),
+    }
+}
+
+async fn is_busy(tools: Option<&Tools>) -> bool {
+    let tools = tools.cloned().unwrap_or_default();
+    let asked = spawn_blocking(move || tools.iter().any(|tool| tool.is_busy()));
+    // A tool that breaks when asked is no reason to stay.
+    asked.await.unwrap_or(false)
+}
