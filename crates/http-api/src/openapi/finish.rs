@@ -210,6 +210,9 @@ fn complete(operation: &mut Map<String, Value>, path: &str, method: &str) {
     {
         answer["content"] = content;
     }
+    if let Some(Value::Array(parameters)) = operation.get_mut("parameters") {
+        streams::narrow_last_event_id(&id, parameters);
+    }
     if let Some(Value::String(text)) = operation.get_mut("description") {
         // Lines of a doc comment begin with a space.
         *text = text.lines().map(str::trim).collect::<Vec<_>>().join("\n");

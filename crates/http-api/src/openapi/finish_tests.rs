@@ -191,6 +191,8 @@ fn event_streams_say_what_they_are_and_where_they_go_on() {
         let parameters = operation["parameters"].as_array().unwrap();
         let last = parameters.iter().find(|it| it["name"] == "Last-Event-ID");
         assert_eq!(last.unwrap()["in"], "header", "{name}");
+        let is_number = last.unwrap()["schema"]["pattern"].is_string();
+        assert_eq!(is_number, name.contains("{conversation_id}"), "{name}");
         assert!(parameters.iter().any(|it| it["name"] == "session_api_key"));
         let all = !name.contains("{conversation_id}");
         assert_eq!(operation["responses"].get("410").is_some(), all, "{name}");
