@@ -262,3 +262,18 @@ fn refusals_stand_where_they_can_come() {
         }
     }
 }
+
+#[test]
+fn sockets_say_how_a_request_that_is_none_is_refused() {
+    let document = document(Surface::default()).unwrap();
+    let mut sockets = 0;
+    for (name, operation) in operations(&document) {
+        let responses = operation["responses"].as_object().unwrap();
+        let is_socket = responses.contains_key("101");
+        sockets += usize::from(is_socket);
+        for refusal in ["400", "426"] {
+            assert_eq!(responses.contains_key(refusal), is_socket, "{name}");
+        }
+    }
+    assert_eq!(sockets, 9);
+}

@@ -54,19 +54,6 @@ pub(super) fn content(operation: &str) -> Option<Value> {
     Some(json!({"text/event-stream": {"schema": schema, "example": example}}))
 }
 
-/// Narrows the header that says where to go on, as far as the operation knows more of it than that it is
-/// text: of one conversation it is a position. Cursors are opaque.
-pub(super) fn narrow_last_event_id(operation: &str, parameters: &mut [Value]) {
-    let header = parameters
-        .iter_mut()
-        .find(|parameter| parameter["name"] == "Last-Event-ID");
-    if let Some(header) = header
-        && operation == "stream_events"
-    {
-        header["schema"]["pattern"] = json!("^(-1|[0-9]{1,18})?$");
-    }
-}
-
 /// Why nothing more comes.
 fn end() -> Value {
     json!({
