@@ -313,3 +313,27 @@ async fn a_laggard_holds_nobody_up_and_misses_nothing() {
     }
     assert!(all.len() > 16);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_may_have_what_a_body_may_have_unless_that_is_set() {
+    for (body, frame, limit) in [
+        (3000, None, 3000),
+        (3000, Some(1000), 1000),
+        (1000, Some(3000), 3000),
+    ] {
+        let server = TestServer::with(|settings| {
+            settings.max_body_bytes = body.try_into().unwrap();
+            settings.max_frame_bytes = frame.map(|bytes: usize| bytes.try_into().unwrap());
+        })
+        .await;
+        let (_, made) = server.post("/conversations", &json!({})).await;
+        let mut socket = server.follow(made["id"].as_str().unwrap()).await;
+        socket.json().await;
+        for (length, code) in [(limit + 1, "body_too_large"), (limit, "JSONDecodeError")] {
+            socket.send_text(&"x".repeat(length)).await;
+            let refused = socket.json().await;
+            assert_eq!(refused["kind"], "ServerErrorEvent");
+            assert_eq!(refused["code"], code, "{length} bytes of {limit}");
+        }
+    }
+}

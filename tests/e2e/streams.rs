@@ -67,8 +67,11 @@ impl Stream {
                     return Some(sent);
                 }
             }
-            let chunk = timeout(PATIENCE, self.response.chunk()).await.unwrap();
-            self.text += std::str::from_utf8(&chunk.unwrap()?).unwrap();
+            // Looked at again only when blocks are whole: some have many megabytes.
+            while !self.text.ends_with("\n\n") {
+                let chunk = timeout(PATIENCE, self.response.chunk()).await.unwrap();
+                self.text += std::str::from_utf8(&chunk.unwrap()?).unwrap();
+            }
         }
     }
 

@@ -76,6 +76,25 @@ fn each_layer_outranks_the_one_below() {
 }
 
 #[test]
+fn a_socket_s_limits_can_be_set() {
+    let unset = read(None, &[]).unwrap().settings;
+    assert_eq!(unset.max_frame_bytes, None);
+    assert_eq!(unset.max_unauthenticated_sockets.get(), 256);
+    let loaded = read(
+        Some(json!({"max_unauthenticated_sockets": 3})),
+        &[("OH_MAX_FRAME_BYTES", "5")],
+    )
+    .unwrap();
+    let settings = &loaded.settings;
+    assert_eq!(settings.max_frame_bytes.map(usize::from), Some(5));
+    assert_eq!(settings.max_unauthenticated_sockets.get(), 3);
+    for value in ["0", "x"] {
+        let why = refused(None, &[("OH_MAX_FRAME_BYTES", value)]);
+        assert!(why.contains("a whole number, one or more"), "{why}");
+    }
+}
+
+#[test]
 fn times_of_sockets_have_their_bounds() {
     let loaded = read(
         Some(json!({"socket_ping_interval_seconds": 2, "socket_idle_timeout_seconds": 3})),

@@ -210,6 +210,13 @@ fn complete(operation: &mut Map<String, Value>, path: &str, method: &str) {
     {
         answer["content"] = content;
     }
+    if let Some(Value::Array(parameters)) = operation.get_mut("parameters") {
+        for header in parameters.iter_mut().filter(|it| it["in"] == "header") {
+            if let Some(pattern) = header_pattern(&id, &header["name"]) {
+                header["schema"]["pattern"] = json!(pattern);
+            }
+        }
+    }
     if let Some(Value::String(text)) = operation.get_mut("description") {
         // Lines of a doc comment begin with a space.
         *text = text.lines().map(str::trim).collect::<Vec<_>>().join("\n");
@@ -236,6 +243,16 @@ fn complete(operation: &mut Map<String, Value>, path: &str, method: &str) {
         is_socket,
     };
     refusals::add(operation, &asked);
+}
+
+/// What a header has to look like, which paperclip has no place for.
+fn header_pattern(operation: &str, name: &Value) -> Option<&'static str> {
+    match (operation, name.as_str()?) {
+        (_, "Idempotency-Key") => Some("^[!-~]{1,255}$"),
+        // A position. Where it is a cursor, that is opaque.
+        ("stream_events", "Last-Event-ID") => Some("^(-1|[0-9]{1,18})?$"),
+        _ => None,
+    }
 }
 
 /// Shows what the ids in the path and the bodies of the answers look like.

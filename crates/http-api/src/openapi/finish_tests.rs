@@ -191,6 +191,8 @@ fn event_streams_say_what_they_are_and_where_they_go_on() {
         let parameters = operation["parameters"].as_array().unwrap();
         let last = parameters.iter().find(|it| it["name"] == "Last-Event-ID");
         assert_eq!(last.unwrap()["in"], "header", "{name}");
+        let is_number = last.unwrap()["schema"]["pattern"].is_string();
+        assert_eq!(is_number, name.contains("{conversation_id}"), "{name}");
         assert!(parameters.iter().any(|it| it["name"] == "session_api_key"));
         let all = !name.contains("{conversation_id}");
         assert_eq!(operation["responses"].get("410").is_some(), all, "{name}");
@@ -259,4 +261,19 @@ fn refusals_stand_where_they_can_come() {
             assert_eq!(answers(name, status).as_deref(), refusal, "{name} {status}");
         }
     }
+}
+
+#[test]
+fn sockets_say_how_a_request_that_is_none_is_refused() {
+    let document = document(Surface::default()).unwrap();
+    let mut sockets = 0;
+    for (name, operation) in operations(&document) {
+        let responses = operation["responses"].as_object().unwrap();
+        let is_socket = responses.contains_key("101");
+        sockets += usize::from(is_socket);
+        for refusal in ["400", "426"] {
+            assert_eq!(responses.contains_key(refusal), is_socket, "{name}");
+        }
+    }
+    assert_eq!(sockets, 9);
 }

@@ -3,7 +3,13 @@
 use serde_json::{Map, Value, json};
 
 /// A refusal that several operations share: its name, status, what it means, an example's detail.
-const REFUSALS: [(&str, &str, &str, &str); 14] = [
+const REFUSALS: [(&str, &str, &str, &str); 15] = [
+    (
+        "BadHandshake",
+        "400",
+        "The request asks for a WebSocket and is no handshake of one",
+        "unknown WebSocket key",
+    ),
     (
         "Unauthorized",
         "401",
@@ -69,6 +75,12 @@ const REFUSALS: [(&str, &str, &str, &str); 14] = [
         "The request body is larger than 10485760 bytes",
     ),
     (
+        "UpgradeRequired",
+        "426",
+        "The request does not ask for a WebSocket",
+        "This URL speaks WebSocket: connect to it with ws:// or wss://",
+    ),
+    (
         "RunLimit",
         "429",
         "Every run slot is taken; `Retry-After` says when to try again",
@@ -128,6 +140,9 @@ pub(super) fn add(operation: &mut Map<String, Value>, asked: &Asked<'_>) {
         if method != "get" || is_socket {
             refused.push("ForeignOrigin");
         }
+    }
+    if is_socket {
+        refused.extend(["BadHandshake", "UpgradeRequired"]);
     }
     if has_body {
         refused.extend(["BodyLate", "TooLarge"]);
