@@ -14,6 +14,7 @@ mod odd_input;
 mod openapi;
 mod resuming;
 mod runs;
+mod secrets;
 mod sockets;
 mod stalled;
 mod stopping;

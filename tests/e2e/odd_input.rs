@@ -28,7 +28,7 @@ async fn raw(server: &TestServer, request: &[u8]) -> String {
 
 /// Status and body of a request for a path that is sent as it is.
 async fn get(server: &TestServer, path: &str) -> (u16, Value) {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     let answer = raw(server, request.as_bytes()).await;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
@@ -81,7 +81,7 @@ async fn no_spelling_of_a_path_gets_past_the_key() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_key_is_told_before_the_body_is_there() {
     let server = locked().await;
-    let head = "POST /conversations HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+    let head = "POST /conversations HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
                 Content-Length: 1000000\r\n\r\n";
     let answer = raw(&server, head.as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
@@ -92,7 +92,7 @@ async fn a_request_for_a_socket_opens_nothing_else() {
     let server = locked().await;
     let upgrade = async |method: &str, path: &str| {
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, close\r\n\
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, close\r\n\
              Upgrade: websocket\r\n\r\n"
         );
         raw(&server, request.as_bytes()).await
@@ -189,8 +189,9 @@ async fn head_answers_as_get_does_without_the_body() {
     ] {
         // Were there a body, the second answer would not begin right after the first one's head. Asked
         // for only then: actix forgets that it answers a HEAD when it has read on.
-        let head = format!("HEAD {path} HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n");
-        let next = "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        let head =
+            format!("HEAD {path} HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\n\r\n");
+        let next = "GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         let answers = one_after_the_other(&server, &head, next).await;
         let (first, rest) = answers.split_once("\r\n\r\n").unwrap();
         assert!(first.starts_with("HTTP/1.1 200 "), "{path}: {first}");

@@ -116,7 +116,7 @@ async fn an_event_stream_that_is_not_read_is_told_likewise() {
     let id = conversation(&server).await;
     let path = format!("/conversations/{id}/events/stream");
     let mut stalled = small_connection(server.address()).await;
-    let head = "Host: x\r\nConnection: close\r\n\r\n";
+    let head = "Host: localhost\r\nConnection: close\r\n\r\n";
     let request = format!("GET {path}?after_seq=-1 HTTP/1.1\r\n{head}");
     stalled.write_all(request.as_bytes()).await.unwrap();
     let mut bytes = Vec::new();
