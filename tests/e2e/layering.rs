@@ -35,7 +35,7 @@ const HOME: [(&str, &[&str]); 6] = [
     ("paperclip", &["http-api"]),
     ("reqwest", &["llm-client", "agent-server", "webhooks"]),
     ("pty-process", &["agent-tools"]),
-    ("rustix", &["store-fs"]),
+    ("rustix", &["store-fs", "agent-tools"]),
 ];
 
 #[test]

@@ -4,6 +4,7 @@ use std::{
     time::Duration,
 };
 
+use agent_tools::process::ToolProcesses;
 use core_model::{
     Agent, ConversationId, ConversationState, Metadata, Seq, Snapshot, StoreError, UtcTime,
     Workspace, WorkspaceKind,
@@ -150,7 +151,7 @@ async fn metadata(
                 )),
             }
         })?;
-    init_repository(&working_dir).await;
+    init_repository(&working_dir, &core.config.processes).await;
 
     let agent = new
         .agent
@@ -220,7 +221,7 @@ fn public_module(tool: &str) -> Option<&'static str> {
 
 /// A workspace is a git repository, so that what the agent changes can be seen: makes one unless the
 /// folder lies in one already. Without git the conversation goes on without.
-async fn init_repository(working_dir: &Path) {
+async fn init_repository(working_dir: &Path, processes: &ToolProcesses) {
     if working_dir
         .ancestors()
         .any(|folder| folder.join(".git").exists())
@@ -229,6 +230,8 @@ async fn init_repository(working_dir: &Path) {
     }
     let mut git = tokio::process::Command::new("git");
     git.args(["init", "--quiet"])
+        .env_clear()
+        .envs(processes.environment())
         .current_dir(working_dir)
         .kill_on_drop(true);
     git.stdin(std::process::Stdio::null());

@@ -1,3 +1,4 @@
+use agent_tools::process::check_name;
 use serde_json::Value;
 use url::Url;
 use webhooks::check_list;
@@ -86,6 +87,19 @@ fn checked(settings: Settings, merged: &Merged) -> Result<Settings, ConfigError>
         if let Some(text) = no_url {
             let expected = "an http:// or https:// URL".to_owned();
             return Err(wrong(key, expected, text.into()));
+        }
+    }
+    for (index, name) in settings.tool_environment.iter().enumerate() {
+        let key = format!("tool_environment[{index}]");
+        check_name(name)
+            .map_err(|refused| wrong(&key, refused.to_string(), name.as_str().into()))?;
+        if settings
+            .webhooks
+            .iter()
+            .any(|webhook| webhook.variables().any(|it| it == name))
+        {
+            let expected = "no variable that `webhooks` names".to_owned();
+            return Err(wrong(&key, expected, name.as_str().into()));
         }
     }
     check_list(&settings.webhooks).map_err(|error| ConfigError::Unusable {

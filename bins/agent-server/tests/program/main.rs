@@ -11,6 +11,7 @@ mod crash;
 mod demo;
 mod keys;
 mod maintenance;
+mod processes;
 mod reload;
 mod start;
 mod support;

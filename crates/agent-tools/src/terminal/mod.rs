@@ -8,19 +8,15 @@
 //! | [`stream`] | its output, read as it comes |
 //! | [`marker`] | where a command's output begins and ends |
 //! | [`clean`], [`capture`] | text instead of escapes; head, tail and file |
-//! | [`environment`], [`processes`] | what the shell inherits and what it leaves |
 //! | [`observation`] | the answer |
 
 mod call;
 mod capture;
 mod clean;
 mod definition;
-mod environment;
 mod marker;
 mod observation;
-mod processes;
 mod session;
-mod signals;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -153,9 +149,8 @@ impl Terminal {
     ) -> Result<Answer, ToolError> {
         const LOST: &str = "[The shell had ended since the last command. This one ran in a new \
             shell, without the variables, working directory and jobs of the old one.]\n";
-        let is_closed = |session: &Session| session.status() == Status::Closed;
         // killed from outside while nothing ran
-        let killed = state.session.as_ref().is_some_and(is_closed);
+        let killed = state.session.as_ref().is_some_and(Session::is_closed);
         if killed {
             state.end().await;
         }
@@ -163,9 +158,13 @@ impl Terminal {
         let closed = !state.opened && self.environment.used_before.contains(self.name());
         let lost = killed || closed;
         if state.session.is_none() {
-            let session = Session::start(&self.environment.working_dir, self.limits())
-                .await
-                .map_err(|error| ToolError::Failed(format!("cannot start bash: {error}")))?;
+            let session = Session::start(
+                &self.environment.processes,
+                &self.environment.working_dir,
+                self.limits(),
+            )
+            .await
+            .map_err(|error| ToolError::Failed(format!("cannot start bash: {error}")))?;
             state.session = Some(session);
             state.opened = true;
         }
