@@ -54,7 +54,7 @@ impl ControlGroup {
     }
 
     /// Kills all of it at once. False where the kernel is older than that (5.14).
-    pub(super) fn kill(&self) -> bool {
+    pub(super) fn kill_members(&self) -> bool {
         fs::write(self.0.join("cgroup.kill"), "1").is_ok()
     }
 

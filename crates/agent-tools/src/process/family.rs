@@ -74,7 +74,7 @@ impl Family {
             members
         };
         send_to_all(&others(), Signal::KILL);
-        if !self.group.as_ref().is_some_and(ControlGroup::kill) {
+        if !self.group.as_ref().is_some_and(ControlGroup::kill_members) {
             kill_until_none(others);
         }
         self.signal_shell(Signal::KILL);

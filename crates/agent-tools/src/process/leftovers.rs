@@ -27,7 +27,7 @@ impl ToolProcesses {
             let left = left(&groups, is_left);
             ended.extend(left.iter().map(|process| process.pid));
             for group in &groups {
-                group.kill();
+                group.kill_members();
             }
             left
         });

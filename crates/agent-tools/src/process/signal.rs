@@ -2,7 +2,8 @@
 //!
 //! A signal goes to one process at a time, never to a group, and only to a process that was shown to
 //! be one of ours: a child that was not reaped, or one that the process table shows to belong to a
-//! shell of ours. `clippy.toml` keeps other code from sending any.
+//! shell of ours. `clippy.toml` keeps other code from sending any. (What is in a control group that was
+//! made for a shell can also be killed by way of that, [`super::control_group`].)
 
 use std::{io, os::fd::OwnedFd};
 

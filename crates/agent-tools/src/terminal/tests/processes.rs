@@ -176,7 +176,7 @@ async fn daemons_without_a_mark_end_with_their_conversation() {
                 "setsid -f env -i sh -c 'echo $$ > unmarked; exec sleep 1000'
                  setsid -f sh -c 'echo $$ > marked; exec sleep 1000'
                  setsid -f env -i sh -c \"trap '' HUP TERM INT; echo \\$\\$ > stubborn
-                     for i in $(seq 100); do sleep 1; done\"
+                     for i in \\$(seq 100); do sleep 1; done\"
                  (env -i setsid sh -c 'setsid -f sh -c \"echo \\$\\$ > far; exec sleep 1000\"')",
             )
             .await;
