@@ -13,6 +13,7 @@
 //! | [`reload`] | `--reload`: the supervisor |
 //! | [`demo`] | the command `demo` |
 //! | [`maintenance`] | the commands `export` and `import` |
+//! | `own_environment` | keys leave the environment |
 //! | [`secret_key`] | the key that seals secrets |
 //! | [`start_error`] | why a start failed |
 
@@ -23,6 +24,7 @@ pub mod demo;
 pub mod listener;
 pub mod maintenance;
 mod memory;
+mod own_environment;
 pub mod reload;
 pub mod secret_key;
 pub mod serve;
@@ -33,6 +35,7 @@ pub mod telemetry;
 mod webhooks;
 
 use std::{
+    ffi::OsString,
     io::{ErrorKind, Write},
     process::ExitCode,
 };
@@ -99,7 +102,13 @@ fn print_config(args: &ConfigArgs) -> Result<ExitCode, StartError> {
 
 /// The environment, but for what is no text; none of our variables can be that.
 pub(crate) fn environment() -> Vec<(String, String)> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+    texts(&own_environment::all())
+}
+
+pub(crate) fn texts(variables: &[(OsString, OsString)]) -> Vec<(String, String)> {
+    let text = |it: &OsString| it.to_str().map(str::to_owned);
+    variables
+        .iter()
+        .filter_map(|(name, value)| Some((text(name)?, text(value)?)))
         .collect()
 }

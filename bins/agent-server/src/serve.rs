@@ -1,7 +1,8 @@
 //! The command `serve`.
 
-use std::{net::IpAddr, process::ExitCode, time::Duration};
+use std::{io, net::IpAddr, process::ExitCode, time::Duration};
 
+use agent_tools::process::ToolProcesses;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracing::{info, warn};
 
@@ -9,8 +10,8 @@ use crate::{
     cli::Flags,
     config::{self, Loaded, Settings},
     listener::{self, is_open_to_others},
-    memory,
-    server::Server,
+    memory, own_environment,
+    server::{Server, tool_processes},
     signals::Signals,
     start_error::StartError,
     telemetry,
@@ -29,20 +30,54 @@ const MOST_FILES: u64 = 65_536;
 /// What a program gives that Ctrl-C killed, as shells have it.
 const KILLED_BY_INTERRUPT: u8 = 130;
 
-/// Serves until SIGTERM or Ctrl-C, then drains. A second Ctrl-C ends it at once.
+/// Serves until SIGTERM, SIGHUP or Ctrl-C, then drains. A second Ctrl-C ends it at once.
 ///
 /// # Errors
 /// A [`StartError`] that says what to do.
 pub fn run(flags: &Flags) -> Result<ExitCode, StartError> {
+    let forbidden = own_environment::forbid_reading();
     let loaded = config::load(&flags.overrides(), &crate::environment())?;
+    // before anything starts a thread
+    let hidden = forbidden.and_then(|()| own_environment::hide(&loaded));
     telemetry::to_stdout(loaded.settings.log_format, &loaded.settings.log_level)
         .map_err(StartError::Log)?;
     log_configuration(&loaded);
+    warn_of_keys_in_sight(hidden);
     allow_many_files();
+    let processes = adopting_processes(&loaded.settings);
     let tokio = agent_threads()?;
-    let outcome = tokio.block_on(serve(&loaded.settings, flags));
+    let outcome = tokio.block_on(serve(&loaded.settings, flags, &processes));
     tokio.shutdown_timeout(LAST_WORK_MAY_TAKE);
+    // whatever did not end in time, or was not waited for
+    processes.end_all();
     outcome
+}
+
+pub(crate) fn warn_of_keys_in_sight(hidden: io::Result<()>) {
+    if let Err(error) = hidden {
+        warn!("what agents start can read this server's keys: {error}");
+    }
+}
+
+/// How tools start processes here: what loses its shell comes to this process, which ends it.
+pub(crate) fn adopting_processes(settings: &Settings) -> ToolProcesses {
+    let processes = tool_processes(settings);
+    if let Err(error) = processes.adopt_orphans() {
+        warn!("daemons that agents start may outlive their conversation: {error}");
+    }
+    processes
+}
+
+/// Ends what an earlier server left, and from now on what loses its shell.
+fn end_strays(processes: &ToolProcesses) {
+    let earlier = processes.clone();
+    tokio::task::spawn_blocking(move || earlier.end_leftovers());
+    let orphans = processes.clone().watch_orphans();
+    tokio::spawn(async {
+        if let Err(error) = orphans.await {
+            warn!("daemons that agents start may outlive their conversation: {error}");
+        }
+    });
 }
 
 /// Sockets, logs and terminals each take a file descriptor, and many systems start a process with
@@ -61,7 +96,7 @@ fn allow_many_files() {
 ///
 /// # Errors
 /// When the system gives no threads.
-pub fn agent_threads() -> std::io::Result<tokio::runtime::Runtime> {
+pub fn agent_threads() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(AGENT_THREADS)
         .max_blocking_threads(MOST_BLOCKING_THREADS)
@@ -70,7 +105,11 @@ pub fn agent_threads() -> std::io::Result<tokio::runtime::Runtime> {
         .build()
 }
 
-async fn serve(settings: &Settings, flags: &Flags) -> Result<ExitCode, StartError> {
+async fn serve(
+    settings: &Settings,
+    flags: &Flags,
+    processes: &ToolProcesses,
+) -> Result<ExitCode, StartError> {
     let mut signals = Signals::listen()?;
     let listener = if flags.supervised {
         end_with_supervisor();
@@ -78,9 +117,10 @@ async fn serve(settings: &Settings, flags: &Flags) -> Result<ExitCode, StartErro
     } else {
         listener::bind(&settings.host, settings.port)?
     };
-    let mut server = Server::start(settings, listener, flags.resume).await?;
+    let mut server = Server::start(settings, listener, flags.resume, processes.clone()).await?;
     announce(&server, settings);
     tokio::spawn(memory::give_back());
+    end_strays(processes);
 
     tokio::select! {
         signal = signals.next() => info!("{signal}: stopping"),

@@ -11,6 +11,7 @@ use std::{
 use ::webhooks::Webhooks;
 use actix_web::{App, dev::ServerHandle};
 use agent_runtime::{Runtime, RuntimeConfig};
+use agent_tools::process::{ToolProcessSettings, ToolProcesses};
 use http_api::{Api, ApiConfig, HostCheck};
 use store_fs::{FsStore, Options};
 use tokio::{join, task::JoinHandle, time::timeout};
@@ -49,7 +50,8 @@ pub struct Server {
 
 impl Server {
     /// Opens the store, mends what a crash left, and serves on `listener`. Call it on the tokio
-    /// runtime that is to run the agents. With `resume`, runs that the last stop paused go on.
+    /// runtime that is to run the agents. With `resume`, runs that the last stop paused go on. Tools start
+    /// their processes by `processes`; [`tool_processes`] has the settings' own.
     ///
     /// # Errors
     /// A [`StartError`] that says what to do.
@@ -57,12 +59,13 @@ impl Server {
         settings: &Settings,
         listener: TcpListener,
         resume: bool,
+        processes: ToolProcesses,
     ) -> Result<Self, StartError> {
         let address = listener.local_addr()?;
         let send_timeout = Duration::from_secs(settings.socket_send_timeout_seconds.get());
         listener::bound_connections(&listener, send_timeout + LAST_WORDS_WAIT)?;
         let store = Arc::new(open_store(settings)?);
-        let config = runtime_config(settings, resume)?;
+        let config = runtime_config(settings, resume, processes)?;
         let runtime = Runtime::start(config, Arc::clone(&store) as _);
         let webhooks = Arc::new(webhooks::start(settings, store, &runtime).await?);
         let api = Api::new(runtime.clone(), api_config(settings, address, &webhooks))
@@ -127,6 +130,15 @@ impl Server {
     }
 }
 
+/// How tools start processes under these settings. They inherit from the environment as it is now.
+#[must_use]
+pub fn tool_processes(settings: &Settings) -> ToolProcesses {
+    ToolProcesses::new(&ToolProcessSettings {
+        environment: settings.tool_environment.clone(),
+        owned_folder: Some(settings.conversations_path.clone()),
+    })
+}
+
 fn open_store(settings: &Settings) -> Result<FsStore, StartError> {
     // The agents' default workspace too, so that a folder that cannot be written shows at once.
     for folder in [&settings.conversations_path, &settings.workspace_path] {
@@ -148,7 +160,11 @@ fn open_store(settings: &Settings) -> Result<FsStore, StartError> {
 }
 
 /// The store's lock, taken before, keeps other servers from making another secret key.
-fn runtime_config(settings: &Settings, resume: bool) -> Result<RuntimeConfig, StartError> {
+fn runtime_config(
+    settings: &Settings,
+    resume: bool,
+    processes: ToolProcesses,
+) -> Result<RuntimeConfig, StartError> {
     let (secret_key, origin) = secret_key::source(settings)?;
     match origin {
         Origin::Configured => tracing::info!("secrets are sealed with the configured key"),
@@ -174,6 +190,7 @@ fn runtime_config(settings: &Settings, resume: bool) -> Result<RuntimeConfig, St
         secret_key,
         resume_runs: resume,
         connect: Arc::new(llm_client::connect),
+        processes,
     })
 }
 

@@ -2,11 +2,14 @@
 
 use std::io;
 
+use agent_tools::process;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// SIGTERM and Ctrl-C, in place of their deadly defaults.
+/// SIGTERM, SIGHUP and Ctrl-C, in place of their deadly defaults.
 pub struct Signals {
     terminate: Signal,
+    /// `None` for a program that was started to outlive its terminal, as `nohup` does.
+    hangup: Option<Signal>,
     interrupt: Signal,
 }
 
@@ -18,6 +21,11 @@ impl Signals {
     pub fn listen() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
+            hangup: if process::is_ignored(process::Signal::HUP) {
+                None
+            } else {
+                Some(signal(SignalKind::hangup())?)
+            },
             interrupt: signal(SignalKind::interrupt())?,
         })
     }
@@ -29,6 +37,7 @@ impl Signals {
     pub async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
+            () = received(&mut self.hangup) => "SIGHUP",
             _ = self.interrupt.recv() => "Ctrl-C",
         }
     }
@@ -40,5 +49,12 @@ impl Signals {
     /// Loses no signal.
     pub async fn interrupted(&mut self) {
         self.interrupt.recv().await;
+    }
+}
+
+async fn received(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
     }
 }

@@ -232,6 +232,7 @@ impl Actor {
                 .clone()
                 .into(),
             folder: self.shared.folder.clone(),
+            processes: self.shared.core.config.processes.clone(),
             used_before: self.state.used_tools.clone(),
         };
         let tools = agent_tools::open(&agent.tools, &agent.include_default_tools, &environment)

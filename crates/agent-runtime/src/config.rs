@@ -1,5 +1,6 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use agent_tools::process::ToolProcesses;
 use core_model::LlmSettings;
 use llm_client::{Model, ModelError};
 use secrecy::SecretBox;
@@ -37,6 +38,8 @@ pub struct RuntimeConfig {
     /// Whether runs that the last stop of the server paused start again with it.
     pub resume_runs: bool,
     pub connect: Connect,
+    /// How tools start processes, and what those inherit.
+    pub processes: ToolProcesses,
 }
 
 impl RuntimeConfig {
@@ -65,6 +68,7 @@ impl RuntimeConfig {
             secret_key: Arc::new(move || Ok(SecretBox::new(Box::new(secret_key)))),
             resume_runs: false,
             connect: Arc::new(llm_client::connect),
+            processes: ToolProcesses::default(),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::{
     time::Duration,
 };
 
+use agent_tools::process::ToolProcesses;
 use core_model::{
     Agent, ConversationId, ConversationState, Metadata, Seq, Snapshot, StoreError, UtcTime,
     Workspace, WorkspaceKind,
@@ -163,7 +164,7 @@ async fn metadata(
         })?;
     let place = place_for_repository(working_dir.clone()).await;
     if let Some(place) = place {
-        init_repository(&place).await;
+        init_repository(&place, &core.config.processes).await;
     }
 
     let agent = new
@@ -244,7 +245,7 @@ async fn place_for_repository(working_dir: PathBuf) -> Option<PathBuf> {
 
 /// A workspace is a git repository, so that what the agent changes can be seen: makes one unless the
 /// folder lies in one already. Without git the conversation goes on without.
-async fn init_repository(working_dir: &Path) {
+async fn init_repository(working_dir: &Path, processes: &ToolProcesses) {
     if working_dir
         .ancestors()
         .any(|folder| folder.join(".git").exists())
@@ -257,6 +258,8 @@ async fn init_repository(working_dir: &Path) {
         git.env_remove(variable);
     }
     git.args(["init", "--quiet"])
+        .env_clear()
+        .envs(processes.environment())
         .current_dir(working_dir)
         .kill_on_drop(true);
     git.stdin(std::process::Stdio::null());

@@ -6,6 +6,7 @@ mod call;
 mod error;
 mod file_editor;
 mod finish;
+pub mod process;
 mod registry;
 mod repository_place;
 mod task_tracker;

@@ -5,7 +5,7 @@ use core_model::{Observation, event::ToolDefinition};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
-use crate::ToolError;
+use crate::{ToolError, process::ToolProcesses};
 
 /// Something an agent can do. One value lives as long as its conversation is in memory and may keep
 /// state between calls: a shell, an undo history.
@@ -71,6 +71,8 @@ pub struct ToolEnvironment {
     pub working_dir: PathBuf,
     /// The conversation's folder, for what a tool keeps: full outputs, the task list.
     pub folder: PathBuf,
+    /// How they start processes.
+    pub processes: ToolProcesses,
     /// Tools that were used before these were opened. What they had in memory, a shell for one, is
     /// gone since.
     pub used_before: BTreeSet<String>,

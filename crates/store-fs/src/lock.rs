@@ -120,11 +120,9 @@ impl Holder {
         let here = nix::unistd::gethostname()
             .is_ok_and(|host| self.host.as_deref() == Some(&*host.to_string_lossy()));
         let pid = self.pid.and_then(|pid| i32::try_from(pid).ok());
-        let gone = |pid| {
-            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None)
-                == Err(nix::errno::Errno::ESRCH)
-        };
-        here && pid.is_some_and(gone)
+        let pid = pid.and_then(rustix::process::Pid::from_raw);
+        let is_gone = |pid| rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH);
+        here && pid.is_some_and(is_gone)
     }
 
     fn locked(self, root: &Path) -> OpenError {

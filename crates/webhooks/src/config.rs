@@ -157,6 +157,12 @@ impl WebhookConfig {
         self.check()
     }
 
+    /// The environment variables that its headers and its secret name, until they are resolved.
+    pub fn variables(&self) -> impl Iterator<Item = &str> {
+        let texts = self.headers.values().chain(&self.secret);
+        texts.flat_map(SecretText::variables)
+    }
+
     /// What makes it the same webhook after a change of its configuration: its name, else its
     /// whole address, which may be a secret.
     #[must_use]

@@ -4,7 +4,11 @@ use std::{
     time::Duration,
 };
 
-use agent_server::{config::Settings, server::Server, start_error::StartError};
+use agent_server::{
+    config::Settings,
+    server::{Server, tool_processes},
+    start_error::StartError,
+};
 use reqwest::{Client, Method, Response};
 use serde_json::{Value, json};
 use store_fs::OpenError;
@@ -62,7 +66,8 @@ impl TestServer {
         let started = async {
             loop {
                 let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-                match Server::start(&settings, listener, false).await {
+                let processes = tool_processes(&settings);
+                match Server::start(&settings, listener, false, processes).await {
                     // A worker of the server before still drops its share of the store.
                     Err(StartError::Store(OpenError::Locked { .. })) => {
                         sleep(Duration::from_millis(10)).await;

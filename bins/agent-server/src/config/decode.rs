@@ -1,3 +1,4 @@
+use agent_tools::process::check_name;
 use http_api::{ApiError, HostCheck, check_key};
 use serde_json::Value;
 use url::Url;
@@ -92,6 +93,7 @@ fn checked(settings: Settings, merged: &Merged) -> Result<Settings, ConfigError>
         }
     }
     check_keys(&settings, merged)?;
+    check_tool_environment(&settings, &wrong)?;
     let unusable = |key: String, reason: String| ConfigError::Unusable {
         origin: merged.origin(&key).to_owned(),
         key,
@@ -108,6 +110,24 @@ fn checked(settings: Settings, merged: &Merged) -> Result<Settings, ConfigError>
         reason: error.to_string(),
     })?;
     Ok(settings)
+}
+
+/// Names that commands may have of the server's environment.
+fn check_tool_environment(
+    settings: &Settings,
+    wrong: &dyn Fn(&str, String, Value) -> ConfigError,
+) -> Result<(), ConfigError> {
+    for (index, name) in settings.tool_environment.iter().enumerate() {
+        let key = format!("tool_environment[{index}]");
+        check_name(name)
+            .map_err(|refused| wrong(&key, refused.to_string(), name.as_str().into()))?;
+        let mut webhooks = settings.webhooks.iter();
+        if webhooks.any(|webhook| webhook.variables().any(|it| it == name)) {
+            let expected = "no variable that `webhooks` names".to_owned();
+            return Err(wrong(&key, expected, name.as_str().into()));
+        }
+    }
+    Ok(())
 }
 
 /// A key that is set and protects nothing would leave the server open. One that is exactly empty

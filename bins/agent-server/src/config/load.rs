@@ -1,9 +1,11 @@
 use std::{
+    collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
 };
 
 use serde_json::Value;
+use webhooks::WebhookConfig;
 
 use super::{
     ConfigError, LogFormat, Notice, Settings,
@@ -32,6 +34,8 @@ pub struct Overrides {
 /// A configuration that can be used, and how it came about.
 pub struct Loaded {
     pub settings: Settings,
+    /// The variables of the environment that webhooks name.
+    pub secret_variables: BTreeSet<String>,
     /// What to tell the user once there is a log.
     pub notices: Vec<Notice>,
     /// The file that was named or that is looked for, whether it exists or not.
@@ -94,7 +98,9 @@ pub fn load_without_webhooks(
     ] {
         *path = std::path::absolute(&path).map_err(ConfigError::NoCurrentFolder)?;
     }
+    let named = settings.webhooks.iter().flat_map(WebhookConfig::variables);
     Ok(Loaded {
+        secret_variables: named.map(str::to_owned).collect(),
         settings,
         notices,
         file,

@@ -42,6 +42,9 @@ pub struct Settings {
     pub workspace_path: PathBuf,
     pub bash_events_dir: PathBuf,
     pub webhooks: Vec<WebhookConfig>,
+    /// Variables of the server that what agents start inherits beside the usual ones; a `*` at the end
+    /// stands for any rest of a name.
+    pub tool_environment: Vec<String>,
     /// For conversations that name no agent.
     pub llm: LlmSettings,
     /// Runs at a time, in all conversations together.
@@ -144,6 +147,7 @@ impl Default for Settings {
             workspace_path: "workspace/project".into(),
             bash_events_dir: "workspace/bash_events".into(),
             webhooks: Vec::new(),
+            tool_environment: Vec::new(),
             llm: LlmSettings {
                 model: BUILT_IN_MODEL.to_owned(),
                 ..LlmSettings::default()

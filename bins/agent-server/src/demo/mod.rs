@@ -23,7 +23,8 @@ use uuid::Uuid;
 use crate::{
     cli::DemoArgs,
     config::{self, Secret, Settings},
-    serve::agent_threads,
+    own_environment,
+    serve::{adopting_processes, agent_threads, warn_of_keys_in_sight},
     server::Server,
     start_error::StartError,
     telemetry,
@@ -53,9 +54,12 @@ pub fn run(args: &DemoArgs) -> ExitCode {
 }
 
 fn demonstrate(args: &DemoArgs, screen: &mut Screen) -> Result<(), DemoError> {
+    let forbidden = own_environment::forbid_reading();
     let variables = crate::environment();
     let loaded = config::load_without_webhooks(&config::Overrides::default(), &variables)
         .map_err(DemoError::start)?;
+    // before anything starts a thread
+    let hidden = forbidden.and_then(|()| own_environment::hide(&loaded));
     let folder = match &args.keep {
         Some(folder) => std::path::absolute(folder)?,
         None => std::env::temp_dir().join(format!("agent-server-demo-{}", Uuid::new_v4().simple())),
@@ -68,10 +72,13 @@ fn demonstrate(args: &DemoArgs, screen: &mut Screen) -> Result<(), DemoError> {
         .map_err(|error| DemoError::start(StartError::not_writable(&folder, error)))?;
     telemetry::to_file(log, &settings.log_level).map_err(DemoError::Log)?;
 
+    warn_of_keys_in_sight(hidden);
+    let processes = adopting_processes(&settings);
+
     let threads = agent_threads()?;
     let outcome = threads.block_on(async {
         let listener = TcpListener::bind((settings.host.as_str(), settings.port))?;
-        let server = Server::start(&settings, listener, false)
+        let server = Server::start(&settings, listener, false, processes.clone())
             .await
             .map_err(DemoError::start)?;
         screen.title(&format!(
@@ -86,6 +93,7 @@ fn demonstrate(args: &DemoArgs, screen: &mut Screen) -> Result<(), DemoError> {
         outcome
     });
     threads.shutdown_timeout(Duration::from_millis(300));
+    processes.end_all();
     let shown = outcome.and_then(|seen| {
         let log = seen.log(&settings);
         verdict::show_files(&settings.workspace_path, screen)?;

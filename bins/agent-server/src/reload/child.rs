@@ -1,4 +1,5 @@
 use std::{
+    ffi::OsString,
     io,
     net::TcpListener,
     os::fd::OwnedFd,
@@ -7,10 +8,7 @@ use std::{
     time::Duration,
 };
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use agent_tools::process::{OwnProcess, Signal, send};
 use tokio::{
     process::{Child, Command},
     time::timeout,
@@ -25,16 +23,19 @@ const STOP_MAY_TAKE: Duration = Duration::from_secs(10);
 pub(super) struct Served(Option<Child>);
 
 impl Served {
-    /// Starts a server on `listener`, which it gets as its standard input.
+    /// Starts a server on `listener`, which it gets as its standard input, with this environment.
     pub(super) fn start(
         &mut self,
         program: &Path,
         arguments: &[String],
+        environment: &[(OsString, OsString)],
         listener: &TcpListener,
     ) -> io::Result<()> {
         let socket = OwnedFd::from(listener.try_clone()?);
         let child = Command::new(program)
             .args(arguments)
+            .env_clear()
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::from(socket))
             .kill_on_drop(true)
             .spawn()?;
@@ -67,15 +68,18 @@ impl Served {
     /// May be called again.
     pub(super) async fn stop(&mut self) {
         let Some(child) = &mut self.0 else { return };
-        let pid = child.id().and_then(|id| i32::try_from(id).ok());
-        let asked = pid.map(|pid| kill(Pid::from_raw(pid), Signal::SIGTERM));
+        let asked = OwnProcess::child(child).map(|server| send(&server, Signal::TERM));
         if asked.is_some_and(|outcome| outcome.is_ok())
             && timeout(STOP_MAY_TAKE, child.wait()).await.is_err()
         {
             warn!("the server did not stop in time and is killed");
         }
-        if let Err(error) = child.kill().await {
-            warn!("the server cannot be killed: {error}");
+        // there is none once it was waited for
+        if let Some(server) = OwnProcess::child(child) {
+            let killed = send(&server, Signal::KILL);
+            if let Err(error) = killed.and(child.wait().await) {
+                warn!("the server cannot be killed: {error}");
+            }
         }
         self.0 = None;
     }

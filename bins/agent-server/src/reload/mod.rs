@@ -9,21 +9,33 @@ mod watch;
 
 use std::process::ExitCode;
 
-use crate::{cli::Flags, config, listener, start_error::StartError, telemetry};
+use crate::{
+    cli::Flags, config, listener, own_environment, serve::warn_of_keys_in_sight,
+    start_error::StartError, telemetry,
+};
 
 use supervisor::Supervisor;
 
-/// Supervises until SIGTERM or Ctrl-C.
+/// Supervises until SIGTERM, SIGHUP or Ctrl-C.
 ///
 /// # Errors
 /// When the first configuration is no good or the socket cannot be had.
 pub fn run(flags: &Flags) -> Result<ExitCode, StartError> {
-    let loaded = config::load(&flags.overrides(), &crate::environment())?;
+    let forbidden = own_environment::forbid_reading();
+    let environment = own_environment::all();
+    let loaded = config::load(&flags.overrides(), &crate::texts(&environment))?;
+    // before anything starts a thread
+    let hidden = forbidden.and_then(|()| own_environment::hide(&loaded));
     telemetry::to_stdout(loaded.settings.log_format, &loaded.settings.log_level)
         .map_err(StartError::Log)?;
+    warn_of_keys_in_sight(hidden);
     let listener = listener::bind(&loaded.settings.host, loaded.settings.port)?;
     let tokio = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    tokio.block_on(async { Supervisor::new(flags, &loaded, listener)?.run().await })
+    tokio.block_on(async {
+        Supervisor::new(flags, environment, &loaded, listener)?
+            .run()
+            .await
+    })
 }

@@ -1,4 +1,5 @@
 use std::{
+    ffi::OsString,
     fs, io,
     net::TcpListener,
     path::{Path, PathBuf},
@@ -27,6 +28,8 @@ const QUIET: Duration = Duration::from_millis(250);
 /// Runs one server at a time and swaps it when something changed.
 pub(super) struct Supervisor {
     flags: Flags,
+    /// As this program was started with: its servers need the keys that it has hidden.
+    environment: Vec<(OsString, OsString)>,
     listener: TcpListener,
     program: PathBuf,
     config: PathBuf,
@@ -49,6 +52,7 @@ struct State {
 impl Supervisor {
     pub(super) fn new(
         flags: &Flags,
+        environment: Vec<(OsString, OsString)>,
         loaded: &Loaded,
         listener: TcpListener,
     ) -> Result<Self, StartError> {
@@ -59,6 +63,7 @@ impl Supervisor {
         };
         Ok(Self {
             flags: flags.clone(),
+            environment,
             listener,
             config: watchable(&loaded.file)?,
             sources: Sources::find(&start, &program),
@@ -156,6 +161,8 @@ impl Supervisor {
         let check = Command::new(&self.program)
             .args(["config", "--check"])
             .args(self.flags.to_arguments())
+            .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .output();
@@ -177,7 +184,7 @@ impl Supervisor {
     }
 
     fn warn_of_moved_socket(&self) {
-        let loaded = config::load(&self.flags.overrides(), &crate::environment());
+        let loaded = config::load(&self.flags.overrides(), &crate::texts(&self.environment));
         if loaded.is_ok_and(|loaded| host_and_port(&loaded) != self.host_and_port) {
             warn!("a new host or port counts after a restart by hand; the socket stays as it is");
         }
@@ -198,7 +205,10 @@ impl Supervisor {
         if self.resume {
             arguments.push("--resume".to_owned());
         }
-        if let Err(error) = self.served.start(&self.program, &arguments, &self.listener) {
+        let started =
+            self.served
+                .start(&self.program, &arguments, &self.environment, &self.listener);
+        if let Err(error) = started {
             error!("{}: {error}; waiting for a change", self.program.display());
         }
     }

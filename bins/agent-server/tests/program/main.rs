@@ -12,6 +12,7 @@ mod demo;
 mod floods;
 mod keys;
 mod maintenance;
+mod processes;
 mod reload;
 mod repositories;
 mod start;

@@ -8,7 +8,6 @@
 //! | [`stream`] | its output, read as it comes |
 //! | [`marker`] | where a command's output begins and ends |
 //! | [`clean`], [`capture`] | text instead of escapes; head, tail and file |
-//! | [`environment`], [`processes`] | what the shell inherits and what it leaves |
 //! | [`ended`] | which processes ended with it, for the agent |
 //! | [`observation`] | the answer |
 
@@ -17,12 +16,9 @@ mod capture;
 mod clean;
 mod definition;
 mod ended;
-mod environment;
 mod marker;
 mod observation;
-mod processes;
 mod session;
-mod signals;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -155,9 +151,8 @@ impl Terminal {
     ) -> Result<Answer, ToolError> {
         const LOST: &str = "[The shell had ended since the last command. This one ran in a new \
             shell, without the variables, working directory and jobs of the old one.]\n";
-        let is_closed = |session: &Session| session.status() == Status::Closed;
         // killed from outside while nothing ran
-        let killed = state.session.as_ref().is_some_and(is_closed);
+        let killed = state.session.as_ref().is_some_and(Session::is_closed);
         if killed {
             state.end().await;
         }
@@ -170,9 +165,13 @@ impl Terminal {
             String::new()
         };
         if state.session.is_none() {
-            let session = Session::start(&self.environment.working_dir, self.limits())
-                .await
-                .map_err(|error| ToolError::Failed(format!("cannot start bash: {error}")))?;
+            let session = Session::start(
+                &self.environment.processes,
+                &self.environment.working_dir,
+                self.limits(),
+            )
+            .await
+            .map_err(|error| ToolError::Failed(format!("cannot start bash: {error}")))?;
             state.session = Some(session);
             state.opened = true;
         }

@@ -8,30 +8,30 @@ use std::{
         unix::fs::{DirBuilderExt, OpenOptionsExt},
     },
     path::{Path, PathBuf},
-    process::ExitStatus,
-    sync::{Mutex, Once},
+    process::{Command, ExitStatus, Stdio},
+    sync::Once,
     time::Duration,
 };
 
 use nix::{
     libc,
-    sys::{
-        signal::{Signal, killpg},
-        termios::{InputFlags, LocalFlags, OutputFlags, SetArg, tcgetattr, tcsetattr},
-    },
-    unistd::{Pid, tcgetpgrp},
+    sys::termios::{InputFlags, LocalFlags, OutputFlags, SetArg, tcgetattr, tcsetattr},
+    unistd::tcgetpgrp,
 };
 use pty_process::{OwnedWritePty, Pty, Size};
-use tokio::{io::AsyncWriteExt, process::Child, time::timeout};
+use tokio::{io::AsyncWriteExt, time::timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
     capture::Limits,
-    ended, environment, processes, signals,
+    ended,
     stream::{Status, Stream},
 };
-use crate::EndedProcess;
+use crate::{
+    EndedProcess,
+    process::{ShellProcess, Signal, ToolProcesses},
+};
 
 /// Rows and columns of the terminal; wide, for programs that fold their lines to fit.
 const SIZE: (u16, u16) = (50, 200);
@@ -43,10 +43,20 @@ const LONGEST_LINE: usize = 4095;
 const INPUT_LIMIT: Duration = Duration::from_secs(5);
 /// How long a command has to end after an interrupt, before it is killed.
 const GRACE: Duration = Duration::from_secs(1);
+/// How long the output of a shell that has ended is waited for, where its terminal stays open.
+const LAST_OUTPUT: Duration = Duration::from_millis(100);
 /// How long a shell has to end after a hangup, before it is killed.
 const HANGUP_GRACE: Duration = Duration::from_millis(300);
 
 const SCRATCH_PREFIX: &str = "agent-terminal-";
+/// Programs write plain text and wait for no reader of pages.
+const PLAIN: [(&str, &str); 5] = [
+    ("TERM", "dumb"),
+    ("PAGER", "cat"),
+    ("GIT_PAGER", "cat"),
+    ("MANPAGER", "cat"),
+    ("SYSTEMD_PAGER", "cat"),
+];
 /// Once a process is enough.
 static SWEPT: Once = Once::new();
 
@@ -55,9 +65,7 @@ const SETUP: &str = include_str!("setup.bash");
 /// A shell, its terminal and all it runs; dropping it kills them.
 #[derive(Debug)]
 pub(super) struct Session {
-    shell: Child,
-    pid: Pid,
-    tag: String,
+    shell: ShellProcess,
     input: OwnedWritePty,
     /// The terminal once more, to ask and set its modes.
     terminal: OwnedFd,
@@ -93,25 +101,21 @@ impl Session {
     ///
     /// # Errors
     /// When there is no terminal or no bash to be had, or bash is not ready in time.
-    pub(super) async fn start(working_dir: &Path, limits: Limits) -> io::Result<Self> {
+    pub(super) async fn start(
+        processes: &ToolProcesses,
+        working_dir: &Path,
+        limits: Limits,
+    ) -> io::Result<Self> {
         let nonce = Uuid::new_v4().simple().to_string();
-        let tag = Uuid::new_v4().simple().to_string();
         let temp = std::env::temp_dir();
         SWEPT.call_once(|| Scratch::sweep(&temp));
-        let scratch = Scratch::new(&temp, &tag)?;
-        let (pty, shell) = spawn(working_dir, &tag)?;
+        let scratch = Scratch::new(&temp, &Uuid::new_v4().simple().to_string())?;
+        let (pty, shell) = spawn(processes, working_dir).await?;
         let modes = tcgetattr(&pty)?.into();
         let terminal = pty.as_fd().try_clone_to_owned()?;
-        let pid = shell
-            .id()
-            .and_then(|id| i32::try_from(id).ok())
-            .map(Pid::from_raw)
-            .ok_or_else(|| io::Error::other("bash ended at once"))?;
         let (output, input) = pty.into_split();
         let mut session = Self {
             shell,
-            pid,
-            tag,
             input,
             terminal,
             modes,
@@ -164,8 +168,17 @@ impl Session {
             .map_err(|_| io::Error::other("the program does not read its input"))?
     }
 
+    /// The terminal need not hang up when the shell ends: daemons may hold it.
     pub(super) fn status(&self) -> Status {
-        self.stream.status()
+        match self.stream.status() {
+            Status::Busy if self.shell.has_ended() => Status::Closed,
+            status => status,
+        }
+    }
+
+    /// Whether the shell takes no more commands.
+    pub(super) fn is_closed(&self) -> bool {
+        self.stream.status() == Status::Closed || self.shell.has_ended()
     }
 
     /// The command's output since it was last taken.
@@ -181,7 +194,9 @@ impl Session {
         let mut changes = self.stream.changes();
         let (Patience::Quiet(limit) | Patience::Total(limit)) = patience;
         let total = tokio::time::sleep(limit);
-        tokio::pin!(total);
+        let ended = self.shell.ended();
+        tokio::pin!(total, ended);
+        let mut has_ended = false;
         loop {
             if self.stream.has_begun() {
                 // the shell has read it, and it may name secrets
@@ -194,12 +209,19 @@ impl Session {
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return Waited::Cancelled,
+                _ = &mut ended, if !has_ended => {
+                    has_ended = true;
+                    total.set(tokio::time::sleep(LAST_OUTPUT));
+                }
                 Ok(()) = changes.changed() => {
-                    if let Patience::Quiet(limit) = patience {
+                    // what daemons write after the shell's end prolongs nothing
+                    if let (Patience::Quiet(limit), false) = (patience, has_ended) {
                         total.set(tokio::time::sleep(limit));
                     }
                 }
-                () = &mut total => return Waited::Enough,
+                () = &mut total => {
+                    return if has_ended { Waited::For(self.status()) } else { Waited::Enough };
+                }
             }
         }
     }
@@ -207,13 +229,19 @@ impl Session {
     /// Stops the running command: interrupts it, kills it when that does not help. Whether the
     /// shell is ready for another.
     pub(super) async fn interrupt(&self) -> bool {
-        let foreground = tcgetpgrp(&self.terminal).unwrap_or(self.pid);
         let never = CancellationToken::new();
-        killpg(foreground, Signal::SIGINT).ok();
+        let family = self.shell.family();
+        // A terminal without a foreground group names group 0, and after its session's end the group
+        // may be another's: only what is in this session counts.
+        let mut group = tcgetpgrp(&self.terminal).map_or(self.shell.id(), |group| group.as_raw());
+        if family.signal_group(group, Signal::INT) == 0 {
+            group = self.shell.id();
+            family.signal_group(group, Signal::INT);
+        }
         let waited = self.wait(Patience::Total(GRACE), &never).await;
-        if foreground != self.pid {
+        if group != self.shell.id() {
             // members that outlived their leader as well
-            killpg(foreground, Signal::SIGKILL).ok();
+            family.signal_group(group, Signal::KILL);
         }
         match waited {
             Waited::For(Status::Done(_)) => true,
@@ -226,30 +254,27 @@ impl Session {
     }
 
     /// How the shell ended, once its terminal hung up.
-    pub(super) async fn exit_status(&mut self) -> Option<ExitStatus> {
-        timeout(GRACE, self.shell.wait()).await.ok()?.ok()
+    pub(super) async fn exit_status(&self) -> Option<ExitStatus> {
+        timeout(GRACE, self.shell.ended()).await.ok()?.ok()
     }
 
     /// All living processes that the shell started.
     pub(super) fn running(&self) -> Vec<EndedProcess> {
-        let members = processes::members(self.pid, &self.tag);
-        let started = members.into_iter().filter(|member| *member != self.pid);
-        started
-            .filter_map(|member| ended::describe(member.as_raw()))
-            .collect()
+        let started = self.shell.family().started_by_shell();
+        started.into_iter().filter_map(ended::describe).collect()
     }
 
     /// The shell itself, as long as it lives.
     pub(super) fn shell(&self) -> Option<EndedProcess> {
-        ended::describe(self.pid.as_raw())
+        ended::describe(self.shell.id())
     }
 
     /// Ends the shell and everything it started.
-    pub(super) async fn end(mut self) {
-        processes::signal_all(self.pid, &self.tag, Signal::SIGHUP);
-        // a stopped process takes the hangup only once it goes on
-        processes::signal_all(self.pid, &self.tag, Signal::SIGCONT);
-        timeout(HANGUP_GRACE, self.shell.wait()).await.ok();
+    pub(super) async fn end(self) {
+        self.shell.family().hang_up();
+        timeout(HANGUP_GRACE, self.shell.ended()).await.ok();
+        // killing waits for the killed to be gone; without a runtime it is done right here
+        tokio::task::spawn_blocking(move || drop(self)).await.ok();
     }
 
     async fn set_up(&mut self, nonce: &str) -> io::Result<()> {
@@ -272,39 +297,27 @@ impl Session {
     }
 }
 
-impl Drop for Session {
-    fn drop(&mut self) {
-        if self.shell.id().is_some() {
-            // the shell first, or it starts the next command of its list
-            self.shell.start_kill().ok();
-            killpg(self.pid, Signal::SIGKILL).ok();
-        }
-        processes::kill_all(self.pid, &self.tag);
-    }
-}
-
 /// Starts bash in a terminal of its own.
-fn spawn(working_dir: &Path, tag: &str) -> io::Result<(Pty, Child)> {
-    /// A terminal is open for a moment before it is marked close-on-exec; a shell forked by
-    /// another thread in that moment would keep it, and so keep it from hanging up.
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    signals::stop_handing_down_ignored();
-    let guard = ONE_AT_A_TIME.lock();
-    let (pty, slave) = pty_process::open().map_err(io::Error::other)?;
-    pty.resize(Size::new(SIZE.0, SIZE.1))
-        .map_err(io::Error::other)?;
-    set_plain_modes(&pty)?;
-    let shell = pty_process::Command::new("bash")
-        .args(["--noprofile", "--norc", "--noediting", "-i"])
+async fn spawn(processes: &ToolProcesses, working_dir: &Path) -> io::Result<(Pty, ShellProcess)> {
+    let mut bash = Command::new("bash");
+    bash.args(["--noprofile", "--norc", "--noediting", "-i"])
         .env_clear()
-        .envs(environment::inherited(std::env::vars_os()))
-        .env(processes::TAG_VARIABLE, tag)
-        .current_dir(working_dir)
-        .kill_on_drop(true)
-        .spawn(slave)
-        .map_err(io::Error::other)?;
-    drop(guard);
-    Ok((pty, shell))
+        .envs(processes.environment())
+        .envs(PLAIN)
+        .current_dir(working_dir);
+    processes
+        .start_shell(bash, |bash| {
+            let (pty, slave) = pty_process::open().map_err(io::Error::other)?;
+            pty.resize(Size::new(SIZE.0, SIZE.1))
+                .map_err(io::Error::other)?;
+            set_plain_modes(&pty)?;
+            let slave = slave.as_fd().try_clone_to_owned()?;
+            bash.stdin(Stdio::from(slave.try_clone()?))
+                .stdout(Stdio::from(slave.try_clone()?))
+                .stderr(Stdio::from(slave));
+            Ok(pty)
+        })
+        .await
 }
 
 /// No echo, no newline translation, no flow control; line editing by the kernel and signal keys.

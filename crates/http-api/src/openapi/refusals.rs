@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 /// A refusal that several operations share: its name, status, what it means, an example's detail.
-const REFUSALS: [(&str, &str, &str, &str); 15] = [
+const REFUSALS: [(&str, &str, &str, &str); 16] = [
     (
         "BadHandshake",
         "400",

@@ -24,6 +24,14 @@ impl SecretText {
         }
     }
 
+    /// The variables that it names.
+    pub(super) fn variables(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|piece| match piece {
+            Piece::Text(_) => None,
+            Piece::Variable(name) => Some(name.as_str()),
+        })
+    }
+
     /// Puts values in the place of the variables, once: what a value holds is text.
     ///
     /// # Errors

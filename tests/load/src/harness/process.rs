@@ -191,6 +191,10 @@ impl Server {
         Ok(())
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a child that was not waited for: its id is its own"
+    )]
     fn signal(&self, signal: Signal) -> Result<()> {
         let pid = Pid::from_raw(self.pid().try_into()?);
         Ok(kill(pid, signal)?)

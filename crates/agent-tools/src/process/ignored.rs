@@ -1,17 +1,19 @@
-//! Signals that the shell must not inherit as ignored.
+//! Signals that a process was started to ignore.
 
 use std::{fs, sync::Once};
 
-use nix::sys::signal::Signal;
+use super::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// What ends or stops a command from its terminal.
-const FROM_TERMINAL: [Signal; 4] = [
-    Signal::SIGHUP,
-    Signal::SIGINT,
-    Signal::SIGQUIT,
-    Signal::SIGTSTP,
-];
+const FROM_TERMINAL: [Signal; 4] = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TSTP];
+
+/// Whether this process ignores `signal`, as one that `nohup` started does a hangup. False where the
+/// system does not tell.
+#[must_use]
+pub fn is_ignored(signal: Signal) -> bool {
+    own_mask() & (1 << (signal.as_raw() - 1)) != 0
+}
 
 /// A process that a script started in the background, or `nohup`, ignores some signals, and all that
 /// it starts inherits that: C-c would not end a command. Gives each of these a handler that does
@@ -19,19 +21,18 @@ const FROM_TERMINAL: [Signal; 4] = [
 pub(super) fn stop_handing_down_ignored() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let ignored = fs::read_to_string("/proc/self/status")
-            .ok()
-            .and_then(|status| ignored(&status))
-            .unwrap_or(0);
-        for number in FROM_TERMINAL.map(|signal| signal as i32) {
-            if ignored & (1 << (number - 1)) == 0 {
-                continue;
-            }
+        let ignored = FROM_TERMINAL.into_iter().filter(|it| is_ignored(*it));
+        for number in ignored.map(Signal::as_raw) {
             if let Err(error) = signal(SignalKind::from_raw(number)) {
                 tracing::warn!(%error, signal = number, "commands will ignore this signal");
             }
         }
     });
+}
+
+fn own_mask() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").ok();
+    status.and_then(|status| ignored(&status)).unwrap_or(0)
 }
 
 /// The mask of ignored signals in `/proc/PID/status` (proc(5)): bit n-1 stands for signal n.

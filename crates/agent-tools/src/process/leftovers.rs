@@ -1,0 +1,62 @@
+//! What an earlier server over the same folder left when it was killed.
+
+use std::collections::BTreeSet;
+
+use super::{
+    ToolProcesses,
+    control_group::{self, ControlGroup},
+    family::{TAG_VARIABLE, kill_until_none},
+    owner::Owner,
+    table::{self, Entry},
+};
+
+impl ToolProcesses {
+    /// Ends what earlier servers over this folder left. Call it while this one has the folder's lock:
+    /// until then another server may be the living owner. It looks through all processes, which takes
+    /// some milliseconds.
+    pub fn end_leftovers(&self) {
+        let owner = self.owner();
+        let is_left = |tag: &str| Owner::of_tag(tag).is_some_and(|it| owner.is_successor_of(it));
+        let groups: Vec<ControlGroup> = control_group::of_shells()
+            .into_iter()
+            .filter(|(tag, _)| is_left(tag))
+            .map(|(_, group)| group)
+            .collect();
+        let mut ended = BTreeSet::new();
+        let all_ended = kill_until_none(|| {
+            let left = left(&groups, is_left);
+            ended.extend(left.iter().map(|process| process.pid));
+            for group in &groups {
+                group.kill_members();
+            }
+            left
+        });
+        for group in &groups {
+            group.remove();
+        }
+        if !ended.is_empty() {
+            let count = ended.len();
+            tracing::info!("ended {count} processes that an earlier server left: {ended:?}");
+        }
+        if !all_ended {
+            tracing::warn!("processes that an earlier server left cannot be killed");
+        }
+    }
+}
+
+fn left(groups: &[ControlGroup], is_left: impl Fn(&str) -> bool) -> Vec<Entry> {
+    let mut table = table::others();
+    table.retain(|process| !process.is_zombie);
+    let in_group: BTreeSet<i32> = groups.iter().flat_map(ControlGroup::members).collect();
+    let mut found: BTreeSet<i32> = table
+        .iter()
+        .filter(|process| {
+            in_group.contains(&process.pid)
+                || table::variable(process.pid, TAG_VARIABLE).is_some_and(|tag| is_left(&tag))
+        })
+        .map(|process| process.pid)
+        .collect();
+    table::add_descendants(&table, &mut found);
+    table.retain(|process| found.contains(&process.pid));
+    table
+}
