@@ -72,6 +72,12 @@ impl ControlGroup {
         tracing::debug!(group = %self.0.display(), "the control group cannot be removed");
     }
 
+    /// Removes the group if there is nothing in it.
+    pub(super) fn remove_if_empty(&self) {
+        // the kernel refuses while there is
+        fs::remove_dir(&self.0).ok();
+    }
+
     /// Itself and what is below, parents first.
     fn subgroups(&self) -> Vec<PathBuf> {
         let mut folders = vec![self.0.clone()];

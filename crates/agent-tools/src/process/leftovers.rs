@@ -17,11 +17,16 @@ impl ToolProcesses {
     pub fn end_leftovers(&self) {
         let owner = self.owner();
         let is_left = |tag: &str| Owner::of_tag(tag).is_some_and(|it| owner.is_successor_of(it));
-        let groups: Vec<ControlGroup> = control_group::of_shells()
+        let (left_groups, others): (Vec<_>, Vec<_>) = control_group::of_shells()
             .into_iter()
-            .filter(|(tag, _)| is_left(tag))
-            .map(|(_, group)| group)
-            .collect();
+            .partition(|(tag, _)| is_left(tag));
+        let groups: Vec<ControlGroup> = left_groups.into_iter().map(|(_, group)| group).collect();
+        for (tag, group) in others {
+            // of a server whose folder nobody will serve again, perhaps
+            if Owner::of_tag(&tag).is_some_and(Owner::is_gone) {
+                group.remove_if_empty();
+            }
+        }
         let mut ended = BTreeSet::new();
         let all_ended = kill_until_none(|| {
             let left = left(&groups, is_left);

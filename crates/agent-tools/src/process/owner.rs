@@ -39,11 +39,13 @@ impl Owner {
 
     /// Whether `other` was a server over the same folder and is gone.
     pub(super) fn is_successor_of(self, other: Self) -> bool {
-        let lives = || {
-            let holder = table::entry(other.pid);
-            holder.is_some_and(|process| process.started == other.started && !process.is_zombie)
-        };
-        self.folder != (0, 0) && self.folder == other.folder && self != other && !lives()
+        self.folder != (0, 0) && self.folder == other.folder && self != other && other.is_gone()
+    }
+
+    /// Whether that server lives no more, as far as can be seen from here.
+    pub(super) fn is_gone(self) -> bool {
+        let holder = table::entry(self.pid);
+        !holder.is_some_and(|process| process.started == self.started && !process.is_zombie)
     }
 }
 

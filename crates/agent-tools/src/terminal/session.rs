@@ -172,7 +172,7 @@ impl Session {
     pub(super) fn status(&self) -> Status {
         match self.stream.status() {
             Status::Busy if self.shell.has_ended() => Status::Closed,
-            status => status,
+            status @ (Status::Busy | Status::Done(_) | Status::Closed) => status,
         }
     }
 
