@@ -50,7 +50,8 @@ impl TestServer {
         let mut settings = settings(&folder);
         change(&mut settings);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        match Server::start(&settings, listener, false).await {
+        let processes = tool_processes(&settings);
+        match Server::start(&settings, listener, false, processes).await {
             Ok(_) => panic!("it starts"),
             Err(error) => error.to_string(),
         }
