@@ -167,6 +167,9 @@ fn runtime_config(settings: &Settings, resume: bool) -> Result<RuntimeConfig, St
         max_idle_shells: settings.max_idle_shells.get(),
         max_idle_conversations: settings.max_idle_conversations.get(),
         idle_ttl: Duration::from_secs(settings.idle_ttl_seconds.get()),
+        max_foreground_terminal_timeout: Duration::from_secs(
+            settings.max_foreground_terminal_timeout_seconds.get(),
+        ),
         default_llm: settings.llm.clone(),
         default_workspace: settings.workspace_path.clone(),
         secret_key,

@@ -11,9 +11,10 @@ mod task_tracker;
 mod terminal;
 mod think;
 mod tool;
+mod workspace;
 
 pub use call::{Call, model_schema, parse_call};
 pub use error::ToolError;
-pub use registry::{UnknownTool, not_found, open, registered_names, resolve};
+pub use registry::{OpenError, not_found, open, registered_names, resolve};
 pub use terminal::{TerminalSettings, model_text};
-pub use tool::{Tool, ToolEnvironment, Tools};
+pub use tool::{CallSignals, Tool, ToolEnvironment, Tools};

@@ -76,6 +76,24 @@ fn each_layer_outranks_the_one_below() {
 }
 
 #[test]
+fn the_longest_foreground_time_has_its_bounds() {
+    let name = "OH_MAX_FOREGROUND_TERMINAL_TIMEOUT_SECONDS";
+    let seconds = |loaded: &Loaded| {
+        let settings = &loaded.settings;
+        settings.max_foreground_terminal_timeout_seconds.get()
+    };
+    assert_eq!(seconds(&read(None, &[]).unwrap()), 600);
+    assert_eq!(seconds(&read(None, &[(name, "86400")]).unwrap()), 86_400);
+    for (wrong, expected) in [
+        ("0", "a whole number, one or more"),
+        ("86401", "a whole number, at most 86400"),
+    ] {
+        let error = read(None, &[(name, wrong)]).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
 fn times_of_sockets_have_their_bounds() {
     let loaded = read(
         Some(json!({"socket_ping_interval_seconds": 2, "socket_idle_timeout_seconds": 3})),

@@ -12,3 +12,4 @@ mod memory;
 mod races;
 mod store;
 mod timeline;
+mod waiting;
