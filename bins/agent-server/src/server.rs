@@ -185,6 +185,9 @@ fn runtime_config(
         max_idle_conversations: settings.max_idle_conversations.get(),
         idle_ttl: Duration::from_secs(settings.idle_ttl_seconds.get()),
         idle_jobs_ttl: Duration::from_secs(settings.idle_jobs_ttl_seconds.get()),
+        max_foreground_terminal_timeout: Duration::from_secs(
+            settings.max_foreground_terminal_timeout_seconds.get(),
+        ),
         default_llm: settings.llm.clone(),
         default_workspace: settings.workspace_path.clone(),
         secret_key,

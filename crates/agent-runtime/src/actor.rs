@@ -1,6 +1,6 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use agent_tools::{EndedProcess, ToolEnvironment, Tools};
+use agent_tools::{EndedProcess, OpenError, TerminalSettings, ToolEnvironment, Tools};
 use core_model::{
     Agent, ConversationState, Draft, EventBody, ExecutionStatus, Seq, Snapshot, Source,
     event::Nothing,
@@ -234,9 +234,19 @@ impl Actor {
             folder: self.shared.folder.clone(),
             processes: self.shared.core.config.processes.clone(),
             used_before: self.state.used_tools.clone(),
+            terminal: TerminalSettings {
+                max_foreground_timeout: self.shared.core.config.max_foreground_terminal_timeout,
+                ..TerminalSettings::default()
+            },
         };
         let tools = agent_tools::open(&agent.tools, &agent.include_default_tools, &environment)
-            .map_err(|unknown| Failure("KeyError", unknown.to_string()))?;
+            .map_err(|error| {
+                let code = match error {
+                    OpenError::UnknownTool(_) => "KeyError",
+                    OpenError::Parameter { .. } => "ValueError",
+                };
+                Failure(code, error.to_string())
+            })?;
         self.tools = Some(tools.clone());
         Ok(tools)
     }

@@ -29,6 +29,9 @@ pub struct RuntimeConfig {
     /// longest at rest loses its own, of those first that run nothing and that nobody follows. Its next
     /// command starts a new shell.
     pub max_idle_shells: usize,
+    /// How long a call of the terminal waits for its command at most, where the agent's parameters do
+    /// not say something else.
+    pub max_foreground_terminal_timeout: Duration,
     /// For conversations that name no agent.
     pub default_llm: LlmSettings,
     /// For conversations that name no workspace.
@@ -49,6 +52,7 @@ impl RuntimeConfig {
     pub const MAX_IDLE_SHELLS: usize = 64;
     pub const IDLE_TTL: Duration = Duration::from_secs(20 * 60);
     pub const IDLE_JOBS_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+    pub const MAX_FOREGROUND_TERMINAL_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
     /// The usual limits with a key, a default model and a default workspace.
     pub fn new(
@@ -63,6 +67,7 @@ impl RuntimeConfig {
             idle_jobs_ttl: Self::IDLE_JOBS_TTL,
             max_idle_conversations: Self::MAX_IDLE_CONVERSATIONS,
             max_idle_shells: Self::MAX_IDLE_SHELLS,
+            max_foreground_terminal_timeout: Self::MAX_FOREGROUND_TERMINAL_TIMEOUT,
             default_llm,
             default_workspace: default_workspace.into(),
             secret_key: Arc::new(move || Ok(SecretBox::new(Box::new(secret_key)))),

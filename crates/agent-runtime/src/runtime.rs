@@ -352,6 +352,12 @@ impl Runtime {
         self.0.idle().as_secs_f64()
     }
 
+    /// How long a call of the terminal waits at most, where an agent says nothing else.
+    #[must_use]
+    pub fn max_foreground_terminal_timeout(&self) -> Duration {
+        self.0.config.max_foreground_terminal_timeout
+    }
+
     /// Pauses every run and ends every follower, for at most `deadline`, then closes the store; what was
     /// acknowledged is on disk.
     pub async fn shut_down(&self, deadline: Duration) {

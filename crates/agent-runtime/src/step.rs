@@ -1,19 +1,14 @@
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Instant,
-};
+use std::{sync::Arc, time::Instant};
 
-use agent_tools::{ToolError, not_found, parse_call, resolve};
+use agent_tools::{CallSignals, Tool, ToolError, not_found, parse_call, resolve};
 use core_model::{
-    ConversationState, Draft, EventBody, EventId, PendingAction, Source,
+    ConversationState, Draft, EventBody, EventId, Observation, PendingAction, Source,
     event::{ErrorClassification, FailureKind, ObservationEvent, SecurityRisk, UserAction},
     usage::StatsSnapshot,
 };
 use llm_client::{ModelReply, ModelRequest};
 use serde_json::{Map, Value, json};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -32,7 +27,7 @@ const EMPTY_REPLY_NUDGE: &str = "Your last reply was empty. Go on with the task:
 pub(crate) async fn take_all(
     context: TurnContext,
     cancel: CancellationToken,
-    pause: Arc<AtomicBool>,
+    pause: watch::Receiver<bool>,
 ) -> Outcome {
     let mut steps = Steps {
         view: View::default(),
@@ -53,7 +48,7 @@ struct Steps {
     view: View,
     stuck: StuckDetector,
     cancel: CancellationToken,
-    pause: Arc<AtomicBool>,
+    pause: watch::Receiver<bool>,
     /// The user message that the model was shown last.
     seen: Option<EventId>,
 }
@@ -73,7 +68,7 @@ impl Steps {
         let mut iterations = 0;
         loop {
             let state = self.catch_up().await?;
-            if self.pause.load(Ordering::Acquire) {
+            if *self.pause.borrow() {
                 return Err(Outcome::Paused);
             }
             if let Some(action) = state.pending.first() {
@@ -286,7 +281,7 @@ impl Steps {
             );
             return self.context.propose(vec![answer]).await;
         };
-        let result = tool.run(&action, &self.cancel).await;
+        let result = self.call(tool.as_ref(), &action).await;
         if self.cancel.is_cancelled() {
             return Err(Outcome::Cancelled);
         }
@@ -313,6 +308,32 @@ impl Steps {
             && matches!(&answer.body, EventBody::ObservationEvent(seen) if !seen.observation.is_error);
         self.context.propose(vec![answer]).await?;
         if done { Err(self.finished()) } else { Ok(()) }
+    }
+
+    /// Has a tool carry out an action. A pause ends its waiting, not what it waits for.
+    async fn call(
+        &self,
+        tool: &dyn Tool,
+        action: &Map<String, Value>,
+    ) -> Result<Observation, ToolError> {
+        let signals = CallSignals {
+            cancel: self.cancel.clone(),
+            ..CallSignals::default()
+        };
+        let call = tool.run(action, &signals);
+        tokio::pin!(call);
+        let mut pause = self.pause.clone();
+        let paused = async {
+            if pause.wait_for(|asked| *asked).await.is_err() {
+                // nobody can ask any more
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            result = &mut call => return result,
+            () = paused => signals.hand_back.cancel(),
+        }
+        call.await
     }
 
     fn finished(&self) -> Outcome {

@@ -1,7 +1,7 @@
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
-use core_model::{Content, Event, EventBody, Source};
-use serde_json::json;
+use core_model::{Content, Event, EventBody, EventTime, Observation, Source};
+use serde_json::{Map, Value, json};
 
 /// How far back the detector looks.
 const WINDOW: usize = 20;
@@ -10,12 +10,30 @@ const SAME_ERROR_NUDGE: usize = 3;
 const SAME_ERROR_STUCK: usize = 4;
 const MONOLOGUE: usize = 3;
 const ALTERNATING: usize = 6;
+/// A command that sleeps for less does not wait for anything.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Notices an agent that goes in circles. Looks at what happened since the last user message.
+///
+/// An agent that waits does not go in circles, though it sees the same until what it waits for has
+/// happened: what came before a wait is no repetition of what comes after it. How long it may wait is for
+/// the limit on a run's steps.
 #[derive(Default)]
 pub(crate) struct StuckDetector {
     window: VecDeque<Trace>,
     nudged: bool,
+    /// Calls whose result has not come yet, oldest first.
+    open: VecDeque<Call>,
+    /// Whether the terminal's command was still running when it was last heard of.
+    runs: bool,
+}
+
+struct Call {
+    id: String,
+    tool: String,
+    arguments: Map<String, Value>,
+    since: EventTime,
+    trace: Trace,
 }
 
 /// What to do about it.
@@ -28,7 +46,7 @@ pub(crate) enum Verdict {
 }
 
 /// An event without what differs between repetitions: ids, times, summaries.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Trace {
     Action { tool: String, what: String },
     Observation(String),
@@ -41,6 +59,7 @@ impl StuckDetector {
         let trace = match &event.body {
             EventBody::MessageEvent(_) if event.source == Source::User => {
                 self.window.clear();
+                self.open.clear();
                 self.nudged = false;
                 return;
             }
@@ -52,12 +71,32 @@ impl StuckDetector {
                 };
                 let thought: Vec<&str> = action.thought.iter().map(|t| t.text.as_str()).collect();
                 let what = format!("{arguments}\n{}", thought.join("\n"));
-                Trace::Action {
+                let trace = Trace::Action {
                     tool: action.tool_name.clone(),
                     what,
-                }
+                };
+                self.open.push_back(Call {
+                    id: action.tool_call_id.to_string(),
+                    tool: action.tool_name.clone(),
+                    arguments: action.action.clone().unwrap_or_default(),
+                    since: event.timestamp,
+                    trace: trace.clone(),
+                });
+                trace
             }
             EventBody::ObservationEvent(seen) => {
+                let call = self.answered(seen.tool_call_id.as_ref());
+                self.runs = runs_after(&seen.observation).unwrap_or(self.runs);
+                if let Some(call) = call {
+                    if call.waited(&seen.observation, event.timestamp) {
+                        self.window.clear();
+                        return;
+                    }
+                    if self.runs && call.only_looks() {
+                        self.forget(&call.trace);
+                        return;
+                    }
+                }
                 let text: Vec<&str> = seen
                     .observation
                     .content
@@ -66,10 +105,16 @@ impl StuckDetector {
                     .collect();
                 Trace::Observation(text.join("\n"))
             }
-            EventBody::AgentErrorEvent(error) => Trace::Error(error.error.clone()),
+            EventBody::AgentErrorEvent(error) => {
+                let call = self.answered(error.tool_call_id.as_ref());
+                // an interrupted one was ended
+                self.runs &= call.is_none_or(|call| call.tool != "terminal");
+                Trace::Error(error.error.clone())
+            }
             // Our own hints are no user's words: they do not break a monologue.
             EventBody::MessageEvent(_) => return,
             EventBody::UserRejectObservation(reject) => {
+                self.answered(reject.tool_call_id.as_ref());
                 Trace::Observation(reject.rejection_reason.clone())
             }
             EventBody::SystemPromptEvent(_)
@@ -87,6 +132,17 @@ impl StuckDetector {
         self.window.push_back(trace);
         if self.window.len() > WINDOW {
             self.window.pop_front();
+        }
+    }
+
+    fn answered(&mut self, id: &str) -> Option<Call> {
+        let index = self.open.iter().position(|call| call.id == id)?;
+        self.open.remove(index)
+    }
+
+    fn forget(&mut self, trace: &Trace) {
+        if let Some(index) = self.window.iter().rposition(|it| it == trace) {
+            self.window.remove(index);
         }
     }
 
@@ -162,6 +218,49 @@ impl StuckDetector {
              it differently."
         )
     }
+}
+
+impl Call {
+    /// Whether the call was there to let time pass, and did: it looked at a command that still runs, or
+    /// slept.
+    fn waited(&self, seen: &Observation, now: EventTime) -> bool {
+        if self.tool != "terminal" || seen.is_error {
+            return false;
+        }
+        let command = self.text("command");
+        if command.is_empty() {
+            return seen.fields.get("timeout") == Some(&json!(true));
+        }
+        let is_word = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '-';
+        let sleeps = command
+            .split(|letter| !is_word(letter))
+            .any(|word| matches!(word, "sleep" | "wait"));
+        let took = (now.utc() - self.since.utc()).to_std();
+        sleeps && took.is_ok_and(|took| took >= SHORTEST_WAIT)
+    }
+
+    /// Whether it changes nothing, and is made to see how something is getting on.
+    fn only_looks(&self) -> bool {
+        matches!(self.tool.as_str(), "task_tracker" | "file_editor")
+            && self.text("command") == "view"
+    }
+
+    fn text(&self, name: &str) -> &str {
+        self.arguments
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    }
+}
+
+/// Whether a command runs, as far as an observation tells.
+fn runs_after(seen: &Observation) -> Option<bool> {
+    if seen.fields.get("kind")? != "TerminalObservation" {
+        return None;
+    }
+    let goes_on = seen.fields.get("timeout") == Some(&json!(true));
+    // a call that was refused has no exit code, and changes nothing
+    (goes_on || seen.fields.contains_key("exit_code")).then_some(goes_on)
 }
 
 fn repeats(traces: &[&Trace], count: usize) -> bool {
@@ -280,6 +379,166 @@ mod tests {
             fail(&mut detector, "no");
         }
         assert_eq!(detector.verdict(), Verdict::Fine);
+    }
+
+    /// A call at `start` seconds and what came of it at `end`.
+    fn timed(
+        detector: &mut StuckDetector,
+        tool: &str,
+        action: Value,
+        seen: Value,
+        [start, end]: [u32; 2],
+    ) {
+        let at = |seconds: u32| format!("2026-11-22T19:{:02}:{:02}", seconds / 60, seconds % 60);
+        for event in [
+            json!({
+                "id": "e", "timestamp": at(start), "source": "agent", "kind": "ActionEvent",
+                "thought": [], "action": action, "tool_name": tool, "tool_call_id": "t",
+                "llm_response_id": "r",
+                "tool_call": {"id": "t", "name": tool, "arguments": "{}", "origin": "completion"},
+            }),
+            json!({
+                "id": "o", "timestamp": at(end), "source": "environment", "kind": "ObservationEvent",
+                "tool_name": tool, "tool_call_id": "t", "action_id": "e", "observation": seen,
+            }),
+        ] {
+            detector.take(&Event::from_slice(event.to_string().as_bytes()).unwrap());
+        }
+    }
+
+    fn goes_on(text: &str) -> Value {
+        json!({
+            "content": [{"type": "text", "text": text}], "command": "", "exit_code": -1,
+            "timeout": true, "kind": "TerminalObservation",
+        })
+    }
+
+    fn done(text: &str) -> Value {
+        json!({
+            "content": [{"type": "text", "text": text}], "command": "", "exit_code": 0,
+            "timeout": false, "kind": "TerminalObservation",
+        })
+    }
+
+    #[test]
+    fn looking_at_a_command_that_runs_is_no_repetition() {
+        let mut detector = StuckDetector::default();
+        for _ in 0..50 {
+            timed(
+                &mut detector,
+                "terminal",
+                json!({"command": ""}),
+                goes_on(""),
+                [0, 0],
+            );
+            assert_eq!(detector.verdict(), Verdict::Fine);
+        }
+        // nor is what is done between two looks
+        for _ in 0..20 {
+            timed(
+                &mut detector,
+                "terminal",
+                json!({"command": ""}),
+                goes_on(""),
+                [0, 0],
+            );
+            timed(
+                &mut detector,
+                "task_tracker",
+                json!({"command": "view"}),
+                json!({"content": []}),
+                [0, 0],
+            );
+            assert_eq!(detector.verdict(), Verdict::Fine);
+        }
+    }
+
+    #[test]
+    fn looking_at_nothing_is_stuck() {
+        let mut detector = StuckDetector::default();
+        let nothing = json!({"content": [], "is_error": true, "timeout": false, "kind": "TerminalObservation"});
+        for _ in 0..4 {
+            assert_eq!(detector.verdict(), Verdict::Fine);
+            timed(
+                &mut detector,
+                "terminal",
+                json!({"command": ""}),
+                nothing.clone(),
+                [0, 0],
+            );
+        }
+        assert_eq!(detector.verdict(), Verdict::Stuck);
+    }
+
+    #[test]
+    fn reading_a_status_counts_only_while_nothing_runs() {
+        for (first, stuck) in [(goes_on(""), Verdict::Fine), (done(""), Verdict::Stuck)] {
+            for tool in ["task_tracker", "file_editor"] {
+                let mut detector = StuckDetector::default();
+                timed(
+                    &mut detector,
+                    "terminal",
+                    json!({"command": "make"}),
+                    first.clone(),
+                    [0, 30],
+                );
+                for _ in 0..8 {
+                    timed(
+                        &mut detector,
+                        tool,
+                        json!({"command": "view"}),
+                        json!({"content": []}),
+                        [0, 0],
+                    );
+                }
+                assert_eq!(detector.verdict(), stuck, "{tool}");
+            }
+        }
+    }
+
+    #[test]
+    fn sleeping_and_looking_again_is_waiting_and_running_again_is_not() {
+        let rounds = |command: &str, times| {
+            let mut detector = StuckDetector::default();
+            for _ in 0..8 {
+                timed(
+                    &mut detector,
+                    "terminal",
+                    json!({"command": command}),
+                    done("pending"),
+                    times,
+                );
+            }
+            detector.verdict()
+        };
+        assert_eq!(rounds("sleep 30; cat status", [0, 30]), Verdict::Fine);
+        assert_eq!(rounds("wait; cat status", [0, 2]), Verdict::Fine);
+        assert_eq!(rounds("sleep 0; cat status", [0, 0]), Verdict::Stuck);
+        assert_eq!(rounds("cat no-sleep-here", [0, 30]), Verdict::Stuck);
+        assert_eq!(rounds("make test", [0, 30]), Verdict::Stuck);
+    }
+
+    #[test]
+    fn a_loop_after_a_wait_is_still_a_loop() {
+        let mut detector = StuckDetector::default();
+        timed(
+            &mut detector,
+            "terminal",
+            json!({"command": ""}),
+            goes_on(""),
+            [0, 30],
+        );
+        for _ in 0..4 {
+            assert_eq!(detector.verdict(), Verdict::Fine);
+            timed(
+                &mut detector,
+                "terminal",
+                json!({"command": "C-c"}),
+                goes_on(""),
+                [0, 3],
+            );
+        }
+        assert_eq!(detector.verdict(), Verdict::Stuck);
     }
 
     #[test]

@@ -1,10 +1,4 @@
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use agent_tools::Tools;
 use core_model::{
@@ -14,7 +8,7 @@ use core_model::{
 use llm_client::{Model, ModelError};
 use tokio::{
     runtime::Handle,
-    sync::{OwnedSemaphorePermit, mpsc, oneshot},
+    sync::{OwnedSemaphorePermit, mpsc, oneshot, watch},
     task::JoinHandle,
     time::{Instant, sleep_until},
 };
@@ -39,7 +33,7 @@ const PANICKED_CALL: &str =
 pub(crate) struct Turn {
     task: JoinHandle<Outcome>,
     cancel: CancellationToken,
-    pause: Arc<AtomicBool>,
+    pause: watch::Sender<bool>,
     permit: OwnedSemaphorePermit,
     stop: Option<Stop>,
     /// When a turn that was told to stop is aborted.
@@ -110,9 +104,9 @@ impl Turn {
         tokio: &Handle,
     ) -> Self {
         let cancel = CancellationToken::new();
-        let pause = Arc::new(AtomicBool::new(false));
+        let (pause, asked_to_pause) = watch::channel(false);
         let task = match context {
-            Ok(context) => tokio.spawn(step::take_all(context, cancel.clone(), Arc::clone(&pause))),
+            Ok(context) => tokio.spawn(step::take_all(context, cancel.clone(), asked_to_pause)),
             Err(Failure(code, detail)) => {
                 let kind = FailureKind::Config;
                 let classification = ErrorClassification::new(kind, false, UserAction::Settings);
@@ -137,14 +131,14 @@ impl Turn {
         }
     }
 
-    /// Asks the turn to end at its next step.
+    /// Asks the turn to end at its next step, and its tool to wait no longer.
     pub(crate) fn pause(&self) {
-        self.pause.store(true, Ordering::Release);
+        self.pause.send_replace(true);
     }
 
     /// Takes a pause back; whether there was one.
     pub(crate) fn unpause(&self) -> bool {
-        self.pause.swap(false, Ordering::AcqRel)
+        self.pause.send_replace(false)
     }
 
     /// Ends the turn now; aborts it if it takes longer than `patience`. A farewell outranks an
@@ -175,7 +169,7 @@ impl Turn {
             stop: self.stop,
             answers: self.answers,
             permit: self.permit,
-            paused: self.pause.load(Ordering::Acquire),
+            paused: *self.pause.borrow(),
         }
     }
 }

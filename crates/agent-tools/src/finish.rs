@@ -6,9 +6,8 @@ use core_model::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tokio_util::sync::CancellationToken;
 
-use crate::{Tool, ToolError, arguments};
+use crate::{CallSignals, Tool, ToolError, arguments};
 
 const DESCRIPTION: &str = "\
 End your work on the user's request and hand over the result. Nothing runs after this call, so \
@@ -66,7 +65,7 @@ impl Tool for Finish {
     async fn run(
         &self,
         action: &Map<String, Value>,
-        _cancel: &CancellationToken,
+        _signals: &CallSignals,
     ) -> Result<Observation, ToolError> {
         let FinishArguments { message } = arguments::from_action(action)?;
         Ok(Observation {
@@ -87,10 +86,7 @@ mod tests {
     async fn hands_the_message_over() {
         let arguments = Map::from_iter([("message".to_owned(), json!("all done"))]);
         let action = Finish.action(arguments).unwrap();
-        let observation = Finish
-            .run(&action, &CancellationToken::new())
-            .await
-            .unwrap();
+        let observation = Finish.run(&action, &CallSignals::default()).await.unwrap();
         assert_eq!(
             json!({"action": action, "observation": observation}),
             json!({

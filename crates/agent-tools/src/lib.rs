@@ -13,10 +13,11 @@ mod task_tracker;
 mod terminal;
 mod think;
 mod tool;
+mod workspace;
 
 pub use call::{Call, model_schema, parse_call};
 pub use error::ToolError;
-pub use registry::{UnknownTool, not_found, open, registered_names, resolve};
+pub use registry::{OpenError, not_found, open, registered_names, resolve};
 pub use repository_place::repository_place;
 pub use terminal::{TerminalSettings, model_text};
-pub use tool::{EndedProcess, Tool, ToolEnvironment, Tools};
+pub use tool::{CallSignals, EndedProcess, Tool, ToolEnvironment, Tools};

@@ -10,7 +10,7 @@ use crate::{
     file_editor::FileEditor,
     finish::Finish,
     task_tracker::TaskTracker,
-    terminal::{Terminal, TerminalSettings},
+    terminal::{LONGEST_TIMEOUT, Terminal, TerminalSettings},
     think::Think,
 };
 
@@ -35,10 +35,21 @@ const ALIASES: [(&str, &str); 6] = [
     ("str_replace_editor", "file_editor"),
 ];
 
-/// An agent names a tool that does not exist.
+/// Why an agent's tools cannot be opened.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("no tool is registered as '{0}'; there are {known}", known = python_list(REGISTERED.into_iter()))]
-pub struct UnknownTool(pub String);
+pub enum OpenError {
+    /// It names a tool that does not exist.
+    #[error("no tool is registered as '{0}'; there are {known}", known = python_list(REGISTERED.into_iter()))]
+    UnknownTool(String),
+    /// A tool's parameter has no meaning.
+    #[error("{tool}: params.{name}: expected {expected}, got {value}")]
+    Parameter {
+        tool: &'static str,
+        name: &'static str,
+        expected: String,
+        value: Value,
+    },
+}
 
 /// The names that an agent's `tools` may hold.
 #[must_use]
@@ -50,22 +61,22 @@ pub fn registered_names() -> &'static [&'static str] {
 /// which go by class name. A name given twice counts once.
 ///
 /// # Errors
-/// [`UnknownTool`] for the first name that nobody knows.
+/// For the first name that nobody knows, and the first parameter that cannot be heeded.
 pub fn open(
     choices: &[ToolChoice],
     include_default: &[String],
     environment: &ToolEnvironment,
-) -> Result<Tools, UnknownTool> {
+) -> Result<Tools, OpenError> {
     let mut tools = Tools::new();
     for choice in choices {
         let tool: Arc<dyn Tool> = match choice.name.as_str() {
-            "terminal" => Arc::new(Terminal::new(
-                environment.clone(),
-                terminal_settings(choice),
-            )),
+            "terminal" => {
+                let settings = terminal_settings(choice, &environment.terminal)?;
+                Arc::new(Terminal::new(environment.clone(), settings))
+            }
             "file_editor" => Arc::new(FileEditor::new(environment.clone())),
             "task_tracker" => Arc::new(TaskTracker::new(environment.clone())),
-            unknown => return Err(UnknownTool(unknown.to_owned())),
+            unknown => return Err(OpenError::UnknownTool(unknown.to_owned())),
         };
         add(&mut tools, tool);
     }
@@ -74,7 +85,7 @@ pub fn open(
             "FinishTool" => Arc::new(Finish),
             "ThinkTool" => Arc::new(Think),
             absent if ABSENT_DEFAULTS.contains(&absent) => continue,
-            unknown => return Err(UnknownTool(unknown.to_owned())),
+            unknown => return Err(OpenError::UnknownTool(unknown.to_owned())),
         };
         add(&mut tools, tool);
     }
@@ -98,19 +109,39 @@ pub fn not_found(tools: &[Arc<dyn Tool>], called: &str) -> String {
     format!("Tool '{called}' not found. Available: {names}")
 }
 
-/// Of the settings that public clients know, the one that means something here; the others name a
-/// user, a shell or a kind of terminal.
-fn terminal_settings(choice: &ToolChoice) -> TerminalSettings {
-    let mut settings = TerminalSettings::default();
-    let seconds = choice.params.get("no_change_timeout_seconds");
-    if let Some(timeout) = seconds
-        .and_then(Value::as_f64)
-        .filter(|seconds| *seconds > 0.0)
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-    {
-        settings.soft_timeout = timeout;
+/// Of the settings that public clients know, those that mean something here; the others name a user, a
+/// shell or a kind of terminal.
+fn terminal_settings(
+    choice: &ToolChoice,
+    usual: &TerminalSettings,
+) -> Result<TerminalSettings, OpenError> {
+    let mut settings = usual.clone();
+    for (name, setting) in [
+        ("no_change_timeout_seconds", &mut settings.soft_timeout),
+        (
+            "max_foreground_terminal_timeout_seconds",
+            &mut settings.max_foreground_timeout,
+        ),
+    ] {
+        let Some(value) = choice.params.get(name).filter(|value| !value.is_null()) else {
+            continue;
+        };
+        *setting = value
+            .as_f64()
+            .filter(|seconds| *seconds > 0.0)
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+            .filter(|time| *time <= LONGEST_TIMEOUT)
+            .ok_or_else(|| OpenError::Parameter {
+                tool: "terminal",
+                name,
+                expected: format!(
+                    "seconds, more than 0 and at most {}",
+                    LONGEST_TIMEOUT.as_secs()
+                ),
+                value: value.clone(),
+            })?;
     }
-    settings
+    Ok(settings)
 }
 
 fn add(tools: &mut Tools, tool: Arc<dyn Tool>) {
@@ -133,7 +164,7 @@ mod tests {
         }
     }
 
-    fn opened(names: &[&str], defaults: &[&str]) -> Result<Tools, UnknownTool> {
+    fn opened(names: &[&str], defaults: &[&str]) -> Result<Tools, OpenError> {
         let choices: Vec<ToolChoice> = names
             .iter()
             .map(|name| ToolChoice {
@@ -169,32 +200,56 @@ mod tests {
 
     #[test]
     fn a_terminal_waits_as_long_as_it_is_told() {
-        let timeout = |params| {
+        let usual = TerminalSettings {
+            max_foreground_timeout: Duration::from_secs(99),
+            ..TerminalSettings::default()
+        };
+        let read = |params| {
             let choice: ToolChoice =
                 serde_json::from_value(json!({"name": "terminal", "params": params})).unwrap();
-            terminal_settings(&choice).soft_timeout
+            terminal_settings(&choice, &usual)
         };
-        let usual = TerminalSettings::default().soft_timeout;
-        assert_eq!(timeout(json!({})), usual);
+        assert_eq!(read(json!({})).unwrap(), usual);
         assert_eq!(
-            timeout(json!({"no_change_timeout_seconds": 7})),
-            Duration::from_secs(7)
+            read(json!({"no_change_timeout_seconds": 7, "terminal_type": "tmux"})).unwrap(),
+            TerminalSettings {
+                soft_timeout: Duration::from_secs(7),
+                ..usual.clone()
+            }
         );
-        for wrong in [json!(0), json!(-1), json!("7"), json!(1e300)] {
-            assert_eq!(timeout(json!({"no_change_timeout_seconds": wrong})), usual);
+        assert_eq!(
+            read(json!({
+                "no_change_timeout_seconds": null,
+                "max_foreground_terminal_timeout_seconds": 0.5,
+            }))
+            .unwrap(),
+            TerminalSettings {
+                max_foreground_timeout: Duration::from_millis(500),
+                ..usual.clone()
+            }
+        );
+        for name in [
+            "no_change_timeout_seconds",
+            "max_foreground_terminal_timeout_seconds",
+        ] {
+            for wrong in [json!(0), json!(-1), json!("7"), json!(1e300), json!(86_401)] {
+                let error = read(json!({name: wrong})).unwrap_err().to_string();
+                let start = format!("terminal: params.{name}: expected seconds, ");
+                assert!(error.starts_with(&start), "{error}");
+            }
         }
     }
 
     #[test]
     fn unknown_names_are_named() {
         let error = opened(&["nope"], &[]).err().unwrap();
-        assert_eq!(error, UnknownTool("nope".to_owned()));
+        assert_eq!(error, OpenError::UnknownTool("nope".to_owned()));
         assert_eq!(
             error.to_string(),
             "no tool is registered as 'nope'; there are ['terminal', 'file_editor', 'task_tracker']"
         );
         let error = opened(&[], &["NopeTool"]).err().unwrap();
-        assert_eq!(error, UnknownTool("NopeTool".to_owned()));
+        assert_eq!(error, OpenError::UnknownTool("NopeTool".to_owned()));
     }
 
     #[test]

@@ -13,9 +13,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tokio::{sync::Mutex, task::spawn_blocking};
-use tokio_util::sync::CancellationToken;
 
-use crate::{Tool, ToolEnvironment, ToolError, arguments, atomic_file};
+use crate::{CallSignals, Tool, ToolEnvironment, ToolError, arguments, atomic_file};
 
 const DESCRIPTION: &str = "\
 Keep the list of tasks for your current work, so that neither you nor the user lose track.
@@ -127,7 +126,7 @@ impl Tool for TaskTracker {
     async fn run(
         &self,
         action: &Map<String, Value>,
-        _cancel: &CancellationToken,
+        _signals: &CallSignals,
     ) -> Result<Observation, ToolError> {
         let TaskTrackerArguments { command, task_list } = arguments::from_action(action)?;
         let _turn = self.turn.lock().await;
@@ -226,8 +225,8 @@ mod tests {
     async fn call(tracker: &TaskTracker, arguments: Value) -> Value {
         let arguments = arguments.as_object().cloned().unwrap();
         let action = tracker.action(arguments).unwrap();
-        let cancel = CancellationToken::new();
-        json!(tracker.run(&action, &cancel).await.unwrap())
+        let signals = CallSignals::default();
+        json!(tracker.run(&action, &signals).await.unwrap())
     }
 
     #[tokio::test]

@@ -6,9 +6,8 @@ use core_model::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tokio_util::sync::CancellationToken;
 
-use crate::{Tool, ToolError, arguments};
+use crate::{CallSignals, Tool, ToolError, arguments};
 
 const DESCRIPTION: &str = "\
 Write a thought down. Nothing else happens: no file, command or network is touched.
@@ -64,7 +63,7 @@ impl Tool for Think {
     async fn run(
         &self,
         action: &Map<String, Value>,
-        _cancel: &CancellationToken,
+        _signals: &CallSignals,
     ) -> Result<Observation, ToolError> {
         arguments::from_action::<ThinkArguments>(action)?;
         Ok(Observation {
@@ -85,7 +84,7 @@ mod tests {
     async fn logs_the_thought() {
         let arguments = Map::from_iter([("thought".to_owned(), json!("hm"))]);
         let action = Think.action(arguments).unwrap();
-        let observation = Think.run(&action, &CancellationToken::new()).await.unwrap();
+        let observation = Think.run(&action, &CallSignals::default()).await.unwrap();
         assert_eq!(
             json!({"action": action, "observation": observation}),
             json!({

@@ -5,7 +5,7 @@ use core_model::{Observation, event::ToolDefinition};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
-use crate::{ToolError, process::ToolProcesses};
+use crate::{TerminalSettings, ToolError, process::ToolProcesses};
 
 /// Something an agent can do. One value lives as long as its conversation is in memory and may keep
 /// state between calls: a shell, an undo history.
@@ -34,12 +34,12 @@ pub trait Tool: Send + Sync {
     /// Only when the tool itself broke.
     ///
     /// # Cancel safety
-    /// When `cancel` fires the tool stops what it started (the whole process group), and returns
-    /// soon; what it then returns is dropped.
+    /// When [`CallSignals::cancel`] fires the tool stops what it started (the whole process group), and
+    /// returns soon; what it then returns is dropped.
     async fn run(
         &self,
         action: &Map<String, Value>,
-        cancel: &CancellationToken,
+        signals: &CallSignals,
     ) -> Result<Observation, ToolError>;
 
     /// Whether closing the tool would end something that runs. May look through the processes of the
@@ -64,6 +64,16 @@ pub struct EndedProcess {
     pub command: String,
 }
 
+/// What is said to a tool while it carries out one call.
+#[derive(Clone, Debug, Default)]
+pub struct CallSignals {
+    /// Stop what was started.
+    pub cancel: CancellationToken,
+    /// Wait no longer: return what there is, and let what was started go on. Of no concern to a tool that
+    /// waits for nothing.
+    pub hand_back: CancellationToken,
+}
+
 /// Where a conversation's tools work.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ToolEnvironment {
@@ -76,6 +86,8 @@ pub struct ToolEnvironment {
     /// Tools that were used before these were opened. What they had in memory, a shell for one, is
     /// gone since.
     pub used_before: BTreeSet<String>,
+    /// The terminal's limits where the agent's parameters say nothing else.
+    pub terminal: TerminalSettings,
 }
 
 /// The tools of one conversation, in the order the agent names them.

@@ -125,6 +125,11 @@ fn info(server: &Server, request: &HttpRequest, here: &str) -> ServerInfo {
         conversation_runtime: "local",
         available_conversation_runtimes: ["local"].into(),
         capabilities: ["idempotent_conversation_create_v1"].into(),
+        max_foreground_terminal_timeout_seconds: server
+            .0
+            .runtime
+            .max_foreground_terminal_timeout()
+            .as_secs_f64(),
         docs: format!("{prefix}/docs"),
         redoc: format!("{prefix}/redoc"),
     }

@@ -332,6 +332,9 @@ pub(crate) struct ServerInfo {
     pub(crate) conversation_runtime: &'static str,
     pub(crate) available_conversation_runtimes: Vec<&'static str>,
     pub(crate) capabilities: Vec<&'static str>,
+    /// How long a call of the terminal waits for its command at most, unless the agent's parameters say
+    /// something else.
+    pub(crate) max_foreground_terminal_timeout_seconds: f64,
     /// Where the interactive documentation is.
     pub(crate) docs: String,
     pub(crate) redoc: String,

@@ -524,6 +524,7 @@ async fn the_server_says_what_it_is() {
     assert_eq!(info["title"], "OpenHands Agent Server");
     assert_eq!(info["version"], "1.58.0");
     assert_eq!(info["docs"], "/docs");
+    assert_eq!(info["max_foreground_terminal_timeout_seconds"], 600.0);
     assert_eq!(
         info["usable_tools"],
         json!(["terminal", "file_editor", "task_tracker"])

@@ -67,6 +67,11 @@ fn checked(settings: Settings, merged: &Merged) -> Result<Settings, ConfigError>
             settings.socket_send_timeout_seconds.get(),
             LONGEST_WAIT,
         ),
+        (
+            "max_foreground_terminal_timeout_seconds",
+            settings.max_foreground_terminal_timeout_seconds.get(),
+            LONGEST_WAIT,
+        ),
     ];
     for (key, count, most) in counts {
         if count > most {

@@ -59,6 +59,8 @@ pub struct Settings {
     pub idle_ttl_seconds: NonZeroU64,
     /// How long it stays where the agent left something running.
     pub idle_jobs_ttl_seconds: NonZeroU64,
+    /// How long a call of the terminal waits for its command at most; the command then runs on.
+    pub max_foreground_terminal_timeout_seconds: NonZeroU64,
     pub durability: Durability,
     /// How long an acknowledged event may wait to be on disk, where durability is `interval`.
     pub durability_interval_ms: NonZeroU64,
@@ -158,6 +160,9 @@ impl Default for Settings {
             max_idle_conversations: count(RuntimeConfig::MAX_IDLE_CONVERSATIONS),
             idle_ttl_seconds: seconds(RuntimeConfig::IDLE_TTL),
             idle_jobs_ttl_seconds: seconds(RuntimeConfig::IDLE_JOBS_TTL),
+            max_foreground_terminal_timeout_seconds: seconds(
+                RuntimeConfig::MAX_FOREGROUND_TERMINAL_TIMEOUT,
+            ),
             durability: Durability::default(),
             durability_interval_ms: NonZeroU64::MIN.saturating_add(199),
             log_format: LogFormat::default(),

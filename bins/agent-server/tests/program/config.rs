@@ -95,6 +95,24 @@ fn a_socket_s_limits_can_be_set() {
 }
 
 #[test]
+fn the_longest_foreground_time_has_its_bounds() {
+    let name = "OH_MAX_FOREGROUND_TERMINAL_TIMEOUT_SECONDS";
+    let seconds = |loaded: &Loaded| {
+        let settings = &loaded.settings;
+        settings.max_foreground_terminal_timeout_seconds.get()
+    };
+    assert_eq!(seconds(&read(None, &[]).unwrap()), 600);
+    assert_eq!(seconds(&read(None, &[(name, "86400")]).unwrap()), 86_400);
+    for (wrong, expected) in [
+        ("0", "a whole number, one or more"),
+        ("86401", "a whole number, at most 86400"),
+    ] {
+        let error = refused(None, &[(name, wrong)]);
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
 fn times_of_sockets_have_their_bounds() {
     let loaded = read(
         Some(json!({"socket_ping_interval_seconds": 2, "socket_idle_timeout_seconds": 3})),

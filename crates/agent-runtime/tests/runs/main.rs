@@ -13,3 +13,4 @@ mod memory;
 mod races;
 mod store;
 mod timeline;
+mod waiting;

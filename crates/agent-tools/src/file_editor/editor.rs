@@ -11,7 +11,10 @@ use super::{
     history::{History, LastEdit},
     view,
 };
-use crate::atomic_file::{self, ReplaceError};
+use crate::{
+    atomic_file::{self, ReplaceError},
+    workspace,
+};
 
 /// The five commands and what they remember. Every error is a text for the model.
 pub(super) struct Editor {
@@ -87,6 +90,10 @@ impl Editor {
             return Err(exists(path));
         }
         let folder = path.parent().unwrap_or(path);
+        let mut remade = None;
+        if !folder.exists() && folder == self.working_dir {
+            remade = workspace::usable(&self.working_dir).note;
+        }
         if !folder.is_dir() {
             return Err(format!(
                 "The folder {} does not exist. Make it first, for instance with `mkdir -p` in the \
@@ -104,7 +111,10 @@ impl Editor {
         // A file of this name may have been edited and deleted before.
         self.history.forget(&canonical(path)?);
         Ok(Done {
-            text: format!("File created: {shown}"),
+            text: match remade {
+                None => format!("File created: {shown}"),
+                Some(note) => format!("{note}\nFile created: {shown}"),
+            },
             existed: false,
             old_content: None,
             new_content: Some(text),

@@ -27,9 +27,8 @@ use core_model::{
 };
 use serde_json::{Map, Value, json};
 use tokio::task::spawn_blocking;
-use tokio_util::sync::CancellationToken;
 
-use crate::{Tool, ToolEnvironment, ToolError, arguments};
+use crate::{CallSignals, Tool, ToolEnvironment, ToolError, arguments};
 use command::{FileEditorArguments, infer_command};
 use editor::{Done, Editor};
 
@@ -90,7 +89,7 @@ impl Tool for FileEditor {
     async fn run(
         &self,
         action: &Map<String, Value>,
-        cancel: &CancellationToken,
+        signals: &CallSignals,
     ) -> Result<Observation, ToolError> {
         let arguments: FileEditorArguments = arguments::from_action(action)?;
         let command = json!(arguments.command);
@@ -103,7 +102,7 @@ impl Tool for FileEditor {
         });
         let done = tokio::select! {
             done = work => done,
-            () = cancel.cancelled() => return Err(ToolError::Cancelled),
+            () = signals.cancel.cancelled() => return Err(ToolError::Cancelled),
         }
         .map_err(|error| ToolError::Failed(format!("the file editor broke: {error}")))?;
         Ok(match done {

@@ -9,7 +9,6 @@ use std::{
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::parse_call;
@@ -53,8 +52,8 @@ impl Bench {
 
     async fn call_exactly(&self, arguments: Value) -> Value {
         let call = parse_call(&self.editor, &arguments.to_string()).unwrap();
-        let cancel = CancellationToken::new();
-        json!(self.editor.run(&call.action, &cancel).await.unwrap())
+        let signals = CallSignals::default();
+        json!(self.editor.run(&call.action, &signals).await.unwrap())
     }
 
     /// What the model reads after a call that must fail.
@@ -197,6 +196,20 @@ async fn create_overwrites_nothing_and_makes_no_folder() {
     assert!(reason.contains("cannot be created"), "{reason}");
     assert_eq!(bench.content("a"), "old");
     assert!(!bench.path("no").exists());
+}
+
+#[tokio::test]
+async fn create_makes_a_workspace_that_is_gone_again_and_says_so() {
+    let bench = Bench::new();
+    fs::remove_dir(bench.folder.path()).unwrap();
+    let arguments = json!({"file_text": "new"});
+    let reason = bench.refused("create", "no/b", arguments.clone()).await;
+    assert!(reason.contains("does not exist"), "{reason}");
+    let created = bench.call("create", "b", arguments).await;
+    let said = created["content"][0]["text"].as_str().unwrap();
+    assert!(said.contains("made again"), "{said}");
+    assert!(said.contains("File created: "), "{said}");
+    assert_eq!(bench.content("b"), "new");
 }
 
 #[tokio::test]
@@ -352,11 +365,11 @@ async fn a_cancelled_call_says_so() {
     let arguments = json!({"path": bench.path("a")}).to_string();
     let call = parse_call(&bench.editor, &arguments).unwrap();
     let held = bench.editor.editor.lock().unwrap();
-    let cancel = CancellationToken::new();
-    cancel.cancel();
+    let signals = CallSignals::default();
+    signals.cancel.cancel();
     let runtime = tokio::runtime::Handle::current();
     let outcome = std::thread::scope(|scope| {
-        let work = scope.spawn(|| runtime.block_on(bench.editor.run(&call.action, &cancel)));
+        let work = scope.spawn(|| runtime.block_on(bench.editor.run(&call.action, &signals)));
         work.join().unwrap()
     });
     assert!(matches!(outcome, Err(ToolError::Cancelled)), "{outcome:?}");

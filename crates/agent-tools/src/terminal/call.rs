@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::keys::{Input, is_control_key};
 use crate::ToolError;
 
 const FIELDS: &str = "command, is_input, timeout, reset";
 /// Longer waits are cut to this.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
 /// A checked call.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -90,31 +91,10 @@ impl Call {
         })
     }
 
-    /// What is typed into a running program: the control character that `C-c` and its like name,
-    /// or the text as a line.
-    pub(super) fn keys(&self) -> String {
-        match control_key(&self.command) {
-            Some(key) => key.to_string(),
-            None if self.command.ends_with('\n') => self.command.clone(),
-            None => format!("{}\n", self.command),
-        }
+    /// What is typed into a running program, if that is what the call is for.
+    pub(super) fn input(&self) -> Option<Input> {
+        (self.is_input || is_control_key(&self.command)).then(|| Input::read(&self.command))
     }
-
-    pub(super) fn is_control_key(&self) -> bool {
-        control_key(&self.command).is_some()
-    }
-}
-
-/// `C-x` is Control held while `x` is struck.
-fn control_key(text: &str) -> Option<char> {
-    let mut letters = text.trim().strip_prefix("C-")?.chars();
-    let letter = letters.next()?.to_ascii_uppercase();
-    if letters.next().is_some() || !('A'..='_').contains(&letter) {
-        return None;
-    }
-    u8::try_from(letter)
-        .ok()
-        .map(|code| char::from(code & 0x1f))
 }
 
 fn wrong(field: &str, expected: &str, value: &Value) -> Result<Call, ToolError> {
@@ -178,19 +158,12 @@ mod tests {
     }
 
     #[test]
-    fn control_keys_and_lines() {
-        for (text, keys) in [
-            ("C-c", "\x03"),
-            ("C-D", "\x04"),
-            ("C-z", "\x1a"),
-            ("C-\\", "\x1c"),
-            ("C-code", "C-code\n"),
-            ("C-", "C-\n"),
-            ("yes", "yes\n"),
-            ("\n", "\n"),
-        ] {
-            let call = read(json!({"command": text, "is_input": true})).unwrap();
-            assert_eq!(call.keys(), keys, "{text:?}");
-        }
+    fn only_control_keys_are_input_without_is_input() {
+        let input = |fields| read(fields).unwrap().input();
+        let up = input(json!({"command": "Up", "is_input": true}));
+        assert_eq!(up, Some(Input::read("Up")));
+        assert_eq!(input(json!({"command": "Up"})), None);
+        assert_eq!(input(json!({"command": "C-c"})), Some(Input::read("C-c")));
+        assert_eq!(input(json!({"command": "ls"})), None);
     }
 }

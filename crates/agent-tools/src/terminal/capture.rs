@@ -64,6 +64,19 @@ impl Capture {
         self.append(&text);
     }
 
+    /// Nothing more comes of what was written so far: a sequence or a letter that is not whole ends
+    /// here.
+    pub(super) fn end(&mut self) {
+        let mut rest = String::new();
+        self.cleaner.end(&mut rest);
+        self.append(&rest);
+    }
+
+    /// Whether the program asked for the other form of arrow keys.
+    pub(super) fn application_cursor(&self) -> bool {
+        self.cleaner.application_cursor()
+    }
+
     /// The text so far, at most [`Limits::shown`] characters; what comes later is captured anew.
     pub(super) fn take(&mut self) -> String {
         let mut line = String::new();

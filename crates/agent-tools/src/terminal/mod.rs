@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`definition`] | what clients and models are told |
 //! | [`call`] | the arguments |
+//! | [`keys`] | what is typed into a running program |
 //! | [`session`] | bash in a pseudo-terminal, its set-up and its end |
 //! | [`stream`] | its output, read as it comes |
 //! | [`marker`] | where a command's output begins and ends |
@@ -16,6 +17,7 @@ mod capture;
 mod clean;
 mod definition;
 mod ended;
+mod keys;
 mod marker;
 mod observation;
 mod session;
@@ -28,18 +30,19 @@ use std::{path::PathBuf, time::Duration};
 use async_trait::async_trait;
 use core_model::{Observation, event::ToolDefinition};
 use serde_json::{Map, Value};
-use tokio::sync::Mutex;
-use tokio_util::sync::CancellationToken;
+use tokio::{sync::Mutex, time::sleep};
 
 use self::{
     call::Call,
     capture::Limits,
-    observation::{Answer, HOW_TO_GO_ON},
+    keys::Input,
+    observation::{Answer, HOW_TO_GO_ON, THIS_COMMAND},
     session::{Patience, Session, Waited},
     stream::Status,
 };
-use crate::{EndedProcess, Tool, ToolEnvironment, ToolError};
+use crate::{CallSignals, EndedProcess, Tool, ToolEnvironment, ToolError, workspace};
 
+pub(crate) use call::LONGEST_TIMEOUT;
 pub use observation::model_text;
 
 /// Limits of the terminal.
@@ -50,7 +53,11 @@ pub struct TerminalSettings {
     /// The same for a call that types into a running program, where silence mostly means that
     /// the program waits for more.
     pub input_soft_timeout: Duration,
-    /// What an observation shows of an output, in characters.
+    /// Every call is answered after so long, also one whose command writes all the time or that has a
+    /// longer `timeout`.
+    pub max_foreground_timeout: Duration,
+    /// What an observation shows of an output, in characters. What background jobs wrote gets a third of
+    /// that beside it.
     pub output_cap: usize,
     /// What the file of a longer output takes, in bytes.
     pub saved_output_cap: u64,
@@ -61,6 +68,7 @@ impl Default for TerminalSettings {
         Self {
             soft_timeout: Duration::from_secs(30),
             input_soft_timeout: Duration::from_secs(3),
+            max_foreground_timeout: Duration::from_secs(600),
             output_cap: 30_000,
             saved_output_cap: 256 * 1024 * 1024,
         }
@@ -98,48 +106,49 @@ impl Terminal {
         &self,
         call: Call,
         state: &mut State,
-        cancel: &CancellationToken,
+        signals: &CallSignals,
     ) -> Result<Answer, ToolError> {
         if call.reset {
-            return self.reset(call, state, cancel).await;
+            return self.reset(call, state, signals).await;
         }
-        match state.unfinished.clone() {
-            Some(running) => self.go_on(call, running, state, cancel).await,
-            None if call.is_input => Ok(Answer::refused(
-                call.command,
-                "No previous running command to interact with.".into(),
-            )),
-            None if call.command.trim().is_empty() => Ok(Answer::refused(
-                call.command,
-                "No previous running command to retrieve logs from.".into(),
-            )),
-            None => self.start(call, state, cancel).await,
-        }
+        let refusal = match state.unfinished.clone() {
+            Some(running) => return self.go_on(call, running, state, signals).await,
+            None if call.is_input => "No previous running command to interact with.",
+            None if call.command.trim().is_empty() => {
+                "No previous running command to retrieve logs from."
+            }
+            None => return self.start(call, state, signals).await,
+        };
+        let background = state.background();
+        Ok(Answer::refused(call.command, refusal.into()).after(&background))
     }
 
     async fn reset(
         &self,
         call: Call,
         state: &mut State,
-        cancel: &CancellationToken,
+        signals: &CallSignals,
     ) -> Result<Answer, ToolError> {
         const DONE: &str = "A new shell was started; variables, functions, the working directory \
             and running commands of the old one are gone.";
+        let background = state.background();
         state.end().await;
         if call.command.trim().is_empty() {
-            return Ok(Answer {
+            let answer = Answer {
                 text: DONE.into(),
                 command: "[RESET]".into(),
                 exit_code: Some(0),
                 ..Answer::default()
-            });
+            };
+            return Ok(answer.after(&background));
         }
-        let answer = self.start(call, state, cancel).await?;
-        Ok(Answer {
+        let answer = self.start(call, state, signals).await?;
+        let answer = Answer {
             command: format!("[RESET] {}", answer.command),
             prefix: format!("[{DONE}]\n{}", answer.prefix),
             ..answer
-        })
+        };
+        Ok(answer.after(&background))
     }
 
     /// Runs a command in a shell that is free.
@@ -147,37 +156,48 @@ impl Terminal {
         &self,
         call: Call,
         state: &mut State,
-        cancel: &CancellationToken,
+        signals: &CallSignals,
     ) -> Result<Answer, ToolError> {
         const LOST: &str = "[The shell had ended since the last command. This one ran in a new \
             shell, without the variables, working directory and jobs of the old one.]\n";
         // killed from outside while nothing ran
         let killed = state.session.as_ref().is_some_and(Session::is_closed);
+        let mut background = String::new();
         if killed {
+            background = state.background();
             state.end().await;
         }
         // ended with the server, or closed because nobody had used it for long
         let closed = !state.opened && self.environment.used_before.contains(self.name());
         let lost = killed || closed;
-        let ended = if closed {
-            ended::take_note(&self.environment.folder)
+        let mut notes = if lost { LOST.to_owned() } else { String::new() };
+        if closed {
+            notes.push_str(&ended::take_note(&self.environment.folder));
+        }
+        let workspace = &self.environment.working_dir;
+        let mut moved = None;
+        if let Some(session) = &state.session {
+            moved = session
+                .lost_folder()
+                .map(|gone| workspace::instead_of(&gone, workspace))
+                .filter(|to| Session::can_go_to(&to.folder));
         } else {
-            String::new()
-        };
-        if state.session.is_none() {
-            let session = Session::start(
-                &self.environment.processes,
-                &self.environment.working_dir,
-                self.limits(),
-            )
-            .await
-            .map_err(|error| ToolError::Failed(format!("cannot start bash: {error}")))?;
+            let start = workspace::usable(workspace);
+            let processes = &self.environment.processes;
+            let session = Session::start(processes, &start.folder, self.limits())
+                .await
+                .map_err(|error| ToolError::Failed(format!("cannot start bash: {error}")))?;
             state.session = Some(session);
             state.opened = true;
+            notes.extend(start.note.map(|note| format!("[{note}]\n")));
         }
+        if let Some(note) = moved.as_ref().and_then(|to| to.note.as_ref()) {
+            notes.push_str(&format!("[{note}]\n"));
+        }
+        let folder = moved.as_ref().map(|to| to.folder.as_path());
         state.unfinished = Some(call.command.clone());
         if let Some(session) = &mut state.session
-            && let Err(error) = session.submit(&call.command).await
+            && let Err(error) = session.submit(&call.command, folder).await
         {
             state.end().await;
             return Err(ToolError::Failed(format!(
@@ -185,11 +205,14 @@ impl Terminal {
             )));
         }
         let answer = self
-            .wait(call, self.settings.soft_timeout, state, cancel)
+            .wait(call, self.settings.soft_timeout, state, signals)
             .await?;
-        let prefix = if lost { LOST } else { "" };
+        if let Some(session) = &state.session {
+            background.push_str(&session.take_before());
+        }
+        let answer = answer.after(&background);
         Ok(Answer {
-            prefix: format!("{prefix}{ended}{}", answer.prefix),
+            prefix: format!("{notes}{}", answer.prefix),
             ..answer
         })
     }
@@ -200,36 +223,26 @@ impl Terminal {
         call: Call,
         running: String,
         state: &mut State,
-        cancel: &CancellationToken,
+        signals: &CallSignals,
     ) -> Result<Answer, ToolError> {
         let Some(session) = &mut state.session else {
             state.unfinished = None;
-            return self.start(call, state, cancel).await;
+            return self.start(call, state, signals).await;
         };
-        let is_input = call.is_input || call.is_control_key();
+        let input = call.input();
         let wants_output = call.command.is_empty();
         let status = session.status();
         match status {
             Status::Busy if wants_output => {
                 let answer = self
-                    .wait(call, self.settings.soft_timeout, state, cancel)
+                    .wait(call, self.settings.soft_timeout, state, signals)
                     .await?;
                 Ok(continued(answer, &running))
             }
-            Status::Busy if is_input => {
-                if let Err(error) = session.send(&call.keys()).await {
-                    let text = format!(
-                        "Could not type into `{}`: {error}. {HOW_TO_GO_ON}",
-                        short(&running)
-                    );
-                    return Ok(Answer::refused(call.command, text));
-                }
-                let patience = self.settings.input_soft_timeout;
-                let patience = patience.min(self.settings.soft_timeout);
-                let answer = self.wait(call, patience, state, cancel).await?;
-                Ok(continued(answer, &running))
-            }
             Status::Busy => {
+                if let Some(input) = input {
+                    return self.type_in(call, &input, &running, state, signals).await;
+                }
                 let output = session.take_output();
                 let text = format!(
                     "This command was not run, for `{}` still runs. {HOW_TO_GO_ON}\n\
@@ -238,7 +251,7 @@ impl Terminal {
                 );
                 Ok(Answer::refused(call.command, text))
             }
-            Status::Done(_) | Status::Closed if wants_output || is_input => {
+            Status::Done(_) | Status::Closed if wants_output || input.is_some() => {
                 let answer = self.ended(call.command, status, state).await;
                 let mut answer = continued(answer, &running);
                 if !wants_output {
@@ -251,20 +264,53 @@ impl Terminal {
             }
             Status::Done(_) | Status::Closed => {
                 let last = self.ended(running.clone(), status, state).await;
-                let answer = self.start(call, state, cancel).await?;
+                let answer = self.start(call, state, signals).await?;
+                let notes = answer.prefix.strip_suffix(THIS_COMMAND);
+                let notes = notes.unwrap_or(&answer.prefix);
                 Ok(Answer {
                     prefix: format!(
-                        "[Meanwhile `{}` ended. Its last output:]\n{}{}\n\
-                         [Output of this command:]\n{}",
+                        "[Meanwhile `{}` ended. Its last output:]\n{}{}\n{notes}{THIS_COMMAND}",
                         short(&running),
                         last.text,
                         last.suffix,
-                        answer.prefix
                     ),
                     ..answer
                 })
             }
         }
+    }
+
+    /// Types into `running` and waits for what it makes of that.
+    async fn type_in(
+        &self,
+        call: Call,
+        input: &Input,
+        running: &str,
+        state: &mut State,
+        signals: &CallSignals,
+    ) -> Result<Answer, ToolError> {
+        const NOT_YET: &str = "\n[The program reads whole lines: it sees what was typed once Enter is \
+            typed as well.]";
+        let Some(session) = &mut state.session else {
+            return Err(ToolError::Failed("the shell is gone".into()));
+        };
+        let waits_for_enter = match session.type_in(input).await {
+            Ok(waits_for_enter) => waits_for_enter,
+            Err(error) => {
+                let text = format!(
+                    "Could not type into `{}`: {error}. {HOW_TO_GO_ON}",
+                    short(running)
+                );
+                return Ok(Answer::refused(call.command, text));
+            }
+        };
+        let patience = self.settings.input_soft_timeout;
+        let patience = patience.min(self.settings.soft_timeout);
+        let mut answer = self.wait(call, patience, state, signals).await?;
+        if waits_for_enter && answer.timeout {
+            answer.suffix.insert_str(0, NOT_YET);
+        }
+        Ok(continued(answer, running))
     }
 
     /// Waits for the command in the shell and says how that went.
@@ -273,15 +319,31 @@ impl Terminal {
         call: Call,
         soft_timeout: Duration,
         state: &mut State,
-        cancel: &CancellationToken,
+        signals: &CallSignals,
     ) -> Result<Answer, ToolError> {
         let Some(session) = &mut state.session else {
             return Err(ToolError::Failed("the shell is gone".into()));
         };
+        let longest = self.settings.max_foreground_timeout;
         let patience = call
             .time_limit()
             .map_or(Patience::Quiet(soft_timeout), Patience::Total);
-        match session.wait(patience, cancel).await {
+        let waited = tokio::select! {
+            biased;
+            waited = session.wait(patience, &signals.cancel) => waited,
+            () = signals.hand_back.cancelled() => {
+                let why = "Waiting was ended because the conversation was paused.";
+                return Ok(Answer::goes_on(call.command, session.take_output(), why));
+            }
+            () = sleep(longest) => {
+                let why = format!(
+                    "No call waits longer than {} s.",
+                    longest.as_secs_f64()
+                );
+                return Ok(Answer::goes_on(call.command, session.take_output(), &why));
+            }
+        };
+        match waited {
             Waited::For(status) => Ok(self.ended(call.command, status, state).await),
             Waited::Enough => {
                 let why = match patience {
@@ -378,15 +440,15 @@ impl Tool for Terminal {
     async fn run(
         &self,
         action: &Map<String, Value>,
-        cancel: &CancellationToken,
+        signals: &CallSignals,
     ) -> Result<Observation, ToolError> {
         let call = Call::read(action)?;
         let mut state = tokio::select! {
             biased;
-            () = cancel.cancelled() => return Err(ToolError::Cancelled),
+            () = signals.cancel.cancelled() => return Err(ToolError::Cancelled),
             state = self.state.lock() => state,
         };
-        let answer = self.answer(call, &mut state, cancel).await?;
+        let answer = self.answer(call, &mut state, signals).await?;
         Ok(answer.observation(&self.outputs()))
     }
 
@@ -406,6 +468,12 @@ impl Tool for Terminal {
 }
 
 impl State {
+    /// What background jobs wrote since the last command.
+    fn background(&self) -> String {
+        let session = self.session.as_ref();
+        session.map(Session::take_between).unwrap_or_default()
+    }
+
     /// What runs in the shell, or was left running by it. Of the shell itself only what it runs without
     /// any other process, such as a loop.
     fn running(&self) -> Vec<EndedProcess> {

@@ -63,6 +63,19 @@ impl Answer {
         }
     }
 
+    /// The same, with what background jobs wrote since the last command before it.
+    pub(super) fn after(self, background: &str) -> Self {
+        let background = background.trim_matches('\n');
+        if background.trim().is_empty() {
+            return self;
+        }
+        let prefix = format!(
+            "[Output of background jobs since the last command:]\n{background}\n{}{THIS_COMMAND}",
+            self.prefix
+        );
+        Self { prefix, ..self }
+    }
+
     /// The observation, with `folder` as the place of whole outputs.
     pub(super) fn observation(self, folder: &Path) -> Observation {
         let mut metadata = Map::new();
@@ -107,6 +120,9 @@ impl Answer {
 }
 
 const KIND: &str = "TerminalObservation";
+
+/// Parts what a command wrote from what stands before it.
+pub(super) const THIS_COMMAND: &str = "[Output of this command:]\n";
 
 /// What a model can do about a command that runs.
 pub(super) const HOW_TO_GO_ON: &str = "Call again with an empty command to see what else it \

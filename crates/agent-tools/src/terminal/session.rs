@@ -1,11 +1,15 @@
 //! One bash in a pseudo-terminal.
 
 use std::{
+    ffi::OsStr,
     fs::{self, File, OpenOptions},
     io::{self, Write},
     os::{
         fd::{AsFd, OwnedFd},
-        unix::fs::{DirBuilderExt, OpenOptionsExt},
+        unix::{
+            ffi::OsStrExt,
+            fs::{DirBuilderExt, OpenOptionsExt},
+        },
     },
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
@@ -26,6 +30,7 @@ use uuid::Uuid;
 use super::{
     capture::Limits,
     ended,
+    keys::{Input, Modes},
     stream::{Status, Stream},
 };
 use crate::{
@@ -39,6 +44,8 @@ const SIZE: (u16, u16) = (50, 200);
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// The kernel drops what goes beyond, in bytes (`N_TTY_BUF_SIZE` of Linux, less the line's end).
 const LONGEST_LINE: usize = 4095;
+/// The line that starts a command has room for such a path, quoted, in bytes.
+const LONGEST_FOLDER: usize = 900;
 /// How long a program may leave its input unread.
 const INPUT_LIMIT: Duration = Duration::from_secs(5);
 /// How long a command has to end after an interrupt, before it is killed.
@@ -127,12 +134,12 @@ impl Session {
         Ok(session)
     }
 
-    /// Runs `command`, which may span lines and holds no NUL. A command that still runs is
-    /// forgotten.
+    /// Runs `command`, which may span lines and holds no NUL, in `folder` if one is given. A command
+    /// that still runs is forgotten.
     ///
     /// # Errors
     /// When the command cannot be handed to the shell.
-    pub(super) async fn submit(&mut self, command: &str) -> io::Result<()> {
+    pub(super) async fn submit(&mut self, command: &str, folder: Option<&Path>) -> io::Result<()> {
         // a terminal in canonical mode takes at most 4096 bytes a line, so the text goes by file;
         // the NUL is where bash stops reading it
         self.scratch.write(&format!("{command}\n\0"))?;
@@ -140,13 +147,37 @@ impl Session {
         tcsetattr(&self.terminal, SetArg::TCSANOW, &self.modes.into())?;
         self.number += 1;
         self.stream.expect(self.number);
+        let folder = folder
+            .filter(|folder| Self::can_go_to(folder))
+            .and_then(Path::to_str)
+            .map(quoted)
+            .unwrap_or_default();
         // the line starts with no reserved word: after a syntax error bash does not see one there
         self.send(&format!(
-            "__terminal_begin {} > /dev/null 2>&1; \\builtin eval \"$__terminal_command\"; \
+            "__terminal_begin {} {folder} > /dev/null 2>&1; \\builtin eval \"$__terminal_command\"; \
              {{ __terminal_end; }} > /dev/null 2>&1\n",
             self.number
         ))
         .await
+    }
+
+    /// Types keys or a text into the running program. Whether the program sees it only once Enter is
+    /// struck.
+    ///
+    /// # Errors
+    /// As for [`Self::send`].
+    pub(super) async fn type_in(&mut self, input: &Input) -> io::Result<bool> {
+        let modes = Modes {
+            by_line: self.reads_by_line()?,
+            application_cursor: self.stream.application_cursor(),
+        };
+        self.send(&input.bytes(modes)).await?;
+        Ok(modes.by_line && input.waits_for_enter())
+    }
+
+    fn reads_by_line(&self) -> io::Result<bool> {
+        let modes = tcgetattr(&self.terminal)?;
+        Ok(modes.local_flags.contains(LocalFlags::ICANON))
     }
 
     /// Types `text` into the terminal.
@@ -155,10 +186,7 @@ impl Session {
     /// When nobody reads it in time, a line of it is longer than the terminal takes, or the terminal
     /// is gone.
     pub(super) async fn send(&mut self, text: &str) -> io::Result<()> {
-        let by_line = tcgetattr(&self.terminal)?
-            .local_flags
-            .contains(LocalFlags::ICANON);
-        if by_line && text.lines().any(|line| line.len() > LONGEST_LINE) {
+        if self.reads_by_line()? && text.lines().any(|line| line.len() > LONGEST_LINE) {
             return Err(io::Error::other(format!(
                 "a line of input has at most {LONGEST_LINE} bytes; give the program a file instead"
             )));
@@ -179,6 +207,32 @@ impl Session {
     /// Whether the shell takes no more commands.
     pub(super) fn is_closed(&self) -> bool {
         self.stream.status() == Status::Closed || self.shell.has_ended()
+    }
+
+    /// The path that the shell's working directory had, if it was removed. Not known where there is no
+    /// `/proc`.
+    pub(super) fn lost_folder(&self) -> Option<PathBuf> {
+        let link = fs::read_link(format!("/proc/{}/cwd", self.shell.id())).ok()?;
+        let path = link.as_os_str().as_bytes().strip_suffix(b" (deleted)")?;
+        // a living folder may have such a name
+        (!link.exists()).then(|| PathBuf::from(OsStr::from_bytes(path)))
+    }
+
+    /// Whether [`Self::submit`] can start a command there.
+    pub(super) fn can_go_to(folder: &Path) -> bool {
+        folder.to_str().is_some_and(|folder| {
+            folder.len() <= LONGEST_FOLDER && !folder.contains(char::is_control)
+        })
+    }
+
+    /// What background jobs wrote before the command that began last.
+    pub(super) fn take_before(&self) -> String {
+        self.stream.take_before()
+    }
+
+    /// What background jobs wrote since the last command, while none runs.
+    pub(super) fn take_between(&self) -> String {
+        self.stream.take_between()
     }
 
     /// The command's output since it was last taken.
@@ -281,9 +335,9 @@ impl Session {
         let file = self.scratch.command.display().to_string();
         let setup = SETUP
             .replace("__NONCE__", nonce)
-            .replace("__FILE__", &file.replace('\'', r"'\''"));
+            .replace("'__FILE__'", &quoted(&file));
         self.scratch.write(&setup)?;
-        let line = format!("\\builtin . '{}'\n", file.replace('\'', r"'\''"));
+        let line = format!("\\builtin . {}\n", quoted(&file));
         self.send(&line).await?;
         match self
             .wait(Patience::Total(START_LIMIT), &CancellationToken::new())
@@ -295,6 +349,11 @@ impl Session {
             }
         }
     }
+}
+
+/// A word of bash that stands for `text`.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// Starts bash in a terminal of its own.

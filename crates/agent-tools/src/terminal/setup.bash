@@ -9,6 +9,10 @@ __terminal_ended=
 __terminal_begin() {
     local status=$?
     __terminal_number=$1
+    # its folder was removed
+    if [[ -n ${2-} ]]; then builtin cd -- "$2" || :; fi
+    # What ended since the last command. Bash would tell only after this one.
+    builtin jobs -n > /dev/tty || :
     IFS= builtin read -r -d '' __terminal_command < '__FILE__'
     builtin printf '\036__NONCE__:begin\035%s\037' "$__terminal_number" > /dev/tty
     # $? of the command before is there for this one; under `set -e` it would end the shell
@@ -23,6 +27,8 @@ __terminal_end() {
 }
 __terminal_prompt() {
     local status=$? folder=${PWD-} path=${PATH-} name unread
+    # the server gives up on a marker that is too long
+    folder=${folder:0:6000} path=${path:0:6000}
     # The shell would take for commands what the last one left unread. A second prompt after a
     # command, as an interrupt makes one, leaves the next command alone.
     if [[ $__terminal_ended != "$__terminal_number" ]]; then

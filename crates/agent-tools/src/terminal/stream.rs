@@ -34,21 +34,36 @@ struct Inner {
     scanner: Scanner,
     /// The number of the command last sent.
     number: u64,
-    /// Between that command's begin marker and its prompt marker. What is written outside belongs
-    /// to no command: echo, job notices, background output.
+    /// Between that command's begin marker and its prompt marker.
     capturing: bool,
     capture: Capture,
+    /// What is written between commands: by background jobs, and by bash about them.
+    between: Capture,
+    /// What was written before the command that began last, until it is taken.
+    before: String,
+    /// Whether the shell is set up; what it writes before that is of no interest.
+    ready: bool,
     status: Status,
 }
+
+/// The share of an output's limit that background jobs get.
+const BACKGROUND_SHARE: usize = 3;
 
 impl Stream {
     /// Reads until the terminal hangs up. The shell is taken to be busy with command 0.
     pub(super) fn open(pty: OwnedReadPty, nonce: &str, limits: Limits) -> Self {
+        let background = Limits {
+            shown: limits.shown / BACKGROUND_SHARE,
+            ..limits.clone()
+        };
         let inner = Arc::new(Mutex::new(Inner {
             scanner: Scanner::new(nonce),
             number: 0,
             capturing: false,
             capture: Capture::new(limits),
+            between: Capture::new(background),
+            before: String::new(),
+            ready: false,
             status: Status::Busy,
         }));
         let (grew, changed) = watch::channel(0);
@@ -66,6 +81,7 @@ impl Stream {
         inner.number = number;
         inner.capturing = false;
         // drops what an earlier command left
+        inner.capture.end();
         inner.capture.take();
         if inner.status != Status::Closed {
             inner.status = Status::Busy;
@@ -85,6 +101,23 @@ impl Stream {
     /// The output since the last call.
     pub(super) fn take(&self) -> String {
         lock(&self.inner).capture.take()
+    }
+
+    /// What was written between the command that began last and the one before it.
+    pub(super) fn take_before(&self) -> String {
+        std::mem::take(&mut lock(&self.inner).before)
+    }
+
+    /// What was written since the last command was done, while nothing runs.
+    pub(super) fn take_between(&self) -> String {
+        let mut inner = lock(&self.inner);
+        let between = inner.between.take();
+        joined(std::mem::take(&mut inner.before), &between)
+    }
+
+    /// Whether the running program asked for the other form of arrow keys.
+    pub(super) fn application_cursor(&self) -> bool {
+        lock(&self.inner).capture.application_cursor()
     }
 
     /// Sees every change after this call.
@@ -107,7 +140,7 @@ async fn read(mut pty: OwnedReadPty, inner: Arc<Mutex<Inner>>, grew: watch::Send
         // a closed slave side reads as EIO on Linux, as the end elsewhere
         let length = pty.read(&mut buffer).await.unwrap_or(0);
         if length == 0 {
-            lock(&inner).status = Status::Closed;
+            lock(&inner).close();
         } else {
             lock(&inner).push(&buffer[..length]);
         }
@@ -125,20 +158,58 @@ impl Inner {
             number,
             capturing,
             capture,
+            between,
+            before,
+            ready,
             status,
         } = self;
         scanner.push(bytes, |piece| match piece {
             Piece::Output(bytes) if *capturing => capture.push(bytes),
+            Piece::Output(bytes) if *ready => between.push(bytes),
             Piece::Output(_) => {}
-            Piece::Begin(begun) => *capturing = begun == *number,
+            Piece::Begin(begun) => {
+                *capturing = begun == *number;
+                between.end();
+                let written = without_own_line(&between.take(), begun);
+                *before = joined(std::mem::take(before), &written);
+            }
             Piece::Prompt(prompt) if prompt.number == *number && (*capturing || *number == 0) => {
                 *capturing = false;
+                *ready = true;
+                capture.end();
                 *status = Status::Done(prompt);
             }
             // a line typed at the prompt by accident: nobody waits for it
             Piece::Prompt(_) => {}
         });
     }
+
+    fn close(&mut self) {
+        self.capture.end();
+        self.between.end();
+        self.status = Status::Closed;
+    }
+}
+
+/// Both, the earlier first. When an earlier one was never taken, its last part is enough.
+fn joined(earlier: String, later: &str) -> String {
+    const KEPT: usize = 10_000;
+    if earlier.is_empty() || later.is_empty() {
+        return earlier + later;
+    }
+    let start = earlier.len().saturating_sub(KEPT);
+    let start = earlier.ceil_char_boundary(start);
+    format!("{}\n{later}", &earlier[start..])
+}
+
+/// `set -x` and `set -v` show the line by which a command is started; nobody asked for that one.
+fn without_own_line(text: &str, number: u64) -> String {
+    let own = format!("__terminal_begin {number} ");
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !format!("{line} ").contains(&own))
+        .collect();
+    lines.join("\n")
 }
 
 /// A panic elsewhere leaves the output readable.

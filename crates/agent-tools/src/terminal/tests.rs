@@ -5,12 +5,15 @@ mod processes;
 use std::{fs, path::Path, time::Duration};
 
 use core_model::{Content, Observation};
+use proptest::{
+    strategy::{Strategy, ValueTree},
+    test_runner::TestRunner,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio_util::sync::CancellationToken;
 
 use super::{Terminal, TerminalSettings, model_text, session::Scratch};
-use crate::{EndedProcess, Tool, ToolEnvironment, ToolError};
+use crate::{CallSignals, EndedProcess, Tool, ToolEnvironment, ToolError};
 
 const HANG_GUARD: Duration = Duration::from_secs(60);
 
@@ -40,7 +43,7 @@ impl Bench {
     }
 
     async fn call(&self, arguments: Value) -> Observation {
-        self.try_call(arguments, &CancellationToken::new())
+        self.try_call(arguments, &CallSignals::default())
             .await
             .unwrap()
     }
@@ -48,13 +51,13 @@ impl Bench {
     async fn try_call(
         &self,
         arguments: Value,
-        cancel: &CancellationToken,
+        signals: &CallSignals,
     ) -> Result<Observation, ToolError> {
         let Value::Object(arguments) = arguments else {
             panic!("no object");
         };
         let action = self.terminal.action(arguments)?;
-        tokio::time::timeout(HANG_GUARD, self.terminal.run(&action, cancel))
+        tokio::time::timeout(HANG_GUARD, self.terminal.run(&action, signals))
             .await
             .expect("the terminal hangs")
     }
@@ -394,7 +397,7 @@ async fn reset_starts_a_new_shell() {
     let Err(error) = bench
         .try_call(
             json!({"command": "x", "reset": true, "is_input": true}),
-            &CancellationToken::new(),
+            &CallSignals::default(),
         )
         .await
     else {
@@ -506,15 +509,15 @@ async fn nothing_survives_drop() {
 async fn cancelling_stops_the_command_and_keeps_the_shell() {
     let bench = Bench::new();
     bench.output("X=kept").await;
-    let cancel = CancellationToken::new();
+    let signals = CallSignals::default();
     let (result, pid) = tokio::join!(
         bench.try_call(
             json!({"command": "sh -c 'echo $$ > pid; exec sleep 1000'; echo never > never"}),
-            &cancel
+            &signals
         ),
         async {
             let pid = bench.file("pid").await;
-            cancel.cancel();
+            signals.cancel.cancel();
             pid
         }
     );
@@ -527,13 +530,13 @@ async fn cancelling_stops_the_command_and_keeps_the_shell() {
 #[tokio::test]
 async fn cancelling_kills_what_ignores_interrupts() {
     let bench = Bench::new();
-    let cancel = CancellationToken::new();
+    let signals = CallSignals::default();
     let command = "bash -c 'trap \"\" INT TERM HUP; echo $$ > pid; while :; do sleep 1; done'; while :; do sleep 1; done";
     let (result, pid) = tokio::join!(
-        bench.try_call(json!({ "command": command }), &cancel),
+        bench.try_call(json!({ "command": command }), &signals),
         async {
             let pid = bench.file("pid").await;
-            cancel.cancel();
+            signals.cancel.cancel();
             pid
         }
     );
@@ -604,16 +607,73 @@ async fn a_shell_killed_from_outside_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_folder_that_is_gone_fails_with_words() {
+async fn a_workspace_that_is_gone_is_made_again_and_said() {
     let bench = Bench::new();
-    fs::remove_dir(bench.folder.path().join("project")).unwrap();
-    let result = bench
-        .try_call(json!({"command": "ls"}), &CancellationToken::new())
-        .await;
-    let Err(ToolError::Failed(message)) = result else {
-        panic!("{result:?}");
-    };
-    assert!(message.starts_with("cannot start bash: "), "{message}");
+    let project = bench.folder.path().join("project");
+    fs::remove_dir(&project).unwrap();
+    let first = bench.call(json!({"command": "pwd; touch here"})).await;
+    assert!(text(&first).ends_with("/project"), "{first:?}");
+    assert!(project.join("here").exists());
+    let said = metadata(&first, "prefix").as_str().unwrap();
+    assert!(said.contains("made again"), "{said}");
+
+    // while the shell is there
+    fs::remove_dir_all(&project).unwrap();
+    let second = bench.call(json!({"command": "pwd -P; touch here"})).await;
+    assert!(text(&second).ends_with("/project"), "{second:?}");
+    assert!(project.join("here").exists());
+    let said = metadata(&second, "prefix").as_str().unwrap();
+    assert!(said.contains("made again"), "{said}");
+
+    fs::remove_dir_all(&project).unwrap();
+    let reset = bench.call(json!({"command": "", "reset": true})).await;
+    assert_eq!(reset.fields["exit_code"], 0, "{reset:?}");
+    let third = bench.call(json!({"command": "pwd -P"})).await;
+    assert!(text(&third).ends_with("/project"), "{third:?}");
+    assert!(project.is_dir());
+    let last = bench.call(json!({"command": "pwd -P"})).await;
+    assert_eq!(metadata(&last, "prefix"), "");
+}
+
+#[tokio::test]
+async fn a_shell_whose_folder_is_gone_goes_to_the_nearest_that_is_there() {
+    let bench = Bench::new();
+    let project = bench.folder.path().join("project");
+    bench.output("mkdir -p \"it's a/b\"; cd \"it's a/b\"").await;
+    bench.call(json!({"command": "(exit 7)"})).await;
+    fs::remove_dir(project.join("it's a/b")).unwrap();
+    let moved = bench.call(json!({"command": "echo $?; pwd -P"})).await;
+    assert!(text(&moved).starts_with("7\n"), "{moved:?}");
+    assert!(text(&moved).ends_with("/project/it's a"), "{moved:?}");
+    let said = metadata(&moved, "prefix").as_str().unwrap();
+    assert!(said.contains("/project/it's a/b"), "{said}");
+
+    // removed and made by others meanwhile
+    fs::remove_dir(project.join("it's a")).unwrap();
+    fs::create_dir(project.join("it's a")).unwrap();
+    let entered = bench.call(json!({"command": "touch x; pwd -P"})).await;
+    assert!(text(&entered).ends_with("/project/it's a"), "{entered:?}");
+    assert!(project.join("it's a/x").exists());
+
+    // a folder that only has another name now is still there
+    fs::rename(project.join("it's a"), project.join("c")).unwrap();
+    let renamed = bench.call(json!({"command": "pwd -P"})).await;
+    assert!(text(&renamed).ends_with("/project/c"), "{renamed:?}");
+    assert_eq!(metadata(&renamed, "prefix"), "");
+}
+
+#[tokio::test]
+async fn a_workspace_that_cannot_be_made_leaves_the_shell_the_nearest_folder() {
+    let bench = Bench::new();
+    let project = bench.folder.path().join("project");
+    fs::remove_dir(&project).unwrap();
+    fs::write(&project, "in the way").unwrap();
+    let observation = bench.call(json!({"command": "pwd -P"})).await;
+    let folder = bench.folder.path().canonicalize().unwrap();
+    assert_eq!(text(&observation), folder.display().to_string());
+    let said = metadata(&observation, "prefix").as_str().unwrap();
+    assert!(said.contains("could not be made again"), "{said}");
+    assert_eq!(fs::read_to_string(project).unwrap(), "in the way");
 }
 
 #[tokio::test]
@@ -870,4 +930,330 @@ async fn what_still_runs_keeps_the_tool_busy_and_is_named_when_it_is_ended() {
                 .exists()
         );
     }
+}
+const CUT: [&str; 20] = [
+    r"\033]8;;file:///bin",
+    r"\033]0;title",
+    r"\033]9;4;1;50",
+    r"\033]0;title\033",
+    r"\033P1$r",
+    r"\033Xsos",
+    r"\033^pm",
+    r"\033_apc",
+    r"\033[",
+    r"\033[38;5",
+    r"\033",
+    r"\033(",
+    r"\303",
+    r"\360\237",
+    r"\033[?1049h\033[?2004h\033[?1h\033=",
+    r"\033(0",
+    r"\036",
+    r"\036abc:prompt\035",
+    r"text without a line end",
+    r"\302\235title",
+];
+
+#[tokio::test]
+async fn a_cut_sequence_blinds_no_later_command() {
+    let bench = Bench::new();
+    for cut in CUT {
+        bench.output(&format!("printf '{cut}'")).await;
+        assert_eq!(bench.output("echo hello").await, "hello", "{cut}");
+        let failed = bench.call(json!({"command": "echo hello; (exit 3)"})).await;
+        assert_eq!(failed.fields["exit_code"], 3, "{cut}");
+        assert_eq!(text(&failed), "hello", "{cut}");
+        // in the same command, from the next line on
+        let both = bench
+            .output(&format!("printf '{cut}\\n'; echo hello"))
+            .await;
+        assert!(
+            both.ends_with("\nhello") || both == "hello",
+            "{cut}: {both}"
+        );
+        // killed while it wrote
+        bench
+            .call(json!({"command": format!("sh -c \"printf '{cut}'; kill -9 \\$\\$\"")}))
+            .await;
+        assert_eq!(bench.output("echo hello").await, "hello", "{cut}");
+    }
+}
+
+#[tokio::test]
+async fn a_listing_with_links_may_be_cut_anywhere() {
+    let bench = Bench::new();
+    let listing = bench
+        .output("ls --hyperlink=always / | head -c 100 | wc -c")
+        .await;
+    assert_eq!(listing, "100");
+    for length in 1..=100 {
+        let command = format!("ls --hyperlink=always / | head -c {length}");
+        bench.output(&command).await;
+        assert_eq!(bench.output("echo hello").await, "hello", "{command}");
+    }
+}
+
+#[tokio::test]
+async fn whatever_a_command_writes_the_next_one_is_seen() {
+    let bench = Bench::new();
+    let pieces = proptest::sample::select(vec![
+        b"\x1b".to_vec(),
+        b"[".to_vec(),
+        b"]".to_vec(),
+        b"P".to_vec(),
+        b"\\".to_vec(),
+        b"\x07".to_vec(),
+        b"\x9b".to_vec(),
+        b"\x9d".to_vec(),
+        b"\xc2".to_vec(),
+        b"8;;".to_vec(),
+        b"\x1e".to_vec(),
+        b"\x1d".to_vec(),
+        b"\x1f".to_vec(),
+        b"\r".to_vec(),
+        b"\n".to_vec(),
+        b"\x18".to_vec(),
+        b"\0".to_vec(),
+        b"prompt".to_vec(),
+        b"?1h".to_vec(),
+        b"2J".to_vec(),
+    ]);
+    let bytes = proptest::collection::vec(
+        proptest::prop_oneof![
+            pieces,
+            proptest::collection::vec(proptest::num::u8::ANY, 1..4)
+        ],
+        0..12,
+    );
+    let mut runner = TestRunner::deterministic();
+    let file = bench.folder.path().join("project/bytes");
+    for _ in 0..150 {
+        let bytes = bytes.new_tree(&mut runner).unwrap().current().concat();
+        fs::write(&file, &bytes).unwrap();
+        bench.output("cat bytes").await;
+        let hello = bench.call(json!({"command": "echo hello; (exit 5)"})).await;
+        assert_eq!(text(&hello), "hello", "{bytes:?}");
+        assert_eq!(hello.fields["exit_code"], 5, "{bytes:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_path_of_any_length_does_not_hide_the_prompt() {
+    let bench = Bench::new();
+    bench
+        .output("OLD=$PATH; PATH=$PATH:$(printf '%0100000d' 0)")
+        .await;
+    assert_eq!(bench.output("PATH=$OLD; echo hello").await, "hello");
+}
+
+#[tokio::test]
+async fn what_background_jobs_write_between_commands_comes_before_the_next_output() {
+    let bench = Bench::new();
+    bench
+        .output(
+            "( until [ -e go ]; do sleep 0.05; done; printf '\\033]0;cut'; echo; echo written; exit 3 ) & \
+             echo $! > pid",
+        )
+        .await;
+    let pid = bench.file("pid").await;
+    fs::write(bench.folder.path().join("project/go"), "").unwrap();
+    assert_gone(&pid).await;
+    let next = bench.call(json!({"command": "echo next"})).await;
+    assert_eq!(text(&next), "next");
+    let prefix = metadata(&next, "prefix").as_str().unwrap();
+    assert!(prefix.starts_with("[Output of background jobs"), "{prefix}");
+    assert!(prefix.contains("\nwritten\n"), "{prefix}");
+    assert!(prefix.contains("Exit 3"), "{prefix}");
+    assert!(
+        prefix.ends_with("\n[Output of this command:]\n"),
+        "{prefix}"
+    );
+    assert!(!prefix.contains("__terminal"), "{prefix}");
+    let last = bench.call(json!({"command": "echo last"})).await;
+    assert_eq!(metadata(&last, "prefix"), "");
+}
+
+#[tokio::test]
+async fn an_empty_command_shows_what_background_jobs_wrote() {
+    let bench = Bench::new();
+    bench
+        .output("( until [ -e go ]; do sleep 0.05; done; echo written; echo x > done ) &")
+        .await;
+    fs::write(bench.folder.path().join("project/go"), "").unwrap();
+    bench.file("done").await;
+    let looked = async {
+        loop {
+            let empty = bench.call(json!({"command": ""})).await;
+            let prefix = metadata(&empty, "prefix").as_str().unwrap().to_owned();
+            if !prefix.is_empty() {
+                return (prefix, text(&empty));
+            }
+        }
+    };
+    let (prefix, words) = tokio::time::timeout(HANG_GUARD, looked).await.unwrap();
+    assert!(prefix.contains("written"), "{prefix}");
+    assert_eq!(words, "No previous running command to retrieve logs from.");
+}
+
+#[tokio::test]
+async fn what_background_jobs_write_is_bounded() {
+    let bench = Bench::new();
+    bench.output("seq 1 500000 & echo $! > pid").await;
+    assert_gone(&bench.file("pid").await).await;
+    let next = bench.call(json!({"command": "echo next"})).await;
+    assert!(text(&next).ends_with("next"), "{next:?}");
+    let all = model_text(&next).unwrap();
+    assert!(all.len() < 60_000, "{}", all.len());
+    assert!(all.contains("500000"), "{all}");
+}
+
+#[tokio::test]
+async fn tracing_is_not_taken_for_the_output_of_background_jobs() {
+    let bench = Bench::new();
+    bench.output("set -xv").await;
+    for _ in 0..3 {
+        let traced = bench.call(json!({"command": "echo traced"})).await;
+        assert_eq!(metadata(&traced, "prefix"), "", "{traced:?}");
+    }
+}
+
+/// A program that reads keys one by one and shows their bytes.
+const KEYS: &str = "stty raw -echo; printf ready; while :; do \
+    key=$(dd bs=1 count=1 2> /dev/null | od -An -tx1); printf '<%s>' \"${key# }\"; done";
+
+#[tokio::test]
+async fn keys_are_sent_by_name_without_enter() {
+    let bench = Bench::new();
+    bench.read_until(json!({ "command": KEYS }), "ready").await;
+    for (key, bytes) in [
+        ("Up", "<1b><5b><41>"),
+        ("DOWN", "<1b><5b><42>"),
+        ("Right", "<1b><5b><43>"),
+        ("Left", "<1b><5b><44>"),
+        ("Home", "<1b><5b><48>"),
+        ("End", "<1b><5b><46>"),
+        ("Delete", "<1b><5b><33><7e>"),
+        ("PageUp", "<1b><5b><35><7e>"),
+        ("PGDN", "<1b><5b><36><7e>"),
+        ("Tab", "<09>"),
+        ("S-Tab", "<1b><5b><5a>"),
+        ("Escape", "<1b>"),
+        ("ESC", "<1b>"),
+        ("Space", "<20>"),
+        ("Enter", "<0d>"),
+        ("Backspace", "<7f>"),
+        ("F1", "<1b><4f><50>"),
+        ("F12", "<1b><5b><32><34><7e>"),
+        ("C-c", "<03>"),
+        ("C-Left", "<1b><5b><31><3b><35><44>"),
+        ("M-x", "<1b><78>"),
+        ("Down Down Enter", "<1b><5b><42><1b><5b><42><0d>"),
+        // words, with Enter
+        ("end", "<65><6e><64><0d>"),
+        ("End\n", "<45><6e><64><0d>"),
+        ("y", "<79><0d>"),
+        // words, without
+        ("y\\c", "<79>"),
+    ] {
+        let typed = bench
+            .read_until(json!({"command": key, "is_input": true}), bytes)
+            .await;
+        assert_eq!(typed, bytes, "{key:?}");
+    }
+}
+
+#[tokio::test]
+async fn arrow_keys_have_the_form_that_the_program_asked_for() {
+    let bench = Bench::new();
+    let command = format!("printf '\\033[?1h'; {KEYS}");
+    bench
+        .read_until(json!({ "command": command }), "ready")
+        .await;
+    for (key, bytes) in [
+        ("Up", "<1b><4f><41>"),
+        ("Home", "<1b><4f><48>"),
+        ("C-Up", "<1b><5b><31><3b><35><41>"),
+        ("Delete", "<1b><5b><33><7e>"),
+    ] {
+        let typed = bench
+            .read_until(json!({"command": key, "is_input": true}), bytes)
+            .await;
+        assert_eq!(typed, bytes, "{key:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_reads_lines_gets_a_key_with_the_line() {
+    let bench = Bench::new();
+    bench
+        .read_until(
+            json!({"command": "printf ready; read -r x; echo \"<$x>\""}),
+            "ready",
+        )
+        .await;
+    let space = bench
+        .call(json!({"command": "Space", "is_input": true, "timeout": 0.1}))
+        .await;
+    assert_eq!(space.fields["timeout"], true, "{space:?}");
+    let said = metadata(&space, "suffix").as_str().unwrap();
+    assert!(said.contains("whole lines"), "{said}");
+    let end = bench
+        .call(json!({"command": "end", "is_input": true, "timeout": 30}))
+        .await;
+    assert_eq!(text(&end), "<end>");
+}
+
+#[tokio::test]
+async fn no_call_waits_longer_than_the_longest_time() {
+    let bench = Bench::with(TerminalSettings {
+        max_foreground_timeout: Duration::from_millis(500),
+        ..TerminalSettings::default()
+    });
+    let steady = "while :; do echo tick; sleep 0.05; done";
+    for arguments in [
+        json!({ "command": steady }),
+        json!({"command": ""}),
+        json!({"command": "", "timeout": 1000}),
+        json!({"command": "x", "is_input": true}),
+    ] {
+        let answer = bench.call(arguments).await;
+        assert!(text(&answer).contains("tick"), "{answer:?}");
+        assert_eq!(answer.fields["timeout"], true);
+        assert_eq!(answer.fields["exit_code"], -1);
+        let said = metadata(&answer, "suffix").as_str().unwrap();
+        assert!(said.contains("No call waits longer than 0.5 s"), "{said}");
+        assert!(said.contains("empty command"), "{said}");
+    }
+    let short = bench.call(json!({"command": "", "timeout": 0.1})).await;
+    let said = metadata(&short, "suffix").as_str().unwrap();
+    assert!(said.contains("The timeout of 0.1 s is over"), "{said}");
+    let end = bench
+        .call(json!({"command": "C-c", "is_input": true}))
+        .await;
+    assert_eq!(end.fields["exit_code"], 130);
+}
+
+#[tokio::test]
+async fn a_call_that_is_to_hand_back_leaves_its_command_running() {
+    let bench = Bench::new();
+    let signals = CallSignals::default();
+    let command = "echo $$ > pid; until [ -e go ]; do sleep 0.05; done; echo end";
+    let (answer, ()) = tokio::join!(
+        bench.try_call(json!({ "command": command, "timeout": 1000 }), &signals),
+        async {
+            bench.file("pid").await;
+            signals.hand_back.cancel();
+        }
+    );
+    let answer = answer.unwrap();
+    assert_eq!(answer.fields["timeout"], true);
+    let said = metadata(&answer, "suffix").as_str().unwrap();
+    assert!(
+        said.contains("paused") && said.contains("empty command"),
+        "{said}"
+    );
+    fs::write(bench.folder.path().join("project/go"), "").unwrap();
+    let end = bench.call(json!({"command": "", "timeout": 50})).await;
+    assert_eq!(text(&end), "end");
+    assert_eq!(end.fields["exit_code"], 0);
 }

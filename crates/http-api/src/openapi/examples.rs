@@ -184,6 +184,7 @@ fn server_info() -> Value {
         "conversation_runtime": "local",
         "available_conversation_runtimes": ["local"],
         "capabilities": ["idempotent_conversation_create_v1"],
+        "max_foreground_terminal_timeout_seconds": 600.0,
         "docs": "/docs",
         "redoc": "/redoc"
     })

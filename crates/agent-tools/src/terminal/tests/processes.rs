@@ -58,12 +58,12 @@ fn kinds() -> [ToolProcesses; 2] {
 
 /// Runs a command and interrupts it after `delay`.
 async fn interrupt_after(bench: &Bench, command: &str, delay: Duration) {
-    let cancel = CancellationToken::new();
+    let signals = CallSignals::default();
     let (result, ()) = tokio::join!(
-        bench.try_call(json!({ "command": command }), &cancel),
+        bench.try_call(json!({ "command": command }), &signals),
         async {
             tokio::time::sleep(delay).await;
-            cancel.cancel();
+            signals.cancel.cancel();
         }
     );
     assert!(
@@ -124,12 +124,12 @@ fn interrupting_what_gave_up_its_terminal_reaches_nobody_else() {
                 format!("trap '' INT HUP; exec python3 -c \"{program}\""),
             ] {
                 let bench = Bench::new();
-                let cancel = CancellationToken::new();
+                let signals = CallSignals::default();
                 let (result, pid) = tokio::join!(
-                    bench.try_call(json!({ "command": command }), &cancel),
+                    bench.try_call(json!({ "command": command }), &signals),
                     async {
                         let pid = bench.file("pid").await;
-                        cancel.cancel();
+                        signals.cancel.cancel();
                         pid
                     }
                 );
