@@ -11,7 +11,8 @@ __terminal_begin() {
     __terminal_number=$1
     # its folder was removed
     if [[ -n ${2-} ]]; then builtin cd -- "$2" || :; fi
-    # What ended since the last command. Bash would tell only after this one.
+    # What ended since the last command. Bash would tell only after this one. That a job runs is no news.
+    builtin jobs -nr > /dev/null || :
     builtin jobs -n > /dev/tty || :
     IFS= builtin read -r -d '' __terminal_command < '__FILE__'
     builtin printf '\036__NONCE__:begin\035%s\037' "$__terminal_number" > /dev/tty
