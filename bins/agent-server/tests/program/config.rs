@@ -88,7 +88,7 @@ fn the_longest_foreground_time_has_its_bounds() {
         ("0", "a whole number, one or more"),
         ("86401", "a whole number, at most 86400"),
     ] {
-        let error = read(None, &[(name, wrong)]).unwrap_err().to_string();
+        let error = read(None, &[(name, wrong)]).err().unwrap().to_string();
         assert!(error.contains(expected), "{error}");
     }
 }
