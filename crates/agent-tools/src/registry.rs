@@ -1,7 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
 use core_model::ToolChoice;
-use serde_json::Value;
 use thiserror::Error;
 
 use crate::{
@@ -47,7 +46,7 @@ pub enum OpenError {
         tool: &'static str,
         name: &'static str,
         expected: String,
-        value: Value,
+        value: String,
     },
 }
 
@@ -138,7 +137,7 @@ fn terminal_settings(
                     "seconds, more than 0 and at most {}",
                     LONGEST_TIMEOUT.as_secs()
                 ),
-                value: value.clone(),
+                value: value.to_string(),
             })?;
     }
     Ok(settings)
