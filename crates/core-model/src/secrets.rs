@@ -29,10 +29,9 @@ pub fn visit_secrets(settings: &mut Value, visit: &mut dyn FnMut(&mut Value)) {
 
 fn visit_fields(fields: &mut Map<String, Value>, visit: &mut dyn FnMut(&mut Value)) {
     for (name, value) in fields {
-        let secret = LLM_SECRETS.contains(&name.as_str()) || AUTH_KEYS.contains(&name.as_str());
-        if (secret && value.is_string()) || (name == "value" && value.is_string()) {
-            visit(value);
-        } else if is_secret_address(name, value) {
+        let key = name.as_str();
+        let secret = LLM_SECRETS.contains(&key) || AUTH_KEYS.contains(&key) || key == "value";
+        if (secret && value.is_string()) || is_secret_address(key, value) {
             visit(value);
         } else if SECRET_MAPS.contains(&name.as_str()) {
             visit_entries(value, visit);

@@ -39,7 +39,7 @@ pub(crate) enum Failure {
     Unauthorized,
     ForeignOrigin,
     ForeignPreflight,
-    /// The request came by this host, which is none of ours.
+    /// The request came by this host name, which is none of ours.
     ForeignHost(String),
     /// No host, several, or what is none.
     BadHost,
@@ -150,9 +150,8 @@ impl Failure {
                 421,
                 "foreign_host",
                 &format!(
-                    "This server is not known as `{}`. If it is to be reached by that name, add it to \
-                     `allowed_hosts` (OH_ALLOWED_HOSTS) in its configuration.",
-                    host.chars().take(HOST_CHARS).collect::<String>()
+                    "This server is not known as `{host}`. If it is to be reached by that name, add it \
+                     to `allowed_hosts` (OH_ALLOWED_HOSTS) in its configuration."
                 ),
             ),
             Self::BadHost => answer(
@@ -396,8 +395,6 @@ fn later(status: u16, code: &'static str, detail: &str) -> Answer {
 const INTERNAL: &str = "Internal Server Error";
 /// How many problems of a request are told at once.
 const MOST_PROBLEMS: usize = 100;
-/// How much of a name is repeated to who sent it.
-const HOST_CHARS: usize = 253;
 
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

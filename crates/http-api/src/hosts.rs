@@ -58,25 +58,22 @@ impl Hosts {
         let target = head.uri.authority().map(|authority| authority.as_str());
         for text in headers.into_iter().chain(target) {
             let authority = Authority::parse(text).ok_or(Failure::BadHost)?;
-            if !self.is_ours(&authority) {
-                return Err(Failure::ForeignHost(text.to_owned()));
+            if let Some(name) = self.foreign_name(&authority) {
+                return Err(Failure::ForeignHost(name.to_owned()));
             }
         }
         Ok(())
     }
 
-    fn is_ours(&self, authority: &Authority) -> bool {
-        let host = &authority.host;
-        let by_itself = match host {
-            // Nobody can have an address lead elsewhere.
-            Host::Address(_) => true,
-            Host::Name(name) => host.is_loopback() || self.machine.contains(name),
+    /// The name, if it is none of ours. Nobody can have an address lead elsewhere.
+    fn foreign_name<'a>(&self, authority: &'a Authority) -> Option<&'a str> {
+        let Host::Name(name) = &authority.host else {
+            return None;
         };
-        by_itself
-            || self
-                .allowed
-                .iter()
-                .any(|pattern| pattern.matches(authority))
+        let ours = authority.host.is_loopback()
+            || self.machine.contains(name)
+            || self.allowed.iter().any(|pattern| pattern.matches(authority));
+        (!ours).then_some(name)
     }
 }
 
