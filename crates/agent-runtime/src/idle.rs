@@ -19,6 +19,11 @@ pub(crate) enum Verdict {
 
 /// Looks at a conversation whose actor had nothing to do since `last_active`.
 pub(crate) async fn look(shared: &Shared, tools: Option<&Tools>, last_active: Instant) -> Verdict {
+    const UNUSED: &str = "it was not used for idle_ttl";
+    let Some(tools) = tools else {
+        // There is nothing to lose: the next command or read finds all of it in the store.
+        return Verdict::Leave(UNUSED);
+    };
     let config = &shared.core.config;
     let now = Instant::now();
     if shared.is_followed() {
@@ -31,7 +36,7 @@ pub(crate) async fn look(shared: &Shared, tools: Option<&Tools>, last_active: In
         return Verdict::Stay(due);
     }
     if !is_busy(tools).await {
-        return Verdict::Leave("it was not used for idle_ttl");
+        return Verdict::Leave(UNUSED);
     }
     let next_look = now + LOOK_INTERVAL.min(config.idle_ttl);
     match used.checked_add(config.idle_jobs_ttl) {
@@ -41,8 +46,8 @@ pub(crate) async fn look(shared: &Shared, tools: Option<&Tools>, last_active: In
     }
 }
 
-async fn is_busy(tools: Option<&Tools>) -> bool {
-    let tools = tools.cloned().unwrap_or_default();
+async fn is_busy(tools: &Tools) -> bool {
+    let tools = tools.clone();
     let asked = spawn_blocking(move || tools.iter().any(|tool| tool.is_busy()));
     // A tool that breaks when asked is no reason to stay.
     asked.await.unwrap_or(false)

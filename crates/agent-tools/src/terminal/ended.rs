@@ -38,8 +38,7 @@ pub(super) fn keep(folder: &Path, ended: &[EndedProcess]) {
     if ended.is_empty() {
         return;
     }
-    let kept = fs::create_dir_all(folder).and_then(|()| write(&folder.join(FILE), &list(ended)));
-    if let Err(error) = kept {
+    if let Err(error) = write(&folder.join(FILE), &list(ended)) {
         tracing::warn!(%error, "the agent will not be told which of its processes were ended");
     }
 }

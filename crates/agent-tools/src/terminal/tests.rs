@@ -888,6 +888,7 @@ async fn what_still_runs_keeps_the_tool_busy_and_is_named_when_it_is_ended() {
         ("while :; do :; done", vec!["while :; do :; done"]),
     ] {
         let bench = Bench::new();
+        fs::create_dir(bench.folder.path().join("conversation")).unwrap();
         assert!(!bench.terminal.is_busy());
         let call = json!({"command": command, "timeout": 0.3});
         bench.call(call).await;
