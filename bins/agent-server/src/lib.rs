@@ -5,6 +5,7 @@
 //! | [`cli`] | commands and flags |
 //! | [`config`] | defaults, file, environment, flags, and where each value came from |
 //! | [`telemetry`] | the log |
+//! | `console` | lines for the person who ran a command |
 //! | [`listener`] | the socket: bound here, or taken over |
 //! | [`server`] | a running server: start, stop |
 //! | [`serve`] | the command `serve` |
@@ -16,6 +17,7 @@
 
 pub mod cli;
 pub mod config;
+mod console;
 pub mod demo;
 pub mod listener;
 pub mod maintenance;
@@ -43,6 +45,7 @@ use crate::{
 /// Does what the command line asks. A failed start gives 1 and says why on standard error.
 #[must_use]
 pub fn main() -> ExitCode {
+    signals::survive_file_size_limit();
     let cli = Cli::parse();
     let outcome = match cli.command {
         None => serve(&cli.flags),
@@ -58,7 +61,7 @@ pub fn main() -> ExitCode {
         Some(Command::Repair(args)) => return maintenance::repair(&args, &cli.flags),
     };
     outcome.unwrap_or_else(|error| {
-        eprintln!("error: {error}");
+        console::error_line(format_args!("error: {error}"));
         ExitCode::FAILURE
     })
 }
@@ -76,7 +79,7 @@ fn print_config(args: &ConfigArgs) -> Result<ExitCode, StartError> {
     telemetry::check(&loaded.settings.log_level).map_err(StartError::Log)?;
     if !args.check {
         for notice in &loaded.notices {
-            eprintln!("warning: {notice}");
+            console::error_line(format_args!("warning: {notice}"));
         }
         let text = if args.json {
             format!("{:#}\n", loaded.json())

@@ -34,7 +34,7 @@ const KILLED_BY_INTERRUPT: u8 = 130;
 /// A [`StartError`] that says what to do.
 pub fn run(flags: &Flags) -> Result<ExitCode, StartError> {
     let loaded = config::load(&flags.overrides(), &crate::environment())?;
-    telemetry::to_stdout(loaded.settings.log_format, &loaded.settings.log_level)
+    let _log = telemetry::to_stdout(loaded.settings.log_format, &loaded.settings.log_level)
         .map_err(StartError::Log)?;
     log_configuration(&loaded);
     allow_many_files();

@@ -19,7 +19,7 @@ use supervisor::Supervisor;
 /// When the first configuration is no good or the socket cannot be had.
 pub fn run(flags: &Flags) -> Result<ExitCode, StartError> {
     let loaded = config::load(&flags.overrides(), &crate::environment())?;
-    telemetry::to_stdout(loaded.settings.log_format, &loaded.settings.log_level)
+    let _log = telemetry::to_stdout(loaded.settings.log_format, &loaded.settings.log_level)
         .map_err(StartError::Log)?;
     let listener = listener::bind(&loaded.settings.host, loaded.settings.port)?;
     let tokio = tokio::runtime::Builder::new_current_thread()

@@ -9,7 +9,10 @@
 mod config;
 mod crash;
 mod demo;
+mod file_size_limit;
+mod first_creations;
 mod keys;
+mod log_lines;
 mod maintenance;
 mod reload;
 mod start;
