@@ -7,6 +7,7 @@
 //! | [`telemetry`] | the log |
 //! | [`connections`] | the HTTP server around the API, which bounds what connections cost |
 //! | `memory` | settings of the allocator: what is free goes back to the system |
+//! | `console` | lines for the person who ran a command |
 //! | [`listener`] | the socket: bound here, or taken over |
 //! | [`server`] | a running server: start, stop |
 //! | [`serve`] | the command `serve` |
@@ -20,6 +21,7 @@
 pub mod cli;
 pub mod config;
 pub mod connections;
+mod console;
 pub mod demo;
 pub mod listener;
 pub mod maintenance;
@@ -50,6 +52,7 @@ use crate::{
 /// Does what the command line asks. A failed start gives 1 and says why on standard error.
 #[must_use]
 pub fn main() -> ExitCode {
+    signals::survive_file_size_limit();
     let cli = Cli::parse();
     memory::prepare();
     let outcome = match cli.command {
@@ -66,7 +69,7 @@ pub fn main() -> ExitCode {
         Some(Command::Repair(args)) => return maintenance::repair(&args, &cli.flags),
     };
     outcome.unwrap_or_else(|error| {
-        eprintln!("error: {error}");
+        console::error_line(format_args!("error: {error}"));
         ExitCode::FAILURE
     })
 }
@@ -84,7 +87,7 @@ fn print_config(args: &ConfigArgs) -> Result<ExitCode, StartError> {
     telemetry::check(&loaded.settings.log_level).map_err(StartError::Log)?;
     if !args.check {
         for notice in &loaded.notices {
-            eprintln!("warning: {notice}");
+            console::error_line(format_args!("warning: {notice}"));
         }
         let text = if args.json {
             format!("{:#}\n", loaded.json())

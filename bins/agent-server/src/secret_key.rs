@@ -1,21 +1,25 @@
 //! The key that seals secrets at rest: from the configuration, or from a file made at first need.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{File, Permissions},
     io::{self, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use agent_runtime::KeySource;
+use core_model::StoreError;
 use secrecy::SecretBox;
 use sha2::{Digest, Sha256};
+use store_fs::regular_file::{self, Links};
 use thiserror::Error;
 
 use crate::config::Settings;
 
 const FILE_NAME: &str = "secret.key";
+/// Longer than any key with white space around it.
+const MAX_FILE_BYTES: u64 = 4096;
 
 /// Where the key came from, for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,9 +63,8 @@ pub fn source(settings: &Settings) -> Result<(KeySource, Origin), SecretKeyError
     }
     let origin = Origin::None(path.clone());
     let make = move || {
-        read_or_make(&path)
-            .map(sealed)
-            .map_err(|error| error.to_string())
+        let key = read_or_make(&path)?;
+        Ok(sealed(key))
     };
     Ok((Arc::new(make), origin))
 }
@@ -82,13 +85,35 @@ fn read_or_make(path: &Path) -> Result<[u8; 32], SecretKeyError> {
     })
 }
 
+/// How a request that needs the key is answered: a full disk as one.
+impl From<SecretKeyError> for StoreError {
+    fn from(error: SecretKeyError) -> Self {
+        let at = |path: PathBuf| path.display().to_string();
+        match error {
+            SecretKeyError::Unwritable { path, source }
+            | SecretKeyError::Unreadable { path, source } => Self::Io {
+                path: at(path),
+                source,
+            },
+            SecretKeyError::NoKey { ref path } => Self::Damaged {
+                path: at(path.clone()),
+                reason: error.to_string(),
+            },
+            SecretKeyError::NoRandomness(_) => Self::Io {
+                path: FILE_NAME.to_owned(),
+                source: io::Error::other(error.to_string()),
+            },
+        }
+    }
+}
+
 fn sealed(bytes: [u8; 32]) -> SecretBox<[u8; 32]> {
     SecretBox::new(Box::new(bytes))
 }
 
 fn read(path: &Path) -> Result<Option<[u8; 32]>, SecretKeyError> {
     let path = path.to_owned();
-    match fs::read(&path) {
+    match regular_file::read(&path, Links::Follow, MAX_FILE_BYTES) {
         Ok(content) => match from_hex(content.trim_ascii()) {
             Some(bytes) => Ok(Some(bytes)),
             None => Err(SecretKeyError::NoKey { path }),
@@ -98,39 +123,36 @@ fn read(path: &Path) -> Result<Option<[u8; 32]>, SecretKeyError> {
     }
 }
 
-/// Leaves a whole key at `path` or nothing; one that is already there stays.
+/// Leaves a whole key at `path` or nothing. One that is there already stays: whatever else makes one at
+/// the same time, in this process or another, the first to get the name is the one that counts, for
+/// secrets may be sealed with it from then on.
 fn create(path: &Path) -> Result<(), SecretKeyError> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(SecretKeyError::NoRandomness)?;
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    let unfinished = path.with_extension(format!("key.{}", std::process::id()));
-    let outcome = write_private(&unfinished, hex.as_bytes())
-        .and_then(|()| match fs::hard_link(&unfinished, path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            linked => linked,
-        })
-        .and_then(|()| {
-            path.parent()
-                .map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
-        });
-    // Gone or not, it is nobody's key.
-    fs::remove_file(&unfinished).ok();
-    outcome.map_err(|source| SecretKeyError::Unwritable {
+    name_new(path, hex.as_bytes()).map_err(|source| SecretKeyError::Unwritable {
         path: path.to_owned(),
         source,
     })
 }
 
-fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)?;
-    file.set_permissions(fs::Permissions::from_mode(0o600))?;
-    file.write_all(content)?;
-    file.sync_all()
+/// Writes a file under a name of its own, which nobody else opens, and only then gives it `path`,
+/// durably and unless that is taken.
+fn name_new(path: &Path, content: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut unfinished = tempfile::Builder::new()
+        .prefix(&format!(".{FILE_NAME}."))
+        .permissions(Permissions::from_mode(0o600))
+        .tempfile_in(folder)?;
+    unfinished.write_all(content)?;
+    unfinished.as_file().sync_all()?;
+    match unfinished.persist_noclobber(path) {
+        Ok(_) => {}
+        Err(taken) if taken.error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(failed) => return Err(failed.error),
+    }
+    // Also when another one made it, who may not have come to this.
+    File::open(folder)?.sync_all()
 }
 
 fn from_hex(text: &[u8]) -> Option<[u8; 32]> {
@@ -147,6 +169,8 @@ fn from_hex(text: &[u8]) -> Option<[u8; 32]> {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, sync::Barrier, thread};
+
     use super::*;
     use crate::config::Secret;
     use secrecy::ExposeSecret;
@@ -196,5 +220,71 @@ mod tests {
             assert!(matches!(error, SecretKeyError::NoKey { .. }), "{error}");
             assert_eq!(fs::read_to_string(&path).unwrap(), content);
         }
+    }
+
+    /// Sources of their own, as two processes have them; what each gives may seal a secret at once.
+    #[test]
+    fn whoever_makes_a_key_at_the_same_time_gets_the_same_one() {
+        const FOLDERS: usize = 100;
+        const THREADS: usize = 16;
+        for _ in 0..FOLDERS {
+            let folder = tempfile::tempdir().unwrap();
+            let settings = settings_in(folder.path());
+            let start = Barrier::new(THREADS);
+            let keys: Vec<[u8; 32]> = thread::scope(|scope| {
+                let make = || {
+                    let (source, _) = source(&settings).unwrap();
+                    start.wait();
+                    let made = source().unwrap();
+                    *made.expose_secret()
+                };
+                let making: Vec<_> = (0..THREADS).map(|_| scope.spawn(make)).collect();
+                making
+                    .into_iter()
+                    .map(|made| made.join().unwrap())
+                    .collect()
+            });
+            let kept = source(&settings).unwrap().0().unwrap();
+            assert_eq!(keys, [*kept.expose_secret(); THREADS]);
+            // Nothing but the key is left, under any name.
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_there_is_never_written_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE_NAME);
+        // Others may hold a second link to it, which must not be a way to change it.
+        name_new(&path, b"first").unwrap();
+        let link = folder.path().join("link");
+        fs::hard_link(&path, &link).unwrap();
+        name_new(&path, b"second").unwrap();
+        for name in [path, link] {
+            assert_eq!(fs::read(name).unwrap(), b"first");
+        }
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE_NAME);
+        let refused = |why: &str| {
+            let error = source(&settings_in(folder.path())).err().unwrap();
+            assert!(error.to_string().contains(why), "{error}");
+            fs::remove_file(&path).unwrap();
+        };
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        refused("a pipe, not a file");
+        std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+        refused("a device, not a file");
+        fs::write(&path, vec![b'a'; 5000]).unwrap();
+        refused("more than 4096 bytes");
+        // As a mounted secret is.
+        let elsewhere = folder.path().join("mounted");
+        fs::write(&elsewhere, "ab".repeat(32)).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+        let key = source(&settings_in(folder.path())).unwrap().0().unwrap();
+        assert_eq!(key.expose_secret(), &[0xab; 32]);
     }
 }

@@ -39,7 +39,7 @@ pub fn run(flags: &Flags) -> Result<ExitCode, StartError> {
     let loaded = config::load(&flags.overrides(), &crate::environment())?;
     // before anything starts a thread
     let hidden = forbidden.and_then(|()| own_environment::hide(&loaded));
-    telemetry::to_stdout(loaded.settings.log_format, &loaded.settings.log_level)
+    let _log = telemetry::to_stdout(loaded.settings.log_format, &loaded.settings.log_level)
         .map_err(StartError::Log)?;
     log_configuration(&loaded);
     warn_of_keys_in_sight(hidden);

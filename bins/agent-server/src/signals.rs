@@ -5,6 +5,31 @@ use std::io;
 use agent_tools::process;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::console;
+
+/// Sent with each write beyond a limit on the size of files (`ulimit -f`); ends a program that has no
+/// handler for it.
+const SIGXFSZ: i32 = nix::sys::signal::Signal::SIGXFSZ as i32;
+
+/// Lets a write beyond the limit on the size of files fail with an error that is handled like a full
+/// disk. The handler does nothing; other than an ignored signal it is not handed down, so that what
+/// agents start behaves as it does elsewhere. For the start of the program, before any other thread.
+pub fn survive_file_size_limit() {
+    // tokio takes handlers only where a runtime is; they outlive it.
+    let installed = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()
+        .and_then(|runtime| {
+            let _entered = runtime.enter();
+            signal(SignalKind::from_raw(SIGXFSZ)).map(drop)
+        });
+    if let Err(error) = installed {
+        console::error_line(format_args!(
+            "warning: a limit on the size of files will end this program: {error}"
+        ));
+    }
+}
+
 /// SIGTERM, SIGHUP and Ctrl-C, in place of their deadly defaults.
 pub struct Signals {
     terminate: Signal,

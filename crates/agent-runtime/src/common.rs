@@ -14,7 +14,8 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    RuntimeConfig, RuntimeError, charge::Charge, resting::Resting, shelf::Shelf, vault::Vault,
+    RuntimeConfig, RuntimeError, charge::Charge, folder_turns::FolderTurns, resting::Resting,
+    shelf::Shelf, vault::Vault,
 };
 
 /// What every conversation of a runtime shares.
@@ -30,6 +31,7 @@ pub(crate) struct Core {
     pub(crate) charge: Charge,
     pub(crate) resting: Resting,
     pub(crate) shelf: Shelf,
+    pub(crate) folder_turns: FolderTurns,
     started: Instant,
     /// Milliseconds after `started` of the last command.
     last_command: AtomicU64,
@@ -47,6 +49,7 @@ impl Core {
             charge: Charge::new(store.closed_in_order()),
             resting: Resting::new(config.max_idle_shells),
             shelf: Shelf::new(config.max_idle_conversations),
+            folder_turns: FolderTurns::default(),
             started: Instant::now(),
             last_command: AtomicU64::new(0),
             stopping: CancellationToken::new(),

@@ -36,6 +36,7 @@ mod create;
 mod decide;
 mod drafts;
 mod error;
+mod folder_turns;
 mod follow;
 mod follow_all;
 mod handle;

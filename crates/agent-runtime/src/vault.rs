@@ -1,11 +1,14 @@
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chacha20poly1305::{
     AeadCore, KeyInit, XChaCha20Poly1305, XNonce,
     aead::{Aead, OsRng},
 };
-use core_model::secrets::{SEALED_PREFIX as PREFIX, visit_secrets};
+use core_model::{
+    StoreError,
+    secrets::{SEALED_PREFIX as PREFIX, visit_secrets},
+};
 use secrecy::{ExposeSecret, SecretBox};
 use serde_json::Value;
 
@@ -16,18 +19,21 @@ const NONCE_BYTES: usize = 24;
 /// Seals secrets at rest with XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha) under the server's key.
 pub struct Vault {
     source: KeySource,
+    /// Whoever asks the source; others wait for the key.
+    asking: Mutex<()>,
     key: OnceLock<SecretBox<[u8; 32]>>,
 }
 
 /// Gives the key that seals secrets at rest, or says why there is none. Asked at the first secret,
 /// so that a server without secrets needs no key.
-pub type KeySource = Arc<dyn Fn() -> Result<SecretBox<[u8; 32]>, String> + Send + Sync>;
+pub type KeySource = Arc<dyn Fn() -> Result<SecretBox<[u8; 32]>, StoreError> + Send + Sync>;
 
 impl Vault {
     #[must_use]
     pub fn new(source: KeySource) -> Self {
         Self {
             source,
+            asking: Mutex::default(),
             key: OnceLock::new(),
         }
     }
@@ -68,14 +74,19 @@ impl Vault {
     }
 
     fn cipher(&self) -> Result<XChaCha20Poly1305, RuntimeError> {
-        let key = match self.key.get() {
-            Some(key) => key,
-            None => {
-                let key = (self.source)().map_err(RuntimeError::Internal)?;
-                self.key.get_or_init(|| key)
-            }
-        };
-        Ok(XChaCha20Poly1305::new(key.expose_secret().into()))
+        Ok(XChaCha20Poly1305::new(self.key()?.expose_secret().into()))
+    }
+
+    fn key(&self) -> Result<&SecretBox<[u8; 32]>, RuntimeError> {
+        if let Some(key) = self.key.get() {
+            return Ok(key);
+        }
+        let _asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(key) = self.key.get() {
+            return Ok(key);
+        }
+        let key = (self.source)()?;
+        Ok(self.key.get_or_init(|| key))
     }
 
     fn seal(&self, text: &str) -> Result<String, RuntimeError> {
@@ -132,10 +143,36 @@ mod tests {
 
     #[test]
     fn without_a_key_nothing_is_sealed_and_nothing_without_secrets_needs_one() {
-        let none = Vault::new(Arc::new(|| Err("no key".to_owned())));
+        let full = || StoreError::Io {
+            path: "secret.key".to_owned(),
+            source: std::io::ErrorKind::StorageFull.into(),
+        };
+        let none = Vault::new(Arc::new(move || Err(full())));
         let mut plain = json!({"llm": {"model": "m", "api_key": null}});
         none.seal_all(&mut plain).unwrap();
         let mut secret = json!({"llm": {"api_key": "sk-1"}});
-        assert!(none.seal_all(&mut secret).is_err());
+        let refused = none.seal_all(&mut secret).unwrap_err();
+        assert!(matches!(
+            refused,
+            RuntimeError::Store(StoreError::Io { .. })
+        ));
+    }
+
+    #[test]
+    fn the_source_is_asked_once_however_many_need_the_key_at_once() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&asked);
+        let vault = Vault::new(Arc::new(move || {
+            counter.fetch_add(1, Ordering::SeqCst);
+            std::thread::yield_now();
+            Ok(SecretBox::new(Box::new([7; 32])))
+        }));
+        std::thread::scope(|scope| {
+            for _ in 0..16 {
+                scope.spawn(|| vault.seal("sk-1").unwrap());
+            }
+        });
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
     }
 }

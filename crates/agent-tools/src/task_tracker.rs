@@ -1,6 +1,7 @@
 use std::{
-    fs,
-    io::{self, ErrorKind},
+    fs::{self, OpenOptions},
+    io::{self, ErrorKind, Read},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -31,6 +32,9 @@ How to work with it: plan before you start, with short titles that begin with a 
 will be true when the task is done. Set a task to `in_progress` when you begin it, one at a time, \
 and to `done` as soon as it is complete and checked, not before. Add the tasks you discover, and \
 remove those that no longer make sense.";
+
+/// More than any list of tasks that a model writes.
+const MAX_FILE_BYTES: u64 = 16 << 20;
 
 /// The agent's plan: a list of tasks in `TASKS.json` of the conversation's folder.
 pub(crate) struct TaskTracker {
@@ -148,8 +152,18 @@ impl Tool for TaskTracker {
 }
 
 fn load(file: &Path) -> io::Result<Vec<Task>> {
-    match fs::read(file) {
-        Ok(bytes) => Ok(serde_json::from_slice(&bytes)?),
+    // Commands of the agent can put anything in its place: a pipe would be waited for, a device endless.
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(nix::libc::O_NONBLOCK)
+        .open(file);
+    match opened {
+        Ok(opened) if !opened.metadata()?.is_file() => Err(ErrorKind::InvalidInput.into()),
+        Ok(opened) => {
+            let mut bytes = Vec::new();
+            opened.take(MAX_FILE_BYTES).read_to_end(&mut bytes)?;
+            Ok(serde_json::from_slice(&bytes)?)
+        }
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(error),
     }

@@ -72,7 +72,10 @@ impl Hosts {
         };
         let ours = authority.host.is_loopback()
             || self.machine.contains(name)
-            || self.allowed.iter().any(|pattern| pattern.matches(authority));
+            || self
+                .allowed
+                .iter()
+                .any(|pattern| pattern.matches(authority));
         (!ours).then_some(name)
     }
 }

@@ -16,6 +16,8 @@ use rustix::{
     io::{Errno, ReadWriteFlags, preadv2},
 };
 
+use crate::regular_file;
+
 /// How a file is opened; files that are made are their owner's alone (0600).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Open {
@@ -219,14 +221,19 @@ pub(crate) struct RealDisk;
 impl Disk for RealDisk {
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>> {
         let mut options = OpenOptions::new();
-        options.read(true).mode(0o600);
+        options
+            .read(true)
+            .mode(0o600)
+            .custom_flags(regular_file::WITHOUT_WAITING.bits() as i32);
         match how {
             Open::Read => &mut options,
             Open::Write => options.write(true),
             Open::Make => options.write(true).create(true).truncate(false),
             Open::MakeNew => options.write(true).create_new(true),
         };
-        Ok(Arc::new(RealFile(options.open(path)?)))
+        // Links may lead to files on other disks, but not to what never ends.
+        let file = regular_file::check(options.open(path))?;
+        Ok(Arc::new(RealFile(file)))
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {

@@ -12,6 +12,8 @@
 //! - `base_state.json`: agent, workspace, status and all else that the conversation has now;
 //! - `meta.json`: what it was created with, its title and times;
 //! - `events/event-NNNNN-ID.json`: one event a file, numbered from 0.
+//!
+//! The folder is another's: links in it are not followed, and files beyond [`MAX_FILE_BYTES`] not read.
 
 mod folder;
 mod line;
@@ -33,6 +35,9 @@ pub use transfer::Outcome;
 use crate::{FsStore, error::blocking};
 use folder::EventFile;
 use settings::Settings;
+
+/// A larger file of theirs is left out, and said so.
+pub const MAX_FILE_BYTES: u64 = 256 << 20;
 
 /// Why a conversation could not be imported.
 ///

@@ -108,6 +108,7 @@ mod reader;
 mod rebuild;
 mod receipts;
 mod recovery;
+pub mod regular_file;
 mod repair;
 mod scan;
 mod store;

@@ -14,7 +14,7 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{OpenError, layout};
+use crate::{OpenError, layout, regular_file};
 
 /// The right to write in a conversations folder: an advisory lock on the folder itself, which the
 /// kernel frees when the process ends, however it ends, and which nobody can take by removing a file.
@@ -29,6 +29,9 @@ pub(crate) struct FolderLock {
 /// killed has its files until it runs.
 const ORPHANS: Duration = Duration::from_secs(2);
 
+/// More than `.lock` says of its holder.
+const HOLDER_BYTES: u64 = 4096;
+
 /// What `.lock` says of its holder.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -42,14 +45,18 @@ impl FolderLock {
     pub(crate) fn take(root: &Path) -> Result<Self, OpenError> {
         let path = layout::lock_file(root);
         // The standard library opens with O_CLOEXEC: no command an agent runs inherits the lock.
-        let mut file = OpenOptions::new()
+        let opened = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
             .mode(0o600)
-            .open(&path)
-            .map_err(|source| OpenError::unusable(root, source))?;
+            .custom_flags(regular_file::WITHOUT_WAITING.bits() as i32)
+            .open(&path);
+        let mut file = regular_file::check(opened).map_err(|source| match source.kind() {
+            io::ErrorKind::InvalidInput => at(&path)(source),
+            _ => OpenError::unusable(root, source),
+        })?;
         let mut held = File::open(root).map_err(|source| OpenError::unusable(root, source))?;
         let patience = Instant::now() + ORPHANS;
         let mut is_folder = true;
@@ -108,7 +115,8 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
 
 fn holder(file: &mut File) -> Holder {
     let mut text = Vec::new();
-    match file.rewind().and_then(|()| file.read_to_end(&mut text)) {
+    let rewound = file.rewind();
+    match rewound.and_then(|()| file.take(HOLDER_BYTES).read_to_end(&mut text)) {
         Ok(_) => parse(&text).unwrap_or_default(),
         Err(_) => Holder::default(),
     }

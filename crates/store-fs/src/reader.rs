@@ -19,7 +19,13 @@ use std::{
 use core_model::{Record, Seq};
 
 use self::{places::Places, window::Window};
-use crate::{ReadError, entry::Entry, head::LineHead, layout, pages};
+use crate::{
+    ReadError,
+    entry::Entry,
+    head::LineHead,
+    layout, pages,
+    regular_file::{self, Links},
+};
 
 pub use follower::LogFollower;
 
@@ -81,7 +87,7 @@ impl LogReader {
         if path.is_dir() {
             path.push(layout::EVENTS);
         }
-        match File::open(&path) {
+        match regular_file::open(&path, Links::Follow) {
             Ok(file) => Ok(Self {
                 places: Places::of(&path, &file),
                 path,

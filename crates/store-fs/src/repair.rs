@@ -1,6 +1,6 @@
 //! Puts right what can be put right, and keeps what was there.
 
-use std::{fs, path::Path};
+use std::{fs::OpenOptions, io, os::unix::fs::OpenOptionsExt, path::Path};
 
 use chrono::Utc;
 use core_model::StoreError;
@@ -15,6 +15,7 @@ use crate::{
     lock::FolderLock,
     meta::{read_metadata, write_metadata},
     recovery,
+    regular_file::{self, Links},
     verify::{IndexState, verify},
 };
 
@@ -113,12 +114,23 @@ pub fn repair(folder: &Path, apply: bool) -> Result<Repair, RepairError> {
     })
 }
 
+/// Keeps a copy that is its owner's alone.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    let mut from = regular_file::open(from, Links::Follow)?;
+    let mut to = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(to)?;
+    io::copy(&mut from, &mut to).map(drop)
+}
+
 fn mend(folder: &Path, before: &Report, remake: bool) -> Result<(), StoreError> {
     let index = folder.join(layout::INDEX);
     if remake {
         let time = Utc::now().format("%Y%m%dT%H%M%S%.6fZ");
         let kept = folder.join(format!("{}.before-{time}", layout::INDEX));
-        fs::copy(&index, kept).map_err(io_at(&index))?;
+        copy(&index, &kept).map_err(io_at(&index))?;
     }
     let opened = recovery::open(&RealDisk, before.id, folder, &Notices::default())?;
     if let Some(refused) = opened.refused {

@@ -1,10 +1,12 @@
 use std::{
     collections::BTreeSet,
-    fs, io,
+    fs::File,
+    io,
     path::{Path, PathBuf},
 };
 
 use serde_json::Value;
+use store_fs::regular_file::{self, Links, read_at_most};
 use webhooks::WebhookConfig;
 
 use super::{
@@ -21,6 +23,9 @@ pub const CONFIG_PATH_VARIABLE: &str = "OPENHANDS_AGENT_SERVER_CONFIG_PATH";
 
 /// Read when it exists and no other file is named.
 pub const DEFAULT_CONFIG_PATH: &str = "workspace/openhands_agent_server_config.json";
+
+/// A larger configuration file is refused: it is none, or never ends.
+pub const MAX_FILE_BYTES: u64 = 4 << 20;
 
 /// What the command line sets.
 #[derive(Clone, Debug, Default)]
@@ -146,7 +151,12 @@ fn choose_file(flags: &Overrides, variables: &[(String, String)]) -> (PathBuf, O
 
 fn read_file(path: &Path, named_by: Option<String>) -> Result<Option<Value>, ConfigError> {
     let path = path.to_owned();
-    let bytes = match fs::read(&path) {
+    let read = match named_by {
+        // Opened as it is: the shell hands over a pipe for `--config <(...)`.
+        Some(_) => File::open(&path).and_then(|file| read_at_most(file, MAX_FILE_BYTES)),
+        None => regular_file::read(&path, Links::Follow, MAX_FILE_BYTES),
+    };
+    let bytes = match read {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return match named_by {

@@ -14,7 +14,8 @@ mod unknown;
 
 pub use error::ConfigError;
 pub use load::{
-    CONFIG_PATH_VARIABLE, DEFAULT_CONFIG_PATH, Loaded, Overrides, load, load_without_webhooks,
+    CONFIG_PATH_VARIABLE, DEFAULT_CONFIG_PATH, Loaded, MAX_FILE_BYTES, Overrides, load,
+    load_without_webhooks,
 };
 pub use secret::Secret;
 pub use settings::{Durability, LogFormat, Settings};

@@ -70,7 +70,7 @@ fn demonstrate(args: &DemoArgs, screen: &mut Screen) -> Result<(), DemoError> {
     let log = fs::create_dir_all(&settings.workspace_path)
         .and_then(|()| File::create(&log_file))
         .map_err(|error| DemoError::start(StartError::not_writable(&folder, error)))?;
-    telemetry::to_file(log, &settings.log_level).map_err(DemoError::Log)?;
+    let _log = telemetry::to_file(log, &settings.log_level).map_err(DemoError::Log)?;
 
     warn_of_keys_in_sight(hidden);
     let processes = adopting_processes(&settings);

@@ -1,11 +1,13 @@
 use std::{
     collections::HashSet,
-    fs, io,
+    fs,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
 use core_model::{Event, EventBody, ExecutionStatus};
 use serde_json::Value;
+use store_fs::regular_file::{self, Links};
 
 use super::{error::DemoError, screen::Screen, task::Task};
 use crate::config::Settings;
@@ -140,6 +142,7 @@ impl Seen {
 /// Prints the files below `folder` with their sizes and first lines; hidden ones are left out.
 pub(super) fn show_files(folder: &Path, screen: &mut Screen) -> io::Result<()> {
     const FIRST_LINES: usize = 6;
+    const BEGINNING_BYTES: u64 = 64 << 10;
     let mut files = Vec::new();
     collect(folder, &mut files)?;
     files.sort();
@@ -148,10 +151,13 @@ pub(super) fn show_files(folder: &Path, screen: &mut Screen) -> io::Result<()> {
         screen.note("none");
     }
     for path in files {
-        let content = fs::read(&path)?;
+        let file = regular_file::open(&path, Links::Refuse)?;
+        let len = file.metadata()?.len();
+        let mut beginning = Vec::new();
+        file.take(BEGINNING_BYTES).read_to_end(&mut beginning)?;
         let name = path.strip_prefix(folder).unwrap_or(&path);
-        screen.note(&format!("{} ({} bytes)", name.display(), content.len()));
-        let text = String::from_utf8_lossy(&content);
+        screen.note(&format!("{} ({len} bytes)", name.display()));
+        let text = String::from_utf8_lossy(&beginning);
         for line in text.lines().take(FIRST_LINES) {
             screen.quote(line);
         }
@@ -165,9 +171,10 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
         if entry.file_name().as_encoded_bytes().starts_with(b".") {
             continue;
         }
-        if entry.file_type()?.is_dir() {
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
             collect(&entry.path(), files)?;
-        } else {
+        } else if kind.is_file() {
             files.push(entry.path());
         }
     }

@@ -11,7 +11,7 @@ use store_fs::{
 };
 
 use super::{MaintenanceError, folder, progress::Progress};
-use crate::cli::Flags;
+use crate::{cli::Flags, console};
 
 const BUFFER: usize = 256 * 1024;
 
@@ -59,7 +59,9 @@ pub(super) fn run(args: &ExportArgs, before: &Flags) -> Result<bool, Maintenance
     let id = folder::conversation(root, &args.id)?;
     let folder = root.join(id.to_string());
     let heading = Heading::read(&folder, id).unwrap_or_else(|error| {
-        eprintln!("warning: {error}; the transcript has no title");
+        console::error_line(format_args!(
+            "warning: {error}; the transcript has no title"
+        ));
         Heading::untitled(id)
     });
     let done = match &args.output {
@@ -67,7 +69,11 @@ pub(super) fn run(args: &ExportArgs, before: &Flags) -> Result<bool, Maintenance
             let done = to_file(path, |out| {
                 write(&folder, &heading, args.format, out, false)
             })?;
-            eprintln!("{} events written to {}", done.events, path.display());
+            console::error_line(format_args!(
+                "{} events written to {}",
+                done.events,
+                path.display()
+            ));
             done
         }
         None => {
@@ -106,7 +112,9 @@ fn write(
             read += record.bytes.len() as u64 + 1;
             progress.at(read);
         }
-        Err(problem) => progress.suspend(|| eprintln!("warning: {}", described(problem))),
+        Err(problem) => progress.suspend(|| {
+            console::error_line(format_args!("warning: {}", described(problem)));
+        }),
     });
     let out = BufWriter::with_capacity(BUFFER, out);
     Ok(export(records, heading, format.into(), out)?)

@@ -6,6 +6,7 @@ use super::MaintenanceError;
 use crate::{
     cli::Flags,
     config::{self, Overrides, Settings},
+    console,
 };
 
 /// Shorter beginnings of an id are too easily another one's.
@@ -23,7 +24,7 @@ pub(super) fn settings(
     overrides.config = config.map(Path::to_owned).or(overrides.config);
     let loaded = config::load_without_webhooks(&overrides, &crate::environment())?;
     for notice in &loaded.notices {
-        eprintln!("warning: {notice}");
+        console::error_line(format_args!("warning: {notice}"));
     }
     Ok(loaded.settings)
 }

@@ -1,8 +1,6 @@
 use std::{
     collections::HashSet,
-    fs::{self, File},
     io::{self, Write},
-    os::fd::AsFd,
     path::{Path, PathBuf},
 };
 
@@ -11,7 +9,7 @@ use clap::Args;
 use core_model::{Agent, ConversationId, StoreError, Workspace, WorkspaceKind};
 use serde_json::Value;
 use store_fs::{
-    FsStore, Options,
+    FsStore, Options, StoredConversation,
     import::{Foreign, ImportError, Outcome, Treatment, find},
 };
 
@@ -43,7 +41,8 @@ pub(super) fn run(args: &ImportArgs, before: &Flags) -> Result<bool, Maintenance
     for path in &args.paths {
         folders.extend(find(path)?);
     }
-    warnings_to_stderr();
+    // What the store or the key's maker has to say besides errors.
+    let _log = telemetry::to_stderr("warn").ok();
     let target = if args.dry_run {
         Target::DryRun(settings.conversations_path.clone(), HashSet::new())
     } else {
@@ -143,7 +142,7 @@ impl Import {
             Target::Store(store) => ("imported", foreign.import(store, told).await?),
             Target::DryRun(root, seen) => {
                 let id = foreign.id();
-                if !seen.insert(id) || is_taken(&root.join(id.to_string())) {
+                if !seen.insert(id) || is_taken(root, id) {
                     return Err(StoreError::Exists(id).into());
                 }
                 ("would import", foreign.check(told).await?)
@@ -247,12 +246,15 @@ fn one_line(text: &str) -> String {
 }
 
 /// An import that was cut short does not take its id: it goes on.
-fn is_taken(folder: &Path) -> bool {
-    let Ok(metadata) = fs::read(folder.join("metadata.json")) else {
-        return folder.exists();
+fn is_taken(root: &Path, id: ConversationId) -> bool {
+    let stored = StoredConversation {
+        id,
+        folder: root.join(id.to_string()),
     };
-    let metadata: Value = serde_json::from_slice(&metadata).unwrap_or_default();
-    metadata.get("snapshot") != Some(&Value::Null)
+    match stored.metadata() {
+        Ok(metadata) => metadata.snapshot.is_some(),
+        Err(_) => stored.folder.exists(),
+    }
 }
 
 fn default_workspace(settings: &Settings) -> Workspace {
@@ -265,11 +267,4 @@ fn default_workspace(settings: &Settings) -> Workspace {
 /// Settings of ours can all be written as JSON.
 fn value_of(settings: &impl serde::Serialize) -> Value {
     serde_json::to_value(settings).unwrap_or_default()
-}
-
-/// What the store or the key's maker has to say besides errors.
-fn warnings_to_stderr() {
-    if let Ok(stderr) = io::stderr().as_fd().try_clone_to_owned() {
-        telemetry::to_file(File::from(stderr), "warn").ok();
-    }
 }

@@ -23,7 +23,7 @@ mod verify;
 
 use std::process::ExitCode;
 
-use crate::cli::Flags;
+use crate::{cli::Flags, console};
 
 pub use error::MaintenanceError;
 pub use export::ExportArgs;
@@ -61,7 +61,7 @@ fn ended(outcome: Result<bool, MaintenanceError>) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("error: {error}");
+            console::error_line(format_args!("error: {error}"));
             ExitCode::FAILURE
         }
     }

@@ -4,7 +4,7 @@ use clap::Args;
 use store_fs::RepairError;
 
 use super::{MaintenanceError, folder, report::Checked, verify};
-use crate::cli::Flags;
+use crate::{cli::Flags, console};
 
 #[derive(Debug, Args)]
 pub struct RepairArgs {
@@ -29,13 +29,14 @@ pub(super) fn run(args: &RepairArgs, before: &Flags) -> Result<bool, Maintenance
             Ok(repaired) => repaired,
             Err(RepairError::Open(error)) => return Err(error.into()),
             Err(RepairError::Store(error)) => {
-                eprintln!("{id}: {error}");
+                console::error_line(format_args!("{id}: {error}"));
                 fine = false;
                 continue;
             }
         };
         for step in &repaired.steps {
-            println!("{id}: {}{step}", if args.apply { "" } else { "would " });
+            let would = if args.apply { "" } else { "would " };
+            console::line(format_args!("{id}: {would}{step}"));
         }
         steps += repaired.steps.len();
         let now = Checked::from(repaired.after.unwrap_or(repaired.before));
@@ -49,13 +50,13 @@ pub(super) fn run(args: &RepairArgs, before: &Flags) -> Result<bool, Maintenance
                         "{lines} lines are not the events that were written; they stay, and are"
                     ),
                 };
-                println!("{id}: {lines} not served");
+                console::line(format_args!("{id}: {lines} not served"));
             }
         }
     }
     match (steps, args.apply) {
-        (0, _) => println!("nothing to repair"),
-        (_, false) => println!("nothing was changed; --apply does it"),
+        (0, _) => console::line("nothing to repair"),
+        (_, false) => console::line("nothing was changed; --apply does it"),
         (_, true) => {}
     }
     Ok(fine)

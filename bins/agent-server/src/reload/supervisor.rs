@@ -7,6 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use store_fs::regular_file::{self, Links};
 use tokio::{process::Command, time::timeout};
 use tracing::{error, info, warn};
 
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::{
     cli::Flags,
-    config::{self, Loaded},
+    config::{self, Loaded, MAX_FILE_BYTES},
     signals::Signals,
     start_error::StartError,
 };
@@ -216,7 +217,7 @@ impl Supervisor {
     fn state(&self) -> State {
         let stat = fs::metadata(&self.program).ok();
         State {
-            config: fs::read(&self.config).ok(),
+            config: regular_file::read(&self.config, Links::Follow, MAX_FILE_BYTES).ok(),
             program: stat.and_then(|stat| Some((stat.modified().ok()?, stat.len()))),
         }
     }

@@ -201,13 +201,7 @@ fn effects(log: &Path) -> (usize, usize) {
 fn a_full_disk_is_named_and_the_server_goes_on_when_there_is_room_again() {
     const LIMIT: &str = "--fsize=32768:unlimited";
     let folder = tempfile::tempdir().unwrap();
-    // The signal that goes with the limit stays ignored across exec, so that writes fail with an error.
-    let mut command = crate::support::command("sh".as_ref(), folder.path());
-    command
-        .args(["-c", r#"trap "" XFSZ; exec "$0" "$@""#])
-        .arg(env!("CARGO_BIN_EXE_agent-server"))
-        .args(LOCAL);
-    let server = Running::start(&mut command);
+    let server = Running::start(agent_server(folder.path()).args(LOCAL));
     let id = make(server.address, folder.path());
     let path = format!("/conversations/{id}/events");
     let long = message(&"x".repeat(40_000), false);

@@ -9,8 +9,11 @@
 mod config;
 mod crash;
 mod demo;
+mod file_size_limit;
+mod first_creations;
 mod floods;
 mod keys;
+mod log_lines;
 mod maintenance;
 mod processes;
 mod reload;

@@ -62,7 +62,7 @@ fn known(disk: &dyn Disk, root: &Path, marker: bool) -> io::Result<Option<Loaded
     let feed = match disk.open(&layout::feed_file(root), Open::Write) {
         Ok(feed) => feed,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
+        Err(error) => return Err(io::Error::new(error.kind(), format!(".feed: {error}"))),
     };
     let size = feed.len()?;
     let mut header = [0; HEADER];

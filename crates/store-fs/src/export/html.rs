@@ -13,7 +13,8 @@ const OPEN_BYTES: usize = 4_000;
 const STYLE: &str = include_str!("style.css");
 
 /// No script, no request: a browser that keeps to this shows the page and does nothing else.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; \
+                      base-uri 'none'; form-action 'none'";
 
 pub(super) fn begin(heading: &Heading, out: &mut dyn Write) -> io::Result<()> {
     let name = escape(&heading.name());

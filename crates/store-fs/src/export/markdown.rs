@@ -1,3 +1,5 @@
+mod said;
+
 use std::io::{self, Write};
 
 use super::{
@@ -63,10 +65,11 @@ fn part(part: &Part, out: &mut dyn Write) -> io::Result<()> {
     }
 }
 
-/// In a quotation, so that headings and fences in what was said stay inside it.
+/// In a quotation, so that headings in what was said stay inside it. It is usually Markdown and stays
+/// so, as far as that cannot do more than format text: see [`said`].
 fn quote(text: &str, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out)?;
-    for line in printable(text).trim_end().lines() {
+    for line in said::inert(&printable(text)).trim_end().lines() {
         if line.is_empty() {
             writeln!(out, ">")?;
         } else {
@@ -78,7 +81,7 @@ fn quote(text: &str, out: &mut dyn Write) -> io::Result<()> {
 
 fn fenced(language: &str, text: &str, out: &mut dyn Write) -> io::Result<()> {
     let text = printable(text);
-    let fence = "`".repeat(longest_run(&text).max(2) + 1);
+    let fence = fence_around(&text);
     writeln!(
         out,
         "\n{fence}{language}\n{}\n{fence}",
@@ -86,19 +89,11 @@ fn fenced(language: &str, text: &str, out: &mut dyn Write) -> io::Result<()> {
     )
 }
 
-/// Text in a line of its own making: what Markdown or HTML would take for more is escaped.
+/// Text in a line of its own making, where what Markdown or HTML would take for more is escaped.
 fn line(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for character in printable(text).chars() {
-        match character {
-            '\n' => escaped.push(' '),
-            '\\' | '`' | '*' | '[' | ']' | '<' | '>' | '#' | '|' => {
-                escaped.push('\\');
-                escaped.push(character);
-            }
-            _ => escaped.push(character),
-        }
-    }
+    let text = printable(text).replace('\n', " ");
+    said::escape(text.trim_start(), &['*', '>', '#'], &mut escaped);
     escaped
 }
 
@@ -114,11 +109,16 @@ fn code(text: &str) -> String {
 
 fn image(url: &str) -> String {
     let link = url.starts_with("https://") || url.starts_with("http://");
-    if link && !url.contains(['<', '>', ' ', '\n']) {
+    if link && !url.contains(['<', '>', '\\']) && !url.contains(char::is_whitespace) {
         format!("[An image](<{}>)", printable(url))
     } else {
         format!("(an image of {} is part of the event)", size(url.len()))
     }
+}
+
+/// Longer than any run of backticks in `text`, so that none of its lines ends the block.
+fn fence_around(text: &str) -> String {
+    "`".repeat(longest_run(text).max(2) + 1)
 }
 
 /// How many backticks follow each other at most.
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn what_was_said_cannot_leave_its_quotation() {
         let said = shown(|out| quote("# heading\n\n```\nopen\n", out));
-        assert_eq!(said, "\n> # heading\n>\n> ```\n> open\n");
+        assert_eq!(said, "\n> # heading\n>\n> ```\n> open\n> ```\n");
     }
 
     #[test]
@@ -156,6 +156,10 @@ mod tests {
     #[test]
     fn titles_are_plain_text() {
         assert_eq!(line("a\n# <b>*c*"), r"a \# \<b\>\*c\*");
+        assert_eq!(
+            line("~~~ {onload} &lt; R&D"),
+            r"\~\~\~ \{onload\} \&lt; R\&D"
+        );
         assert_eq!(code("`x`"), "`` `x` ``");
     }
 

@@ -6,7 +6,8 @@ use std::{
 use core_model::{ConversationId, UtcTime};
 use serde_json::Value;
 
-use super::{ImportError, io_at};
+use super::{ImportError, MAX_FILE_BYTES, io_at};
+use crate::regular_file::{self, Links};
 
 pub(super) const BASE_STATE: &str = "base_state.json";
 pub(super) const META: &str = "meta.json";
@@ -102,9 +103,25 @@ pub(super) fn event_files(
     Ok(files)
 }
 
+/// A file of theirs as a whole.
+///
+/// # Errors
+/// Also when it is a link, or no file, or larger than any of theirs is: see [`is_no_file`].
+pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    regular_file::read(path, Links::Refuse, MAX_FILE_BYTES)
+}
+
+/// Whether reading failed because of what was to be read, and will again.
+pub(super) fn is_no_file(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData
+    )
+}
+
 /// The reference renews a lease while it runs; what it writes from now on will be missing.
 pub(super) fn warn_of_owner(folder: &Path, notices: &mut Vec<String>) {
-    let Ok(lease) = fs::read(folder.join(LEASE)) else {
+    let Ok(lease) = read(&folder.join(LEASE)) else {
         return;
     };
     let lease: Value = serde_json::from_slice(&lease).unwrap_or_default();

@@ -1,17 +1,22 @@
-use std::fs;
-
 use core_model::NewRecord;
 
-use super::{ImportError, folder::EventFile, io_at};
+use super::{
+    ImportError,
+    folder::{self, EventFile},
+    io_at,
+};
 use crate::head::LineHead;
 
 /// An event's file as a line of a log, or why it is no event.
 ///
 /// # Errors
-/// When the file cannot be read; what it holds is no such error.
+/// When the file cannot be read; what it holds is no such error, nor that it is no file.
 pub(super) fn read(file: &EventFile) -> Result<Result<NewRecord, String>, ImportError> {
-    let text = fs::read(&file.path).map_err(io_at(&file.path))?;
-    Ok(encode(&text))
+    match folder::read(&file.path) {
+        Ok(text) => Ok(encode(&text)),
+        Err(error) if folder::is_no_file(&error) => Ok(Err(error.to_string())),
+        Err(error) => Err(io_at(&file.path)(error)),
+    }
 }
 
 fn encode(text: &[u8]) -> Result<NewRecord, String> {

@@ -1,4 +1,4 @@
-use std::{fs, path::Path};
+use std::path::Path;
 
 use core_model::{
     ConversationId, EventId, ExecutionStatus, Metadata, UtcTime, Workspace,
@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::{
     ImportError, Treatment,
-    folder::{BASE_STATE, META},
+    folder::{self, BASE_STATE, META},
 };
 
 /// How a value that the reference encrypted begins: a Fernet token, version 0x80, whose time is of
@@ -139,7 +139,7 @@ fn field<T: DeserializeOwned>(fields: &Map<String, Value>, name: &str) -> Option
 }
 
 fn object(folder: &Path, name: &str, notices: &mut Vec<String>) -> Option<Map<String, Value>> {
-    let parsed = fs::read(folder.join(name))
+    let parsed = folder::read(&folder.join(name))
         .map_err(|error| error.to_string())
         .and_then(|text| serde_json::from_slice(&text).map_err(|error| error.to_string()));
     match parsed {

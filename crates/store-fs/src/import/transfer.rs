@@ -1,6 +1,8 @@
 use std::{
     collections::HashSet,
-    fs, io,
+    fs::{self, OpenOptions},
+    io::{self, Read},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -14,12 +16,15 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    Foreign, ImportError,
+    Foreign, ImportError, MAX_FILE_BYTES,
     folder::{CARRIED_ALONG, EventFile},
     io_at, line, off_thread,
     settings::{Standing, StoredHead},
 };
-use crate::FsStore;
+use crate::{
+    FsStore,
+    regular_file::{self, Links},
+};
 
 /// What is read, appended and synced at a time.
 const BATCH_FILES: usize = 2_000;
@@ -364,23 +369,45 @@ async fn carry_along(reading: &mut Reading, to: PathBuf) -> Result<(), ImportErr
     Ok(())
 }
 
-/// A file, or a folder's files; not what links lead to.
+/// A file, or a folder's files; not what links lead to. What is not copied is an error, but none that
+/// keeps the rest from being copied.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     let kind = match fs::symlink_metadata(from) {
         Ok(metadata) => metadata.file_type(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
-    if kind.is_file() {
-        fs::copy(from, to)?;
-    } else if kind.is_dir() {
-        fs::create_dir_all(to)?;
-        for entry in fs::read_dir(from)? {
-            let entry = entry?;
-            if entry.file_type()?.is_file() {
-                fs::copy(entry.path(), to.join(entry.file_name()))?;
-            }
+    if !kind.is_dir() {
+        return copy_file(from, to);
+    }
+    fs::create_dir_all(to)?;
+    let mut outcome = Ok(());
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        if let Err(error) = copy_file(&entry.path(), &to.join(entry.file_name())) {
+            let name = entry.file_name();
+            let reason = format!("{}: {error}", name.to_string_lossy());
+            outcome = Err(io::Error::new(error.kind(), reason));
         }
     }
-    Ok(())
+    outcome
+}
+
+/// Takes the place of what an import that was cut short left there.
+fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
+    let from = regular_file::open(from, Links::Refuse)?;
+    if from.metadata()?.len() > MAX_FILE_BYTES {
+        let reason = format!("it has more than {MAX_FILE_BYTES} bytes");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+    }
+    match fs::remove_file(to) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut copied = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(to)?;
+    io::copy(&mut from.take(MAX_FILE_BYTES), &mut copied).map(drop)
 }

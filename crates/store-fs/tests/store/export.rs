@@ -174,7 +174,7 @@ fn every_kind_in_a_recorded_conversation_is_known() {
         "All done: ünï ✓ \u{2401}",
         "## The user did not allow terminal",
         "> Not that one",
-        "So far 28062 prompt and 366 completion tokens, $0.0288",
+        "So far 28062 prompt and 366 completion tokens, \\$0.0288",
     ] {
         assert!(markdown.contains(text), "no {text:?} in\n{markdown}");
     }

@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
 };
@@ -14,7 +15,7 @@ use core_model::{
 use serde_json::{Value, json};
 use store_fs::{
     FsStore, OpenError, Options,
-    import::{Foreign, ImportError, Outcome, Treatment, find},
+    import::{Foreign, ImportError, MAX_FILE_BYTES, Outcome, Treatment, find},
 };
 use tempfile::TempDir;
 
@@ -509,4 +510,81 @@ async fn a_folder_in_use_names_its_holder() {
         matches!(error, OpenError::Locked { pid: Some(_), .. }),
         "{error}"
     );
+}
+
+/// The folder may come from anybody. Each of these would never end, or never begin.
+#[tokio::test]
+async fn what_is_no_file_is_named_and_not_followed() {
+    let scene = Scene::new();
+    let theirs = scene.theirs();
+    let fifo = |path: &Path| nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let files = scene.files();
+    for (number, replace) in [
+        &(|path: &Path| symlink("/dev/zero", path).unwrap()) as &dyn Fn(&Path),
+        &fifo,
+        &|path| symlink(path, path).unwrap(),
+        &|path| fs::create_dir(path).unwrap(),
+        // One byte more than is read of any file; it takes no room on the disk.
+        &|path| {
+            fs::File::create(path)
+                .unwrap()
+                .set_len(MAX_FILE_BYTES + 1)
+                .unwrap()
+        },
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        fs::remove_file(&files[number]).unwrap();
+        replace(&files[number]);
+    }
+    for (name, replace) in [
+        (
+            "meta.json",
+            &(|path: &Path| symlink("/dev/zero", path).unwrap()) as &dyn Fn(&Path),
+        ),
+        ("owner_lease.json", &fifo),
+    ] {
+        fs::remove_file(theirs.join(name)).ok();
+        replace(&theirs.join(name));
+    }
+    let observations = theirs.join("observations");
+    fs::create_dir(&observations).unwrap();
+    fs::write(observations.join("a.txt"), "kept").unwrap();
+    symlink("/dev/zero", observations.join("b.txt")).unwrap();
+    fifo(&observations.join("c.txt"));
+    fs::write(observations.join("d.txt"), "kept too").unwrap();
+    fs::remove_file(theirs.join("TASKS.json")).unwrap();
+    symlink("/dev/zero", theirs.join("TASKS.json")).unwrap();
+
+    let store = scene.store();
+    let outcome = scene.import(&store).await.unwrap();
+    assert_eq!(outcome.events, EVENTS as u64 - 5);
+    let left_out: Vec<(&Path, &str)> = outcome
+        .left_out
+        .iter()
+        .map(|(path, reason)| (path.as_path(), reason.as_str()))
+        .collect();
+    let too_long = format!("it has more than {MAX_FILE_BYTES} bytes");
+    let reasons = [
+        "it is a link, not a file",
+        "it is a pipe, not a file",
+        "it is a link, not a file",
+        "it is a folder, not a file",
+        &too_long,
+    ];
+    let expected: Vec<(&Path, &str)> = files.iter().map(PathBuf::as_path).zip(reasons).collect();
+    assert_eq!(left_out, expected);
+    for notice in [
+        "`meta.json` cannot be read (it is a link, not a file)",
+        "`TASKS.json` cannot be copied: it is a link, not a file",
+    ] {
+        assert!(
+            outcome.notices.iter().any(|said| said == notice),
+            "{:?}",
+            outcome.notices
+        );
+    }
+    let copied = store.folder(id()).join("observations");
+    assert_eq!(crate::support::names(&copied), ["a.txt", "d.txt"]);
 }
