@@ -16,6 +16,7 @@ use flate2::{Compression, write::GzEncoder};
 use crate::error::Failure;
 
 const GZIP: HeaderValue = HeaderValue::from_static("gzip");
+const DEFLATE: HeaderValue = HeaderValue::from_static("deflate");
 
 /// Bytes that go to many, and the same compressed, made when it was first needed.
 #[derive(Clone)]
@@ -67,21 +68,24 @@ pub(crate) fn check(request: &mut ServiceRequest) -> Result<(), Failure> {
     let Some(accepted) = request.get_header::<AcceptEncoding>() else {
         return Ok(());
     };
-    let ours = [Encoding::identity(), Encoding::gzip(), Encoding::deflate()];
-    if accepted.negotiate(ours.iter()).is_some() {
+    let quality = |wanted: Preference<Encoding>| {
+        let item = accepted.iter().find(|item| item.item == wanted);
+        item.map(|item| item.quality > Quality::ZERO)
+    };
+    let others = quality(Preference::Any);
+    let takes = |coding| quality(Preference::Specific(coding)).or(others);
+    if takes(Encoding::identity()).unwrap_or(true) {
         return Ok(());
     }
-    let anything = accepted
-        .iter()
-        .any(|item| item.item == Preference::Any && item.quality > Quality::ZERO);
-    let no_gzip = accepted
-        .iter()
-        .any(|item| item.item == Preference::Specific(Encoding::gzip()));
-    if !anything || no_gzip {
+    // In words that the middleware understands, which takes `*` for what is plain too.
+    let coding = if takes(Encoding::gzip()) == Some(true) {
+        GZIP
+    } else if takes(Encoding::deflate()) == Some(true) {
+        DEFLATE
+    } else {
         return Err(Failure::NotAcceptable);
-    }
-    // Anything but identity: says so in the words that the middleware understands.
-    request.headers_mut().insert(ACCEPT_ENCODING, GZIP);
+    };
+    request.headers_mut().insert(ACCEPT_ENCODING, coding);
     Ok(())
 }
 

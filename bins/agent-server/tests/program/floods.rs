@@ -125,7 +125,7 @@ fn answers_to_requests_sent_ahead_come_all_and_in_order() {
             // A body full of what looks like ends of heads, read to its end before it is answered.
             2 => (
                 "POST /conversations HTTP/1.1\r\nHost: x\r\n\
-                 X-Session-API-Key: the-key-of-these-tests\r\nContent-Length: 24\r\n\r\n\
+                 X-Session-API-Key: the-key-of-these-tests\r\nContent-Length: 25\r\n\r\n\
                  [\r\n\r\n\r\n\r\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n]",
                 422,
             ),
