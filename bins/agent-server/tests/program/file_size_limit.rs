@@ -16,7 +16,14 @@ const LOCAL: [&str; 4] = ["--host", "127.0.0.1", "--port", "0"];
 fn limited(folder: &Path, arguments: &[&str]) -> Output {
     let hang = format!("{}s", HANG.as_secs());
     command("timeout".as_ref(), folder)
-        .args(["-s", "KILL", &hang, "sh", "-c", r#"ulimit -f 0; exec "$0" "$@""#])
+        .args([
+            "-s",
+            "KILL",
+            &hang,
+            "sh",
+            "-c",
+            r#"ulimit -f 0; exec "$0" "$@""#,
+        ])
         .arg(env!("CARGO_BIN_EXE_agent-server"))
         .args(arguments)
         .output()
@@ -33,7 +40,9 @@ fn every_command_ends_by_itself_and_says_why() {
     drop(server);
     let conversation = folder.path().join("workspace/conversations").join(&id);
     fs::remove_file(conversation.join("events.idx")).unwrap();
-    let theirs = folder.path().join("theirs/2f34c5cd31d64dcfacdfcf89c5641e99");
+    let theirs = folder
+        .path()
+        .join("theirs/2f34c5cd31d64dcfacdfcf89c5641e99");
     fs::create_dir_all(theirs.join("events")).unwrap();
     let state = json!({"id": "2f34c5cd-31d6-4dcf-acdf-cf89c5641e99"});
     fs::write(theirs.join("base_state.json"), state.to_string()).unwrap();
@@ -42,10 +51,13 @@ fn every_command_ends_by_itself_and_says_why() {
         (&["config", "--check"][..], ""),
         (&["verify"], ""),
         (&["export", &id], ""),
-        (&["export", &id, "--output", "exported.md"], "File too large"),
+        (
+            &["export", &id, "--output", "exported.md"],
+            "File too large",
+        ),
         (&["repair", "--apply"], "File too large"),
         (&["import", "theirs"], "File too large"),
-        (&["demo", "--keep", "demo"], "disk_full"),
+        (&["demo", "--keep", "demo"], "File too large"),
     ] {
         let Output {
             status,
@@ -85,7 +97,14 @@ fn a_server_that_can_write_nothing_says_507_and_recovers() {
             "agent": {"llm": {"model": "scripted", "api_key": api_key}},
             "workspace": {"working_dir": folder.path().join("project")},
         });
-        ask_with(address, "POST", "/conversations", headers, &body.to_string()).unwrap()
+        ask_with(
+            address,
+            "POST",
+            "/conversations",
+            headers,
+            &body.to_string(),
+        )
+        .unwrap()
     };
 
     limit("--fsize=1:unlimited");
@@ -101,7 +120,11 @@ fn a_server_that_can_write_nothing_says_507_and_recovers() {
         assert!(answer.contains("x-error-code: disk_full\r\n"), "{answer}");
     }
     for _ in 0..100 {
-        assert!(get(address, "/health").unwrap().starts_with("HTTP/1.1 200 "));
+        assert!(
+            get(address, "/health")
+                .unwrap()
+                .starts_with("HTTP/1.1 200 ")
+        );
     }
     assert_eq!(said(), said_before, "nothing can be written");
 
@@ -116,7 +139,9 @@ fn a_server_that_can_write_nothing_says_507_and_recovers() {
     wait_until("it is ready", || {
         get(address, "/ready").unwrap().starts_with("HTTP/1.1 200 ")
     });
-    wait_until("the log says what it lacks", || said().contains("log lines were dropped"));
+    wait_until("the log says what it lacks", || {
+        said().contains("log lines were dropped")
+    });
     let id = server.id().to_string();
     assert!(Command::new("kill").arg(&id).status().unwrap().success());
     assert_eq!(server.wait().unwrap().code(), Some(0));
@@ -154,6 +179,9 @@ fn output_that_cannot_be_saved_is_shown_as_far_as_it_is_kept() {
     let events = server
         .get(&format!("/conversations/{id}/events/search?limit=100"))
         .unwrap();
-    assert!(events.contains("could not be saved: File too large"), "{events}");
+    assert!(
+        events.contains("could not be saved: File too large"),
+        "{events}"
+    );
     assert!(events.contains("299999"), "the end is shown");
 }

@@ -39,7 +39,9 @@ fn two_servers_that_share_a_key_make_one() {
         let folder = tempfile::tempdir().unwrap();
         let serve = |conversations: &str| {
             let mut command = agent_server(folder.path());
-            command.args(LOCAL).env("OH_CONVERSATIONS_PATH", conversations);
+            command
+                .args(LOCAL)
+                .env("OH_CONVERSATIONS_PATH", conversations);
             Running::start(&mut command)
         };
         let servers = ["workspace/one", "workspace/two"].map(serve);
@@ -71,7 +73,10 @@ fn create_at_once(servers: &[&Running], folder: &Path) -> Vec<(String, String)> 
         let creating: Vec<_> = (0..CREATIONS)
             .map(|number| scope.spawn(move || create(number)))
             .collect();
-        creating.into_iter().map(|made| made.join().unwrap()).collect()
+        creating
+            .into_iter()
+            .map(|made| made.join().unwrap())
+            .collect()
     });
     for server in servers {
         assert_eq!(server.count("WARN agent_runtime"), 0, "{}", server.output());

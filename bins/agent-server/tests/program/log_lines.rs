@@ -127,7 +127,14 @@ fn a_log_whose_reader_is_gone_ends_nothing() {
     server.child.stderr.take();
     let gone = std::mem::replace(
         &mut server.stdout,
-        BufReader::new(Command::new("true").stdout(Stdio::piped()).spawn().unwrap().stdout.unwrap()),
+        BufReader::new(
+            Command::new("true")
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap()
+                .stdout
+                .unwrap(),
+        ),
     );
     drop(gone);
     server.ask(100);
@@ -174,9 +181,21 @@ fn a_failed_start_loses_no_line() {
     assert_eq!(status.code(), Some(1));
     let said = std::fs::read_to_string(path).unwrap();
     let lines: Vec<&str> = said.lines().collect();
-    assert!(lines[0].contains("agent-server ") && lines[0].ends_with(" starts"), "{said}");
-    assert!(lines.iter().any(|line| line.contains("default model ")), "{said}");
-    assert!(lines.last().unwrap().starts_with("error: cannot listen on "), "{said}");
+    assert!(
+        lines[0].contains("agent-server ") && lines[0].ends_with(" starts"),
+        "{said}"
+    );
+    assert!(
+        lines.iter().any(|line| line.contains("default model ")),
+        "{said}"
+    );
+    assert!(
+        lines
+            .last()
+            .unwrap()
+            .starts_with("error: cannot listen on "),
+        "{said}"
+    );
 }
 
 #[test]
@@ -184,7 +203,11 @@ fn a_repair_goes_on_although_nobody_reads_what_it_does() {
     let folder = tempfile::tempdir().unwrap();
     let server = crate::support::Running::start(agent_server(folder.path()).args(LOCAL));
     for _ in 0..3 {
-        assert!(ask(server.address, "POST", "/conversations", "{}").unwrap().contains(" 201 "));
+        assert!(
+            ask(server.address, "POST", "/conversations", "{}")
+                .unwrap()
+                .contains(" 201 ")
+        );
     }
     drop(server);
     let conversations = folder.path().join("workspace/conversations");

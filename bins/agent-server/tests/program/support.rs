@@ -202,7 +202,12 @@ pub(crate) fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
 }
 
 /// One request on a connection of its own: the whole answer.
-pub(crate) fn ask(address: SocketAddr, method: &str, path: &str, body: &str) -> std::io::Result<String> {
+pub(crate) fn ask(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    body: &str,
+) -> std::io::Result<String> {
     ask_with(address, method, path, "", body)
 }
 

@@ -525,7 +525,12 @@ async fn what_is_no_file_is_named_and_not_followed() {
         &|path| symlink(path, path).unwrap(),
         &|path| fs::create_dir(path).unwrap(),
         // One byte more than is read of any file; it takes no room on the disk.
-        &|path| fs::File::create(path).unwrap().set_len(MAX_FILE_BYTES + 1).unwrap(),
+        &|path| {
+            fs::File::create(path)
+                .unwrap()
+                .set_len(MAX_FILE_BYTES + 1)
+                .unwrap()
+        },
     ]
     .into_iter()
     .enumerate()
@@ -534,7 +539,10 @@ async fn what_is_no_file_is_named_and_not_followed() {
         replace(&files[number]);
     }
     for (name, replace) in [
-        ("meta.json", &(|path: &Path| symlink("/dev/zero", path).unwrap()) as &dyn Fn(&Path)),
+        (
+            "meta.json",
+            &(|path: &Path| symlink("/dev/zero", path).unwrap()) as &dyn Fn(&Path),
+        ),
         ("owner_lease.json", &fifo),
     ] {
         fs::remove_file(theirs.join(name)).ok();
@@ -571,7 +579,11 @@ async fn what_is_no_file_is_named_and_not_followed() {
         "`meta.json` cannot be read (it is a link, not a file)",
         "`TASKS.json` cannot be copied: it is a link, not a file",
     ] {
-        assert!(outcome.notices.iter().any(|said| said == notice), "{:?}", outcome.notices);
+        assert!(
+            outcome.notices.iter().any(|said| said == notice),
+            "{:?}",
+            outcome.notices
+        );
     }
     let copied = store.folder(id()).join("observations");
     assert_eq!(crate::support::names(&copied), ["a.txt", "d.txt"]);

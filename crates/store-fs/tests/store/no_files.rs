@@ -61,7 +61,14 @@ async fn a_conversations_files_are_refused_by_name_and_the_others_served() {
 #[tokio::test]
 async fn the_stores_own_files_do_not_hang_its_start() {
     for (what, put) in &ODDITIES[..2] {
-        for name in [".lock", ".feed", ".catalog", ".infos", ".closed", ".receipts"] {
+        for name in [
+            ".lock",
+            ".feed",
+            ".catalog",
+            ".infos",
+            ".closed",
+            ".receipts",
+        ] {
             let (root, one, id, _) = one_log(1).await;
             drop(one);
             let path = root.path().join(name);
