@@ -53,9 +53,12 @@ impl FolderLock {
             .mode(0o600)
             .custom_flags(regular_file::WITHOUT_WAITING.bits() as i32)
             .open(&path);
-        let mut file = regular_file::check(opened).map_err(|source| match source.kind() {
-            io::ErrorKind::InvalidInput => at(&path)(source),
-            _ => OpenError::unusable(root, source),
+        let mut file = regular_file::check(opened).map_err(|source| {
+            if source.kind() == io::ErrorKind::InvalidInput {
+                at(&path)(source)
+            } else {
+                OpenError::unusable(root, source)
+            }
         })?;
         let mut held = File::open(root).map_err(|source| OpenError::unusable(root, source))?;
         let patience = Instant::now() + ORPHANS;

@@ -197,11 +197,9 @@ fn write_lines(
                 rest = &rest[written..];
                 Ok(())
             }
-            Err(error) => match error.kind() {
-                io::ErrorKind::Interrupted => Ok(()),
-                io::ErrorKind::WouldBlock => out.wait_for_room(),
-                _ => Err(error),
-            },
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => out.wait_for_room(),
+            Err(error) => Err(error),
         };
         if written.is_err() {
             // Without the line end that was put before them.

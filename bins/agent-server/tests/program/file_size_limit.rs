@@ -57,7 +57,7 @@ fn every_command_ends_by_itself_and_says_why() {
         ),
         (&["repair", "--apply"], "File too large"),
         (&["import", "theirs"], "File too large"),
-        (&["demo", "--keep", "demo"], "disk_full"),
+        (&["demo", "--keep", "demo"], "File too large"),
     ] {
         let Output {
             status,
