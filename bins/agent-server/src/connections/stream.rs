@@ -23,8 +23,8 @@ use super::{
 /// Bytes that are handed over at a time, and one whole request head among them. More follow when those are
 /// worked off: the request is answered, or its handler waits for more of its body.
 const MOST_READ: usize = 16 << 10;
-/// Bytes of a request head.
-pub(super) const MOST_HEAD: usize = 32 << 10;
+/// Bytes of a request head: a thousand ids fit into its query.
+pub(super) const MOST_HEAD: usize = 72 << 10;
 
 /// A connection that reads no more than is worked off and taken. Requests that a client sends ahead wait
 /// in the kernel's buffers, or with the client, while their answers are not read.

@@ -58,7 +58,12 @@ fn read(agent: &Agent, subject: &Subject, id: &str, encoding: &str) -> Result<(u
             request = request.header("x-session-api-key", key);
         }
         let mut answer = request.call().with_context(|| format!("GET {url}"))?;
-        compressed &= answer.headers().contains_key("content-encoding");
+        // The client takes away the header that says so, but not the one that says it depends.
+        let mut vary = answer.headers().get_all("vary").iter();
+        compressed &= vary.any(|value| {
+            let names = value.to_str().unwrap_or_default();
+            names.to_ascii_lowercase().contains("accept-encoding")
+        });
         let text = answer.body_mut().read_to_string()?;
         let page: Value = serde_json::from_str(&text)?;
         events += page["items"]
