@@ -35,7 +35,7 @@ const KNOWS: [(&str, &[&str]); 8] = [
 /// Crates that only one place may touch.
 const HOME: [(&str, &[&str]); 6] = [
     ("actix-web", &["http-api", "agent-server"]),
-    ("actix-http", &["http-api"]),
+    ("actix-http", &["http-api", "agent-server"]),
     ("paperclip", &["http-api"]),
     ("reqwest", &["llm-client", "agent-server", "webhooks"]),
     ("pty-process", &["agent-tools"]),

@@ -27,8 +27,9 @@ const ELSEWHERE: [&str; 5] = [
     "GIT_OBJECT_DIRECTORY",
     "GIT_INDEX_FILE",
 ];
-/// The first may meet another one's, the second what a killed one left.
-const GIT_ATTEMPTS: u32 = 3;
+/// One may meet another server's at work, or what a killed one left.
+const GIT_ATTEMPTS: u32 = 10;
+const BETWEEN_GIT_ATTEMPTS: Duration = Duration::from_millis(100);
 
 /// Makes a conversation: its workspace, its stored form, its first message.
 pub(crate) async fn create(
@@ -267,6 +268,7 @@ async fn init_repository(turns: &FolderTurns, working_dir: &Path, processes: &To
             return;
         }
         remove_old_locks(working_dir);
+        tokio::time::sleep(BETWEEN_GIT_ATTEMPTS).await;
     }
 }
 
@@ -338,7 +340,7 @@ mod tests {
     #[tokio::test]
     async fn conversations_that_begin_at_once_make_one_repository() {
         for _ in 0..10 {
-        let processes = ToolProcesses::default();
+            let processes = ToolProcesses::default();
             let folder = tempfile::tempdir().unwrap();
             // Two servers, with eight conversations each.
             let servers = [FolderTurns::default(), FolderTurns::default()];
@@ -362,7 +364,12 @@ mod tests {
             let file = fs::File::create(git.join(left)).unwrap();
             let long_ago = SystemTime::now() - 10 * GIT_PATIENCE;
             file.set_modified(long_ago).unwrap();
-            init_repository(&FolderTurns::default(), folder.path(), &ToolProcesses::default()).await;
+            init_repository(
+                &FolderTurns::default(),
+                folder.path(),
+                &ToolProcesses::default(),
+            )
+            .await;
             assert!(is_whole(folder.path()), "{left}");
         }
     }
@@ -373,7 +380,12 @@ mod tests {
         fs::create_dir(folder.path().join(".git")).unwrap();
         let lock = folder.path().join(".git/config.lock");
         fs::write(&lock, "").unwrap();
-        init_repository(&FolderTurns::default(), folder.path(), &ToolProcesses::default()).await;
+        init_repository(
+            &FolderTurns::default(),
+            folder.path(),
+            &ToolProcesses::default(),
+        )
+        .await;
         assert!(lock.exists());
     }
 }

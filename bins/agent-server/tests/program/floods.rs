@@ -120,16 +120,19 @@ fn answers_to_requests_sent_ahead_come_all_and_in_order() {
     let mut expected = Vec::new();
     for number in 0..3_000 {
         let (request, status) = match number % 4 {
-            0 => ("GET /conversations/count HTTP/1.1\r\nHost: x\r\n\r\n", 401),
-            1 => ("GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n", 404),
+            0 => (
+                "GET /conversations/count HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                401,
+            ),
+            1 => ("GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n", 404),
             // A body full of what looks like ends of heads, read to its end before it is answered.
             2 => (
-                "POST /conversations HTTP/1.1\r\nHost: x\r\n\
+                "POST /conversations HTTP/1.1\r\nHost: localhost\r\n\
                  X-Session-API-Key: the-key-of-these-tests\r\nContent-Length: 25\r\n\r\n\
                  [\r\n\r\n\r\n\r\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n\n]",
                 422,
             ),
-            _ => ("GET /health HTTP/1.1\r\nHost: x\r\n\r\n", 200),
+            _ => ("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n", 200),
         };
         requests += request;
         expected.push(status);
@@ -174,7 +177,7 @@ fn a_request_head_that_is_too_large_or_does_not_end_is_answered() {
     let server = with_key(agent_server(folder.path()));
     let mut late = TcpStream::connect(server.address).unwrap();
     // After a whole request, too.
-    let requests = "GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
+    let requests = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
     late.write_all(requests.as_bytes()).unwrap();
     assert_eq!(statuses(&mut late, 1), [200]);
     late.write_all(b"GET /health HTTP/1.1\r\nHos").unwrap();
