@@ -1,6 +1,7 @@
 //! How frames look on the wire: as those of a WebSocket, or as the blocks of an event stream.
 
-use actix_http::ws::{CloseCode, CloseReason, Codec, Message};
+use actix_http::ws::Codec;
+use actix_ws::{CloseCode, CloseReason, Message};
 use bytes::{BufMut, Bytes, BytesMut};
 use bytestring::ByteString;
 use serde_json::json;

@@ -1,6 +1,6 @@
 //! Why a socket or an event stream ends, and the code it is told with.
 
-use actix_http::ws::CloseReason;
+use actix_ws::CloseReason;
 use agent_runtime::{End, RuntimeError};
 
 #[derive(Debug)]

@@ -6,8 +6,7 @@ mod messages;
 
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
-use actix_http::ws;
-use actix_web::{HttpRequest, body::BoxBody};
+use actix_web::{Error, FromRequest, HttpRequest, HttpResponse, body::BoxBody, dev::Payload, web};
 use agent_runtime::{AllFilter, AllStart, Conversation, Start};
 use bytestring::ByteString;
 use core_model::{ConversationId, Seq};
@@ -139,12 +138,8 @@ async fn upgrade(
     }
     let shared = server.0.into_inner();
     let permit = shared.keys.judge_with(request.headers(), key.as_deref());
-    let bad_handshake = |error: ws::HandshakeError| Failure::Handshake(error.to_string());
-    let mut response = ws::handshake(request.head()).map_err(bad_handshake)?;
     let outlet = Outlet::new(Form::Socket);
-    let response = response
-        .message_body(BoxBody::new(outlet.body()))
-        .map_err(|error| Failure::Handshake(error.to_string()))?;
+    let response = handshake(&request)?.map_body(|_, _| BoxBody::new(outlet.body()));
     let socket = Socket {
         wants,
         permit,
@@ -158,7 +153,18 @@ async fn upgrade(
         reason = "a socket lives on the worker that has its connection, and ends with it"
     )]
     actix_web::rt::spawn(socket.serve());
-    Ok(Upgraded(response.into()))
+    Ok(Upgraded(response))
+}
+
+/// The answer that makes the connection a WebSocket. What goes over it is ours to read and to write: a
+/// session of actix-ws holds a message twice, and cannot pass over one that is too large.
+fn handshake(request: &HttpRequest) -> Result<HttpResponse, Failure> {
+    let bad_handshake = |error: Error| Failure::Handshake(error.to_string());
+    let nothing = web::Payload::from_request(request, &mut Payload::None).into_inner();
+    let nothing = nothing.map_err(bad_handshake)?;
+    let (response, _session, _messages) =
+        actix_ws::handle(request, nothing).map_err(bad_handshake)?;
+    Ok(response)
 }
 
 struct Socket {

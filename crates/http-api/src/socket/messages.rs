@@ -5,8 +5,9 @@
 
 use std::{str, time::Instant};
 
-use actix_http::ws::{CloseReason, OpCode, Parser};
+use actix_http::ws::{OpCode, Parser};
 use actix_web::dev;
+use actix_ws::CloseReason;
 use bytes::{Buf, Bytes, BytesMut};
 use bytestring::ByteString;
 use futures_util::StreamExt;
