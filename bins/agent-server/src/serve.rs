@@ -27,6 +27,9 @@ const LAST_WORK_MAY_TAKE: Duration = Duration::from_millis(300);
 /// some go through every number below it.
 const MOST_FILES: u64 = 65_536;
 
+/// How long after the start it is looked for what an earlier server left.
+const BEFORE_LEFTOVERS: Duration = Duration::from_millis(250);
+
 /// What a program gives that Ctrl-C killed, as shells have it.
 const KILLED_BY_INTERRUPT: u8 = 130;
 
@@ -71,7 +74,14 @@ pub(crate) fn adopting_processes(settings: &Settings) -> ToolProcesses {
 /// Ends what an earlier server left, and from now on what loses its shell.
 fn end_strays(processes: &ToolProcesses) {
     let earlier = processes.clone();
-    tokio::task::spawn_blocking(move || earlier.end_leftovers());
+    tokio::spawn(async move {
+        // It looks through all processes: the first requests come first.
+        tokio::time::sleep(BEFORE_LEFTOVERS).await;
+        // one that panics has ended what it could
+        tokio::task::spawn_blocking(move || earlier.end_leftovers())
+            .await
+            .ok();
+    });
     let orphans = processes.clone().watch_orphans();
     tokio::spawn(async {
         if let Err(error) = orphans.await {

@@ -87,7 +87,7 @@ pub(crate) async fn create(
     let conversation = Conversation(shared);
     if let Some(content) = initial_message {
         let run = true;
-        conversation
+        let sent = conversation
             .ask(|answer| Command::SendMessage {
                 content,
                 run,
@@ -95,7 +95,17 @@ pub(crate) async fn create(
                 slot,
                 answer,
             })
-            .await?;
+            .await;
+        if let Err(error) = sent {
+            // The same request again would find a conversation, and its message would be lost. One with
+            // a key knows what is missing.
+            if request.is_none()
+                && let Err(error) = runtime.delete(id).await
+            {
+                tracing::warn!(%error, conversation.id = %id, "a refused conversation stays, empty");
+            }
+            return Err(error);
+        }
     }
     Ok(Created {
         info: conversation.info(),

@@ -46,7 +46,8 @@ pub(crate) async fn look(shared: &Shared, tools: Option<&Tools>, last_active: In
     }
 }
 
-async fn is_busy(tools: &Tools) -> bool {
+/// Whether closing the tools would end something that runs.
+pub(crate) async fn is_busy(tools: &Tools) -> bool {
     let tools = tools.clone();
     let asked = spawn_blocking(move || tools.iter().any(|tool| tool.is_busy()));
     // A tool that breaks when asked is no reason to stay.

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     drafts::{action_event, agent_error, agent_message, analysis, environment_message, malformed},
+    idle::is_busy,
     pieces::ReplyPieces,
     prompt,
     stuck::{StuckDetector, Verdict},
@@ -108,6 +109,7 @@ impl Steps {
         }
         match self.stuck.verdict() {
             Verdict::Fine => Ok(()),
+            Verdict::Stuck if is_busy(&self.context.tools).await && self.stuck.excuse() => Ok(()),
             Verdict::Stuck => Err(Outcome::Stuck),
             Verdict::Nudge(text) => {
                 self.context

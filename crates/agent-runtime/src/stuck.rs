@@ -10,6 +10,8 @@ const SAME_ERROR_NUDGE: usize = 3;
 const SAME_ERROR_STUCK: usize = 4;
 const MONOLOGUE: usize = 3;
 const ALTERNATING: usize = 6;
+/// How often what would be stuck is taken for waiting, as long as something runs in the background.
+const MOST_EXCUSED: usize = 10;
 /// A command that sleeps for less does not wait for anything.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 
@@ -22,6 +24,8 @@ const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 pub(crate) struct StuckDetector {
     window: VecDeque<Trace>,
     nudged: bool,
+    /// How often it was taken for waiting.
+    excused: usize,
     /// Calls whose result has not come yet, oldest first.
     open: VecDeque<Call>,
     /// Whether the terminal's command was still running when it was last heard of.
@@ -61,6 +65,7 @@ impl StuckDetector {
                 self.window.clear();
                 self.open.clear();
                 self.nudged = false;
+                self.excused = 0;
                 return;
             }
             EventBody::MessageEvent(_) if event.source == Source::Agent => Trace::AgentMessage,
@@ -144,6 +149,17 @@ impl StuckDetector {
         if let Some(index) = self.window.iter().rposition(|it| it == trace) {
             self.window.remove(index);
         }
+    }
+
+    /// Takes an agent that sees the same again and again for one that waits for what it left running.
+    /// False when it has waited like that often enough.
+    pub(crate) fn excuse(&mut self) -> bool {
+        let excused = !self.is_monologue() && self.excused < MOST_EXCUSED;
+        if excused {
+            self.excused += 1;
+            self.window.clear();
+        }
+        excused
     }
 
     /// Asked before every step.

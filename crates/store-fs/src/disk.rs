@@ -121,6 +121,16 @@ pub(crate) fn write_all(file: &dyn DiskFile, mut bytes: &[u8], mut at: u64) -> i
     Ok(())
 }
 
+/// Reads a file as a whole that has no more than `max_bytes`.
+pub(crate) fn read_small(disk: &dyn Disk, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
+    let length = disk.open(path, Open::Read)?.len()?;
+    if length > max_bytes {
+        let reason = format!("it has {length} bytes, more than {max_bytes}");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+    }
+    read_all(disk, path)
+}
+
 /// Reads a small file as a whole.
 pub(crate) fn read_all(disk: &dyn Disk, path: &Path) -> io::Result<Vec<u8>> {
     let file = disk.open(path, Open::Read)?;

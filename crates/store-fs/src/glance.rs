@@ -4,7 +4,7 @@ use core_model::{ConversationId, EventTime, ExecutionStatus, Row, Seq, StoreErro
 use serde::Deserialize;
 
 use crate::{
-    disk::read_all,
+    disk::read_small,
     error::{damaged, io_at},
     layout,
     store::Store,
@@ -27,7 +27,7 @@ pub(crate) fn glance(store: &Store, id: ConversationId) -> Result<Glance, StoreE
     let folder = store.folder(id);
     let events = folder.join(layout::EVENTS);
     let path = folder.join(layout::METADATA);
-    let text = read_all(disk, &path).map_err(io_at(&path))?;
+    let text = read_small(disk, &path, layout::MAX_METADATA_BYTES).map_err(io_at(&path))?;
     // After the metadata: a log that grows meanwhile is not taken for one that fits.
     let size = disk.size(&events).map_err(io_at(&events))?;
     let Sketch {

@@ -8,6 +8,8 @@ use uuid::Uuid;
 pub(crate) const FORMAT: u32 = core_model::Metadata::FORMAT;
 
 pub(crate) const METADATA: &str = "metadata.json";
+/// Bytes of metadata that are read; more is damage.
+pub(crate) const MAX_METADATA_BYTES: u64 = 256 << 20;
 pub(crate) const EVENTS: &str = "events.jsonl";
 pub(crate) const INDEX: &str = "events.idx";
 /// An index that is being made.

@@ -8,7 +8,7 @@ use core_model::{ConversationId, Metadata, StoreError};
 use serde::Deserialize;
 
 use crate::{
-    disk::{Disk, Open, read_all, write_all},
+    disk::{Disk, Open, read_small, write_all},
     error::{damaged, io_at},
     layout,
 };
@@ -24,13 +24,16 @@ pub(crate) fn read_metadata(
     id: ConversationId,
 ) -> Result<Metadata, StoreError> {
     let path = folder.join(layout::METADATA);
-    let text = match read_all(disk, &path) {
+    let text = match read_small(disk, &path, layout::MAX_METADATA_BYTES) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound && disk.exists(folder) => {
             return Err(damaged(&path, "the file is missing"));
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(StoreError::NotFound(id));
+        }
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            return Err(damaged(&path, error));
         }
         Err(error) => return Err(io_at(&path)(error)),
     };

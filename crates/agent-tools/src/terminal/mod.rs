@@ -89,6 +89,8 @@ struct State {
     session: Option<Session>,
     /// Whether there has been a shell yet.
     opened: bool,
+    /// Whether the last shell ended by itself or with an interrupt, and no new one was started since.
+    lost: bool,
     /// The command whose end nobody has seen yet.
     unfinished: Option<String>,
 }
@@ -133,6 +135,7 @@ impl Terminal {
             and running commands of the old one are gone.";
         let background = state.background();
         state.end().await;
+        state.lost = false;
         if call.command.trim().is_empty() {
             let answer = Answer {
                 text: DONE.into(),
@@ -169,7 +172,7 @@ impl Terminal {
         }
         // ended with the server, or closed because nobody had used it for long
         let closed = !state.opened && self.environment.used_before.contains(self.name());
-        let lost = killed || closed;
+        let lost = killed || closed || state.lost;
         let mut notes = if lost { LOST.to_owned() } else { String::new() };
         if closed {
             notes.push_str(&ended::take_note(&self.environment.folder));
@@ -189,6 +192,7 @@ impl Terminal {
                 .map_err(|error| ToolError::Failed(format!("cannot start bash: {error}")))?;
             state.session = Some(session);
             state.opened = true;
+            state.lost = false;
             notes.extend(start.note.map(|note| format!("[{note}]\n")));
         }
         if let Some(note) = moved.as_ref().and_then(|to| to.note.as_ref()) {
@@ -361,6 +365,7 @@ impl Terminal {
                     state.unfinished = None;
                 } else {
                     state.end().await;
+                    state.lost = true;
                 }
                 Err(ToolError::Cancelled)
             }
@@ -389,6 +394,9 @@ impl Terminal {
                 // an interactive bash says so when it exits
                 let said = output.strip_suffix("exit").filter(|_| exited);
                 let output = said.unwrap_or(&output).trim_end();
+                // what it started ends now, not with the next command
+                state.end().await;
+                state.lost = true;
                 let gap = if output.is_empty() { "" } else { "\n" };
                 Answer {
                     exit_code: Some(-1),

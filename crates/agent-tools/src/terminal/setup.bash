@@ -41,8 +41,10 @@ __terminal_prompt() {
     fi
     builtin printf '\036__NONCE__:prompt\035%s\035%s\035%s\035%s\037' \
         "$__terminal_number" "$status" "${folder//[[:cntrl:]]/?}" "${path//[[:cntrl:]]/?}" > /dev/tty
+    # Only where it is needed: bash still points to what it shows as a prompt after a cut-off line, and
+    # would show freed memory then.
     for name in PS0 PS1 PS2; do
-        builtin printf -v "$name" %s '' || :
+        [[ -z ${!name-} ]] || builtin printf -v "$name" %s '' || :
     done
 }
 __terminal_end

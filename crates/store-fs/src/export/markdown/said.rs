@@ -52,15 +52,16 @@ pub(super) fn inert(text: &str) -> String {
 /// Writes `text` so that no character of it means anything but itself, as far as more than format is
 /// concerned; `also` are escaped too.
 pub(super) fn escape(text: &str, also: &[char], out: &mut String) {
-    let mut rest = text.chars().peekable();
-    while let Some(character) = rest.next() {
+    for (at, character) in text.char_indices() {
+        let (before, after) = (&text[..at], &text[at + character.len_utf8()..]);
         let means_more = match character {
             // `{` begins attributes in some dialects, `$` formulas, and `|` parts cells of tables,
             // before anybody looks for code in them.
             '\\' | '`' | '~' | '<' | '[' | ']' | '|' | '{' | '}' | '$' => true,
-            '&' => rest
-                .peek()
-                .is_some_and(|next| next.is_ascii_alphanumeric() || *next == '#'),
+            '&' => after.starts_with(|next: char| next.is_ascii_alphanumeric() || next == '#'),
+            // Many viewers make links of addresses that stand in a text.
+            ':' => after.starts_with("//"),
+            '.' => ends_with_www(before),
             _ => also.contains(&character),
         };
         if means_more {
@@ -68,6 +69,11 @@ pub(super) fn escape(text: &str, also: &[char], out: &mut String) {
         }
         out.push(character);
     }
+}
+
+fn ends_with_www(text: &str) -> bool {
+    let start = text.len().saturating_sub(3);
+    text.get(start..).is_some_and(|end| end.eq_ignore_ascii_case("www"))
 }
 
 /// From this many columns on, a line is code by itself.
