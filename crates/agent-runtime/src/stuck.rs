@@ -388,6 +388,25 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_for_a_background_job_is_excused_but_not_for_ever() {
+        let mut detector = StuckDetector::default();
+        let mut excused = 0;
+        loop {
+            for _ in 0..SAME_RESULT {
+                assert_eq!(detector.verdict(), Verdict::Fine);
+                call(&mut detector, "tail -1 job.log");
+                see(&mut detector, "building");
+            }
+            assert_eq!(detector.verdict(), Verdict::Stuck);
+            if !detector.excuse() {
+                break;
+            }
+            excused += 1;
+        }
+        assert_eq!(excused, MOST_EXCUSED);
+    }
+
+    #[test]
     fn different_arguments_are_different_errors() {
         let mut detector = StuckDetector::default();
         for n in 0..5 {

@@ -146,6 +146,15 @@ mod tests {
     }
 
     #[test]
+    fn metadata_without_measure_is_damage_and_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = File::create(folder.path().join(layout::METADATA)).unwrap();
+        file.set_len(1 << 40).unwrap();
+        let read = read_metadata(&RealDisk, folder.path(), ConversationId::random());
+        assert!(matches!(read, Err(StoreError::Damaged { .. })), "{read:?}");
+    }
+
+    #[test]
     fn a_failed_replace_keeps_the_old_contents() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("small.json");

@@ -2,20 +2,23 @@
 const SHORTEST: usize = 16;
 
 /// Finds where request heads end, in bytes that come piece by piece: at blank lines. It knows nothing of
-/// bodies, which may hold blank lines too, so it finds rather too many.
+/// bodies, which may hold blank lines too, so it finds rather too many. Blank lines before a request end
+/// none: each would have all of them looked through again.
 #[derive(Default)]
 pub(super) struct Heads {
     /// The last two bytes.
     last: [u8; 2],
     /// Bytes since a head ended.
     since: usize,
+    /// Whether there is more than line ends among these.
+    begun: bool,
 }
 
 impl Heads {
     /// How many of these bytes come before the one that would end a second head, and whether one has ended
     /// by then; `ended` says whether one has before.
     pub(super) fn pass(&mut self, bytes: &[u8], mut ended: bool) -> (usize, bool) {
-        let (mut start, mut passing) = (0, bytes.len());
+        let (mut start, mut passing, mut seen) = (0, bytes.len(), 0);
         for at in memchr::memchr_iter(b'\n', bytes) {
             let before = match at {
                 0 => self.last,
@@ -23,14 +26,18 @@ impl Heads {
                 at => [bytes[at - 2], bytes[at - 1]],
             };
             let blank = before[1] == b'\n' || before == *b"\n\r";
-            if blank && self.since + (at + 1 - start) >= SHORTEST {
+            self.begun |= has_text(&bytes[seen..at]);
+            seen = at + 1;
+            if blank && self.begun && self.since + (at + 1 - start) >= SHORTEST {
                 if ended {
                     passing = at;
                     break;
                 }
                 (ended, start, self.since) = (true, at + 1, 0);
+                self.begun = false;
             }
         }
+        self.begun |= bytes.get(seen..passing).is_some_and(has_text);
         self.since += passing - start;
         self.last = match bytes[..passing] {
             [] => self.last,
@@ -49,6 +56,10 @@ impl Heads {
     pub(super) fn begin_anew(&mut self) {
         *self = Self::default();
     }
+}
+
+fn has_text(bytes: &[u8]) -> bool {
+    bytes.iter().any(|byte| !matches!(byte, b'\r' | b'\n'))
 }
 
 #[cfg(test)]
@@ -94,8 +105,16 @@ mod tests {
     }
 
     #[test]
-    fn blank_lines_close_together_are_not_counted_each() {
-        let lines = vec![b'\n'; 160];
-        assert_eq!(Heads::default().pass(&lines, false), (31, true));
+    fn blank_lines_before_a_request_end_none() {
+        for lines in [&b"\n".repeat(50_000), &b"\r\n".repeat(50_000)] {
+            for piece in [1, 16, 1000, lines.len()] {
+                let mut heads = Heads::default();
+                for part in lines.chunks(piece) {
+                    assert_eq!(heads.pass(part, true), (part.len(), true));
+                }
+                assert_eq!(heads.pass(HEAD, false), (HEAD.len(), true));
+                assert_eq!(heads.pass(HEAD, true), (HEAD.len() - 1, true));
+            }
+        }
     }
 }

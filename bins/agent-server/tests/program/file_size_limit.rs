@@ -128,7 +128,35 @@ fn a_server_that_can_write_nothing_says_507_and_recovers() {
     }
     assert_eq!(said(), said_before, "nothing can be written");
 
+    // The metadata finds room, the first message does not: nothing stays that would take the same request
+    // for done.
+    limit("--fsize=8192:unlimited");
+    let chosen = "11111111-2222-4333-8444-555555555555";
+    let with_message = json!({
+        "conversation_id": chosen,
+        "agent": {"llm": {"model": "scripted"}},
+        "workspace": {"working_dir": folder.path().join("project")},
+        "initial_message": "x".repeat(16 << 10),
+    });
+    let first = || {
+        let body = with_message.to_string();
+        ask_with(address, "POST", "/conversations", "", &body).unwrap()
+    };
+    let answer = first();
+    assert!(answer.starts_with("HTTP/1.1 507 "), "{answer}");
+    let stored = || get(address, &format!("/conversations/{chosen}")).unwrap();
+    assert!(stored().starts_with("HTTP/1.1 404 "), "{}", stored());
+
     limit("--fsize=unlimited:unlimited");
+    wait_until("the first message is taken", || {
+        first().starts_with("HTTP/1.1 201 ")
+    });
+    let found = get(
+        address,
+        &format!("/conversations/{chosen}/events/search?limit=10"),
+    )
+    .unwrap();
+    assert!(found.contains("xxxxxxxxxx"), "{found:.500}");
     for (headers, api_key) in [
         ("", "sk-hush".into()),
         ("idempotency-key: one\r\n", Value::Null),

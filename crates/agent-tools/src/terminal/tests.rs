@@ -1258,3 +1258,48 @@ async fn a_call_that_is_to_hand_back_leaves_its_command_running() {
     assert_eq!(text(&end), "end");
     assert_eq!(end.fields["exit_code"], 0);
 }
+
+#[tokio::test]
+async fn a_line_that_is_cut_off_leaves_nothing_before_the_next_output() {
+    let bench = Bench::new();
+    for cut in ["echo \"unclosed", "echo a \\", "echo `", "[[ a", "echo $(("] {
+        bench.call(json!({ "command": cut })).await;
+        let next = bench.call(json!({"command": "echo ok"})).await;
+        assert_eq!(text(&next), "ok", "{cut}");
+        assert_eq!(metadata(&next, "prefix"), "", "{cut}");
+    }
+}
+
+#[tokio::test]
+async fn a_shell_that_an_interrupt_took_along_is_told_of() {
+    let bench = Bench::new();
+    bench.output("export A=1").await;
+    let signals = CallSignals::default();
+    let command = "echo $$ > pid; exec sleep 1000";
+    let (answer, pid) = tokio::join!(
+        bench.try_call(json!({ "command": command }), &signals),
+        async {
+            let pid = bench.file("pid").await;
+            signals.cancel.cancel();
+            pid
+        }
+    );
+    assert!(matches!(answer, Err(ToolError::Cancelled)), "{answer:?}");
+    assert_gone(&pid).await;
+    for lost in [true, false] {
+        let next = bench.call(json!({"command": "echo [$A]"})).await;
+        assert_eq!(text(&next), "[]");
+        let prefix = metadata(&next, "prefix").as_str().unwrap();
+        assert_eq!(prefix.contains("The shell had ended"), lost, "{prefix}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_shell_that_ended_had_started_ends_without_another_command() {
+    let bench = Bench::new();
+    let command = "setsid -f sh -c 'trap \"\" HUP; echo $$ > pid; exec sleep 1000'; \
+        until [ -s pid ]; do sleep 0.01; done; exit 3";
+    let ended = bench.call(json!({ "command": command })).await;
+    assert!(text(&ended).contains("The shell itself ended"), "{ended:?}");
+    assert_gone(&bench.file("pid").await).await;
+}

@@ -73,7 +73,8 @@ pub(super) fn escape(text: &str, also: &[char], out: &mut String) {
 
 fn ends_with_www(text: &str) -> bool {
     let start = text.len().saturating_sub(3);
-    text.get(start..).is_some_and(|end| end.eq_ignore_ascii_case("www"))
+    text.get(start..)
+        .is_some_and(|end| end.eq_ignore_ascii_case("www"))
 }
 
 /// From this many columns on, a line is code by itself.
@@ -201,6 +202,14 @@ fn outdented(line: &str, columns: usize) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// GitHub's, section 6.9 of its specification.
+    #[test]
+    fn addresses_in_a_text_become_no_links() {
+        let said = inert("http://a.example ftp://b.example WWW.c.example at 10:30, a.b");
+        let expected = "http\\://a.example ftp\\://b.example WWW\\.c.example at 10:30, a.b\n";
+        assert_eq!(said, expected);
+    }
 
     #[test]
     fn format_stays_and_the_rest_is_text() {
