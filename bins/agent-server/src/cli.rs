@@ -107,7 +107,7 @@ pub struct ConfigArgs {
     /// Print JSON instead of a table
     #[arg(long)]
     pub json: bool,
-    /// Print nothing; only say whether the configuration can be used
+    /// Print nothing but warnings; only say whether the configuration can be used
     #[arg(long)]
     pub check: bool,
 }

@@ -85,10 +85,10 @@ fn serve(flags: &Flags) -> Result<ExitCode, StartError> {
 fn print_config(args: &ConfigArgs) -> Result<ExitCode, StartError> {
     let loaded = config::load(&args.flags.overrides(), &environment())?;
     telemetry::check(&loaded.settings.log_level).map_err(StartError::Log)?;
+    for notice in &loaded.notices {
+        console::error_line(format_args!("warning: {notice}"));
+    }
     if !args.check {
-        for notice in &loaded.notices {
-            console::error_line(format_args!("warning: {notice}"));
-        }
         let text = if args.json {
             format!("{:#}\n", loaded.json())
         } else {

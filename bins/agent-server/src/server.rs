@@ -78,6 +78,11 @@ impl Server {
             settings.max_connections.map(NonZeroUsize::get),
             settings.max_connections_per_address.map(NonZeroUsize::get),
         );
+        tracing::info!(
+            "at most {} connections, {} from one address",
+            limits.all,
+            limits.per_address
+        );
         let server = connections::serve(
             listener,
             app,

@@ -13,6 +13,9 @@ const MOST_WORKERS: u64 = 512;
 const MOST_RUNS: u64 = 1_000_000;
 const LONGEST_WAIT: u64 = 24 * 60 * 60;
 
+const BLANK_SECRET_KEY: &str = "a key that is only white space seals nothing; leave it out, and the server \
+                                makes one in `secret.key`, or set a long random one";
+
 /// Values into their types. A variable's text becomes a number, a boolean or whatever its key
 /// wants when text will not do.
 pub(super) fn decode(merged: &mut Merged) -> Result<Settings, ConfigError> {
@@ -147,10 +150,10 @@ fn check_keys(settings: &Settings, merged: &Merged) -> Result<(), ConfigError> {
         )
         .chain(unless_empty(&settings.secret_key).map(|key| ("secret_key".to_owned(), key)));
     for (name, key) in keys {
-        let checked = if name == "secret_key" && !key.trimmed().is_empty() {
-            Ok(())
-        } else {
-            check_key(key.trimmed())
+        let checked = match (name.as_str(), key.trimmed()) {
+            ("secret_key", "") => Err(BLANK_SECRET_KEY),
+            ("secret_key", _) => Ok(()),
+            (_, key) => check_key(key),
         };
         checked.map_err(|reason| ConfigError::Unusable {
             origin: merged.origin(&name).to_owned(),

@@ -21,13 +21,20 @@ impl Loaded {
         })
     }
 
-    /// The same as one JSON object: `{key: {"value": …, "source": …}}`.
+    /// The same as one JSON object: `{key: {"value": …, "source": …}}`, with a `note` where the table has
+    /// one in the place of the value.
     #[must_use]
     pub fn json(&self) -> Value {
         let rows = self.rows().into_iter();
-        rows.map(|row| (row.key, json!({"value": row.value, "source": row.origin})))
-            .collect::<Map<_, _>>()
-            .into()
+        rows.map(|row| {
+            let mut shown = json!({"value": row.value, "source": row.origin});
+            if let Some(note) = row.note {
+                shown["note"] = note.into();
+            }
+            (row.key, shown)
+        })
+        .collect::<Map<_, _>>()
+        .into()
     }
 
     /// What was set, by where, for the log: each place but the defaults with its keys.
@@ -51,7 +58,7 @@ impl Loaded {
 
     fn collect<'a>(&'a self, value: Value, key: String, rows: &mut Vec<Row<'a>>) {
         match value {
-            Value::Null => {}
+            Value::Null if follows_from(&key).is_none() => {}
             Value::Object(fields) if !fields.is_empty() => {
                 for (name, field) in fields {
                     let key = if key.is_empty() {
@@ -67,11 +74,13 @@ impl Loaded {
                     self.collect(item, format!("{key}[{index}]"), rows);
                 }
             }
-            Value::Object(_)
+            Value::Null
+            | Value::Object(_)
             | Value::Array(_)
             | Value::Bool(_)
             | Value::Number(_)
             | Value::String(_) => rows.push(Row {
+                note: note(&key, &value),
                 value: masked(&key, value),
                 origin: self.source_of(&key),
                 key,
@@ -89,11 +98,16 @@ impl Loaded {
 struct Row<'a> {
     key: String,
     value: Value,
+    /// What says more than the value.
+    note: Option<&'static str>,
     origin: &'a str,
 }
 
 impl Row<'_> {
     fn text(&self) -> String {
+        if let Some(note) = self.note {
+            return format!("({note})");
+        }
         match &self.value {
             Value::String(text) => text.clone(),
             other @ (Value::Null
@@ -105,9 +119,33 @@ impl Row<'_> {
     }
 }
 
+/// Where a limit comes from that is not set.
+fn follows_from(key: &str) -> Option<&'static str> {
+    match key {
+        "max_connections" => Some("by files and memory"),
+        "max_connections_per_address" => Some("half of max_connections"),
+        "max_frame_bytes" => Some("as max_body_bytes"),
+        _ => None,
+    }
+}
+
+/// A mask would let an empty key look like one that protects.
+fn note(key: &str, value: &Value) -> Option<&'static str> {
+    match value {
+        Value::Null => follows_from(key),
+        Value::String(text) if text.is_empty() && key == "session_api_key" => Some("empty: no key"),
+        Value::String(text) if text.is_empty() && is_secret(key) => Some("empty"),
+        Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Array(_)
+        | Value::Object(_) => None,
+    }
+}
+
 fn masked(key: &str, value: Value) -> Value {
-    let empty = |value: &Value| value.as_array().is_some_and(Vec::is_empty) || *value == json!({});
-    if is_secret(key) && !empty(&value) {
+    let empty = [json!([]), json!({}), json!(""), Value::Null].contains(&value);
+    if is_secret(key) && !empty {
         return MASK.into();
     }
     match value {

@@ -324,6 +324,9 @@ fn keys_that_protect_nothing_stop_the_start() {
         let variables: Vec<(&str, &str)> = variable.into_iter().collect();
         let error = refused(Some(file), &variables);
         assert!(error.starts_with(place), "{error}");
+        // It is no key that clients send.
+        let seals = error.contains("`secret_key`");
+        assert_eq!(error.contains("seals nothing"), seals, "{error}");
     }
 }
 
@@ -725,4 +728,50 @@ fn the_default_file_is_found_and_config_shows_all_but_secrets() {
 
     assert!(run(&["config", "--check"]).0);
     assert!(!run(&["config", "--check", "--config", "nowhere.json"]).0);
+}
+
+#[test]
+fn an_empty_key_is_shown_as_none_and_the_check_warns() {
+    let folder = tempfile::tempdir().unwrap();
+    let content = json!({"session_api_key": "", "llm": {"api_key": ""}, "sesion_api_key": "hush"});
+    fs::write(folder.path().join("f.json"), content.to_string()).unwrap();
+    let run = |more: &[&str]| {
+        let arguments = ["config", "--config", "f.json"];
+        output(agent_server(folder.path()).args(arguments).args(more))
+    };
+    let (success, table, warned) = run(&[]);
+    assert!(success, "{warned}");
+    let has_row = |words: [&str; 2]| {
+        table.lines().any(|line| {
+            let row = line.strip_prefix(words[0]);
+            row.is_some_and(|row| row.trim_start().starts_with(words[1]))
+        })
+    };
+    for row in [
+        ["session_api_key ", "(empty: no key) "],
+        ["llm.api_key ", "(empty) "],
+        ["max_connections ", "(by files and memory) "],
+        ["max_connections_per_address ", "(half of max_connections) "],
+        ["max_frame_bytes ", "(as max_body_bytes) "],
+    ] {
+        assert!(has_row(row), "no {row:?} in\n{table}");
+    }
+    assert!(warned.contains("the session key is empty"), "{warned}");
+    assert!(
+        warned.contains("did you mean `session_api_key`?"),
+        "{warned}"
+    );
+
+    let (_, shown, _) = run(&["--json"]);
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(
+        shown["session_api_key"],
+        json!({"value": "", "note": "empty: no key", "source": "file f.json"})
+    );
+    assert_eq!(
+        shown["max_connections"],
+        json!({"value": null, "note": "by files and memory", "source": "default"})
+    );
+
+    assert_eq!(run(&["--check"]), (true, String::new(), warned));
 }

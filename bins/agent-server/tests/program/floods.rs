@@ -300,6 +300,8 @@ fn connections_beyond_the_limit_are_refused_in_words_and_told_of_once() {
     let mut limited = agent_server(folder.path());
     limited.env("OH_MAX_CONNECTIONS", "20");
     let server = with_key(limited);
+    let told = "at most 20 connections, 10 from one address";
+    assert_eq!(server.count(told), 1, "{}", server.output());
     let sockets = floods::unread_answers(server.address, 20, "/nowhere", "");
     wait_until("all places are taken", || {
         let answer = server.get("/health").unwrap_or_default();

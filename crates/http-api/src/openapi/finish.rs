@@ -29,7 +29,13 @@ optional and a message starts a run by itself, and below `/api/conversations`, w
 the OpenHands protocol (`run` is false there, and a workspace and an agent have to be named). Those of \
 webhooks are there twice too, alike below `/webhooks` and `/api/webhooks`.
 
-Every error has a body with `detail` and a header `x-error-code` with a code that does not change.";
+Sockets and event streams also carry what is in no log: `StreamingDeltaEvent`, a piece of a reply while it \
+is written; `ConversationStateUpdateEvent` with the key `full_state`, or with the key `streaming_reply` and \
+the value `discarded`, which says that the pieces since the agent's last event are void; and \
+`ServerErrorEvent`, which says that a frame of the client was refused.
+
+Nearly every error has a body with `detail` and a header `x-error-code` with a code that does not change. A 400 for \
+a request that is no HTTP, or has no `Host` or several, has neither.";
 
 /// # Errors
 /// When paperclip's document does not have the shape of one.

@@ -271,9 +271,32 @@ fn sockets_say_how_a_request_that_is_none_is_refused() {
         let responses = operation["responses"].as_object().unwrap();
         let is_socket = responses.contains_key("101");
         sockets += usize::from(is_socket);
-        for refusal in ["400", "426"] {
-            assert_eq!(responses.contains_key(refusal), is_socket, "{name}");
-        }
+        assert_eq!(responses.contains_key("426"), is_socket, "{name}");
+        let bad = responses["400"]["$ref"].as_str().unwrap();
+        assert_eq!(bad.ends_with("/BadHandshake"), is_socket, "{name}");
     }
     assert_eq!(sockets, 9);
+}
+
+#[test]
+fn what_every_request_may_be_answered_stands_everywhere() {
+    let document = document(Surface::default()).unwrap();
+    for (name, operation) in operations(&document) {
+        for status in ["400", "406", "408", "421", "431", "503"] {
+            assert!(
+                operation["responses"].get(status).is_some(),
+                "{name} {status}"
+            );
+        }
+        let late = operation["responses"]["408"]["$ref"].as_str().unwrap();
+        let has_body = operation.get("requestBody").is_some();
+        assert_eq!(late.ends_with("/BodyLate"), has_body, "{name}");
+    }
+    for name in ["RunLimit", "Busy", "NoPlace", "DiskFull"] {
+        let headers = &document["components"]["responses"][name]["headers"];
+        assert_eq!(
+            headers["Retry-After"]["schema"]["type"], "integer",
+            "{name}"
+        );
+    }
 }

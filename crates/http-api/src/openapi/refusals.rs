@@ -3,11 +3,19 @@
 use serde_json::{Map, Value, json};
 
 /// A refusal that several operations share: its name, status, what it means, an example's detail.
-const REFUSALS: [(&str, &str, &str, &str); 16] = [
+const REFUSALS: [(&str, &str, &str, &str); 21] = [
+    (
+        "BadHost",
+        "400",
+        "`Host` is empty or no name of a host (`bad_host`), or the body broke off (`body_unreadable`). \
+         Without `Host`, or with several, the answer has neither body nor `x-error-code`",
+        "The request needs one `Host` header with a host name or an address",
+    ),
     (
         "BadHandshake",
         "400",
-        "The request asks for a WebSocket and is no handshake of one",
+        "The request asks for a WebSocket and is no handshake of one, or `Host` is empty or no name of a \
+         host: see `x-error-code`",
         "unknown WebSocket key",
     ),
     (
@@ -30,6 +38,24 @@ const REFUSALS: [(&str, &str, &str, &str); 16] = [
          `allowed_hosts` (OH_ALLOWED_HOSTS) in its configuration.",
     ),
     ("NotFound", "404", "There is no such thing", "Not Found"),
+    (
+        "NotAcceptable",
+        "406",
+        "`Accept-Encoding` allows neither `gzip` nor `deflate` nor `identity`",
+        "Accept-Encoding allows neither gzip nor deflate nor identity",
+    ),
+    (
+        "HeadLate",
+        "408",
+        "The rest of the request line and headers did not come",
+        "The rest of the request head did not come",
+    ),
+    (
+        "HeadTooLarge",
+        "431",
+        "The request line and headers are too large",
+        "The request line and headers are too large",
+    ),
     (
         "Conflict",
         "409",
@@ -65,7 +91,7 @@ const REFUSALS: [(&str, &str, &str, &str); 16] = [
     (
         "BodyLate",
         "408",
-        "The rest of the body did not come",
+        "The rest of the headers (`head_late`) or of the body (`body_late`) did not come",
         "The rest of the request body did not come",
     ),
     (
@@ -89,9 +115,15 @@ const REFUSALS: [(&str, &str, &str, &str); 16] = [
     (
         "Busy",
         "503",
-        "Too many requests wait, the disk takes no writes, or the server is stopping; see \
-         `x-error-code` and `Retry-After`",
+        "Too many connections are open (`too_many_connections`), too many requests wait, the disk takes no \
+         writes, or the server is stopping; see `x-error-code` and `Retry-After`",
         "The conversation has too many requests waiting. Retry the request later.",
+    ),
+    (
+        "NoPlace",
+        "503",
+        "Too many connections are open (`too_many_connections`); `Retry-After` says when to try again",
+        "Too many connections are open. Close what is not used, or retry later.",
     ),
     (
         "DiskFull",
@@ -101,6 +133,9 @@ const REFUSALS: [(&str, &str, &str, &str); 16] = [
          needs no restart.",
     ),
 ];
+
+/// Those that are over after a while.
+const WITH_RETRY_AFTER: [&str; 3] = ["429", "503", "507"];
 
 /// Operations that can be refused for want of a run slot.
 const STARTS_RUNS: [&str; 4] = [
@@ -134,7 +169,7 @@ pub(super) fn add(operation: &mut Map<String, Value>, asked: &Asked<'_>) {
         .get("parameters")
         .and_then(Value::as_array)
         .is_some_and(|list| !list.is_empty());
-    let mut refused = vec!["ForeignHost"];
+    let mut refused = vec!["ForeignHost", "NotAcceptable", "HeadTooLarge"];
     if !open {
         refused.extend(["Unauthorized", "Busy"]);
         if method != "get" || is_socket {
@@ -147,6 +182,8 @@ pub(super) fn add(operation: &mut Map<String, Value>, asked: &Asked<'_>) {
     if has_body {
         refused.extend(["BodyLate", "TooLarge"]);
     }
+    // After what means the same status in particular.
+    refused.extend(["BadHost", "HeadLate", "NoPlace"]);
     if has_body || has_parameters {
         refused.push("Invalid");
     }
@@ -190,18 +227,25 @@ fn has_parameter(operation: &Map<String, Value>, name: &str) -> bool {
 /// All of them, as components of the document.
 pub(super) fn all() -> Value {
     let mut responses = Map::new();
-    for (name, _, meaning, detail) in REFUSALS {
-        let response = json!({
+    for (name, status, meaning, detail) in REFUSALS {
+        let mut response = json!({
             "description": meaning,
             "content": {"application/json": {
                 "schema": {"$ref": "#/components/schemas/ErrorBody"},
                 "example": {"detail": detail}
             }}
         });
+        if WITH_RETRY_AFTER.contains(&status) {
+            response["headers"] = json!({"Retry-After": {
+                "description": "Seconds after which to try again",
+                "schema": {"type": "integer", "minimum": 1}
+            }});
+        }
         responses.insert(name.to_owned(), response);
     }
     let invalid = json!({
-        "description": "The request is not well formed, or cannot be carried out as it stands",
+        "description": "The request is not well formed, or cannot be carried out as it stands. The `type` of each \
+            problem says which: `metadata_too_large`, for one, is more to keep than `max_metadata_bytes`",
         "content": {"application/json": {
             "schema": {"anyOf": [{"$ref": "#/components/schemas/ValidationErrorBody"},
                                  {"$ref": "#/components/schemas/ErrorBody"}]},
