@@ -302,7 +302,8 @@ fn connections_beyond_the_limit_are_refused_in_words_and_told_of_once() {
     let server = with_key(limited);
     let told = "at most 20 connections, 10 from one address";
     assert_eq!(server.count(told), 1, "{}", server.output());
-    let sockets = floods::unread_answers(server.address, 20, "/nowhere", "");
+    // More than there are places: a connection from before may hold one for a moment.
+    let sockets = floods::unread_answers(server.address, 30, "/nowhere", "");
     wait_until("all places are taken", || {
         let answer = server.get("/health").unwrap_or_default();
         answer.contains("x-error-code: too_many_connections")
