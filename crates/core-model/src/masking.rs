@@ -15,7 +15,7 @@ use base64::{
 use secrecy::{ExposeSecret, SecretSlice};
 
 use crate::secrets::MASK;
-use reading::{Encoding, Unit};
+use reading::{Encoding, End, Unit};
 
 /// Shorter secrets are not searched for, as they would blank out everyday words.
 pub const SHORTEST_SECRET: usize = 4;
@@ -69,24 +69,46 @@ impl SecretMask {
     /// The text with [`MASK`] in the place of every secret.
     #[must_use]
     pub fn mask(&self, text: &str) -> String {
+        replaced(text, self.found(text, End::Whole))
+    }
+
+    /// At most the first `limit` bytes of the text, masked. Of a secret that the cut goes through, what
+    /// is before the cut is masked too.
+    #[must_use]
+    pub fn mask_up_to(&self, text: &str, limit: usize) -> String {
+        let start = &text[..text.floor_char_boundary(limit)];
+        let end = match start.len() == text.len() {
+            true => End::Whole,
+            false => End::Cut,
+        };
+        replaced(start, self.found(start, end))
+    }
+
+    /// Whether a secret is in the text.
+    #[must_use]
+    pub fn is_in(&self, text: &str) -> bool {
+        !self.found(text, End::Whole).is_empty()
+    }
+
+    fn found(&self, text: &str, end: End) -> Vec<Range<usize>> {
         let mut found = Vec::new();
         if !self.0.is_empty() {
-            self.search(&reading::plain(text), LAYERS, &mut found);
+            self.search(&reading::plain(text), end, LAYERS, &mut found);
         }
-        replaced(text, found)
+        found
     }
 
     /// Searches one reading of a text, and then those in which it is decoded once more.
-    fn search(&self, units: &[Unit], layers: usize, found: &mut Vec<Range<usize>>) {
+    fn search(&self, units: &[Unit], end: End, layers: usize, found: &mut Vec<Range<usize>>) {
         for needle in &self.0 {
-            needle.search(units, found);
+            needle.search(units, end, found);
         }
         if layers == 0 {
             return;
         }
         for encoding in Encoding::ALL {
             if let Some(decoded) = reading::decoded(units, encoding) {
-                self.search(&decoded, layers - 1, found);
+                self.search(&decoded, end, layers - 1, found);
             }
         }
     }
@@ -107,11 +129,11 @@ impl Needle {
         }
     }
 
-    fn search(&self, units: &[Unit], found: &mut Vec<Range<usize>>) {
+    fn search(&self, units: &[Unit], end: End, found: &mut Vec<Range<usize>>) {
         let needle = self.bytes.expose_secret();
         let mut at = 0;
         while at < units.len() {
-            let Some(end) = reading::matched(units, at, needle) else {
+            let Some(behind) = reading::matched(units, at, needle, end) else {
                 at += 1;
                 continue;
             };
@@ -123,10 +145,13 @@ impl Needle {
                 .rev()
                 .take(self.before)
                 .take_while(in_base64);
-            let after = units[end..].iter().take(self.after).take_while(in_base64);
-            let (first, last) = (at - before.count(), end + after.count());
+            let after = units[behind..]
+                .iter()
+                .take(self.after)
+                .take_while(in_base64);
+            let (first, last) = (at - before.count(), behind + after.count());
             found.push(units[first].start()..units[last - 1].end());
-            at = end;
+            at = behind;
         }
     }
 }

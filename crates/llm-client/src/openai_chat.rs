@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use core_model::{
     LlmSettings,
     masking::SecretMask,
-    secrets::{secrets_in_header, secrets_in_url},
+    secrets::{secrets_in_header, secrets_in_url, visit_secrets},
 };
 use reqwest::Response;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -55,9 +55,7 @@ impl OpenAiChat {
     pub(crate) fn new(settings: &LlmSettings) -> Result<Self, ModelError> {
         let route = route(settings)?;
         let (headers, mut secrets) = headers(settings, &route)?;
-        for address in [&settings.base_url, &settings.ollama_base_url] {
-            secrets.extend(secrets_in_url(address.as_deref().unwrap_or_default()));
-        }
+        secrets.extend(secrets_in_settings(settings));
         Ok(Self {
             schedule: Schedule::new(settings),
             price: price_of(settings),
@@ -149,7 +147,8 @@ impl OpenAiChat {
         }
         let status = response.status().as_u16();
         let wait = asked_wait(response.headers());
-        let body = read_up_to(response, ERROR_BODY_LIMIT)
+        // The byte too many shows that the text is cut where it is masked.
+        let body = read_up_to(response, ERROR_BODY_LIMIT + 1)
             .await
             .unwrap_or_default();
         let text = String::from_utf8_lossy(&body).into_owned();
@@ -252,7 +251,14 @@ impl OpenAiChat {
     }
 
     /// Prices from settings outrank what the provider states, which outranks the list.
-    fn account(&self, raw: RawReply) -> Result<ModelReply, ModelError> {
+    fn account(&self, mut raw: RawReply) -> Result<ModelReply, ModelError> {
+        // Ids are stored and shown; those that are left out are replaced.
+        let calls = raw.calls.iter_mut().map(|call| &mut call.id);
+        for id in calls.chain([&mut raw.id]) {
+            if id.len() > SEARCHED_BYTES || self.mask.is_in(id) {
+                id.clear();
+            }
+        }
         let stated = raw.stated_cost();
         let window = self.settings.max_input_tokens.unwrap_or(0);
         let reply = raw.complete(&self.settings.model, window)?;
@@ -268,10 +274,7 @@ impl OpenAiChat {
 
     /// An error as it may be told: without secrets, and then cut.
     fn presentable(&self, error: ModelError) -> ModelError {
-        error.map_text(|mut text| {
-            text.truncate(text.floor_char_boundary(SEARCHED_BYTES));
-            clip(&self.mask.mask(&text))
-        })
+        error.map_text(|text| clip(&self.mask.mask_up_to(&text, SEARCHED_BYTES)))
     }
 }
 
@@ -362,6 +365,21 @@ impl Refusal {
 fn names(text: &str, field: &str) -> bool {
     let part_of_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     text.split(|c| !part_of_word(c)).any(|word| word == field)
+}
+
+/// What nobody may read of the settings, above all of what the request's body takes from them.
+fn secrets_in_settings(settings: &LlmSettings) -> Vec<String> {
+    let mut secrets = Vec::new();
+    let mut settings = serde_json::to_value(settings).unwrap_or_default();
+    visit_secrets(&mut settings, &mut |secret| {
+        let text = secret.as_str().unwrap_or_default();
+        let in_address = secrets_in_url(text);
+        secrets.extend(match in_address.is_empty() {
+            true => secrets_in_header(text),
+            false => in_address,
+        });
+    });
+    secrets
 }
 
 fn headers(settings: &LlmSettings, route: &Route) -> Result<(HeaderMap, Vec<String>), ModelError> {

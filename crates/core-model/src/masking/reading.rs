@@ -20,6 +20,17 @@ pub(super) enum Encoding {
     Html,
 }
 
+/// Whether a text goes on behind what is read of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    Whole,
+    Cut,
+}
+
+/// An escape that is cut has fewer units than this: than the longest one, `\ud83d\ude00`, in each of
+/// the layers.
+const CUT_ESCAPE: usize = 12 * (super::LAYERS + 1);
+
 /// What an escape stands for.
 struct Decoded {
     bytes: [u8; 4],
@@ -118,21 +129,31 @@ pub(super) fn decoded(units: &[Unit], encoding: Encoding) -> Option<Vec<Unit>> {
     any.then_some(read)
 }
 
-/// Where `needle` ends that begins at `start`, each of its bytes as it is or in any escape.
-pub(super) fn matched(units: &[Unit], start: usize, needle: &[u8]) -> Option<usize> {
+/// Where `needle` ends that begins at `start`, each of its bytes as it is or in any escape. Of a
+/// text that is cut, it may end behind the cut.
+pub(super) fn matched(units: &[Unit], start: usize, needle: &[u8], end: End) -> Option<usize> {
     let mut seen = HashSet::new();
     let mut open = vec![(start, 0)];
     while let Some((at, done)) = open.pop() {
         if done == needle.len() {
             return Some(at);
         }
-        let Some(unit) = units.get(at) else { continue };
+        let cut = end == End::Cut && done > 0;
+        let Some(unit) = units.get(at) else {
+            if cut {
+                return Some(at);
+            }
+            continue;
+        };
         let as_it_is = (unit.byte == needle[done]).then_some((at + 1, done + 1));
         let escaped = Encoding::ALL
             .into_iter()
             .find(|encoding| encoding.mark() == unit.byte);
-        let escaped = escaped.and_then(|encoding| {
-            let decoded = encoding.decode(&units[at..])?;
+        let escaped = escaped.map(|encoding| encoding.decode(&units[at..]));
+        if cut && matches!(escaped, Some(None)) && units.len() - at < CUT_ESCAPE {
+            return Some(units.len());
+        }
+        let escaped = escaped.flatten().and_then(|decoded| {
             let fits = needle[done..].starts_with(decoded.bytes());
             fits.then_some((at + decoded.taken, done + decoded.len))
         });

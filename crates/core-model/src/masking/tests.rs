@@ -130,10 +130,11 @@ fn written(c: char, how: usize) -> String {
 fn wrapped(text: &str, how: usize) -> String {
     match how {
         0 => text.to_owned(),
-        1 => serde_json::to_string(text)
-            .unwrap()
-            .trim_matches('"')
-            .to_owned(),
+        1 => {
+            let quoted = serde_json::to_string(text).unwrap();
+            // Only the marks around it: the text may end in one of its own.
+            quoted[1..quoted.len() - 1].to_owned()
+        }
         2 => text.bytes().map(|byte| format!("%{byte:02X}")).collect(),
         _ => text
             .replace('&', "&amp;")
@@ -186,4 +187,56 @@ proptest! {
         prop_assume!(!text.to_lowercase().contains("4b") && !text.contains("75"));
         prop_assert_eq!(masked(&key, &text), text);
     }
+
+    /// Wherever a text is cut, no part of a key is left before the cut.
+    #[test]
+    fn no_cut_leaves_a_part_of_a_key(
+        key in "[!-~äß€😀]{8,40}",
+        ways in prop::collection::vec(0_usize..8, 40),
+        outer in prop::collection::vec(0_usize..4, 0..3),
+        before in "[a-z ,(]{0,12} ",
+        share in 0.0..1.0,
+    ) {
+        // Of what is shown, only the mask and what stands before the key may be left; how an escape
+        // of the first character begins says nothing of the key.
+        let mut forms: Vec<String> = Vec::new();
+        for (c, how) in key.chars().zip(ways) {
+            let mut form = written(c, how);
+            for how in &outer {
+                form = wrapped(&form, *how);
+            }
+            forms.push(form);
+        }
+        let text = forms.concat();
+        let first = before.len() + forms[0].len();
+        let last = before.len() + text.len() - 1;
+        let limit = first + ((last - first) as f64 * share) as usize;
+        let shown = SecretMask::new([&key]).mask_up_to(&format!("{before}{text}"), limit);
+        prop_assert_eq!(shown, format!("{before}{MASK}"));
+    }
+
+    /// Base64 that is cut tells nothing either.
+    #[test]
+    fn no_cut_leaves_a_part_of_a_key_in_base64(
+        key in "[!-~]{8,40}",
+        before in "[ -~]{0,9}",
+        engine in select(vec![STANDARD_NO_PAD, URL_SAFE_NO_PAD]),
+        share in 0.0..1.0,
+    ) {
+        let encoded = engine.encode(format!("{before}{key}"));
+        let first = (8 * before.len()).div_ceil(6) + 1;
+        let limit = first + ((encoded.len() - 1 - first) as f64 * share) as usize;
+        let shown = SecretMask::new([&key]).mask_up_to(&encoded, limit);
+        let left = shown.strip_suffix(MASK);
+        prop_assert!(left.is_some_and(|left| left.len() < first), "{}", shown);
+    }
+}
+
+#[test]
+fn only_a_text_that_is_cut_may_end_in_a_part_of_a_key() {
+    let mask = SecretMask::new(["secret-1"]);
+    assert_eq!(mask.mask_up_to("some secret", 100), "some secret");
+    assert_eq!(mask.mask_up_to("some secret-1", 11), format!("some {MASK}"));
+    assert_eq!(mask.mask_up_to("some é", 6), "some ");
+    assert!(mask.is_in("%73ecret-1") && !mask.is_in("secret-2"));
 }

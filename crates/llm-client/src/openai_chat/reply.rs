@@ -36,8 +36,9 @@ pub(super) struct RawCall {
 pub(super) fn parse(body: &[u8], mask: &SecretMask) -> Result<RawReply, ModelError> {
     let value: Value = serde_json::from_slice(body).map_err(|_| {
         // Hidden before it is cut: half a secret cannot be told from other text.
-        let start = String::from_utf8_lossy(&body[..body.len().min(LOOKED_THROUGH)]);
-        let start: String = mask.mask(&start).chars().take(QUOTED_CHARS).collect();
+        let start = String::from_utf8_lossy(&body[..body.len().min(LOOKED_THROUGH + 1)]);
+        let start = mask.mask_up_to(&start, LOOKED_THROUGH);
+        let start: String = start.chars().take(QUOTED_CHARS).collect();
         ModelError::NoResponse(format!("the answer is not JSON and starts with {start:?}"))
     })?;
     if let Some(error) = error_in(&value) {

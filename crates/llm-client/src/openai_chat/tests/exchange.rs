@@ -1,14 +1,14 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use core_model::{LlmSettings, Message};
+use core_model::{LlmSettings, Message, secrets::MASK};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use wiremock::matchers::{body_partial_json, header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use super::super::OpenAiChat;
+use super::super::{ERROR_BODY_LIMIT, OpenAiChat};
 use crate::{Delta, Model, ModelError, ModelReply, ModelRequest};
 
 const KEY: &str = "sk-very-secret";
@@ -218,6 +218,91 @@ async fn a_long_error_is_cut_behind_what_is_hidden() {
         .to_string();
     assert!(!error.contains("sk-"), "{error}");
     assert!(error.contains("x***"), "{error}");
+}
+
+/// Masks of neighbouring secrets become one, so that even the end of a long body is shown.
+#[tokio::test]
+async fn no_part_of_a_secret_is_left_where_a_long_answer_is_cut() {
+    const HARD: &str = "sk-T3st/kEy+Zq9&x\"1=mW7~pé€";
+    let in_json = serde_json::to_string(HARD).expect("JSON");
+    let in_json = in_json.trim_matches('"');
+    // Moves the place in a secret that the cut falls on.
+    for form in [HARD, in_json] {
+        for offset in [0, 8, 17] {
+            let many = form.repeat(ERROR_BODY_LIMIT / form.len() + 2);
+            let plain = format!("{}{many}", "e".repeat(offset));
+            let object = format!(r#"{{"error": {{"message": "{plain}", "code": 400}}}}"#);
+            let quoted = "e".repeat(offset) + &form.repeat(17 * 1024 / form.len());
+            for (status, body) in [
+                (400, &plain),
+                (400, &object),
+                (200, &object),
+                (200, &quoted),
+            ] {
+                let error = failing_with(HARD, status, body).await;
+                let shown = error.replace(MASK, "");
+                let leaks = ["sk", "T3", "Zq", "mW"];
+                let leak = leaks.iter().find(|part| shown.contains(*part));
+                assert_eq!(leak, None, "{status} {offset} {form} gave {error}");
+            }
+        }
+    }
+}
+
+async fn failing_with(key: &str, status: u16, body: &str) -> String {
+    let body = format!(
+        "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let settings = LlmSettings {
+        api_key: Some(key.to_owned()),
+        ..settings(&raw_server(body, true).await)
+    };
+    ask(&settings).await.expect_err("a failure").to_string()
+}
+
+#[tokio::test]
+async fn secrets_anywhere_in_the_settings_stay_out_of_errors() {
+    let body = json!({
+        "api_key": "body-key-1",
+        "metadata": [{"token": "Bearer body-token-2"}, {"headers": {"x": "body-header-3"}}],
+        "callback_url": "http://me:body-pass-4@h/x?sig=body-query-5",
+    });
+    let Value::Object(extra) = body.clone() else {
+        panic!("an object");
+    };
+    let server = serving(failure(400, &format!("because {body} or body-token-2"))).await;
+    let settings = LlmSettings {
+        litellm_extra_body: extra,
+        aws_secret_access_key: Some("body-aws-6".to_owned()),
+        ..settings(&server.uri())
+    };
+    let error = ask(&settings).await.expect_err("a failure").to_string();
+    assert!(error.contains("because"), "{error}");
+    assert!(!error.contains("body-"), "{error}");
+}
+
+#[tokio::test]
+async fn an_id_with_a_secret_is_replaced() {
+    let call = |id: &str| json!({"id": id, "function": {"name": "run", "arguments": "{}"}});
+    let whole = json!({
+        "id": format!("r-{KEY}-1"),
+        "choices": [{"message": {"tool_calls": [call(&format!("c-{KEY}")), call("c-2")]},
+                     "finish_reason": "tool_calls"}],
+    });
+    let stream = format!("data: {whole}\n\n");
+    for (body, kind) in [
+        (whole.to_string(), "application/json"),
+        (stream, "text/event-stream"),
+    ] {
+        let server = serving(ResponseTemplate::new(200).set_body_raw(body, kind)).await;
+        let answer = ask(&settings(&server.uri())).await.expect("a reply");
+        assert!(!format!("{answer:?}").contains(KEY), "{answer:?}");
+        assert!(answer.id.starts_with("chatcmpl-"), "{answer:?}");
+        assert_eq!(answer.usage.response_id, answer.id);
+        assert!(answer.tool_calls[0].id.starts_with("call_"), "{answer:?}");
+        assert_eq!(answer.tool_calls[1].id, "c-2");
+    }
 }
 
 #[tokio::test]
