@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::arena::{Arena, PATIENCE, status};
 
-/// In blocks of 1,024 bytes, as bash counts them.
+/// In blocks of 512 or 1,024 bytes, as the shell counts them.
 const LARGEST_FILE: u64 = 512;
 
 /// Writes beyond a limit on file sizes: 507, and the server goes on.
@@ -32,7 +32,7 @@ pub(crate) fn file_size(arena: &Arena) -> Result<String> {
     if refusal != 507 {
         bail!("a write beyond the limit was answered {refusal}, not 507");
     }
-    // talkative output goes to a file of its own; the log has room again in another conversation
+    // the limit is for each file: another conversation has room
     victim
         .lives()
         .context("after a log had reached the limit")?;
