@@ -98,8 +98,9 @@ pub(crate) async fn create(
             .await;
         if let Err(error) = sent {
             // The same request again would find a conversation, and its message would be lost. One with
-            // a key knows what is missing.
+            // a key knows what is missing. What has events is not taken away: others may have seen them.
             if request.is_none()
+                && conversation.0.now().len == Seq(0)
                 && let Err(error) = runtime.delete(id).await
             {
                 tracing::warn!(%error, conversation.id = %id, "a refused conversation stays, empty");

@@ -123,20 +123,20 @@ pub(crate) fn write_all(file: &dyn DiskFile, mut bytes: &[u8], mut at: u64) -> i
 
 /// Reads a file as a whole that has no more than `max_bytes`.
 pub(crate) fn read_small(disk: &dyn Disk, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
-    let length = disk.open(path, Open::Read)?.len()?;
+    let file = disk.open(path, Open::Read)?;
+    let length = file.len()?;
     if length > max_bytes {
         let reason = format!("it has {length} bytes, more than {max_bytes}");
         return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
     }
-    read_all(disk, path)
+    let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
+    read_exact(file.as_ref(), &mut bytes, 0, Wait::Yes)?;
+    Ok(bytes)
 }
 
 /// Reads a small file as a whole.
 pub(crate) fn read_all(disk: &dyn Disk, path: &Path) -> io::Result<Vec<u8>> {
-    let file = disk.open(path, Open::Read)?;
-    let mut bytes = vec![0; usize::try_from(file.len()?).unwrap_or(usize::MAX)];
-    read_exact(file.as_ref(), &mut bytes, 0, Wait::Yes)?;
-    Ok(bytes)
+    read_small(disk, path, u64::MAX)
 }
 
 /// Lets nothing be changed on the disk below it, as a file system that is mounted read-only.

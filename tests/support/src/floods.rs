@@ -26,8 +26,7 @@ pub struct Flood {
 }
 
 /// Opens so many connections; those that the system refuses are left out.
-#[must_use]
-pub fn connections(server: SocketAddr, count: usize) -> Vec<TcpStream> {
+fn connections(server: SocketAddr, count: usize) -> Vec<TcpStream> {
     (0..count)
         .map_while(|_| TcpStream::connect_timeout(&server, CONNECT).ok())
         .collect()

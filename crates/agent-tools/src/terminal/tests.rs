@@ -89,6 +89,19 @@ impl Bench {
         output
     }
 
+    /// Closes the terminal, and checks that this ends the processes whose ids are in these files.
+    async fn close_ends(&self, files: &[&str]) {
+        let mut pids = Vec::new();
+        for name in files {
+            pids.push(self.file(name).await);
+        }
+        assert!(pids.iter().all(|pid| is_alive(pid)), "{pids:?}");
+        self.terminal.close().await;
+        for pid in &pids {
+            assert_gone(pid).await;
+        }
+    }
+
     /// Waits for a file that a command writes.
     async fn file(&self, name: &str) -> String {
         let path = self.folder.path().join("project").join(name);
@@ -481,15 +494,9 @@ async fn nothing_survives_close() {
             "timeout": 0.2,
         }))
         .await;
-    let mut pids = Vec::new();
-    for name in ["shell", "stubborn", "daemon", "nohup", "foreground"] {
-        pids.push(bench.file(name).await);
-    }
-    assert!(pids.iter().all(|pid| is_alive(pid)), "{pids:?}");
-    bench.terminal.close().await;
-    for pid in &pids {
-        assert_gone(pid).await;
-    }
+    bench
+        .close_ends(&["shell", "stubborn", "daemon", "nohup", "foreground"])
+        .await;
 }
 
 #[tokio::test]

@@ -180,15 +180,9 @@ async fn daemons_without_a_mark_end_with_their_conversation() {
                  (env -i setsid sh -c 'setsid -f sh -c \"echo \\$\\$ > far; exec sleep 1000\"')",
             )
             .await;
-        let mut pids = Vec::new();
-        for name in ["unmarked", "marked", "stubborn", "far"] {
-            pids.push(bench.file(name).await);
-        }
-        assert!(pids.iter().all(|pid| is_alive(pid)), "{pids:?}");
-        bench.terminal.close().await;
-        for pid in &pids {
-            assert_gone(pid).await;
-        }
+        bench
+            .close_ends(&["unmarked", "marked", "stubborn", "far"])
+            .await;
     }
 }
 
