@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{ConversationId, ConversationState, EventId, Seq, UtcTime, event::SecurityRisk};
+use crate::{ConversationId, ConversationState, EventId, Extent, UtcTime, event::SecurityRisk};
 
 /// Where a conversation stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -190,11 +190,11 @@ pub struct TornTail {
     pub found_at: UtcTime,
 }
 
-/// The fold of a log's first `as_of` events, which take up `bytes` bytes.
+/// A stored fold of a log, with the extent that it is true of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
-    pub as_of: Seq,
-    pub bytes: u64,
+    #[serde(flatten)]
+    pub extent: Extent,
     pub state: ConversationState,
 }
 

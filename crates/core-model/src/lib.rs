@@ -36,8 +36,8 @@ pub use id::{ConversationId, EventId, Seq};
 pub use info::ConversationInfo;
 pub use message::{Content, Message, MessageToolCall, Role, TextContent};
 pub use port::{
-    Catalog, ConversationOrder, EventLog, Feed, Head, HeadFilter, Limit, NewRecord, Record, Row,
-    Store, StoreError,
+    Catalog, Claims, ConversationOrder, Extent, Feed, Head, HeadFilter, Limit, LogReader,
+    LogWriter, NewRecord, Record, Row, Store, StoreError, Summary,
 };
 pub use state::{ConversationState, PendingAction};
 pub use time::{EventTime, UtcTime};

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{EventLog, Outcome, StoreError};
+use super::{LogReader, Outcome, StoreError};
 use crate::{ConversationId, Metadata, Seq, UtcTime};
 
 /// One conversation among all that ever were: an id may be used again after a deletion.
@@ -129,7 +129,7 @@ pub trait Cursors: Send + Sync {
     async fn open_departed(
         &self,
         conversation: Incarnation,
-    ) -> Result<(Metadata, Arc<dyn EventLog>), StoreError>;
+    ) -> Result<(Metadata, Arc<dyn LogReader>), StoreError>;
 
     /// Removes what is left of a deleted conversation; one that is gone already is fine.
     ///
