@@ -1,7 +1,7 @@
 use std::fs::{self, File, OpenOptions};
 
 use core_model::{Catalog, EventLog, HeadFilter, Limit, Seq, StoreError};
-use store_fs::{LogReader, ReadError};
+use store_fs::{FileReader, ReadError};
 
 use crate::support::{all, find, ids, message, names, one_log, store, torn};
 
@@ -104,7 +104,7 @@ async fn the_reader_reports_damage_and_the_torn_tail_and_changes_nothing() {
     bytes.extend_from_slice(&message(2).bytes);
     bytes.extend_from_slice(b"\n{\"id\":");
     fs::write(&path, &bytes).unwrap();
-    let items: Vec<_> = LogReader::open(store.folder(id)).unwrap().collect();
+    let items: Vec<_> = FileReader::open(store.folder(id)).unwrap().collect();
     let [Ok(first), Err(damaged), Ok(third), Err(torn)] = &items[..] else {
         panic!("{items:?}");
     };
@@ -139,7 +139,7 @@ async fn the_reader_keeps_up_with_a_writer() {
     while !writer.is_finished() {
         let path = path.clone();
         let read = tokio::task::spawn_blocking(move || {
-            let records = LogReader::open(path).unwrap();
+            let records = FileReader::open(path).unwrap();
             records
                 .take_while(|item| !matches!(item, Err(ReadError::Torn { .. })))
                 .count()
@@ -150,7 +150,7 @@ async fn the_reader_keeps_up_with_a_writer() {
     }
     writer.await.unwrap();
     assert_eq!(
-        LogReader::open(&path)
+        FileReader::open(&path)
             .unwrap()
             .filter(Result::is_ok)
             .count(),
@@ -168,7 +168,7 @@ async fn a_missing_log_or_folder_is_an_error() {
     fs::remove_dir_all(store.folder(id)).unwrap();
     let missing = store.open(id).await.err().unwrap();
     assert!(matches!(missing, StoreError::NotFound(_)), "{missing}");
-    assert!(LogReader::open(root.path().join("nowhere")).is_err());
+    assert!(FileReader::open(root.path().join("nowhere")).is_err());
 }
 
 #[tokio::test]
@@ -196,7 +196,7 @@ async fn a_last_line_break_that_was_damaged_does_not_join_the_next_event_to_the_
     let expected = ["message-0", "message-1", "message-2"];
     assert_eq!(ids(&all(&*log).await), expected);
     assert_eq!(
-        LogReader::open(&path)
+        FileReader::open(&path)
             .unwrap()
             .filter(Result::is_ok)
             .count(),

@@ -12,7 +12,7 @@ use core_model::{
     port::{Feed, ListQuery, Receipts},
 };
 use serde_json::{Value, json};
-use store_fs::{FsLog, FsStore, IndexState, LogReader, Options, ReadError, verify};
+use store_fs::{FsLog, FsStore, IndexState, FileReader, Options, ReadError, verify};
 use tokio::runtime::Runtime;
 
 const KINDS: [&str; 4] = ["MessageEvent", "ActionEvent", "ShinyNewEvent", "PauseEvent"];
@@ -71,7 +71,7 @@ pub(crate) fn check_reader(text: &[u8]) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("events.jsonl");
     fs::write(&path, text).unwrap();
-    let mut reader = LogReader::open(&path).unwrap();
+    let mut reader = FileReader::open(&path).unwrap();
     let (whole, rest) = text.split_at(whole(text));
     let mut place = 0;
     for (line, wanted) in lines(whole).into_iter().zip(0..) {
@@ -327,7 +327,7 @@ impl Case {
 fn check_contents(runtime: &Runtime, log: &FsLog, records: &[Record], path: &Path) {
     let mut expected = Vec::new();
     let mut damaged = Vec::new();
-    for item in LogReader::open(path).unwrap() {
+    for item in FileReader::open(path).unwrap() {
         match item {
             Ok(record) => expected.push(record),
             Err(ReadError::Damaged { seq, .. }) => damaged.push(seq.0),

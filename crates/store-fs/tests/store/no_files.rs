@@ -4,7 +4,7 @@
 use std::{fs, os::unix::fs::symlink, path::Path};
 
 use core_model::{Catalog, Seq};
-use store_fs::{FsStore, LogReader, Options, repair, verify};
+use store_fs::{FsStore, FileReader, Options, repair, verify};
 
 use crate::support::{all, message, one_log, store};
 
@@ -50,7 +50,7 @@ async fn a_conversations_files_are_refused_by_name_and_the_others_served() {
             }
             repair(&folder, true).ok();
             if name == "events.jsonl" {
-                let said = LogReader::open(&folder).err().unwrap().to_string();
+                let said = FileReader::open(&folder).err().unwrap().to_string();
                 assert!(said.contains(&reason), "{said}");
             }
         }
@@ -102,5 +102,5 @@ async fn a_link_to_a_file_elsewhere_serves() {
     let opened = store.open(id).await.unwrap();
     opened.append(vec![message(2)], Some(Seq(2))).await.unwrap();
     assert_eq!(all(&*opened).await.len(), 3);
-    assert_eq!(LogReader::open(&elsewhere).unwrap().count(), 3);
+    assert_eq!(FileReader::open(&elsewhere).unwrap().count(), 3);
 }
