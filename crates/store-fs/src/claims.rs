@@ -190,7 +190,11 @@ impl LogWriter for FsWriter {
         blocking(&self.log.0.folder, move || {
             store.set_metadata_if(&metadata, || {
                 let held = lock(&log.0.queue).is_held_by(epoch);
-                if held { Ok(()) } else { Err(StoreError::Fenced) }
+                if held {
+                    Ok(())
+                } else {
+                    Err(StoreError::Fenced)
+                }
             })
         })
         .await

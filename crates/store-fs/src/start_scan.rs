@@ -9,11 +9,7 @@ use std::{
 use core_model::{ConversationId, StoreError};
 use tokio::sync::watch;
 
-use crate::{
-    FsStore, check,
-    error::lock,
-    store::Store,
-};
+use crate::{FsStore, check, error::lock, store::Store};
 
 /// How far it is, and what it found.
 pub(crate) struct StartScan {

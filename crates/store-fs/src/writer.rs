@@ -89,7 +89,11 @@ impl Answers {
 impl Batch {
     fn answers(self, result: impl Fn(Seq) -> Result<Seq, StoreError>) -> Answers {
         let waiting = self.waiting.into_iter();
-        Answers(waiting.map(|one| (one.answer, result(one.extent.len))).collect())
+        Answers(
+            waiting
+                .map(|one| (one.answer, result(one.extent.len)))
+                .collect(),
+        )
     }
 }
 
@@ -273,9 +277,7 @@ impl Inner {
             extent.len = len.unwrap_or(extent.len);
         });
         let mut listings = batch.waiting.iter().rev();
-        if let Some((extent, listing)) =
-            listings.find_map(|one| Some((one.extent, one.listing?)))
-        {
+        if let Some((extent, listing)) = listings.find_map(|one| Some((one.extent, one.listing?))) {
             self.list(&queue, extent, listing);
         }
         if self.context.durability == Durability::Always {

@@ -24,7 +24,13 @@ fn exported(folder: &Path, format: Format) -> (String, Exported) {
         ..Heading::untitled(id())
     };
     let mut out = Vec::new();
-    let done = export(FileReader::open(folder).unwrap(), &heading, format, &mut out).unwrap();
+    let done = export(
+        FileReader::open(folder).unwrap(),
+        &heading,
+        format,
+        &mut out,
+    )
+    .unwrap();
     (String::from_utf8(out).unwrap(), done)
 }
 

@@ -8,9 +8,9 @@ use std::{
     time::Duration,
 };
 
-use core_model::{Catalog, ConversationId, EventLog, Seq, StoreError};
+use core_model::{Catalog, ConversationId, Seq, StoreError};
 use store_fs::{
-    FsStore, FileFollower, FileReader, OpenError, Options, ReadError, conversations, verify,
+    FileFollower, FileReader, FsLog, FsStore, OpenError, Options, ReadError, conversations, verify,
 };
 
 use crate::support::{message, metadata, one_log, store};
@@ -93,7 +93,7 @@ async fn the_index_leads_to_the_end_without_what_is_before_it() {
         .open(folder.join("events.jsonl"))
         .unwrap();
     // Who looks for line breaks finds one less.
-    file.write_all_at(b" ", message_end(&*log).await).unwrap();
+    file.write_all_at(b" ", message_end(&log).await).unwrap();
     let mut reader = FileReader::open(&folder).unwrap();
     assert_eq!(reader.len().unwrap(), Seq(4));
     reader.seek(Seq(3)).unwrap();
@@ -101,7 +101,7 @@ async fn the_index_leads_to_the_end_without_what_is_before_it() {
 }
 
 /// Where the first line's line break stands.
-async fn message_end(log: &dyn EventLog) -> u64 {
+async fn message_end(log: &FsLog) -> u64 {
     crate::support::all(log).await[0].bytes.len() as u64
 }
 
