@@ -161,7 +161,7 @@ impl Command {
         }
     }
 
-    /// Tells whoever waits for it that it cannot be carried out.
+    /// Tells whoever waits for it that it cannot be carried out. A stop has what it wants.
     pub(crate) fn refuse(self, error: RuntimeError) {
         match self {
             Self::SendMessage { answer, .. }
@@ -169,9 +169,11 @@ impl Command {
             | Self::Pause { answer }
             | Self::Interrupt { answer }
             | Self::Respond { answer, .. }
-            | Self::Recover { answer }
-            | Self::Stop { answer, .. } => {
+            | Self::Recover { answer } => {
                 answer.send(Err(error)).ok();
+            }
+            Self::Stop { answer, .. } => {
+                answer.send(Ok(())).ok();
             }
             Self::CloseTools | Self::LeaveMemory => {}
         }

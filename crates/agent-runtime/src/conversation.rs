@@ -2,6 +2,7 @@
 
 pub(crate) mod actor;
 pub(crate) mod batch;
+pub(crate) mod claim;
 mod commit;
 pub(crate) mod decide;
 pub(crate) mod handle;

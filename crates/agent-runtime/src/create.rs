@@ -6,7 +6,7 @@ use std::{
 
 use agent_tools::process::ToolProcesses;
 use core_model::{
-    Agent, ConversationId, ConversationState, Metadata, Seq, Snapshot, StoreError, UtcTime,
+    Agent, ConversationId, ConversationState, Extent, Metadata, Seq, Snapshot, StoreError, UtcTime,
     Workspace, WorkspaceKind,
     port::{Fault, FaultKind},
 };
@@ -83,8 +83,9 @@ pub(crate) async fn create(
     let fresh = LiveConversation::new(
         Arc::clone(runtime_state),
         log,
-        metadata.clone(),
-        state.clone(),
+        metadata,
+        Extent::default(),
+        state,
     );
     let live = match runtime_state.cache.put(fresh, removals) {
         Some(live) => live,
@@ -106,7 +107,7 @@ pub(crate) async fn create(
             // The same request again would find a conversation, and its message would be lost. One with
             // a key knows what is missing. What has events is not taken away: others may have seen them.
             if request.is_none()
-                && conversation.0.now().len == Seq(0)
+                && conversation.0.now().extent.len == Seq(0)
                 && let Err(error) = runtime.delete(id).await
             {
                 tracing::warn!(%error, conversation.id = %id, "a refused conversation stays, empty");
@@ -241,8 +242,7 @@ async fn metadata(
     };
     let state = ConversationState::new(&metadata);
     metadata.snapshot = Some(Snapshot {
-        as_of: Seq(0),
-        bytes: 0,
+        extent: Extent::default(),
         state,
     });
     Ok(metadata)

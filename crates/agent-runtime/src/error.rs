@@ -1,4 +1,4 @@
-use core_model::{ConversationId, EventId, StoreError};
+use core_model::{ConversationId, EventId, StoreError, port::Holder};
 use thiserror::Error;
 
 /// Why the runtime did not do what it was asked.
@@ -20,6 +20,9 @@ pub enum RuntimeError {
     Busy,
     #[error("the server is stopping")]
     Stopping,
+    /// Another server has the conversation; which, where that is known.
+    #[error("the conversation is owned by another server")]
+    OwnedElsewhere { holder: Option<Holder> },
     /// The request cannot be carried out as it stands; the text says why.
     #[error("{0}")]
     Invalid(String),
@@ -34,8 +37,12 @@ impl From<StoreError> for RuntimeError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NotFound(id) => Self::NotFound(id),
+            StoreError::Fenced => Self::OwnedElsewhere { holder: None },
+            StoreError::OwnedElsewhere { holder, .. } => Self::OwnedElsewhere {
+                holder: Some(holder),
+            },
             StoreError::Exists(_)
-            | StoreError::Conflict { .. }
+            | StoreError::Unavailable(_)
             | StoreError::Poisoned(_)
             | StoreError::Io { .. }
             | StoreError::Damaged { .. }

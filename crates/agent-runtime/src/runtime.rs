@@ -12,7 +12,7 @@ use crate::{
     AllFilter, AllFollower, AllStart, Conversation, ConversationPage, ConversationQuery, Created,
     End, Listed, NewConversation, RuntimeConfig, RuntimeError,
     command::{Command, StopReason},
-    conversation::recover,
+    conversation::{claim, recover},
     create,
     residency::{
         live_conversation::{LiveConversation, Mailbox},
@@ -44,8 +44,8 @@ impl Runtime {
     }
 
     /// Whether all stored conversations are listed and recovered. [`Self::search`] and [`Self::count`]
-    /// wait until they are listed, all else waits for nothing; one that is listed and yet to be recovered
-    /// shows there as its stored state has it.
+    /// wait until the store has them listed, all else waits for nothing; one that is listed and yet to be
+    /// recovered shows there as its stored state has it.
     #[must_use]
     pub fn is_recovered(&self) -> bool {
         self.0.recovery.is_recovered()
@@ -91,7 +91,7 @@ impl Runtime {
             Some(live) => self.recovered(live).await.info(),
             None => {
                 let metadata = self.0.store.metadata(id).await?;
-                match self.stored_info(&metadata) {
+                match self.stored_info(&metadata).await? {
                     Some(info) => info,
                     None => self.live(id).await?.info(),
                 }
@@ -123,8 +123,11 @@ impl Runtime {
         };
         for (at, metadata) in places.into_iter().zip(stored) {
             let Some(metadata) = metadata else { continue };
-            let stored = self.stored_info(&metadata);
-            infos[at] = match stored.or_else(|| self.postponed_info(&metadata)) {
+            let known = match self.stored_info(&metadata).await? {
+                Some(info) => Some(info),
+                None => self.postponed_info(&metadata).await?,
+            };
+            infos[at] = match known {
                 Some(info) => Some(info),
                 None => match self.info(metadata.id).await {
                     Ok(info) => Some(info),
@@ -155,10 +158,8 @@ impl Runtime {
         include_skills: bool,
     ) -> Result<Vec<Option<Listed>>, RuntimeError> {
         let mut listed: Vec<Option<Listed>> = vec![None; ids.len()];
-        if !include_skills && self.0.recovery.is_recovered() {
-            let rests = |at: &usize| {
-                self.0.cache.peek(ids[*at]).is_none() && self.0.recovery.knows(ids[*at])
-            };
+        if !include_skills {
+            let rests = |at: &usize| self.0.cache.peek(ids[*at]).is_none();
             let places: Vec<usize> = (0..ids.len()).filter(rests).collect();
             let wanted: Vec<ConversationId> = places.iter().map(|at| ids[*at]).collect();
             let ready = self.0.store.infos(&wanted).await?;
@@ -180,27 +181,38 @@ impl Runtime {
 
     /// What the stored state says, if that is all there is: a log that may go beyond it, or a run
     /// that no actor knows of, is looked into on the way into memory.
-    fn stored_info(&self, metadata: &Metadata) -> Option<ConversationInfo> {
-        let row = self.0.store.row(metadata.id)?;
-        let snapshot = metadata.snapshot.as_ref()?;
-        let fits = self.0.recovery.knows(metadata.id) && row.bytes == snapshot.bytes;
-        let folder = self.0.store.folder(metadata.id);
-        ConversationInfo::at_rest(metadata, &folder).filter(|_| fits)
+    async fn stored_info(
+        &self,
+        metadata: &Metadata,
+    ) -> Result<Option<ConversationInfo>, RuntimeError> {
+        let id = metadata.id;
+        let (true, Some(snapshot)) = (self.0.recovery.knows(id), &metadata.snapshot) else {
+            return Ok(None);
+        };
+        let row = self.0.store.row(id).await?;
+        let fits = row.is_some_and(|row| row.extent == snapshot.extent);
+        let info = || ConversationInfo::at_rest(metadata, &self.0.config.folder(id));
+        Ok(fits.then(info).flatten())
     }
 
     /// What the stored state says of a conversation that is yet to be looked into, under the status it
     /// is listed with.
-    fn postponed_info(&self, metadata: &Metadata) -> Option<ConversationInfo> {
-        let row = self.0.store.row(metadata.id)?;
+    async fn postponed_info(
+        &self,
+        metadata: &Metadata,
+    ) -> Result<Option<ConversationInfo>, RuntimeError> {
         if !self.0.recovery.postpones(metadata.id) {
-            return None;
+            return Ok(None);
         }
+        let Some(row) = self.0.store.row(metadata.id).await? else {
+            return Ok(None);
+        };
         let fresh = || ConversationState::new(metadata);
         let snapshot = metadata.snapshot.as_ref();
         let mut state = snapshot.map_or_else(fresh, |snapshot| snapshot.state.clone());
         state.execution_status = row.status;
-        let folder = self.0.store.folder(metadata.id);
-        Some(ConversationInfo::new(metadata, &state, &folder))
+        let folder = self.0.config.folder(metadata.id);
+        Ok(Some(ConversationInfo::new(metadata, &state, &folder)))
     }
 
     /// One page of the list of conversations. Waits until the list is whole.
@@ -211,13 +223,13 @@ impl Runtime {
         &self,
         query: &ConversationQuery,
     ) -> Result<ConversationPage, RuntimeError> {
-        self.0.recovery.until_listed().await;
-        let page = self.0.store.list(&ListQuery {
+        let query_rows = ListQuery {
             status: query.status,
             first: query.page_id.as_ref().and_then(|id| id.parse().ok()),
             limit: query.limit,
             order: query.order,
-        });
+        };
+        let page = self.0.store.list(&query_rows).await?;
         let ids: Vec<ConversationId> = page.rows.iter().map(|row| row.id).collect();
         let items = self.listed(&ids, query.include_skills).await?;
         Ok(ConversationPage {
@@ -227,9 +239,11 @@ impl Runtime {
     }
 
     /// How many conversations there are, of one status or in all. Waits until the list is whole.
-    pub async fn count(&self, status: Option<ExecutionStatus>) -> u64 {
-        self.0.recovery.until_listed().await;
-        self.0.store.count(status)
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn count(&self, status: Option<ExecutionStatus>) -> Result<u64, RuntimeError> {
+        Ok(self.0.store.count(status).await?)
     }
 
     /// Follows all conversations.
@@ -342,13 +356,13 @@ impl Runtime {
         if self.0.is_stopping() {
             return Err("the server is stopping".to_owned());
         }
-        self.0.store.ready()
+        self.0.store.health().ready
     }
 
     /// What the store found and recovered, or left as it was, since the start; the newest last.
     #[must_use]
     pub fn notices(&self) -> Vec<Notice> {
-        self.0.store.notices()
+        self.0.store.health().notices
     }
 
     /// Seconds since a client last asked for something to be done.
@@ -392,7 +406,7 @@ impl Runtime {
         ended
     }
 
-    /// Closes the store, in order if everything `ended`.
+    /// Closes the store, if everything `ended`.
     pub async fn close(&self, ended: bool) {
         if !ended {
             return;
@@ -406,13 +420,16 @@ impl Runtime {
         &self.0
     }
 
-    /// A conversation in memory. One that its log says is running, though nobody runs it, is recovered
-    /// first: an append that failed left it so.
+    /// A conversation in memory, up to date with what another server appended. One that its log says is
+    /// running, though nobody runs it, is recovered first: an append that failed left it so.
     pub(crate) async fn live(
         &self,
         id: ConversationId,
     ) -> Result<Arc<LiveConversation>, RuntimeError> {
         if let Some(live) = self.0.cache.get(id) {
+            if live.has_no_actor() {
+                claim::catch_up(&live, live.log.visible()).await?;
+            }
             return Ok(self.recovered(live).await);
         }
         let live = self.load(id).await?;
@@ -424,14 +441,21 @@ impl Runtime {
     }
 
     async fn recovered(&self, live: Arc<LiveConversation>) -> Arc<LiveConversation> {
-        let nobody = matches!(*live.lock_mailbox(), Mailbox::NoActor);
         if live.now().state.execution_status == ExecutionStatus::Running
-            && (nobody || self.0.recovery.awaits(live.id))
-            && let Err(error) = startup_recovery::recover(&live).await
+            && (live.has_no_actor() || self.0.recovery.awaits(live.id))
+            && let Err(error) = self.recover_if_nobodys(&live).await
         {
             tracing::error!(conversation.id = %live.id, %error, "a lost run was not recovered");
         }
         live
+    }
+
+    /// A run that another server carries out is none of ours.
+    async fn recover_if_nobodys(&self, live: &Arc<LiveConversation>) -> Result<(), RuntimeError> {
+        if live.has_no_actor() && self.0.store.holder(live.id).await?.is_some() {
+            return Ok(());
+        }
+        startup_recovery::recover(live).await
     }
 
     pub(crate) async fn load(
@@ -445,11 +469,12 @@ impl Runtime {
             // Of one that is being deleted, it shows then whether it is there.
             self.0.cache.until_no_removal(id).await;
             let removals = self.0.cache.removals();
-            // Opened first, for that may put something down in the metadata.
+            // Opened first, because that may record something in the metadata.
             let log = self.0.store.open(id).await?;
             let metadata = self.0.store.metadata(id).await?;
-            let state = recover::fold(log.as_ref(), &metadata).await?;
-            let live = LiveConversation::new(Arc::clone(&self.0), log, metadata, state);
+            let extent = log.visible();
+            let state = recover::fold(log.as_ref(), &metadata, extent).await?;
+            let live = LiveConversation::new(Arc::clone(&self.0), log, metadata, extent, state);
             if let Some(live) = self.0.cache.put(live, removals) {
                 return Ok(live);
             }

@@ -2,8 +2,8 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use agent_tools::{EndedProcess, OpenError, TerminalSettings, ToolEnvironment, Tools};
 use core_model::{
-    Agent, ConversationState, Draft, EventBody, ExecutionStatus, Seq, Snapshot, Source,
-    event::Nothing,
+    Agent, ConversationState, Draft, EventBody, ExecutionStatus, Extent, Snapshot, Source,
+    event::Nothing, port::Claim,
 };
 use serde::Deserialize;
 use tokio::{
@@ -16,7 +16,7 @@ use crate::{
     command::{Answer, Command, StopReason},
     conversation::{
         batch::{AfterCommit, CommitBatch},
-        recover,
+        claim, recover,
     },
     residency::{
         idle::{self, Verdict},
@@ -45,13 +45,16 @@ const END_OF_RUN_REPEATS: [Duration; 3] = [
 
 const INTERRUPTED: &str = "Tool call interrupted before completion. The conversation was paused.";
 
-/// Brings up the one task that writes a conversation.
-pub(crate) fn spawn(live: Arc<LiveConversation>, mailbox: mpsc::Receiver<Command>) {
+/// Brings up the one task that writes a conversation. Commands wait until the conversation is claimed.
+pub(crate) fn spawn(live: Arc<LiveConversation>, mut mailbox: mpsc::Receiver<Command>) {
     let runtime = Arc::clone(&live.runtime);
-    runtime.actors.spawn_on(
-        Actor::new(live, mailbox).work_until_stopped(),
-        &runtime.tokio,
-    );
+    let work = async move {
+        match claim::take(&live).await {
+            Ok(claim) => Actor::new(live, mailbox, claim).work_until_stopped().await,
+            Err(error) => live.leave(&mut mailbox, &error),
+        }
+    };
+    runtime.actors.spawn_on(work, &runtime.tokio);
 }
 
 /// One conversation's writer: takes commands and a turn's proposals, one batch at a time.
@@ -61,7 +64,9 @@ pub(crate) struct Actor {
     proposals: mpsc::Receiver<Proposal>,
     proposer: mpsc::Sender<Proposal>,
     pub(crate) state: Arc<ConversationState>,
-    pub(crate) len: Seq,
+    pub(crate) claim: Claim,
+    /// The claim is lost: nothing more can be appended.
+    pub(crate) fenced: bool,
     tools: Option<Tools>,
     pub(crate) turn: Option<RunningTurn>,
     /// Commands that wait for the end of an interrupted turn.
@@ -72,25 +77,25 @@ pub(crate) struct Actor {
     pub(crate) end_of_run_repeats: VecDeque<Instant>,
     /// There is nothing more to do: it was only brought up to mend the log, or others need the room.
     finished: bool,
-    /// The length that the stored state is true of.
-    stored: Option<Seq>,
+    /// What the stored state is true of.
+    stored: Option<Extent>,
     stopped: bool,
 }
 
 impl Actor {
-    fn new(live: Arc<LiveConversation>, mailbox: mpsc::Receiver<Command>) -> Self {
+    fn new(live: Arc<LiveConversation>, mailbox: mpsc::Receiver<Command>, claim: Claim) -> Self {
         let (proposer, proposals) = mpsc::channel(1);
         let now = live.now();
         let snapshot = now.metadata.snapshot.as_ref();
-        let fits = |of: &&Snapshot| of.as_of == now.len && of.bytes == live.log.size();
-        let stored = snapshot.filter(fits).map(|of| of.as_of);
+        let stored = snapshot.map(|snapshot| snapshot.extent);
         Self {
             live,
             mailbox,
             proposals,
             proposer,
             state: now.state,
-            len: now.len,
+            claim,
+            fenced: false,
             tools: None,
             turn: None,
             deferred: VecDeque::new(),
@@ -107,7 +112,7 @@ impl Actor {
         let mut last_active = Instant::now();
         let mut next_look = last_active.checked_add(idle_ttl);
         let mut reason = "it has nothing to do";
-        while !self.stopped {
+        while !self.stopped && !self.fenced {
             let finished = std::mem::take(&mut self.finished);
             if finished && self.turn.is_none() && self.tools.is_none() && self.rest() {
                 break;
@@ -116,6 +121,10 @@ impl Actor {
             let idle = next_look.filter(|_| self.turn.is_none());
             tokio::select! {
                 biased;
+                () = claim::lost(&mut self.claim.lost) => {
+                    self.fenced = true;
+                    break;
+                }
                 outcome = running::end(&mut self.turn) => self.end_turn(outcome).await,
                 Some(proposal) = self.proposals.recv() => self.work(Work::Proposal(proposal)).await,
                 command = self.mailbox.recv() => match command {
@@ -145,7 +154,39 @@ impl Actor {
             last_active = Instant::now();
             next_look = last_active.checked_add(idle_ttl);
         }
+        if self.fenced {
+            reason = "another server has the conversation";
+            self.abandon().await;
+        }
         self.close_tools(reason).await;
+    }
+
+    /// Leaves the conversation to whoever has it now: ends the turn, and refuses what waits.
+    async fn abandon(&mut self) {
+        let error = self.owned_elsewhere().await;
+        tracing::warn!(conversation.id = %self.live.id, %error, "the claim is lost");
+        self.proposals.close();
+        if let Some(turn) = &mut self.turn {
+            turn.cancel(STOP_GRACE);
+            running::end(&mut self.turn).await;
+        }
+        let waiting = self.turn.take().map(|turn| turn.into_parts().answers);
+        for (reason, answer) in waiting.into_iter().flatten() {
+            // A stop has what it wants.
+            let result = if reason.is_some() { Ok(()) } else { Err(error.again()) };
+            answer.send(result).ok();
+        }
+        for command in std::mem::take(&mut self.deferred) {
+            command.refuse(error.again());
+        }
+        self.live.leave(&mut self.mailbox, &error);
+    }
+
+    pub(crate) async fn owned_elsewhere(&self) -> RuntimeError {
+        let holder = self.live.runtime.store.holder(self.live.id).await;
+        RuntimeError::OwnedElsewhere {
+            holder: holder.ok().flatten(),
+        }
     }
 
     /// Decides on one piece of work and on whatever else waits by now, and commits it all at once.
@@ -175,12 +216,12 @@ impl Actor {
                 if self.turn.is_none() {
                     self.store_snapshot(resume).await;
                 }
-                self.live.list();
+                self.move_row().await;
                 answer.send(Ok(())).ok();
                 self.finished = true;
             }
             Some(AfterCommit::Recovered(answer)) => {
-                self.live.lose_run();
+                self.lose_run().await;
                 let reason = "what a stop left open could not be answered".to_owned();
                 answer.send(Err(RuntimeError::Internal(reason))).ok();
             }
@@ -280,11 +321,9 @@ impl Actor {
         }
         if announce || !events.is_empty() {
             self.live.published.send_modify(|now| {
-                *now = now.advanced(self.len, Arc::clone(&self.state), announce);
+                let extent = self.claim.log.extent();
+                *now = now.advanced(extent, Arc::clone(&self.state), announce);
             });
-        }
-        if !events.is_empty() {
-            self.live.list();
         }
         for (answer, result) in answers {
             answer.send(result).ok();
@@ -360,7 +399,7 @@ impl Actor {
         let goes_on = batch.start.is_some();
         let committed = self.commit(batch).await;
         if !committed {
-            self.live.lose_run();
+            self.lose_run().await;
         }
         if !(committed && goes_on) {
             if self
@@ -402,11 +441,28 @@ impl Actor {
         answer.send(Ok(())).ok();
     }
 
+    /// Tells followers and lists that the run is over, although the log does not take that.
+    async fn lose_run(&mut self) {
+        if !self.fenced {
+            self.live.lose_run();
+            self.move_row().await;
+        }
+    }
+
+    /// Has lists show the conversation as it is.
+    async fn move_row(&mut self) {
+        let summary = self.live.now().summary();
+        if let Err(error) = self.claim.log.append(Vec::new(), summary).await {
+            tracing::warn!(conversation.id = %self.live.id, %error, "lists show an earlier state of it");
+        }
+    }
+
     /// Stores the fold with the metadata, so that the next reader folds only the tail; does nothing when
     /// that is stored already.
     async fn store_snapshot(&mut self, resume: bool) {
         let mut metadata = (*self.live.now().metadata).clone();
-        if self.stored == Some(self.len) && metadata.resume == resume {
+        let extent = self.claim.log.extent();
+        if self.fenced || self.stored == Some(extent) && metadata.resume == resume {
             return;
         }
         if metadata.resume != resume {
@@ -416,15 +472,10 @@ impl Actor {
                 .published
                 .send_modify(|now| *now = now.described(described));
         }
-        let bytes = self.live.log.size();
         let state = (*self.state).clone();
-        metadata.snapshot = Some(Snapshot {
-            as_of: self.len,
-            bytes,
-            state,
-        });
-        match self.live.runtime.store.set_metadata(&metadata).await {
-            Ok(()) => self.stored = Some(self.len),
+        metadata.snapshot = Some(Snapshot { extent, state });
+        match self.claim.log.set_metadata(&metadata).await {
+            Ok(()) => self.stored = Some(extent),
             Err(error) => tracing::warn!(
                 conversation.id = %self.live.id, %error,
                 "the state was not stored; it is folded from the log when next needed"

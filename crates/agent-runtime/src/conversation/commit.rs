@@ -2,7 +2,9 @@ use std::sync::Arc;
 
 use core_model::{ConversationState, Event, NewRecord, StoreError, port::Fault};
 
-use crate::{RuntimeError, conversation::actor::Actor};
+use crate::{
+    RuntimeError, conversation::actor::Actor, residency::live_conversation::summary,
+};
 
 impl Actor {
     /// Appends a batch's events; on success its state is this conversation's state.
@@ -17,11 +19,15 @@ impl Actor {
         let records: Result<Vec<NewRecord>, _> = events.iter().map(NewRecord::encode).collect();
         let records =
             records.map_err(|error| RuntimeError::Internal(format!("encoding: {error}")))?;
-        match self.live.log.append(records, Some(self.len)).await {
-            Ok(len) => {
-                self.len = len;
+        let summary = summary(&state, &self.live.now().metadata);
+        match self.claim.log.append(records, summary).await {
+            Ok(_extent) => {
                 self.state = state;
                 Ok(())
+            }
+            Err(StoreError::Fenced) => {
+                self.fenced = true;
+                Err(self.owned_elsewhere().await)
             }
             Err(error) => {
                 tracing::error!(conversation.id = %self.live.id, %error, "nothing was appended");
@@ -36,11 +42,11 @@ impl RuntimeError {
     pub(crate) fn again(&self) -> Self {
         match self {
             Self::NotFound(id) => Self::NotFound(*id),
-            Self::Store(StoreError::Conflict { expected, found }) => {
-                Self::Store(StoreError::Conflict {
-                    expected: *expected,
-                    found: *found,
-                })
+            Self::OwnedElsewhere { holder } => Self::OwnedElsewhere {
+                holder: holder.clone(),
+            },
+            Self::Store(StoreError::Unavailable(reason)) => {
+                Self::Store(StoreError::Unavailable(reason.clone()))
             }
             Self::Store(error) => {
                 let fault = error.fault();

@@ -19,7 +19,7 @@ impl Conversation {
     /// When the log cannot be read.
     pub async fn search_events(&self, query: &EventQuery) -> Result<EventPage, RuntimeError> {
         self.0.note_read();
-        let len = self.0.now().len;
+        let len = self.0.now().extent.len;
         let start = match &query.page_id {
             Some(id) => self.0.log.find(&EventId(id.clone())).await?,
             None => None,
@@ -61,7 +61,7 @@ impl Conversation {
                 None => 0,
             });
         }
-        let mut matches = self.matches(filter, Seq(0)..self.0.now().len, false);
+        let mut matches = self.matches(filter, Seq(0)..self.0.now().extent.len, false);
         let mut count = 0;
         while let Some(found) = matches.next(usize::MAX, PAGE_BYTES).await? {
             count += found.len() as u64;
@@ -76,7 +76,7 @@ impl Conversation {
     pub async fn event(&self, id: &EventId) -> Result<Option<Bytes>, RuntimeError> {
         self.0.note_read();
         let found = self.0.log.find(id).await?;
-        let Some(seq) = found.filter(|seq| *seq < self.0.now().len) else {
+        let Some(seq) = found.filter(|seq| *seq < self.0.now().extent.len) else {
             return Ok(None);
         };
         let mut records = self.0.log.read_at(&[seq], PAGE_BYTES).await?;
@@ -100,7 +100,7 @@ impl Conversation {
             body: None,
             picks: true,
             selected: VecDeque::new(),
-            left: Seq(0)..self.0.now().len,
+            left: Seq(0)..self.0.now().extent.len,
             backwards: true,
         };
         while let Some(found) = matches.next(STRIDE, PAGE_BYTES).await? {

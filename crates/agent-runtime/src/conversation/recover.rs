@@ -1,28 +1,29 @@
 use core_model::{
-    ConversationState, Draft, EventBody, EventLog, ExecutionStatus, Limit, Metadata, PendingAction,
-    Seq, Source, StoreError,
+    ConversationState, Draft, EventBody, ExecutionStatus, Extent, Limit, LogReader, Metadata,
+    PendingAction, Seq, Source, StoreError,
     event::{AgentErrorEvent, ErrorClassification, FailureKind, UserAction},
 };
 
 /// Records folded at a time.
 const STRIDE: usize = 1024;
 
-/// What a log says, folded from the stored snapshot on, or from the start when that does not fit.
+/// What the first lines of a log say, folded from the stored snapshot on, or from the start when that
+/// does not fit.
 pub(crate) async fn fold(
-    log: &dyn EventLog,
+    log: &dyn LogReader,
     metadata: &Metadata,
+    extent: Extent,
 ) -> Result<ConversationState, StoreError> {
+    let fits = |of: Extent| of.len <= extent.len && log.had(of);
     let (mut state, mut next) = match &metadata.snapshot {
-        Some(snapshot) if snapshot.as_of <= log.len() && snapshot.bytes <= log.size() => {
-            (snapshot.state.clone(), snapshot.as_of)
-        }
+        Some(snapshot) if fits(snapshot.extent) => (snapshot.state.clone(), snapshot.extent.len),
         _ => (ConversationState::new(metadata), Seq(0)),
     };
-    while next < log.len() {
+    while next < extent.len {
         let records = log.read(next, Limit::records(STRIDE)).await?;
         let Some(last) = records.last() else { break };
         next = last.seq.after(1);
-        for record in &records {
+        for record in records.iter().filter(|record| record.seq < extent.len) {
             match record.event() {
                 Ok(event) => state.apply(&event),
                 Err(error) => tracing::warn!(

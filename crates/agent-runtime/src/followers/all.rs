@@ -95,15 +95,15 @@ impl AllFollower {
             seq: 0,
         };
         let cursor = match start {
-            AllStart::Live => beginning.at(runtime.store.feed_len().await),
+            AllStart::Live => beginning.at(runtime.store.feed_len().await?),
             AllStart::Beginning => {
-                // What the last stop left unnoted belongs to the beginning too.
+                // What the last stop left out of the feed belongs to the beginning too.
                 runtime.recovery.until_recovered().await;
                 beginning
             }
             AllStart::At(cursor) => {
                 let foreign = cursor.feed != beginning.feed;
-                if foreign || cursor.position > runtime.store.feed_len().await {
+                if foreign || cursor.position > runtime.store.feed_len().await? {
                     return Err(RuntimeError::CursorExpired);
                 }
                 cursor
@@ -154,7 +154,7 @@ impl AllFollower {
             let told = match entry.change {
                 _ if !self.wants(conversation) => None,
                 Change::Created => {
-                    let tagged = self.is_of_today(&entry) && self.is_tagged(&entry).await?;
+                    let tagged = self.is_of_today(&entry).await? && self.is_tagged(&entry).await?;
                     tagged.then(|| AllFrame::Created {
                         cursor: self.after(&entry),
                         conversation,
@@ -183,12 +183,12 @@ impl AllFollower {
     async fn look_on(&mut self) -> Result<(), End> {
         // Nothing is kept open while nothing happens.
         self.logs.close();
-        let len = self.runtime.store.feed_grown(self.cursor.position).await;
-        let entries = self
-            .runtime
-            .store
-            .feed_entries(self.cursor.position, ENTRIES);
-        let entries = entries.await.map_err(|error| {
+        let (store, position) = (&self.runtime.store, self.cursor.position);
+        let read = async {
+            let len = store.feed_grown(position).await?;
+            Ok((len, store.feed_entries(position, ENTRIES).await?))
+        };
+        let (len, entries) = read.await.map_err(|error: StoreError| {
             tracing::error!(%error, "a follower cannot read the feed");
             End::Failed
         })?;
@@ -209,13 +209,13 @@ impl AllFollower {
     ) -> Result<Vec<AllFrame>, End> {
         let resumed = self.cursor.position == entry.position;
         let from = from.max(Seq(if resumed { self.cursor.seq } else { 0 }));
-        if from >= to || !self.is_of_today(entry) || !self.is_tagged(entry).await? {
+        if from >= to || !self.is_of_today(entry).await? || !self.is_tagged(entry).await? {
             self.pass(entry);
             return Ok(Vec::new());
         }
         let read = self.logs.read(entry, from, to).await;
         // Looked at again: the id may have been given to another one while its log was read.
-        if !self.is_of_today(entry) {
+        if !self.is_of_today(entry).await? {
             self.pass(entry);
             return Ok(Vec::new());
         }
@@ -289,9 +289,13 @@ impl AllFollower {
     }
 
     /// Whether an entry is about the conversation that has its id now.
-    fn is_of_today(&self, entry: &FeedEntry) -> bool {
-        let row = self.runtime.store.row(entry.conversation);
-        row.is_some_and(|row| row.created_at == entry.created_at)
+    async fn is_of_today(&self, entry: &FeedEntry) -> Result<bool, End> {
+        let id = entry.conversation;
+        let row = self.runtime.store.row(id).await.map_err(|error| {
+            tracing::error!(conversation.id = %id, %error, "a follower cannot tell which one it is");
+            End::Failed
+        })?;
+        Ok(row.is_some_and(|row| row.created_at == entry.created_at))
     }
 
     /// Whether the conversation has the tags that are wanted. One whose tags are damaged may have them.

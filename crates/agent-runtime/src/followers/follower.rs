@@ -93,8 +93,8 @@ impl Follower {
         let discards = live.no_delta().discards;
         let mut watch = live.published.subscribe();
         let goal = watch.borrow_and_update().clone();
-        let began_at = goal.len;
-        let cursor = first_seq(&live, goal.len, start).await?;
+        let began_at = goal.extent.len;
+        let cursor = first_seq(&live, goal.extent.len, start).await?;
         let (page, epoch) = (VecDeque::new(), None);
         Ok(Self {
             live,
@@ -163,9 +163,9 @@ impl Follower {
             if let Some(delta) = self.delta() {
                 return Ok(Frame::Delta(delta));
             }
-            if self.cursor < goal.len {
-                let behind = self.held.as_ref().map_or(goal.len, |held| held.at);
-                self.turn_page(goal.len.min(behind)).await?;
+            if self.cursor < goal.extent.len {
+                let behind = self.held.as_ref().map_or(goal.extent.len, |held| held.at);
+                self.turn_page(goal.extent.len.min(behind)).await?;
             } else if self.epoch != Some(goal.epoch) {
                 self.epoch = Some(goal.epoch);
                 return Ok(Frame::Snapshot(self.live.snapshot_frame(&goal)));

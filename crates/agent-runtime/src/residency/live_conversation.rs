@@ -9,8 +9,8 @@ use std::{
 
 use bytes::Bytes;
 use core_model::{
-    ConversationId, ConversationInfo, ConversationState, Draft, EventLog, EventTime,
-    ExecutionStatus, Metadata, Row, Seq, UtcTime, info::full_state,
+    ConversationId, ConversationInfo, ConversationState, Draft, EventTime, ExecutionStatus, Extent,
+    LogReader, Metadata, Seq, Summary, UtcTime, info::full_state,
 };
 use tokio::{
     sync::{broadcast, mpsc, watch},
@@ -30,7 +30,8 @@ const DELTA_RING: usize = 128;
 pub(crate) struct LiveConversation {
     pub(crate) id: ConversationId,
     pub(crate) runtime: Arc<RuntimeState>,
-    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) log: Arc<dyn LogReader>,
+    /// For what its tools keep, beside its log where that is files.
     pub(crate) folder: PathBuf,
     /// What is true and durable; followers wait here.
     pub(crate) published: watch::Sender<Published>,
@@ -44,10 +45,10 @@ pub(crate) struct LiveConversation {
     last_read: Mutex<Instant>,
 }
 
-/// One consistent moment: the visible length, and what holds at exactly that length.
+/// One consistent moment: how far the log is visible, and what holds at exactly that extent.
 #[derive(Clone)]
 pub(crate) struct Published {
-    pub(crate) len: Seq,
+    pub(crate) extent: Extent,
     /// Moves when followers are to be sent a snapshot.
     pub(crate) epoch: u64,
     pub(crate) state: Arc<ConversationState>,
@@ -80,13 +81,14 @@ pub(crate) enum Mailbox {
 impl LiveConversation {
     pub(crate) fn new(
         runtime: Arc<RuntimeState>,
-        log: Arc<dyn EventLog>,
+        log: Arc<dyn LogReader>,
         metadata: Metadata,
+        extent: Extent,
         state: ConversationState,
     ) -> Arc<Self> {
         let id = metadata.id;
         let published = Published {
-            len: log.len(),
+            extent,
             epoch: 0,
             state: Arc::new(state),
             metadata: Arc::new(metadata),
@@ -96,7 +98,7 @@ impl LiveConversation {
         };
         Arc::new(Self {
             id,
-            folder: runtime.store.folder(id),
+            folder: runtime.config.folder(id),
             runtime,
             log,
             published: watch::Sender::new(published),
@@ -163,7 +165,7 @@ impl LiveConversation {
     /// What stands in for deltas that were skipped: as many replies are discarded by now.
     pub(crate) fn no_delta(&self) -> Delta {
         Delta {
-            at: self.published.borrow().len,
+            at: self.published.borrow().extent.len,
             discards: self.discards.load(Ordering::Acquire),
             piece: None,
         }
@@ -182,35 +184,14 @@ impl LiveConversation {
         self.published.receiver_count() > 0
     }
 
-    /// Brings the list of conversations up to date.
-    pub(crate) fn list(&self) {
-        if self.is_deleted() {
-            return;
-        }
-        let now = self.now();
-        let state = now.shown_state();
-        let created_at = now.metadata.created_at;
-        self.runtime.store.note(Row {
-            id: self.id,
-            created_at,
-            updated_at: state
-                .updated_at
-                .map_or(created_at, |time| UtcTime(time.utc())),
-            status: state.execution_status,
-            len: now.len,
-            bytes: self.log.size(),
-        });
-    }
-
     /// Tells everybody that the run is over although the log does not take that. What the log says
     /// stays as it is, to be recovered when it is next opened.
     pub(crate) fn lose_run(&self) {
         self.published.send_modify(|now| {
-            let mut moment = now.advanced(now.len, Arc::clone(&now.state), true);
+            let mut moment = now.advanced(now.extent, Arc::clone(&now.state), true);
             moment.run_lost = true;
             *now = moment;
         });
-        self.list();
     }
 
     /// Why a command got no answer.
@@ -246,6 +227,17 @@ impl LiveConversation {
         sender.try_send(command).map_err(|_full| RuntimeError::Busy)
     }
 
+    /// Has no actor any more: what waits for one is refused, and the next command brings one up again.
+    pub(crate) fn leave(&self, waiting: &mut mpsc::Receiver<Command>, error: &RuntimeError) {
+        let mut mailbox = self.lock_mailbox();
+        if matches!(*mailbox, Mailbox::Open(_)) {
+            *mailbox = Mailbox::NoActor;
+        }
+        while let Ok(command) = waiting.try_recv() {
+            command.refuse(error.again());
+        }
+    }
+
     /// Hands a command to the actor if one is up and has room for it.
     pub(crate) fn try_send(&self, command: Command) {
         if let Mailbox::Open(sender) = &*self.lock_mailbox() {
@@ -266,8 +258,8 @@ impl LiveConversation {
         }
     }
 
-    pub(crate) fn is_deleted(&self) -> bool {
-        matches!(*self.lock_mailbox(), Mailbox::Closed(End::Deleted))
+    pub(crate) fn has_no_actor(&self) -> bool {
+        matches!(*self.lock_mailbox(), Mailbox::NoActor)
     }
 
     pub(crate) fn lock_mailbox(&self) -> MutexGuard<'_, Mailbox> {
@@ -276,6 +268,26 @@ impl LiveConversation {
 }
 
 impl Published {
+    /// What lists show of it.
+    pub(crate) fn summary(&self) -> Summary {
+        summary(&self.shown_state(), &self.metadata)
+    }
+
+    /// What another server made of the conversation meanwhile.
+    pub(crate) fn replaced(
+        &self,
+        extent: Extent,
+        state: ConversationState,
+        metadata: Metadata,
+    ) -> Self {
+        Self {
+            run_lost: false,
+            ..self
+                .described(metadata)
+                .advanced(extent, Arc::new(state), true)
+        }
+    }
+
     /// The state as readers are told it.
     fn shown_state(&self) -> Cow<'_, ConversationState> {
         if self.run_lost && self.state.execution_status == ExecutionStatus::Running {
@@ -287,14 +299,19 @@ impl Published {
     }
 
     /// The moment after a commit.
-    pub(crate) fn advanced(&self, len: Seq, state: Arc<ConversationState>, announce: bool) -> Self {
+    pub(crate) fn advanced(
+        &self,
+        extent: Extent,
+        state: Arc<ConversationState>,
+        announce: bool,
+    ) -> Self {
         Self {
-            len,
+            extent,
             epoch: self.epoch + u64::from(announce),
             state,
             metadata: Arc::clone(&self.metadata),
             end: self.end,
-            run_lost: self.run_lost && len == self.len,
+            run_lost: self.run_lost && extent == self.extent,
             frame: Arc::default(),
         }
     }
@@ -306,5 +323,15 @@ impl Published {
             frame: Arc::default(),
             ..self.clone()
         }
+    }
+}
+
+/// What lists show of a conversation in this state.
+pub(crate) fn summary(state: &ConversationState, metadata: &Metadata) -> Summary {
+    Summary {
+        status: state.execution_status,
+        updated_at: state
+            .updated_at
+            .map_or(metadata.created_at, |time| UtcTime(time.utc())),
     }
 }

@@ -49,7 +49,7 @@ impl RuntimeState {
             slots: Arc::new(Semaphore::new(config.max_concurrent_runs)),
             tokio: Handle::current(),
             actors: TaskTracker::new(),
-            recovery: StartupRecovery::new(store.closed_in_order()),
+            recovery: StartupRecovery::default(),
             idle_tools: IdleTools::new(config.max_idle_shells),
             cache: ConversationCache::new(config.max_idle_conversations),
             folder_turns: FolderTurns::default(),

@@ -1,5 +1,5 @@
 use core_model::{
-    Content, Event, EventBody, EventId, EventLog, Limit, Message, MessageToolCall, Role, Seq,
+    Content, Event, EventBody, EventId, LogReader, Limit, Message, MessageToolCall, Role, Seq,
     StoreError,
     event::{ActionEvent, Observation, ObservationEvent},
 };
@@ -49,7 +49,7 @@ impl ModelContext {
     /// Takes in what was appended since the last time.
     pub(crate) async fn catch_up(
         &mut self,
-        log: &dyn EventLog,
+        log: &dyn LogReader,
         until: Seq,
     ) -> Result<Vec<Event>, StoreError> {
         let mut news = Vec::new();

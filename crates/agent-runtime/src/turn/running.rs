@@ -94,9 +94,7 @@ impl RunningTurn {
     /// Ends the turn now; aborts it if it takes longer than `patience`. A reason outranks an
     /// interruption.
     pub(crate) fn stop(&mut self, stop: CancelReason, patience: Duration, answer: Answer<()>) {
-        self.cancel.cancel();
-        self.abort_at
-            .get_or_insert_with(|| Instant::now() + patience);
+        self.cancel(patience);
         let reason = match stop {
             CancelReason::Interrupt => {
                 self.stop.get_or_insert(stop);
@@ -108,6 +106,13 @@ impl RunningTurn {
             }
         };
         self.answers.push((reason, answer));
+    }
+
+    /// Ends the turn without a word in the log; aborts it if it takes longer than `patience`.
+    pub(crate) fn cancel(&mut self, patience: Duration) {
+        self.cancel.cancel();
+        self.abort_at
+            .get_or_insert_with(|| Instant::now() + patience);
     }
 
     pub(crate) fn is_stopping(&self) -> bool {

@@ -105,7 +105,7 @@ impl Steps {
         let now = self.context.live.now();
         let news = self
             .model_context
-            .catch_up(self.context.live.log.as_ref(), now.len)
+            .catch_up(self.context.live.log.as_ref(), now.extent.len)
             .await;
         let news = news.map_err(|error| {
             Outcome::internal(format!("the conversation's log could not be read: {error}"))
