@@ -10,7 +10,7 @@ mod watch;
 use std::process::ExitCode;
 
 use crate::{
-    cli::Flags, config, listener, own_environment, serve::warn_of_keys_in_sight,
+    config, flags::Flags, listener, own_environment, serve::warn_of_keys_in_sight,
     start_error::StartError, telemetry,
 };
 
