@@ -11,7 +11,7 @@ use store_fs::{
 };
 
 use super::{MaintenanceError, folder, progress::Progress};
-use crate::{cli::Flags, console};
+use crate::{console, flags::Flags};
 
 const BUFFER: usize = 256 * 1024;
 
