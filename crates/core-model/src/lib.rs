@@ -32,7 +32,7 @@ pub use conversation::{
     ConfirmationPolicy, ExecutionStatus, Metadata, Snapshot, TornTail, Workspace, WorkspaceKind,
 };
 pub use event::{Draft, Event, EventBody, Observation, Source};
-pub use id::{ConversationId, EventId, Seq};
+pub use id::{ConversationId, ConversationKey, EventId, Seq};
 pub use info::ConversationInfo;
 pub use message::{Content, Message, MessageToolCall, Role, TextContent};
 pub use port::{
