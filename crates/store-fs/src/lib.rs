@@ -73,6 +73,7 @@
 
 #![warn(missing_docs)]
 
+mod append_file;
 mod catalog;
 mod check;
 mod committer;

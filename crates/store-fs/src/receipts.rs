@@ -1,10 +1,9 @@
-//! `.receipts/`: requests that came with an `Idempotency-Key`. Each hour in which something is put
-//! down has a file, `<hours since 1970>.jsonl`, of one JSON object a line: a request was begun, it was
-//! answered, or it left nothing behind. Memory keeps where the last line of each request stands. What
-//! is too old goes with its file, so that nothing is ever read or written anew to make room.
+//! `.receipts/`: requests that came with an `Idempotency-Key`. Each hour in which something is recorded
+//! has a file, `<hours since 1970>.jsonl`, of one JSON object a line: a request was begun, it was
+//! answered, or it left nothing behind. Memory knows the place of the last line of each request. What is
+//! too old is removed with its file, so that nothing is read or rewritten to make room.
 
 mod line;
-mod segment;
 
 #[cfg(test)]
 mod tests;
@@ -24,8 +23,9 @@ use core_model::{
 };
 use uuid::Uuid;
 
-use self::{line::Line, segment::Segment};
+use self::line::Line;
 use crate::{
+    append_file::AppendFile,
     disk::Disk,
     error::{io_at, lock},
     group_sync::{Before, GroupSync},
@@ -49,28 +49,19 @@ struct State {
     loaded: bool,
     known: HashMap<Digest, Known>,
     /// By their hour.
-    segments: BTreeMap<u32, Segment>,
-    /// The hour of the segment that is written to.
+    files: BTreeMap<u32, AppendFile>,
+    /// The hour of the file that is written to.
     current: Option<u32>,
-    /// Since a sync failed, it is uncertain whether the current segment is on disk.
+    /// Since a sync failed, it is uncertain whether the current file is on disk.
     uncertain: bool,
-    /// How often that was so.
-    failures: u64,
 }
 
-/// Where the last line of a request stands.
+/// The place of the last line of a request.
 #[derive(Clone, Copy)]
 struct Known {
     offset: u64,
     hour: u32,
     len: u32,
-}
-
-/// Something written whose sync is to come: how many had failed by then.
-#[must_use]
-struct Written {
-    failures: u64,
-    before: Before,
 }
 
 impl ReceiptFiles {
@@ -85,7 +76,7 @@ impl ReceiptFiles {
         }
     }
 
-    /// Reads what is there; the first use does it otherwise. Blocks.
+    /// Reads what is stored; otherwise the first use does it. Blocks.
     pub(crate) fn load(&self) -> Result<(), StoreError> {
         self.ready().map(drop)
     }
@@ -99,10 +90,10 @@ impl ReceiptFiles {
         let mut state = self.ready()?;
         let last = state.last_line(&key).map_err(io_at(&self.folder))?;
         if let Some(line) = last.filter(|line| now - line.at < KEPT) {
-            // Whoever put it down may still wait for that.
-            let written = self.written(&state);
+            // The caller that recorded it may still wait for the sync.
+            let before = self.group.begin();
             drop(state);
-            self.sync(written).map_err(io_at(&self.folder))?;
+            self.sync(before).map_err(io_at(&self.folder))?;
             return Ok(Receipt {
                 nonce: line.nonce,
                 begun: true,
@@ -126,7 +117,7 @@ impl ReceiptFiles {
             answer: None,
             gone: false,
         };
-        let written = self.put_down(&mut state, &line, now);
+        let written = self.record(&mut state, &line, now);
         let written = written.map_err(io_at(&self.folder))?;
         drop(state);
         self.sync(written).map_err(io_at(&self.folder))?;
@@ -148,7 +139,7 @@ impl ReceiptFiles {
             answer: Some(answer.clone()),
             ..last.map_err(io_at(&self.folder))?
         };
-        let written = self.put_down(&mut state, &line, Utc::now().timestamp());
+        let written = self.record(&mut state, &line, Utc::now().timestamp());
         let written = written.map_err(io_at(&self.folder))?;
         drop(state);
         self.sync(written).map_err(io_at(&self.folder))
@@ -160,17 +151,17 @@ impl ReceiptFiles {
         let last = state.last_line(&key).map_err(io_at(&self.folder))?;
         let Some(line) = last else { return Ok(()) };
         let line = Line { gone: true, ..line };
-        let written = self.put_down(&mut state, &line, Utc::now().timestamp());
+        let written = self.record(&mut state, &line, Utc::now().timestamp());
         written.map(drop).map_err(io_at(&self.folder))
     }
 
-    /// The state, with all that was written before in order.
+    /// The state, read from the files when it is not known, or not sure.
     fn ready(&self) -> Result<MutexGuard<'_, State>, StoreError> {
         let mut state = lock(&self.state);
         if state.uncertain {
             let renewed = state.renew(self.disk.as_ref());
             renewed.map_err(io_at(&self.folder))?;
-            state.loaded = false;
+            *state = State::default();
         }
         if !state.loaded {
             self.read_all(&mut state).map_err(io_at(&self.folder))?;
@@ -179,10 +170,7 @@ impl ReceiptFiles {
     }
 
     fn read_all(&self, state: &mut State) -> io::Result<()> {
-        *state = State {
-            failures: state.failures,
-            ..State::default()
-        };
+        *state = State::default();
         let names = match self.disk.names(&self.folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             names => names?,
@@ -191,64 +179,66 @@ impl ReceiptFiles {
         let mut hours: Vec<u32> = names.iter().filter_map(hour).collect();
         hours.sort_unstable();
         if !hours.is_empty() {
-            // Their names may not have become durable when they were made.
+            // Their names may not have become durable when they were created.
             self.disk.sync_dir(&self.folder)?;
             self.disk.sync_dir(&self.root)?;
         }
         for hour in hours {
             let known = &mut state.known;
             let path = self.path(hour);
-            let segment = Segment::load(self.disk.as_ref(), path, |line, offset, len| {
-                let place = Known { offset, hour, len };
-                take(known, line, place);
+            let file = AppendFile::open_lines(self.disk.as_ref(), &path, |text, offset| {
+                // Parsed as a whole, because it has to be whole when it is read later.
+                match Line::parse(text) {
+                    Ok(line) => {
+                        let len = text.len() as u32;
+                        take(known, &line, Known { offset, hour, len });
+                    }
+                    Err(error) => {
+                        tracing::warn!(path = %path.display(), offset, %error, "a line that is not a receipt is skipped");
+                    }
+                }
             })?;
-            state.segments.insert(hour, segment);
+            state.files.insert(hour, file);
         }
         state.loaded = true;
         self.drop_old(state, Utc::now().timestamp());
         Ok(())
     }
 
-    fn put_down(&self, state: &mut State, line: &Line, now: i64) -> io::Result<Written> {
+    /// Writes a line; what has to be synced is what was written since the returned moment.
+    fn record(&self, state: &mut State, line: &Line, now: i64) -> io::Result<Before> {
         let hour = u32::try_from(now / HOUR).unwrap_or(0);
         if state.current != Some(hour) {
             self.turn_to(state, hour)?;
             self.drop_old(state, now);
         }
-        let written = self.written(state);
-        let segment = state.segments.get_mut(&hour);
-        let segment = segment.ok_or_else(|| io::Error::other("the segment is not there"))?;
-        let (offset, len) = segment.append(line)?;
+        let before = self.group.begin();
+        let text = line.encode()?;
+        let offset = state.file(hour)?.append(&text)?;
+        let len = (text.len() - 1) as u32;
         take(&mut state.known, line, Known { offset, hour, len });
-        Ok(written)
+        Ok(before)
     }
 
-    fn written(&self, state: &State) -> Written {
-        Written {
-            failures: state.failures,
-            before: self.group.begin(),
-        }
-    }
-
-    /// From here on the segment of this hour is written to.
+    /// From here on the file of this hour is written to.
     fn turn_to(&self, state: &mut State, hour: u32) -> io::Result<()> {
-        if let Some(before) = state.current.and_then(|hour| state.segments.get(&hour)) {
-            // Whoever wrote to it may sync the next one only.
+        if let Some(before) = state.current.and_then(|hour| state.files.get(&hour)) {
+            // A caller that wrote to it may sync the next one only.
             let synced = before.file().sync();
-            if synced.is_err() {
+            if let Err(error) = &synced {
                 state.uncertain = true;
-                state.failures += 1;
+                self.group.fail(error);
             }
             synced?;
         }
-        if let Entry::Vacant(place) = state.segments.entry(hour) {
+        if let Entry::Vacant(place) = state.files.entry(hour) {
             if !self.disk.exists(&self.folder) {
                 self.disk.create_dir(&self.folder)?;
             }
-            let segment = Segment::make(self.disk.as_ref(), self.path(hour))?;
+            let file = AppendFile::create(self.disk.as_ref(), &self.path(hour))?;
             self.disk.sync_dir(&self.folder)?;
             self.disk.sync_dir(&self.root)?;
-            place.insert(segment);
+            place.insert(file);
         }
         state.current = Some(hour);
         Ok(())
@@ -257,7 +247,7 @@ impl ReceiptFiles {
     /// Forgets what is too old, with its files.
     fn drop_old(&self, state: &mut State, now: i64) {
         let is_old = |hour: u32| (i64::from(hour) + 1) * HOUR + KEPT <= now;
-        let hours: Vec<u32> = state.segments.keys().copied().collect();
+        let hours: Vec<u32> = state.files.keys().copied().collect();
         for hour in hours.into_iter().filter(|hour| is_old(*hour)) {
             if let Err(error) = self.disk.remove_file(&self.path(hour))
                 && error.kind() != io::ErrorKind::NotFound
@@ -265,7 +255,7 @@ impl ReceiptFiles {
                 tracing::warn!(path = %self.path(hour).display(), %error, "could not remove old receipts");
                 continue;
             }
-            state.segments.remove(&hour);
+            state.files.remove(&hour);
             state.known.retain(|_, known| known.hour != hour);
             state.current = state.current.filter(|current| *current != hour);
         }
@@ -275,25 +265,18 @@ impl ReceiptFiles {
     }
 
     /// One sync for all who wait.
-    fn sync(&self, written: Written) -> io::Result<()> {
-        self.group.run(written.before, || {
+    fn sync(&self, before: Before) -> io::Result<()> {
+        self.group.run(before, || {
             let state = lock(&self.state);
-            let current = state.current.and_then(|hour| state.segments.get(&hour));
-            let file = current.map(Segment::file);
+            let current = state.current.and_then(|hour| state.files.get(&hour));
+            let file = current.map(AppendFile::file);
             drop(state);
             let synced = file.map_or(Ok(()), |file| file.sync());
             if synced.is_err() {
-                let mut state = lock(&self.state);
-                state.uncertain = true;
-                state.failures += 1;
+                lock(&self.state).uncertain = true;
             }
             synced
-        })?;
-        // A sync that failed may have taken the bytes for written; the next one says nothing of them.
-        match lock(&self.state).failures == written.failures {
-            true => Ok(()),
-            false => Err(io::Error::other("a sync of the receipts failed")),
-        }
+        })
     }
 
     fn path(&self, hour: u32) -> PathBuf {
@@ -302,27 +285,32 @@ impl ReceiptFiles {
 }
 
 impl State {
-    fn last_line(&self, key: &Digest) -> io::Result<Option<Line>> {
-        let Some(known) = self.known.get(key) else {
+    fn last_line(&mut self, key: &Digest) -> io::Result<Option<Line>> {
+        let Some(Known { offset, hour, len }) = self.known.get(key).copied() else {
             return Ok(None);
         };
-        let segment = self.segments.get(&known.hour);
-        let segment = segment.ok_or_else(|| io::Error::other("the segment is not there"))?;
-        segment.line(known.offset, known.len).map(Some)
+        let text = self.file(hour)?.read(offset, len as usize)?;
+        Ok(Some(Line::parse(&text)?))
     }
 
-    /// Writes the current segment anew, for it may not be on disk.
-    fn renew(&mut self, disk: &dyn Disk) -> io::Result<()> {
-        let current = self.current.and_then(|hour| self.segments.get(&hour));
-        current.map_or(Ok(()), |segment| segment.renew(disk))?;
-        self.uncertain = false;
-        Ok(())
+    fn file(&mut self, hour: u32) -> io::Result<&mut AppendFile> {
+        let file = self.files.get_mut(&hour);
+        file.ok_or_else(|| io::Error::other("a file of receipts is missing"))
+    }
+
+    /// Replaces the current file with what can be read of it, because it may not be on disk.
+    fn renew(&self, disk: &dyn Disk) -> io::Result<()> {
+        let current = self.current.and_then(|hour| self.files.get(&hour));
+        current.map_or(Ok(()), |file| {
+            file.renew_lines(disk, |line| Line::parse(line).is_ok())
+        })
     }
 }
 
 fn take(known: &mut HashMap<Digest, Known>, line: &Line, place: Known) {
-    match line.gone {
-        true => known.remove(&line.key),
-        false => known.insert(line.key, place),
-    };
+    if line.gone {
+        known.remove(&line.key);
+    } else {
+        known.insert(line.key, place);
+    }
 }

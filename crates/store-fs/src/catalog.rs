@@ -40,6 +40,7 @@ use self::{
     rows::{Compact, Rows},
 };
 use crate::{
+    append_file::AppendFile,
     disk::{Disk, DiskFile, Wait, read_exact},
     error::lock,
     layout,
@@ -62,6 +63,7 @@ pub(crate) struct Work {
     disk: Arc<dyn Disk>,
     root: PathBuf,
     feed_id: Uuid,
+    /// The feed, to be read.
     feed: Arc<dyn DiskFile>,
     memory: Mutex<Memory>,
     /// Held while entries are written: they go to the file in order.
@@ -100,6 +102,8 @@ struct Memory {
 }
 
 struct Written {
+    /// The feed, to be added to.
+    feed: AppendFile,
     len: u64,
     /// The position that `.catalog` is true of.
     catalog: u64,
@@ -117,7 +121,7 @@ impl CatalogFile {
             disk,
             root: root.to_owned(),
             feed_id: loaded.feed_id,
-            feed: loaded.feed,
+            feed: loaded.feed.file(),
             closed_in_order: loaded.closed_in_order,
             closed_at: loaded.closed_at,
             running_at_start: loaded.rows.all().filter_map(running).collect(),
@@ -131,6 +135,7 @@ impl CatalogFile {
                 stop: false,
             }),
             io: Mutex::new(Written {
+                feed: loaded.feed,
                 len: loaded.len,
                 catalog: loaded.catalog,
                 failed: false,
