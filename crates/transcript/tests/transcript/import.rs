@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    io::{self, Read},
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
@@ -13,11 +14,11 @@ use core_model::{
     Workspace, secrets::visit_secrets,
 };
 use serde_json::{Value, json};
-use store_fs::{
-    FsStore, OpenError, Options,
-    import::{Foreign, ImportError, MAX_FILE_BYTES, Outcome, Treatment, find},
-};
+use store_fs::{FsStore, OpenError, Options};
 use tempfile::TempDir;
+use transcript::import::{
+    ImportError, ImportOptions, MAX_FILE_BYTES, Outcome, ReferenceConversation, find,
+};
 
 const HEX: &str = "2f34c5cd31d64dcfacdfcf89c5641e99";
 const EVENTS: usize = 32;
@@ -33,7 +34,7 @@ impl Scene {
         let to = root.path().join("theirs").join(HEX);
         fs::create_dir_all(to.join("events")).unwrap();
         let from = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("tests/store/fixtures/reference")
+            .join("tests/transcript/fixtures/reference")
             .join(HEX);
         for folder in ["", "events"] {
             for entry in fs::read_dir(from.join(folder)).unwrap() {
@@ -79,17 +80,32 @@ impl Scene {
         FsStore::open(&self.ours(), Options::default()).unwrap()
     }
 
+    /// Where the conversation's tools may keep files.
+    fn tools(&self) -> PathBuf {
+        self.root.path().join("tools")
+    }
+
     async fn import(&self, store: &FsStore) -> Result<Outcome, ImportError> {
-        foreign(&self.theirs())?.import(store, |_| {}).await
+        reference(&self.theirs())?
+            .import(store, keep(self.tools()), |_| {})
+            .await
     }
 }
 
-fn foreign(folder: &Path) -> Result<Foreign, ImportError> {
-    Foreign::open(folder, &treatment())
+fn keep(folder: PathBuf) -> impl FnMut(&Path, &mut dyn Read) -> io::Result<()> + Send + 'static {
+    move |name, content| {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap())?;
+        io::copy(content, &mut fs::File::create(path)?).map(drop)
+    }
 }
 
-fn treatment() -> Treatment<'static> {
-    Treatment {
+fn reference(folder: &Path) -> Result<ReferenceConversation, ImportError> {
+    ReferenceConversation::open(folder, &options())
+}
+
+fn options() -> ImportOptions<'static> {
+    ImportOptions {
         open: &|text| text.strip_prefix("gAAAAA").map(str::to_owned),
         seal: &|settings| {
             visit_secrets(settings, &mut |secret| {
@@ -126,11 +142,16 @@ async fn a_recorded_conversation_comes_over_whole() {
 
     let store = scene.store();
     let told = AtomicUsize::new(0);
-    let foreign = foreign(&scene.theirs()).unwrap();
-    assert_eq!((foreign.id(), foreign.title()), (id(), Some("Say hello")));
-    assert_eq!(foreign.len(), EVENTS);
-    let outcome = foreign
-        .import(&store, |read| told.store(read, Ordering::Relaxed))
+    let reference = reference(&scene.theirs()).unwrap();
+    assert_eq!(
+        (reference.id(), reference.title()),
+        (id(), Some("Say hello"))
+    );
+    assert_eq!(reference.len(), EVENTS);
+    let outcome = reference
+        .import(&store, keep(scene.tools()), |read| {
+            told.store(read, Ordering::Relaxed)
+        })
         .await
         .unwrap();
     assert_eq!(told.into_inner(), EVENTS);
@@ -141,7 +162,7 @@ async fn a_recorded_conversation_comes_over_whole() {
         [
             "a secret of its agent, such as the model's key, cannot be read and is left out",
             "the value of its secret `TOKEN` cannot be read and is left out",
-            "its workspace /srv/project is not there; it is made anew when the agent works",
+            "its workspace /srv/project is not there; it is created when the agent works",
         ]
     );
 
@@ -198,7 +219,7 @@ async fn a_recorded_conversation_comes_over_whole() {
     assert_eq!((row.len, row.bytes), (snapshot.as_of, snapshot.bytes));
     assert_eq!(row.updated_at.to_string(), "2026-11-23T02:54:24.942663Z");
     // The agent's plan goes on where it was.
-    let plan = fs::read_to_string(store.folder(id()).join("TASKS.json")).unwrap();
+    let plan = fs::read_to_string(scene.tools().join("TASKS.json")).unwrap();
     assert!(plan.contains("in_progress"));
 }
 
@@ -222,11 +243,13 @@ async fn secrets_that_can_be_opened_are_sealed_anew_and_never_stay_plain() {
 #[tokio::test]
 async fn without_a_way_to_seal_nothing_is_made() {
     let scene = Scene::new();
-    let refusing = Treatment {
+    let refusing = ImportOptions {
         seal: &|_| Err("no key".to_owned()),
-        ..treatment()
+        ..options()
     };
-    let error = Foreign::open(&scene.theirs(), &refusing).err().unwrap();
+    let error = ReferenceConversation::open(&scene.theirs(), &refusing)
+        .err()
+        .unwrap();
     assert!(matches!(error, ImportError::Seal(_)), "{error}");
 }
 
@@ -258,7 +281,7 @@ async fn what_is_no_event_is_named_and_left_out_and_all_else_stays() {
     )
     .unwrap();
 
-    let checked = foreign(&scene.theirs())
+    let checked = reference(&scene.theirs())
         .unwrap()
         .check(|_| {})
         .await
@@ -352,7 +375,7 @@ async fn an_id_that_exists_is_left_alone() {
     let scene = Scene::new();
     let store = scene.store();
     scene.import(&store).await.unwrap();
-    let before = fs::read(store.folder(id()).join("metadata.json")).unwrap();
+    let before = fs::read(scene.ours().join(id().to_string()).join("metadata.json")).unwrap();
     // Not even with more events than before.
     fs::write(
         scene.theirs().join("events/event-00032-x.json"),
@@ -366,7 +389,7 @@ async fn an_id_that_exists_is_left_alone() {
     );
     assert_eq!(all(&store).await.len(), EVENTS);
     assert_eq!(
-        fs::read(store.folder(id()).join("metadata.json")).unwrap(),
+        fs::read(scene.ours().join(id().to_string()).join("metadata.json")).unwrap(),
         before
     );
 }
@@ -459,13 +482,16 @@ async fn lost_settings_do_not_lose_the_events() {
 #[tokio::test]
 async fn a_given_model_takes_the_place_of_the_agents_own() {
     let scene = Scene::new();
-    let with_model = Treatment {
+    let with_model = ImportOptions {
         llm: Some(json!({"model": "mine", "api_key": "k"})),
-        ..treatment()
+        ..options()
     };
     let store = scene.store();
-    let foreign = Foreign::open(&scene.theirs(), &with_model).unwrap();
-    foreign.import(&store, |_| {}).await.unwrap();
+    let reference = ReferenceConversation::open(&scene.theirs(), &with_model).unwrap();
+    reference
+        .import(&store, keep(scene.tools()), |_| {})
+        .await
+        .unwrap();
     let agent = store.metadata(id()).await.unwrap().agent;
     assert_eq!(
         agent["llm"],
@@ -488,14 +514,14 @@ fn a_running_reference_server_is_named() {
     let scene = Scene::new();
     let lease = json!({"expires_at": 4e9, "owner_host": "builder", "owner_pid": 4711});
     fs::write(scene.theirs().join("owner_lease.json"), lease.to_string()).unwrap();
-    let foreign = foreign(&scene.theirs()).unwrap();
+    let reference = reference(&scene.theirs()).unwrap();
     assert!(
-        foreign
+        reference
             .notices()
             .iter()
             .any(|told| told.contains("process 4711 on builder")),
         "{:?}",
-        foreign.notices()
+        reference.notices()
     );
 }
 
@@ -585,6 +611,11 @@ async fn what_is_no_file_is_named_and_not_followed() {
             outcome.notices
         );
     }
-    let copied = store.folder(id()).join("observations");
-    assert_eq!(crate::support::names(&copied), ["a.txt", "d.txt"]);
+    let copied = scene.tools().join("observations");
+    let mut names: Vec<_> = fs::read_dir(copied)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["a.txt", "d.txt"]);
 }

@@ -54,7 +54,7 @@ fn part(part: &Part, out: &mut dyn Write) -> io::Result<()> {
             label,
             language,
             text,
-            aside: _,
+            detail: _,
         } => {
             if let Some(label) = label {
                 writeln!(out, "\n{}:", line(label))?;

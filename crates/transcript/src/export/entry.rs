@@ -16,7 +16,7 @@ pub(super) struct Entry {
     pub(super) parts: Vec<Part>,
 }
 
-/// Who is heard in an entry.
+/// Who speaks in an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Voice {
     User,
@@ -41,19 +41,19 @@ pub(super) enum Part {
         name: String,
         value: String,
     },
-    /// Text to be shown as it is. An `aside` is worth a look only to some.
+    /// Text to be shown as it is. A `detail` interests few readers.
     Block {
         label: Option<String>,
         language: &'static str,
         text: String,
-        aside: bool,
+        detail: bool,
     },
     /// A URL, `data:` and all.
     Image(String),
 }
 
 impl Entry {
-    /// The entry that an event makes; none for mere bookkeeping.
+    /// The entry that an event makes; none for an update that no reader needs.
     pub(super) fn of(record: &Record, event: &Value) -> Option<Self> {
         let kind = record.head.kind.as_ref();
         let known = match kind {
@@ -110,12 +110,12 @@ type Shown = (Voice, String, Vec<Part>);
 
 fn system_prompt(event: &Value) -> Option<Shown> {
     let prompt = text(event.get("system_prompt")?, "text")?;
-    let mut parts = vec![aside("Instructions", "", prompt)];
+    let mut parts = vec![detail("Instructions", "", prompt)];
     if let Some(context) = event
         .get("dynamic_context")
         .and_then(|context| text(context, "text"))
     {
-        parts.push(aside("Context", "", context));
+        parts.push(detail("Context", "", context));
     }
     let tools: Vec<&str> = items(event, "tools")
         .filter_map(|tool| text(tool, "title").or_else(|| text(tool, "kind")))
@@ -150,7 +150,7 @@ fn message(event: &Value) -> Option<Shown> {
         parts.push(field("Skills", &skills.join(", ")));
     }
     for more in items(event, "extended_content").filter_map(|part| text(part, "text")) {
-        parts.push(aside("Added for the model", "", more));
+        parts.push(detail("Added for the model", "", more));
     }
     Some((voice, title, parts))
 }
@@ -226,7 +226,7 @@ fn observation(event: &Value) -> Option<Shown> {
         parts.push(field("Exit code", &code.to_string()));
     }
     for more in items(event, "extended_content").filter_map(|part| text(part, "text")) {
-        parts.push(aside("Added for the model", "", more));
+        parts.push(detail("Added for the model", "", more));
     }
     let (voice, title) = if failed {
         (Voice::Error, format!("Error from {tool}"))
@@ -271,7 +271,7 @@ fn state_update(event: &Value) -> Option<Shown> {
             if is_short(&shown) {
                 status(&format!("{key}: {shown}"))
             } else {
-                let parts = vec![aside(key, "json", &pretty(value))];
+                let parts = vec![detail(key, "json", &pretty(value))];
                 (Voice::Status, format!("{key} changed"), parts)
             }
         }
@@ -324,7 +324,7 @@ fn unknown(kind: &str, event: &Value) -> Shown {
     (
         Voice::System,
         kind.to_owned(),
-        vec![aside("JSON", "json", &pretty(event))],
+        vec![detail("JSON", "json", &pretty(event))],
     )
 }
 
@@ -374,16 +374,16 @@ fn block(label: Option<&str>, language: &'static str, text: &str) -> Part {
         label: label.map(str::to_owned),
         language,
         text: text.to_owned(),
-        aside: false,
+        detail: false,
     }
 }
 
-fn aside(label: &str, language: &'static str, text: &str) -> Part {
+fn detail(label: &str, language: &'static str, text: &str) -> Part {
     Part::Block {
         label: Some(label.to_owned()),
         language,
         text: text.to_owned(),
-        aside: true,
+        detail: true,
     }
 }
 

@@ -1,21 +1,16 @@
-use core_model::NewRecord;
+use core_model::{LineHead, NewRecord};
 
-use super::{
-    ImportError,
-    folder::{self, EventFile},
-    io_at,
-};
-use crate::head::LineHead;
+use super::{ImportError, file, folder::EventFile, io_at};
 
-/// An event's file as a line of a log, or why it is no event.
+/// An event's file as a line of a log, or why it is not an event.
 ///
 /// # Errors
-/// When the file cannot be read; what it holds is no such error, nor that it is no file.
-pub(super) fn read(file: &EventFile) -> Result<Result<NewRecord, String>, ImportError> {
-    match folder::read(&file.path) {
+/// When the file cannot be read; not for its content, nor because it is not a file.
+pub(super) fn read(event: &EventFile) -> Result<Result<NewRecord, String>, ImportError> {
+    match file::read(&event.path) {
         Ok(text) => Ok(encode(&text)),
-        Err(error) if folder::is_no_file(&error) => Ok(Err(error.to_string())),
-        Err(error) => Err(io_at(&file.path)(error)),
+        Err(error) if file::is_not_a_file(&error) => Ok(Err(error.to_string())),
+        Err(error) => Err(io_at(&event.path)(error)),
     }
 }
 

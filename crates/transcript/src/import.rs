@@ -3,9 +3,12 @@
 //! | module | holds |
 //! |---|---|
 //! | `folder` | the reference's files, and which of them are events |
+//! | `file` | reads a file of the folder, and nothing that is not one |
 //! | `line` | an event's file into a line of a log |
 //! | `settings` | its two settings files into metadata |
-//! | `transfer` | the lines into a log |
+//! | `reading` | the lines of a conversation in their order, and the state they lead to |
+//! | `writing` | the lines into a log |
+//! | `tool_files` | what tools keep beside the log |
 //!
 //! One conversation is one folder, named by its id in hexadecimal:
 //!
@@ -13,46 +16,50 @@
 //! - `meta.json`: what it was created with, its title and times;
 //! - `events/event-NNNNN-ID.json`: one event a file, numbered from 0.
 //!
-//! The folder is another's: links in it are not followed, and files beyond [`MAX_FILE_BYTES`] not read.
+//! The folder is not ours: links in it are not followed, and files beyond [`MAX_FILE_BYTES`] are not read.
 
+mod file;
 mod folder;
 mod line;
+mod reading;
 mod settings;
-mod transfer;
+mod tool_files;
+mod writing;
 
 use std::{
-    io,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
-use core_model::{ConversationId, StoreError, Workspace};
+use core_model::{ConversationId, Store, StoreError, Workspace};
 use serde_json::Value;
 use thiserror::Error;
 
 pub use folder::find;
-pub use transfer::Outcome;
+pub use reading::Outcome;
 
-use crate::{FsStore, error::blocking};
 use folder::EventFile;
+use reading::Reading;
 use settings::Settings;
+use writing::Writing;
 
-/// A larger file of theirs is left out, and said so.
+/// A larger file of the folder is left out, and the outcome says so.
 pub const MAX_FILE_BYTES: u64 = 256 << 20;
 
 /// Why a conversation could not be imported.
 ///
 /// ```
 #[doc = include_str!("import/example.txt")]
-/// use store_fs::import::{Foreign, ImportError};
+/// use transcript::import::{ReferenceConversation, ImportError};
 ///
 /// let empty = tempfile::tempdir()?;
-/// let refused = Foreign::open(empty.path(), &treatment);
-/// assert!(matches!(refused, Err(ImportError::NotOne { .. })));
+/// let refused = ReferenceConversation::open(empty.path(), &options);
+/// assert!(matches!(refused, Err(ImportError::NotAConversation { .. })));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Error)]
 pub enum ImportError {
-    /// Something of theirs cannot be read, or copied.
+    /// A file or folder of the reference cannot be read.
     #[error("{}: {source}", path.display())]
     Io {
         /// The file or folder.
@@ -61,14 +68,14 @@ pub enum ImportError {
         source: io::Error,
     },
     /// There is no conversation in the folder.
-    #[error("{}: no conversation of the reference server: {reason}", path.display())]
-    NotOne {
+    #[error("{}: not a conversation of the reference server: {reason}", path.display())]
+    NotAConversation {
         /// The folder.
         path: PathBuf,
         /// What it lacks, in words.
         reason: String,
     },
-    /// [`Treatment::seal`] failed, and this is what it said.
+    /// [`ImportOptions::seal`] failed; this is its reason.
     #[error("the conversation's secrets cannot be sealed: {0}")]
     Seal(String),
     /// The store refused.
@@ -76,16 +83,16 @@ pub enum ImportError {
     Store(#[from] StoreError),
 }
 
-/// How an import treats secrets, and what takes the place of what is missing.
+/// How an import handles secrets, and what replaces what is missing.
 ///
 /// ```
 /// use core_model::{Workspace, WorkspaceKind};
 /// use serde_json::json;
-/// use store_fs::import::Treatment;
+/// use transcript::import::ImportOptions;
 ///
-/// let treatment = Treatment {
-///     open: &|_sealed| None,        // their key is not known
-///     seal: &|_settings| Ok(()),    // nothing is worth sealing
+/// let options = ImportOptions {
+///     open: &|_sealed| None,        // the reference's key is not known
+///     seal: &|_settings| Ok(()),    // there is nothing to seal
 ///     agent: json!({"kind": "Agent"}),
 ///     llm: Some(json!({"model": "openai/gpt-4.1"})),
 ///     workspace: Workspace {
@@ -94,8 +101,8 @@ pub enum ImportError {
 ///     },
 /// };
 /// ```
-pub struct Treatment<'a> {
-    /// Opens a value that the reference server encrypted; none when it cannot.
+pub struct ImportOptions<'a> {
+    /// Decrypts a value that the reference server encrypted; none when it cannot.
     pub open: &'a dyn Fn(&str) -> Option<String>,
     /// Seals the secrets of agent settings, or of a map of secrets, in place.
     pub seal: &'a dyn Fn(&mut Value) -> Result<(), String>,
@@ -107,47 +114,49 @@ pub struct Treatment<'a> {
     pub workspace: Workspace,
 }
 
-/// A conversation of the reference server as it lies on the disk, its settings translated.
+/// A conversation of the reference server in its folder, with its settings translated.
 ///
 /// ```
 #[doc = include_str!("import/example.txt")]
-/// use store_fs::{FsStore, Options, import::Foreign};
+/// use store_fs::{FsStore, Options};
+/// use transcript::import::ReferenceConversation;
 ///
 /// # tokio::runtime::Runtime::new()?.block_on(async {
-/// let foreign = Foreign::open(&theirs, &treatment)?;
-/// assert_eq!((foreign.title(), foreign.len()), (Some("A greeting"), 1));
-/// let id = foreign.id();
+/// let reference = ReferenceConversation::open(&theirs, &options)?;
+/// assert_eq!((reference.title(), reference.len()), (Some("A greeting"), 1));
+/// let id = reference.id();
 ///
 /// let store = FsStore::open(&scratch.path().join("ours"), Options::default())?;
-/// let outcome = foreign.import(&store, |files| println!("{files} files")).await?;
+/// let keep = |_name: &std::path::Path, _content: &mut dyn std::io::Read| Ok(());
+/// let outcome = reference.import(&store, keep, |files| println!("{files} files")).await?;
 /// assert_eq!((outcome.id, outcome.events), (id, 1));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Foreign {
+pub struct ReferenceConversation {
     folder: PathBuf,
     files: Vec<EventFile>,
     settings: Settings,
     notices: Vec<String>,
 }
 
-impl Foreign {
-    /// Reads all but the events, which are only listed. Blocks.
+impl ReferenceConversation {
+    /// Reads everything except the events, which are only listed. Blocks.
     ///
     /// # Errors
-    /// [`ImportError::NotOne`] when the folder holds no conversation or none with an id.
+    /// [`ImportError::NotAConversation`] when the folder holds no conversation or none with an id.
     ///
     /// ```
     #[doc = include_str!("import/example.txt")]
-    /// let foreign = store_fs::import::Foreign::open(&theirs, &treatment)?;
-    /// assert_eq!(foreign.len(), 1);
+    /// let reference = transcript::import::ReferenceConversation::open(&theirs, &options)?;
+    /// assert_eq!(reference.len(), 1);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn open(folder: &Path, treatment: &Treatment<'_>) -> Result<Self, ImportError> {
+    pub fn open(folder: &Path, options: &ImportOptions<'_>) -> Result<Self, ImportError> {
         let mut notices = Vec::new();
         let files = folder::event_files(folder, &mut notices)?;
-        let settings = settings::read(folder, treatment, &mut notices)?;
+        let settings = settings::read(folder, options, &mut notices)?;
         folder::warn_of_owner(folder, &mut notices);
         Ok(Self {
             folder: folder.to_owned(),
@@ -157,12 +166,12 @@ impl Foreign {
         })
     }
 
-    /// Where it lies.
+    /// Its folder.
     ///
     /// ```
     #[doc = include_str!("import/example.txt")]
-    /// let foreign = store_fs::import::Foreign::open(&theirs, &treatment)?;
-    /// assert_eq!(foreign.folder(), theirs);
+    /// let reference = transcript::import::ReferenceConversation::open(&theirs, &options)?;
+    /// assert_eq!(reference.folder(), theirs);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
@@ -174,8 +183,8 @@ impl Foreign {
     ///
     /// ```
     #[doc = include_str!("import/example.txt")]
-    /// let foreign = store_fs::import::Foreign::open(&theirs, &treatment)?;
-    /// assert_eq!(foreign.id().hex(), "2f34c5cd31d64dcfacdfcf89c5641e99");
+    /// let reference = transcript::import::ReferenceConversation::open(&theirs, &options)?;
+    /// assert_eq!(reference.id().hex(), "2f34c5cd31d64dcfacdfcf89c5641e99");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
@@ -187,8 +196,8 @@ impl Foreign {
     ///
     /// ```
     #[doc = include_str!("import/example.txt")]
-    /// let foreign = store_fs::import::Foreign::open(&theirs, &treatment)?;
-    /// assert_eq!(foreign.title(), Some("A greeting"));
+    /// let reference = transcript::import::ReferenceConversation::open(&theirs, &options)?;
+    /// assert_eq!(reference.title(), Some("A greeting"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
@@ -196,12 +205,12 @@ impl Foreign {
         self.settings.metadata.title.as_deref()
     }
 
-    /// How many files of events there are.
+    /// How many event files there are.
     ///
     /// ```
     #[doc = include_str!("import/example.txt")]
-    /// let foreign = store_fs::import::Foreign::open(&theirs, &treatment)?;
-    /// assert_eq!(foreign.len(), 1);
+    /// let reference = transcript::import::ReferenceConversation::open(&theirs, &options)?;
+    /// assert_eq!(reference.len(), 1);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
@@ -209,12 +218,12 @@ impl Foreign {
         self.files.len()
     }
 
-    /// Whether there is no file of an event.
+    /// Whether there is no event file.
     ///
     /// ```
     #[doc = include_str!("import/example.txt")]
-    /// let foreign = store_fs::import::Foreign::open(&theirs, &treatment)?;
-    /// assert!(!foreign.is_empty());
+    /// let reference = transcript::import::ReferenceConversation::open(&theirs, &options)?;
+    /// assert!(!reference.is_empty());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
@@ -222,13 +231,13 @@ impl Foreign {
         self.files.is_empty()
     }
 
-    /// What a person should know of it, in words.
+    /// What a person should know about it, in words.
     ///
     /// ```
     #[doc = include_str!("import/example.txt")]
     /// std::fs::remove_file(theirs.join("meta.json"))?;
-    /// let foreign = store_fs::import::Foreign::open(&theirs, &treatment)?;
-    /// assert!(foreign.notices().iter().any(|notice| notice.contains("meta.json")));
+    /// let reference = transcript::import::ReferenceConversation::open(&theirs, &options)?;
+    /// assert!(reference.notices().iter().any(|notice| notice.contains("meta.json")));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
@@ -236,8 +245,8 @@ impl Foreign {
         &self.notices
     }
 
-    /// Does all that [`Self::import`] does, but for writing. `progress` is told how many files of
-    /// events have been read.
+    /// Does all that [`Self::import`] does, except writing. `progress` gets the number of event files
+    /// that have been read.
     ///
     /// # Errors
     /// When a file cannot be read at all.
@@ -245,29 +254,38 @@ impl Foreign {
     /// ```
     #[doc = include_str!("import/example.txt")]
     /// # tokio::runtime::Runtime::new()?.block_on(async {
-    /// let foreign = store_fs::import::Foreign::open(&theirs, &treatment)?;
-    /// let outcome = foreign.check(|_files| {}).await?;
+    /// let reference = transcript::import::ReferenceConversation::open(&theirs, &options)?;
+    /// let outcome = reference.check(|_files| {}).await?;
     /// assert_eq!((outcome.events, outcome.left_out), (1, vec![]));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// # })?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub async fn check(self, progress: impl Fn(usize) + Send) -> Result<Outcome, ImportError> {
-        transfer::check(self, progress).await
+        let mut reading = Reading::new(self);
+        while reading.batch().await?.is_some() {
+            progress(reading.read);
+        }
+        let added = reading.rest()?.len() as u64;
+        Ok(reading.outcome(added))
     }
 
-    /// Makes the conversation in `store`, under its own id, with each event as a line of the log in
-    /// the order of the file numbers: its JSON as it is, but for spaces between the parts. Values,
-    /// unknown kinds and unknown fields stay byte for byte. A file that is no event is left out and
+    /// Creates the conversation in `store`, under its own id, with each event as a line of the log in
+    /// the order of the file numbers: its JSON as it is, except for spaces between the parts. Values,
+    /// unknown kinds and unknown fields stay byte for byte. A file that is not an event is left out and
     /// named in the outcome. What only the settings know, such as a HEAD that was moved, follows as
     /// state updates.
     ///
+    /// `keep` stores what tools keep beside the log: it gets a name, relative to the folder where the
+    /// conversation's tools may keep files, and the content, and replaces what an import that was cut
+    /// short left there. It may block. What it refuses is a notice in the outcome.
+    ///
     /// A conversation that exists stays as it is, unless it is an import that was cut short: that one
-    /// goes on where it stopped.
+    /// continues where it stopped.
     ///
     /// # Errors
-    /// [`StoreError::Exists`]; or when files cannot be read or written. An import that failed half
-    /// way goes on when it is called again.
+    /// [`StoreError::Exists`]; or when files cannot be read or the store cannot be written. An import
+    /// that failed halfway continues when it is called again.
     ///
     /// # Cancel safety
     /// A dropped call leaves the same as one that failed.
@@ -275,12 +293,14 @@ impl Foreign {
     /// ```
     #[doc = include_str!("import/example.txt")]
     /// use core_model::StoreError;
-    /// use store_fs::{FsStore, Options, import::{Foreign, ImportError}};
+    /// use store_fs::{FsStore, Options};
+    /// use transcript::import::{ImportError, ReferenceConversation};
     ///
     /// # tokio::runtime::Runtime::new()?.block_on(async {
     /// let store = FsStore::open(&scratch.path().join("ours"), Options::default())?;
-    /// Foreign::open(&theirs, &treatment)?.import(&store, |_files| {}).await?;
-    /// let again = Foreign::open(&theirs, &treatment)?.import(&store, |_files| {}).await;
+    /// let keep = |_name: &std::path::Path, _content: &mut dyn std::io::Read| Ok(());
+    /// ReferenceConversation::open(&theirs, &options)?.import(&store, keep, |_files| {}).await?;
+    /// let again = ReferenceConversation::open(&theirs, &options)?.import(&store, keep, |_files| {}).await;
     /// assert!(matches!(again, Err(ImportError::Store(StoreError::Exists(_)))));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// # })?;
@@ -288,10 +308,27 @@ impl Foreign {
     /// ```
     pub async fn import(
         self,
-        store: &FsStore,
+        store: &dyn Store,
+        keep: impl FnMut(&Path, &mut dyn Read) -> io::Result<()> + Send + 'static,
         progress: impl Fn(usize) + Send,
     ) -> Result<Outcome, ImportError> {
-        transfer::import(self, store, progress).await
+        let folder = self.folder.clone();
+        let mut reading = Reading::new(self);
+        let mut writing = Writing::begin(store, reading.metadata()).await?;
+        while let Some(records) = reading.batch().await? {
+            writing.put(records).await?;
+            progress(reading.read);
+        }
+        let rest = reading.rest()?;
+        let added = rest.len() as u64;
+        writing.put(rest).await?;
+        let log = writing.end()?;
+        let from = folder.clone();
+        let refused = off_thread(&folder, move || Ok(tool_files::copy_all(&from, keep))).await?;
+        reading.notices(refused);
+        store.set_metadata(&reading.finished(&*log)).await?;
+        store.note(reading.row(&*log));
+        Ok(reading.outcome(added))
     }
 }
 
@@ -300,7 +337,10 @@ async fn off_thread<T: Send + 'static>(
     path: &Path,
     work: impl FnOnce() -> Result<T, ImportError> + Send + 'static,
 ) -> Result<T, ImportError> {
-    blocking(path, move || Ok(work())).await?
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(stopped) => Err(io_at(path)(io::Error::other(stopped))),
+    }
 }
 
 fn io_at(path: &Path) -> impl FnOnce(io::Error) -> ImportError {

@@ -1,26 +1,27 @@
 use std::borrow::Cow;
 
-use core_model::{EventId, EventTime, Head, Source};
 use serde::Deserialize;
+
+use crate::{EventId, EventTime, Head, Source};
 
 /// An event's head as it stands in its line; all other fields are skipped unparsed, so that a
 /// nested `kind` or `id` is never mistaken for the event's own.
 #[derive(Deserialize)]
-pub(crate) struct LineHead<'a> {
+pub struct LineHead<'a> {
     #[serde(borrow)]
-    pub(crate) id: Cow<'a, str>,
+    pub id: Cow<'a, str>,
     #[serde(borrow)]
-    pub(crate) kind: Cow<'a, str>,
-    pub(crate) source: Source,
-    pub(crate) timestamp: EventTime,
+    pub kind: Cow<'a, str>,
+    pub source: Source,
+    pub timestamp: EventTime,
 }
 
 impl<'a> LineHead<'a> {
     /// Reads the head of a line, given without its line break.
     ///
     /// # Errors
-    /// When the line is no event, in words.
-    pub(crate) fn parse(line: &'a [u8]) -> Result<Self, String> {
+    /// Why the line is not an event, in words.
+    pub fn parse(line: &'a [u8]) -> Result<Self, String> {
         let text = std::str::from_utf8(line).map_err(|error| error.to_string())?;
         // A derived struct would also take its fields from a JSON array.
         if !text.trim_ascii_start().starts_with('{') {
@@ -29,7 +30,8 @@ impl<'a> LineHead<'a> {
         serde_json::from_str(text).map_err(|error| error.to_string())
     }
 
-    pub(crate) fn to_head(&self) -> Head {
+    #[must_use]
+    pub fn to_head(&self) -> Head {
         Head {
             id: EventId(self.id.clone().into_owned()),
             kind: self.kind.clone().into_owned().into(),

@@ -79,16 +79,16 @@ fn part(part: &Part, out: &mut dyn Write) -> io::Result<()> {
             label,
             language: _,
             text,
-            aside,
-        } => block(label.as_deref(), text, *aside, out),
+            detail,
+        } => block(label.as_deref(), text, *detail, out),
         Part::Image(url) => image(url, out),
     }
 }
 
-fn block(label: Option<&str>, text: &str, aside: bool, out: &mut dyn Write) -> io::Result<()> {
+fn block(label: Option<&str>, text: &str, detail: bool, out: &mut dyn Write) -> io::Result<()> {
     let text = text.trim_end_matches('\n');
     let lines = text.lines().count();
-    if aside || lines > OPEN_LINES || text.len() > OPEN_BYTES {
+    if detail || lines > OPEN_LINES || text.len() > OPEN_BYTES {
         let extent = format!("{}, {}", counted(lines as u64, "line"), size(text.len()));
         let summary = match label {
             Some(label) => format!("{label} ({extent})"),
@@ -193,7 +193,7 @@ mod tests {
                 label: Some(hostile.to_owned()),
                 language: "",
                 text: hostile.repeat(400),
-                aside: false,
+                detail: false,
             },
             Part::Image(format!("https://a.example/{hostile}")),
             Part::Image(format!("data:image/png;base64,{hostile}")),

@@ -3,10 +3,9 @@
 use std::{fs, path::Path};
 
 use core_model::ConversationId;
-use store_fs::{
-    LogReader, ReadError,
-    export::{Exported, Format, Heading, export},
-};
+use transcript::export::{Exported, Format, Heading, LogItem, export};
+
+use crate::support::log_items;
 
 const ID: &str = "2f34c5cd-31d6-4dcf-acdf-cf89c5641e99";
 
@@ -24,7 +23,7 @@ fn exported(folder: &Path, format: Format) -> (String, Exported) {
         ..Heading::untitled(id())
     };
     let mut out = Vec::new();
-    let done = export(LogReader::open(folder).unwrap(), &heading, format, &mut out).unwrap();
+    let done = export(log_items(folder), &heading, format, &mut out).unwrap();
     (String::from_utf8(out).unwrap(), done)
 }
 
@@ -57,22 +56,22 @@ fn jsonl_is_the_lines_as_they_are_without_the_damaged_ones() {
 }
 
 #[test]
-fn whoever_looks_on_the_way_sees_each_damaged_line() {
+fn a_caller_that_looks_on_the_way_sees_each_damaged_line() {
     let folder = log(&[USER, "\n", "null\n", FUTURE, "\n"]);
     let mut seen = Vec::new();
-    let records = LogReader::open(folder.path()).unwrap().inspect(|record| {
-        if let Err(ReadError::Damaged { seq, offset, .. }) = record {
-            seen.push((seq.0, *offset));
+    let log = log_items(folder.path()).inspect(|item| {
+        if let Ok(LogItem::Damaged { seq, .. }) = item {
+            seen.push(seq.0);
         }
     });
     export(
-        records,
+        log,
         &Heading::untitled(id()),
         Format::Jsonl,
         std::io::sink(),
     )
     .unwrap();
-    assert_eq!(seen, [(1, USER.len() as u64 + 1)]);
+    assert_eq!(seen, [1]);
 }
 
 #[test]
@@ -141,7 +140,7 @@ fn a_transcript_says_who_did_what_and_when() {
 #[test]
 fn every_kind_in_a_recorded_conversation_is_known() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/store/fixtures/reference/2f34c5cd31d64dcfacdfcf89c5641e99/events");
+        .join("tests/transcript/fixtures/reference/2f34c5cd31d64dcfacdfcf89c5641e99/events");
     let mut files: Vec<_> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())

@@ -6,10 +6,9 @@ use core_model::ConversationId;
 use proptest::prelude::*;
 use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 use serde_json::{Value, json};
-use store_fs::{
-    LogReader,
-    export::{Format, Heading, export},
-};
+use transcript::export::{Format, Heading, export};
+
+use crate::support::log_items;
 
 /// What opens, closes, or is more than text in Markdown or HTML, in one dialect or another.
 const MARKUP: [&str; 52] = [
@@ -154,13 +153,7 @@ fn exported(lines: &[String], title: &str, format: Format) -> String {
         ..Heading::untitled(ConversationId::random())
     };
     let mut out = Vec::new();
-    let done = export(
-        LogReader::open(folder.path()).unwrap(),
-        &heading,
-        format,
-        &mut out,
-    )
-    .unwrap();
+    let done = export(log_items(folder.path()), &heading, format, &mut out).unwrap();
     assert_eq!(done.events, lines.len() as u64);
     String::from_utf8(out).unwrap()
 }

@@ -6,14 +6,10 @@ use std::{
 use core_model::{ConversationId, UtcTime};
 use serde_json::Value;
 
-use super::{ImportError, MAX_FILE_BYTES, io_at};
-use crate::regular_file::{self, Links};
+use super::{ImportError, file, io_at};
 
 pub(super) const BASE_STATE: &str = "base_state.json";
 pub(super) const META: &str = "meta.json";
-/// The plan of the task tracker, and outputs that were too long for their event: tools look for both
-/// under the same names here.
-pub(super) const CARRIED_ALONG: [&str; 2] = ["TASKS.json", "observations"];
 
 const EVENTS: &str = "events";
 const LEASE: &str = "owner_lease.json";
@@ -27,7 +23,7 @@ pub(super) struct EventFile {
 }
 
 impl EventFile {
-    /// How notices call it.
+    /// What notices call it.
     pub(super) fn name(&self) -> String {
         format!("event-{:05}-{}.json", self.number, self.id)
     }
@@ -36,11 +32,11 @@ impl EventFile {
 /// The conversations at `path`: that folder itself, or the ones in it, sorted by name.
 ///
 /// # Errors
-/// [`ImportError::NotOne`] when there is none.
+/// [`ImportError::NotAConversation`] when there is none.
 ///
 /// ```
 #[doc = include_str!("example.txt")]
-/// use store_fs::import::find;
+/// use transcript::import::find;
 ///
 /// assert_eq!(find(scratch.path())?, [theirs.clone()]);
 /// assert_eq!(find(&theirs)?, [theirs]);
@@ -58,7 +54,7 @@ pub fn find(path: &Path) -> Result<Vec<PathBuf>, ImportError> {
         }
     }
     if found.is_empty() {
-        return Err(ImportError::NotOne {
+        return Err(ImportError::NotAConversation {
             path: path.to_owned(),
             reason: format!("expected {BASE_STATE} in it, or folders that have one"),
         });
@@ -91,10 +87,10 @@ pub(super) fn event_files(
                 id: id.to_owned(),
                 path: entry.path(),
             }),
-            // The reference's own marks.
+            // The reference's own markers.
             None if name.starts_with('.') => {}
             None => notices.push(format!(
-                "`events/{name}` is no event's file and is passed over"
+                "`events/{name}` is not an event's file and is skipped"
             )),
         }
     }
@@ -103,25 +99,9 @@ pub(super) fn event_files(
     Ok(files)
 }
 
-/// A file of theirs as a whole.
-///
-/// # Errors
-/// Also when it is a link, or no file, or larger than any of theirs is: see [`is_no_file`].
-pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
-    regular_file::read(path, Links::Refuse, MAX_FILE_BYTES)
-}
-
-/// Whether reading failed because of what was to be read, and will again.
-pub(super) fn is_no_file(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData
-    )
-}
-
 /// The reference renews a lease while it runs; what it writes from now on will be missing.
 pub(super) fn warn_of_owner(folder: &Path, notices: &mut Vec<String>) {
-    let Ok(lease) = read(&folder.join(LEASE)) else {
+    let Ok(lease) = file::read(&folder.join(LEASE)) else {
         return;
     };
     let lease: Value = serde_json::from_slice(&lease).unwrap_or_default();
@@ -178,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_events_are_told_from_others() {
+    fn names_of_events_are_recognised() {
         assert_eq!(parse_name("event-00017-ab-c.json"), Some((17, "ab-c")));
         assert_eq!(parse_name("event-123456-x.json"), Some((123_456, "x")));
         for other in [

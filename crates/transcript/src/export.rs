@@ -12,28 +12,23 @@ mod html;
 mod markdown;
 mod text;
 
-use std::{
-    io::{self, Write},
-    path::Path,
-};
+use std::io::{self, Write};
 
-use core_model::{ConversationId, Metadata, Record, StoreError, UtcTime};
+use core_model::{ConversationId, Metadata, Record, Seq, UtcTime};
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::{ReadError, meta::read_metadata};
 use entry::Entry;
 
 /// What a log is exported as.
 ///
 /// ```
 #[doc = include_str!("example.txt")]
-/// use store_fs::{LogReader, export::{Format, Heading, export}};
+/// use transcript::export::{Format, Heading, export};
 ///
-/// let heading = Heading::read(&folder, id)?;
 /// let mut lines = Vec::new();
-/// export(LogReader::open(&folder)?, &heading, Format::Jsonl, &mut lines)?;
-/// assert_eq!(lines, std::fs::read(folder.join("events.jsonl"))?);
+/// export(log, &Heading::untitled(id), Format::Jsonl, &mut lines)?;
+/// assert_eq!(String::from_utf8(lines)?.lines().count(), 3);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,13 +44,16 @@ pub enum Format {
 /// What a transcript says above its first event.
 ///
 /// ```
-#[doc = include_str!("example.txt")]
-/// use store_fs::export::Heading;
+/// use core_model::{Metadata, Workspace, WorkspaceKind};
+/// use transcript::export::Heading;
 ///
-/// let metadata = store_fs::conversations(&root)?[0].metadata()?;
+/// let workspace = Workspace {
+///     working_dir: "workspace/project".to_owned(),
+///     kind: WorkspaceKind::LocalWorkspace,
+/// };
+/// let metadata = Metadata::new(serde_json::json!({"kind": "Agent"}), workspace);
 /// let heading = Heading { title: Some("Greetings".to_owned()), ..Heading::from(&metadata) };
 /// assert_eq!(heading.name(), "Greetings");
-/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heading {
@@ -72,7 +70,7 @@ impl Heading {
     ///
     /// ```
     /// let id = core_model::ConversationId::random();
-    /// let heading = store_fs::export::Heading::untitled(id);
+    /// let heading = transcript::export::Heading::untitled(id);
     /// assert_eq!(heading.name(), format!("Conversation {id}"));
     /// ```
     #[must_use]
@@ -84,28 +82,14 @@ impl Heading {
         }
     }
 
-    /// Reads it from a conversation's folder, without a lock.
-    ///
-    /// # Errors
-    /// When the metadata cannot be read.
-    ///
-    /// ```
-    #[doc = include_str!("example.txt")]
-    /// let heading = store_fs::export::Heading::read(&folder, id)?;
-    /// assert!(heading.created_at.is_some());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn read(folder: &Path, id: ConversationId) -> Result<Self, StoreError> {
-        read_metadata(&crate::disk::RealDisk, folder, id).map(|metadata| Self::from(&metadata))
-    }
-
     /// What to call the conversation.
     ///
     /// ```
-    #[doc = include_str!("example.txt")]
-    /// let heading = store_fs::export::Heading::read(&folder, id)?;
+    /// use transcript::export::Heading;
+    ///
+    /// let id = core_model::ConversationId::random();
+    /// let heading = Heading { title: Some(" ".to_owned()), ..Heading::untitled(id) };
     /// assert_eq!(heading.name(), format!("Conversation {id}"));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
     pub fn name(&self) -> String {
@@ -126,14 +110,29 @@ impl From<&Metadata> for Heading {
     }
 }
 
-/// What an export passed on, and what it could not.
+/// What a log has at one place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogItem {
+    /// An event.
+    Event(Record),
+    /// A line that is not an event, or not the one that was written.
+    Damaged {
+        /// The line's place.
+        seq: Seq,
+        /// What is wrong with it, in words.
+        reason: String,
+    },
+    /// An unfinished last line.
+    Torn,
+}
+
+/// What an export has, and what it lacks.
 ///
 /// ```
 #[doc = include_str!("example.txt")]
-/// use store_fs::{LogReader, export::{Exported, Format, Heading, export}};
+/// use transcript::export::{Exported, Format, Heading, export};
 ///
-/// let (log, heading) = (LogReader::open(&folder)?, Heading::untitled(id));
-/// let done = export(log, &heading, Format::Html, std::io::sink())?;
+/// let done = export(log, &Heading::untitled(id), Format::Html, std::io::sink())?;
 /// assert_eq!(done, Exported { events: 3, damaged: 0, torn: false });
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -148,74 +147,71 @@ pub struct Exported {
     pub torn: bool,
 }
 
-/// Why an export is not complete.
+/// Why an export is not complete; `E` is the error of what gives the log.
 ///
 /// ```
 #[doc = include_str!("example.txt")]
-/// use store_fs::{LogReader, export::{ExportError, Format, Heading, export}};
+/// use transcript::export::{ExportError, Format, Heading, export};
 ///
-/// let (log, heading) = (LogReader::open(&folder)?, Heading::untitled(id));
 /// let mut too_small = [0_u8; 10];
-/// let failed = export(log, &heading, Format::Jsonl, &mut too_small[..]);
+/// let failed = export(log, &Heading::untitled(id), Format::Jsonl, &mut too_small[..]);
 /// assert!(matches!(failed, Err(ExportError::Write(_))));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Error)]
-pub enum ExportError {
-    /// The log cannot be read on.
+pub enum ExportError<E> {
+    /// The rest of the log cannot be read.
     #[error(transparent)]
-    Read(ReadError),
+    Read(E),
     /// Nothing more can be written.
     #[error("cannot write the export: {0}")]
     Write(#[from] io::Error),
 }
 
-/// Writes `records`, as [`crate::LogReader`] gives them, to `out`: one at a time, so that a log of
-/// any length takes no more memory than its largest event. Blocks. `out` is best buffered; it is
-/// flushed at the end.
+/// Writes a log to `out`, one item at a time, so that a log of any length takes no more memory than its
+/// largest event. Blocks. `out` is best buffered; it is flushed at the end.
 ///
-/// Only events are exported, no settings: so no secrets but those that an agent was told or printed.
+/// Only events are exported, no settings: so no secrets except those that an agent was told or printed.
 ///
 /// ```
 #[doc = include_str!("example.txt")]
-/// use store_fs::{LogReader, export::{Format, Heading, export}};
+/// use transcript::export::{Format, Heading, export};
 ///
-/// let heading = Heading::untitled(id);
 /// let mut transcript = Vec::new();
-/// let done = export(LogReader::open(&folder)?, &heading, Format::Markdown, &mut transcript)?;
+/// let done = export(log, &Heading::untitled(id), Format::Markdown, &mut transcript)?;
 /// assert_eq!(done.events, 3);
 /// assert!(String::from_utf8(transcript)?.contains("two"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # Errors
-/// When the log cannot be read on, or nothing more written. Damaged lines are no error: they are
-/// counted, and whoever wants each one looks at `records` on the way (`Iterator::inspect`).
-pub fn export(
-    records: impl IntoIterator<Item = Result<Record, ReadError>>,
+/// When the rest of the log cannot be read, or nothing more can be written. Damaged lines are not an
+/// error: they are counted, and a caller that wants each one looks at `log` on the way
+/// (`Iterator::inspect`).
+pub fn export<E>(
+    log: impl IntoIterator<Item = Result<LogItem, E>>,
     heading: &Heading,
     format: Format,
     mut out: impl Write,
-) -> Result<Exported, ExportError> {
+) -> Result<Exported, ExportError<E>> {
     let out = &mut out;
     let mut done = Exported::default();
     begin(format, heading, out)?;
-    for record in records {
-        match record {
-            Ok(record) => {
+    for item in log {
+        match item.map_err(ExportError::Read)? {
+            LogItem::Event(record) => {
                 done.events += 1;
-                pass_on(format, &record, out)?;
+                event(format, &record, out)?;
             }
-            Err(problem @ (ReadError::Io { .. } | ReadError::Cut { .. })) => {
-                return Err(ExportError::Read(problem));
-            }
-            Err(problem @ ReadError::Damaged { .. }) => {
+            LogItem::Damaged { seq, reason } => {
                 done.damaged += 1;
-                gap(format, &problem, out)?;
+                let text = format!("Event {seq} is damaged and left out: {reason}");
+                gap(format, &text, out)?;
             }
-            Err(problem @ ReadError::Torn { .. }) => {
+            LogItem::Torn => {
                 done.torn = true;
-                gap(format, &problem, out)?;
+                let text = "The log ends in an unfinished event, which is left out";
+                gap(format, text, out)?;
             }
         }
     }
@@ -232,7 +228,7 @@ fn begin(format: Format, heading: &Heading, out: &mut dyn Write) -> io::Result<(
     }
 }
 
-fn pass_on(format: Format, record: &Record, out: &mut dyn Write) -> io::Result<()> {
+fn event(format: Format, record: &Record, out: &mut dyn Write) -> io::Result<()> {
     if format == Format::Jsonl {
         out.write_all(&record.bytes)?;
         return out.write_all(b"\n");
@@ -250,18 +246,11 @@ fn pass_on(format: Format, record: &Record, out: &mut dyn Write) -> io::Result<(
 }
 
 /// A transcript shows where something is missing.
-fn gap(format: Format, problem: &ReadError, out: &mut dyn Write) -> io::Result<()> {
-    let text = match problem {
-        ReadError::Damaged { seq, reason, .. } => {
-            format!("Event {seq} is damaged and left out: {reason}")
-        }
-        ReadError::Torn { .. } => "The log ends in an unfinished event, which is left out".into(),
-        ReadError::Io { .. } | ReadError::Cut { .. } => problem.to_string(),
-    };
+fn gap(format: Format, text: &str, out: &mut dyn Write) -> io::Result<()> {
     match format {
         Format::Jsonl => Ok(()),
-        Format::Markdown => markdown::gap(&text, out),
-        Format::Html => html::gap(&text, out),
+        Format::Markdown => markdown::gap(text, out),
+        Format::Html => html::gap(text, out),
     }
 }
 
