@@ -10,7 +10,7 @@ use store_fs::{LogReader, ReadError, StoredConversation};
 use transcript::export::{ExportError, Exported, Format, Heading, LogItem, export};
 
 use super::{MaintenanceError, folder, progress::Progress};
-use crate::{cli::Flags, console};
+use crate::{console, flags::Flags};
 
 const BUFFER: usize = 256 * 1024;
 

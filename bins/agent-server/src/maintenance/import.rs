@@ -12,7 +12,7 @@ use store_fs::{FsStore, Options, StoredConversation};
 use transcript::import::{ImportError, ImportOptions, Outcome, ReferenceConversation, find};
 
 use super::{MaintenanceError, fernet::Fernet, folder, progress::Progress, tool_files};
-use crate::{cli::Flags, config::Settings, secret_key, telemetry};
+use crate::{config::Settings, flags::Flags, secret_key, telemetry};
 
 #[derive(Debug, Args)]
 pub struct ImportArgs {
