@@ -7,7 +7,7 @@
 //! | follow beside a server | [`LogReader::follow`] |
 //! | append while no server runs | [`FsStore::open`], [`FsStore::open_log_blocking`], [`FsLog::append_blocking`] |
 //! | own a folder, as a server does | [`FsStore`], [`FsLog`], [`FsLog::follow`] |
-//! | check, mend, convert | [`verify()`], [`repair()`], [`mod@export`], [`mod@import`] |
+//! | check and repair | [`verify()`], [`repair()`] |
 //!
 //! ```
 #![doc = include_str!("example.txt")]
@@ -38,12 +38,10 @@
 //! | `pages` | reads by way of the index |
 //! | `large` | large lines, in memory once for all that read them |
 //! | `index`, `entry`, `ids` | `events.idx`, one line of it, and where ids stand |
-//! | `scan`, `head` | lines into entries; an event's head, read without keeping the rest |
+//! | `scan` | lines into entries |
 //! | `recovery`, `rebuild` | opening a log: index, torn tail, damage; an index made anew later |
 //! | `follow` | [`Follow`]: replay, then live |
 //! | `stored`, `reader/` | [`conversations`], [`LogReader`] and [`LogFollower`]: without a store |
-//! | [`export`] | a log as its lines, or as a transcript |
-//! | [`import`] | conversations of the reference server |
 //! | `health` | which logs take no events, and what was found |
 //! | `flusher`, `durability`, `durable` | [`Durability`], and the background sync of one level |
 //! | `verify`, `repair` | [`verify()`] and [`repair()`] a stored conversation |
@@ -73,6 +71,7 @@
 
 #![warn(missing_docs)]
 
+mod append_file;
 mod catalog;
 mod check;
 mod committer;
@@ -83,18 +82,15 @@ mod durability;
 mod durable;
 mod entry;
 mod error;
-pub mod export;
 #[cfg(test)]
 mod faults;
 mod flusher;
 mod follow;
 mod glance;
 mod group_sync;
-mod head;
 mod heal;
 mod health;
 mod ids;
-pub mod import;
 mod index;
 mod large;
 mod layout;
