@@ -473,7 +473,7 @@ impl Runtime {
             let log = self.0.store.open(id).await?;
             let metadata = self.0.store.metadata(id).await?;
             let extent = log.visible();
-            let state = recover::fold(log.as_ref(), &metadata, extent).await?;
+            let state = recover::fold(log.as_ref(), extent, &metadata).await?;
             let live = LiveConversation::new(Arc::clone(&self.0), log, metadata, extent, state);
             if let Some(live) = self.0.cache.put(live, removals) {
                 return Ok(live);

@@ -6,9 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use core_model::{
-    ConversationId, ConversationOrder, ExecutionStatus, StoreError, port::ListQuery,
-};
+use core_model::{ConversationId, ConversationOrder, ExecutionStatus, StoreError, port::ListQuery};
 use futures_util::{StreamExt, stream};
 use tokio::sync::watch;
 

@@ -4,8 +4,8 @@
 
 mod catalog;
 mod claims;
-mod cursors;
 mod deliveries;
+mod delivery_records;
 mod fault;
 mod feed;
 mod log;
@@ -17,10 +17,13 @@ use crate::ConversationId;
 
 pub use catalog::{Catalog, ConversationOrder, Health, ListPage, ListQuery, Notice, Row};
 pub use claims::{Claim, Claimed, Claims, Holder};
-pub use cursors::{Cursors, DeadLetter, Departed, Incarnation, Note};
 pub use deliveries::{
     Attempt, Deliveries, DeliveriesError, Delivery, DeliveryFailure, DeliveryList, DeliverySubject,
     Lag, Outcome, Probes, Rewind, Rewound, WebhookForm, WebhookInfo, WebhookState,
+};
+pub use delivery_records::{
+    Cursor, DeadLetter, DeletedConversation, DeliveryRecords, FeedPosition, FollowerRecords,
+    MAX_DEAD_LETTERS,
 };
 pub use fault::{Fault, FaultKind};
 pub use feed::{Change, Feed, FeedEntry};

@@ -84,7 +84,7 @@ pub(crate) async fn count(
     server: Server,
     query: Query<ConversationCountParams>,
 ) -> Result<Reply<u64>, Failure> {
-    Ok(Reply(server.0.runtime.count(query.0.status).await))
+    Ok(Reply(server.0.runtime.count(query.0.status).await?))
 }
 
 /// Get several conversations

@@ -270,6 +270,11 @@ impl Failure {
                     "The conversation has too many requests waiting. Retry the request later.",
                 ),
                 RuntimeError::Stopping => later(503, "stopping", "The server is stopping."),
+                RuntimeError::OwnedElsewhere { .. } => later(
+                    503,
+                    "owned_elsewhere",
+                    "The conversation is owned by another server. Retry the request.",
+                ),
                 RuntimeError::Invalid(why) => answer(422, "unprocessable", why),
                 RuntimeError::Store(error) => store::answer_to(error),
                 RuntimeError::Internal(_) => answer(500, "internal", INTERNAL),
@@ -290,9 +295,10 @@ impl Failure {
                 | RuntimeError::Busy
                 | RuntimeError::Invalid(_) => true,
                 RuntimeError::RunLimit { message_saved, .. } => !message_saved,
-                RuntimeError::Stopping | RuntimeError::Store(_) | RuntimeError::Internal(_) => {
-                    false
-                }
+                RuntimeError::Stopping
+                | RuntimeError::OwnedElsewhere { .. }
+                | RuntimeError::Store(_)
+                | RuntimeError::Internal(_) => false,
             },
             Self::MessageSaved { .. } | Self::Document(_) => false,
             Self::Unauthorized
@@ -336,6 +342,7 @@ impl Failure {
                 | RuntimeError::RunLimit { .. }
                 | RuntimeError::Busy
                 | RuntimeError::Stopping
+                | RuntimeError::OwnedElsewhere { .. }
                 | RuntimeError::Invalid(_),
             )
             | Self::Unauthorized

@@ -39,7 +39,7 @@ impl From<RuntimeError> for Goodbye {
             RuntimeError::NotFound(_) => Self::NotFound,
             RuntimeError::UnknownEvent(_) => Self::UnknownStart,
             RuntimeError::CursorExpired => Self::Expired,
-            RuntimeError::Stopping => Self::Stopping,
+            RuntimeError::Stopping | RuntimeError::OwnedElsewhere { .. } => Self::Stopping,
             RuntimeError::Busy => Self::Crowded,
             RuntimeError::AlreadyRunning
             | RuntimeError::RunLimit { .. }

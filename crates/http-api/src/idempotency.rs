@@ -236,7 +236,8 @@ mod tests {
 
     fn server(folder: &tempfile::TempDir) -> Server {
         let store = FsStore::open(folder.path(), Options::default()).unwrap();
-        let config = RuntimeConfig::new([7; 32], LlmSettings::default(), folder.path());
+        let config =
+            RuntimeConfig::new([7; 32], LlmSettings::default(), folder.path(), store.root());
         let runtime = Runtime::start(config, Arc::new(store));
         let api = Api::new(runtime, ApiConfig::default()).unwrap();
         Server(web::Data::from(api.shared()))

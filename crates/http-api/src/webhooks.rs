@@ -143,7 +143,8 @@ mod tests {
     async fn what_a_client_does_not_wait_for_is_carried_out() {
         let folder = tempfile::tempdir().unwrap();
         let store = FsStore::open(folder.path(), Options::default()).unwrap();
-        let config = RuntimeConfig::new([7; 32], LlmSettings::default(), folder.path());
+        let config =
+            RuntimeConfig::new([7; 32], LlmSettings::default(), folder.path(), store.root());
         let runtime = Runtime::start(config, Arc::new(store));
         let api = Api::new(runtime, ApiConfig::default()).unwrap();
         let server = Server(web::Data::from(api.shared()));

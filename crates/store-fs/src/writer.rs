@@ -7,7 +7,9 @@ use std::{
     time::Duration,
 };
 
-use core_model::{ConversationId, NewRecord, Row, Seq, StoreError, Summary, UtcTime, port};
+use core_model::{
+    ConversationId, LineHead, NewRecord, Row, Seq, StoreError, Summary, UtcTime, port,
+};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -17,7 +19,6 @@ use crate::{
     entry::Entry,
     error::{damaged, lock},
     flusher::Unsynced,
-    head::LineHead,
     health::{Closed, Fault},
     log::{Extent, Inner},
 };

@@ -4,9 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use core_model::{
-    ConversationInfo, ConversationState, Draft, EventLog, EventTime, ExecutionStatus, Limit,
-    Metadata, Seq, StoreError, UtcTime,
-    port::{DeliverySubject, Incarnation},
+    ConversationInfo, ConversationKey, Draft, EventTime, ExecutionStatus, LogReader, Seq,
+    StoreError, UtcTime, fold, port::DeliverySubject,
 };
 use serde_json::json;
 use tokio::time::Instant;
@@ -21,19 +20,13 @@ use crate::{
     verdict::Verdict,
 };
 
-/// Events that are folded at a time.
-const FOLD: Limit = Limit {
-    records: 256,
-    bytes: 1 << 20,
-};
-
 pub(crate) struct Job {
-    pub(crate) of: Incarnation,
+    pub(crate) of: ConversationKey,
     pub(crate) round: u32,
     pub(crate) rewound: Option<UtcTime>,
     pub(crate) deleted: bool,
     /// If it is open already.
-    pub(crate) log: Option<Arc<dyn EventLog>>,
+    pub(crate) log: Option<Arc<dyn LogReader>>,
     pub(crate) task: Task,
 }
 
@@ -64,13 +57,13 @@ pub(crate) struct Events {
 
 /// What came of a job.
 pub(crate) struct Done {
-    pub(crate) of: Incarnation,
+    pub(crate) of: ConversationKey,
     pub(crate) round: u32,
     /// Whether it is among the deleted ones.
     pub(crate) deleted: bool,
     /// How long the log of a deleted one is, if it was opened.
     pub(crate) len: Option<Seq>,
-    pub(crate) log: Option<Arc<dyn EventLog>>,
+    pub(crate) log: Option<Arc<dyn LogReader>>,
     pub(crate) step: Step,
 }
 
@@ -149,7 +142,7 @@ impl Job {
             .log
             .as_ref()
             .filter(|_| self.deleted)
-            .map(|log| log.len());
+            .map(|log| log.visible().len);
         Done {
             of: self.of,
             round: self.round,
@@ -173,7 +166,7 @@ impl Job {
         }
     }
 
-    async fn open(&mut self, hook: &Hook) -> Result<Arc<dyn EventLog>, StoreError> {
+    async fn open(&mut self, hook: &Hook) -> Result<Arc<dyn LogReader>, StoreError> {
         let log = match self.log.take() {
             Some(log) => log,
             None => open(hook, &self.of, self.deleted).await?,
@@ -185,7 +178,7 @@ impl Job {
     async fn deliver(&mut self, hook: &Hook, events: Events) -> Result<Step, StoreError> {
         let of = self.of;
         let log = self.open(hook).await?;
-        let len = log.len();
+        let len = log.visible().len;
         let mut from = events.from;
         if let Some(since) = events.since {
             from = from.max(log.since(EventTime::from(since.0)).await?);
@@ -221,7 +214,10 @@ impl Job {
             let seen = Seen {
                 to,
                 events: batch.events,
-                base: Some(log.size().saturating_sub(batch.body.len() as u64)),
+                base: self
+                    .size(hook)
+                    .await
+                    .map(|size| size.saturating_sub(batch.body.len() as u64)),
             };
             return Ok(Step::Waits { next: from, seen });
         }
@@ -229,6 +225,12 @@ impl Job {
         let request = hook.events(&id, &of, &batch);
         let sent = send(hook, request, id, DeliverySubject::Events).await;
         Ok(Step::Sent(sent.with(&batch, found.read_to, changed)))
+    }
+
+    /// How large the conversation's log is.
+    async fn size(&self, hook: &Hook) -> Option<u64> {
+        let row = hook.row(&self.of).await.ok().flatten();
+        row.map(|row| row.bytes)
     }
 
     async fn tell(&self, hook: &Hook, id: String, deleting: bool) -> Result<Step, StoreError> {
@@ -342,65 +344,46 @@ impl Sent {
 /// Opens the log of this very conversation, not of a later one under its id.
 async fn open(
     hook: &Hook,
-    of: &Incarnation,
+    of: &ConversationKey,
     deleted: bool,
-) -> Result<Arc<dyn EventLog>, StoreError> {
+) -> Result<Arc<dyn LogReader>, StoreError> {
     if deleted {
-        let (_, log) = hook.ports.cursors.open_departed(*of).await?;
+        let (_, log) = hook.ports.records.open_deleted(*of).await?;
         return Ok(log);
     }
-    is_of_today(hook, of)?;
+    is_of_today(hook, of).await?;
     let log = hook.ports.source.open(of.id).await?;
     // Looked at again: the id may have been given to another one in between.
-    is_of_today(hook, of)?;
+    is_of_today(hook, of).await?;
     Ok(log)
 }
 
-fn is_of_today(hook: &Hook, of: &Incarnation) -> Result<(), StoreError> {
-    let row = hook.row(of);
+async fn is_of_today(hook: &Hook, of: &ConversationKey) -> Result<(), StoreError> {
+    let row = hook.row(of).await?;
     row.map(drop).ok_or(StoreError::NotFound(of.id))
 }
 
 /// A conversation as its metadata and its log have it now.
 async fn info(
     hook: &Hook,
-    of: &Incarnation,
+    of: &ConversationKey,
     deleted: bool,
 ) -> Result<ConversationInfo, StoreError> {
     let (metadata, log) = match deleted {
-        true => hook.ports.cursors.open_departed(*of).await?,
+        true => hook.ports.records.open_deleted(*of).await?,
         false => {
             let log = open(hook, of, false).await?;
             (hook.ports.source.metadata(of.id).await?, log)
         }
     };
-    let state = fold(&metadata, log.as_ref()).await?;
-    let folder = hook.ports.source.folder(of.id);
+    let extent = log.visible();
+    let state = fold(log.as_ref(), extent, &metadata, |_record, _error| {}).await?;
+    let folder = hook.ports.conversations.join(of.id.to_string());
     Ok(ConversationInfo::new(&metadata, &state, &folder))
 }
 
-async fn fold(metadata: &Metadata, log: &dyn EventLog) -> Result<ConversationState, StoreError> {
-    let stored = metadata.snapshot.as_ref();
-    let stored = stored.filter(|stored| stored.as_of <= log.len());
-    let (mut at, mut state) = match stored {
-        Some(stored) => (stored.as_of, stored.state.clone()),
-        None => (Seq(0), ConversationState::new(metadata)),
-    };
-    loop {
-        let records = log.read(at, FOLD).await?;
-        let Some(last) = records.last() else {
-            return Ok(state);
-        };
-        at = last.seq.after(1);
-        for event in records.iter().filter_map(|record| record.event().ok()) {
-            state.apply(&event);
-        }
-        tokio::task::consume_budget().await;
-    }
-}
-
 /// What is said of a conversation whose log is gone.
-pub(crate) fn warn_of_loss(hook: &Hook, of: &Incarnation, events: u64) {
+pub(crate) fn warn_of_loss(hook: &Hook, of: &ConversationKey, events: u64) {
     if events > 0 {
         tracing::error!(
             conversation.id = %of.id, webhook = hook.name, events,

@@ -173,7 +173,11 @@ impl Actor {
         let waiting = self.turn.take().map(|turn| turn.into_parts().answers);
         for (reason, answer) in waiting.into_iter().flatten() {
             // A stop has what it wants.
-            let result = if reason.is_some() { Ok(()) } else { Err(error.again()) };
+            let result = if reason.is_some() {
+                Ok(())
+            } else {
+                Err(error.again())
+            };
             answer.send(result).ok();
         }
         for command in std::mem::take(&mut self.deferred) {

@@ -6,9 +6,7 @@ use core_model::{
 };
 use tokio::sync::watch;
 
-use crate::{
-    RuntimeError, conversation::recover, residency::live_conversation::LiveConversation,
-};
+use crate::{RuntimeError, conversation::recover, residency::live_conversation::LiveConversation};
 
 /// Takes the right to write a conversation, and reads what another server made of it meanwhile.
 pub(crate) async fn take(live: &Arc<LiveConversation>) -> Result<Claim, RuntimeError> {
@@ -36,7 +34,7 @@ pub(crate) async fn catch_up(
         live.log.grown(Seq(extent.len.0 - 1)).await?;
     }
     let metadata = live.runtime.store.metadata(live.id).await?;
-    let state = recover::fold(live.log.as_ref(), &metadata, extent).await?;
+    let state = recover::fold(live.log.as_ref(), extent, &metadata).await?;
     live.published
         .send_modify(|now| *now = now.replaced(extent, state, metadata));
     Ok(())

@@ -2,9 +2,7 @@ use std::sync::Arc;
 
 use core_model::{ConversationState, Event, NewRecord, StoreError, port::Fault};
 
-use crate::{
-    RuntimeError, conversation::actor::Actor, residency::live_conversation::summary,
-};
+use crate::{RuntimeError, conversation::actor::Actor, residency::live_conversation::summary};
 
 impl Actor {
     /// Appends a batch's events; on success its state is this conversation's state.

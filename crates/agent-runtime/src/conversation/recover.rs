@@ -1,39 +1,22 @@
 use core_model::{
-    ConversationState, Draft, EventBody, ExecutionStatus, Extent, Limit, LogReader, Metadata,
-    PendingAction, Seq, Source, StoreError,
+    ConversationState, Draft, EventBody, ExecutionStatus, Extent, LogReader, Metadata,
+    PendingAction, Source, StoreError,
     event::{AgentErrorEvent, ErrorClassification, FailureKind, UserAction},
 };
 
-/// Records folded at a time.
-const STRIDE: usize = 1024;
-
-/// What the first lines of a log say, folded from the stored snapshot on, or from the start when that
-/// does not fit.
+/// The state that the first lines of a log lead to.
 pub(crate) async fn fold(
     log: &dyn LogReader,
-    metadata: &Metadata,
     extent: Extent,
+    metadata: &Metadata,
 ) -> Result<ConversationState, StoreError> {
-    let fits = |of: Extent| of.len <= extent.len && log.had(of);
-    let (mut state, mut next) = match &metadata.snapshot {
-        Some(snapshot) if fits(snapshot.extent) => (snapshot.state.clone(), snapshot.extent.len),
-        _ => (ConversationState::new(metadata), Seq(0)),
-    };
-    while next < extent.len {
-        let records = log.read(next, Limit::records(STRIDE)).await?;
-        let Some(last) = records.last() else { break };
-        next = last.seq.after(1);
-        for record in records.iter().filter(|record| record.seq < extent.len) {
-            match record.event() {
-                Ok(event) => state.apply(&event),
-                Err(error) => tracing::warn!(
-                    conversation.id = %metadata.id, seq = %record.seq, %error,
-                    "an event cannot be read and is left out of the state"
-                ),
-            }
-        }
-    }
-    Ok(state)
+    core_model::fold(log, extent, metadata, |record, error| {
+        tracing::warn!(
+            conversation.id = %metadata.id, seq = %record.seq, %error,
+            "an event cannot be read and is left out of the state"
+        );
+    })
+    .await
 }
 
 /// What to append to a log that a stopped server left in the middle of a turn: one error for each

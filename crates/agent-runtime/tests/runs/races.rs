@@ -4,6 +4,7 @@
 
 use agent_runtime::{NewConversation, RuntimeError};
 use core_model::{ConfirmationPolicy, Content, ConversationId, ExecutionStatus};
+use llm_client::ModelMessage;
 use std::time::Duration;
 use tokio::{join, time::timeout};
 
@@ -146,7 +147,7 @@ async fn two_creations_for_one_slot_make_one_conversation() {
         })
         .count();
     assert_eq!(refused, 1, "{a:?} {b:?}");
-    assert_eq!(world.runtime.count(None).await, 1);
+    assert_eq!(world.runtime.count(None).await.unwrap(), 1);
 }
 
 #[tokio::test]
@@ -181,7 +182,7 @@ async fn a_deletion_whose_client_went_away_is_carried_out() {
     })
     .await
     .unwrap();
-    assert_eq!(world.runtime.count(None).await, 0);
+    assert_eq!(world.runtime.count(None).await.unwrap(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -194,7 +195,13 @@ async fn a_creation_whose_client_went_away_keeps_its_message() {
     let gone = timeout(Duration::ZERO, world.runtime.create(new)).await;
     assert!(gone.is_err(), "the client was too slow to leave");
     timeout(PATIENCE, async {
-        while world.runtime.count(Some(ExecutionStatus::Finished)).await == 0 {
+        while world
+            .runtime
+            .count(Some(ExecutionStatus::Finished))
+            .await
+            .unwrap()
+            == 0
+        {
             tokio::task::yield_now().await;
         }
     })
@@ -226,6 +233,10 @@ async fn replies_that_share_an_id_stay_apart() {
     until(&conversation, ExecutionStatus::Finished).await;
     use core_model::Role::{Assistant, System, Tool, User};
     let requests = world.puppet.requests.lock().unwrap();
-    let roles: Vec<_> = requests[2].messages.iter().map(|m| m.role).collect();
+    let roles: Vec<_> = requests[2]
+        .messages
+        .iter()
+        .map(ModelMessage::role)
+        .collect();
     assert_eq!(roles, [System, User, Assistant, Tool, Assistant, Tool]);
 }

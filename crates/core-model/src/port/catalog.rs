@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{Extent, LogReader, StoreError};
-use crate::{ConversationId, ExecutionStatus, Metadata, UtcTime};
+use crate::{ConversationId, ConversationKey, ExecutionStatus, Metadata, UtcTime};
 
 /// What a list knows of a conversation without opening it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,17 @@ pub struct Row {
     pub extent: Extent,
     /// How large its log is, in bytes.
     pub bytes: u64,
+}
+
+impl Row {
+    /// Which conversation it is about, also if its id is used again later.
+    #[must_use]
+    pub fn key(&self) -> ConversationKey {
+        ConversationKey {
+            id: self.id,
+            created_at: self.created_at,
+        }
+    }
 }
 
 /// In which order conversations are listed.

@@ -13,11 +13,10 @@ pub(super) fn answer_to(error: &StoreError) -> Answer {
         ..answer
     };
     match error {
-        StoreError::Conflict { .. } => answer(
-            409,
-            "owned_elsewhere",
-            "Conversation is owned by another agent server instance; the write was refused",
-        ),
+        StoreError::Unavailable(_) => {
+            let why = "The server cannot reach its store. Retry the request.";
+            after(STORAGE_PAUSE, answer(503, "storage_unavailable", why))
+        }
         StoreError::TooManyReceipts { limit } => {
             let why = format!(
                 "The server remembers {limit} requests with an Idempotency-Key, and no more. Retry \
@@ -30,6 +29,8 @@ pub(super) fn answer_to(error: &StoreError) -> Answer {
         }
         StoreError::NotFound(_)
         | StoreError::Exists(_)
+        | StoreError::Fenced
+        | StoreError::OwnedElsewhere { .. }
         | StoreError::Poisoned(_)
         | StoreError::Io { .. }
         | StoreError::Damaged { .. } => match error.fault() {

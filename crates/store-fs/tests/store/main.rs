@@ -8,15 +8,13 @@
 
 mod any_files;
 mod catalog;
+mod claims;
 mod crash;
 mod damage;
 mod examples;
-mod export;
-mod export_markup;
 mod feed;
 mod fixtures;
 mod folder_lock;
-mod import;
 mod invariants;
 mod log;
 mod no_files;

@@ -1,22 +1,24 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    path::PathBuf,
     sync::{Arc, Mutex},
 };
 
 use async_trait::async_trait;
 use core_model::{
-    Catalog, ConversationId, Draft, EventId, EventLog, ExecutionStatus, Feed, Metadata, Row,
-    StoreError, UtcTime, Workspace, WorkspaceKind,
-    port::{Change, Cursors, Departed, FeedEntry, Incarnation, ListPage, ListQuery, Note, Notice},
+    Catalog, ConversationId, ConversationKey, Draft, EventId, ExecutionStatus, Feed, LogReader,
+    Metadata, Row, StoreError, UtcTime, Workspace, WorkspaceKind,
+    port::{
+        Change, Cursor, DeadLetter, DeletedConversation, DeliveryRecords, FeedEntry, FeedPosition,
+        FollowerRecords, Health, ListPage, ListQuery,
+    },
 };
 use serde_json::json;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::log::Log;
+use super::{follower_table::FollowerTable, log::Log};
 
-/// Conversations, their feed, and what webhooks put down. A crash leaves all of it.
+/// Conversations, their feed, and what webhooks recorded. A crash leaves all of it.
 pub(crate) struct Memory {
     state: Mutex<State>,
     grown: watch::Sender<u64>,
@@ -26,10 +28,9 @@ pub(crate) struct Memory {
 struct State {
     feed_id: Uuid,
     conversations: BTreeMap<ConversationId, Conversation>,
-    departed: HashMap<Incarnation, (Metadata, Arc<Log>)>,
+    deleted: HashMap<ConversationKey, (Metadata, Arc<Log>)>,
     feed: Vec<FeedEntry>,
-    notes: HashMap<String, Vec<Note>>,
-    synced: HashMap<String, usize>,
+    followers: FollowerTable,
     refusing: bool,
     damaged: HashSet<ConversationId>,
     jammed: bool,
@@ -58,17 +59,14 @@ impl Memory {
     }
 
     /// Makes a conversation, unless there is one.
-    pub(crate) fn make(&self, nth: u16) -> Option<Incarnation> {
+    pub(crate) fn make(&self, nth: u16) -> Option<ConversationKey> {
         let workspace = Workspace {
             working_dir: "/work".to_owned(),
             kind: WorkspaceKind::LocalWorkspace,
         };
         let mut metadata = Metadata::new(json!({"kind": "Agent"}), workspace);
         metadata.id = Self::id(nth);
-        let of = Incarnation {
-            id: metadata.id,
-            created_at: metadata.created_at,
-        };
+        let of = metadata.key();
         let mut state = self.state.lock().unwrap();
         if state.conversations.contains_key(&of.id) {
             return None;
@@ -99,27 +97,21 @@ impl Memory {
         if drafts.is_empty() {
             return;
         }
-        let of = Incarnation {
-            id: conversation.metadata.id,
-            created_at: conversation.metadata.created_at,
-        };
+        let of = conversation.metadata.key();
         let (from, to) = conversation.log.push(drafts);
         self.tell(&mut state, of, Change::Appended { from, to });
     }
 
-    /// Deletes a conversation: its log waits among the departed.
+    /// Deletes a conversation: its log waits among the deleted.
     pub(crate) fn remove(&self, nth: u16) {
         let mut state = self.state.lock().unwrap();
         let Some(conversation) = state.conversations.remove(&Self::id(nth)) else {
             return;
         };
         let Conversation { metadata, log, .. } = conversation;
-        let of = Incarnation {
-            id: metadata.id,
-            created_at: metadata.created_at,
-        };
+        let of = metadata.key();
         let copy = log.take();
-        state.departed.insert(of, (metadata, Arc::new(copy)));
+        state.deleted.insert(of, (metadata, Arc::new(copy)));
         self.tell(&mut state, of, Change::Deleted);
     }
 
@@ -130,40 +122,46 @@ impl Memory {
         let Conversation { metadata, log, .. } = conversation;
         let drafts = (0..events).map(|nth| Draft::state("note", json!({ "nth": nth })));
         log.push(drafts.collect());
-        let of = Incarnation {
-            id: metadata.id,
-            created_at: metadata.created_at,
-        };
-        state.departed.insert(of, (metadata, Arc::new(log.take())));
+        let of = metadata.key();
+        state.deleted.insert(of, (metadata, Arc::new(log.take())));
+    }
+
+    fn row_of(&self, id: ConversationId) -> Option<Row> {
+        let state = self.state.lock().unwrap();
+        let conversation = state.conversations.get(&id)?;
+        Some(Row {
+            id,
+            created_at: conversation.metadata.created_at,
+            updated_at: UtcTime::now(),
+            status: conversation.status,
+            extent: conversation.log.visible(),
+            bytes: conversation.log.size(),
+        })
     }
 
     /// The ids of a conversation's events, wherever it is.
-    pub(crate) fn events(&self, of: &Incarnation) -> Option<Vec<EventId>> {
+    pub(crate) fn events(&self, of: &ConversationKey) -> Option<Vec<EventId>> {
         let state = self.state.lock().unwrap();
         let alive = state.conversations.get(&of.id);
         let alive = alive.filter(|there| there.metadata.created_at == of.created_at);
         let log = match alive {
             Some(conversation) => &conversation.log,
-            None => &state.departed.get(of)?.1,
+            None => &state.deleted.get(of)?.1,
         };
         Some(log.ids())
     }
 
-    pub(crate) fn notes_of(&self, follower: &str) -> Vec<Note> {
-        let state = self.state.lock().unwrap();
-        state.notes.get(follower).cloned().unwrap_or_default()
+    pub(crate) fn records_of(&self, follower: &str) -> Option<FollowerRecords> {
+        self.state.lock().unwrap().followers.load(follower)
     }
 
-    pub(crate) fn departed_now(&self) -> usize {
-        self.state.lock().unwrap().departed.len()
+    pub(crate) fn deleted_now(&self) -> usize {
+        self.state.lock().unwrap().deleted.len()
     }
 
-    /// A power cut takes what was not synced.
+    /// A power cut takes what was not flushed.
     pub(crate) fn cut_power(&self) {
-        let state = &mut *self.state.lock().unwrap();
-        for (follower, notes) in &mut state.notes {
-            notes.truncate(state.synced.get(follower).copied().unwrap_or(0));
-        }
+        self.state.lock().unwrap().followers.lose_power();
     }
 
     /// A power cut takes the end of a log that the feed has told of.
@@ -197,12 +195,28 @@ impl Memory {
         }
     }
 
-    /// Whether notes are refused from now on.
+    /// Whether records are refused from now on.
     pub(crate) fn refuse(&self, refusing: bool) {
         self.state.lock().unwrap().refusing = refusing;
     }
 
-    fn tell(&self, state: &mut State, of: Incarnation, change: Change) {
+    fn record(
+        &self,
+        follower: &str,
+        change: impl FnOnce(&mut FollowerRecords),
+    ) -> Result<(), StoreError> {
+        let mut state = self.state.lock().unwrap();
+        if state.refusing {
+            return Err(StoreError::Io {
+                path: "cursors".to_owned(),
+                source: std::io::ErrorKind::StorageFull.into(),
+            });
+        }
+        change(state.followers.change(follower));
+        Ok(())
+    }
+
+    fn tell(&self, state: &mut State, of: ConversationKey, change: Change) {
         state.feed.push(FeedEntry {
             position: state.feed.len() as u64,
             conversation: of.id,
@@ -219,7 +233,7 @@ impl Catalog for Memory {
         unreachable!("webhooks make nothing")
     }
 
-    fn list(&self, query: &ListQuery) -> ListPage {
+    async fn list(&self, query: &ListQuery) -> Result<ListPage, StoreError> {
         let state = self.state.lock().unwrap();
         let mut ids = state.conversations.keys().copied().skip_while(|id| {
             let known = query
@@ -231,37 +245,19 @@ impl Catalog for Memory {
         let next = ids.next();
         drop(ids);
         drop(state);
-        ListPage {
-            rows: page.into_iter().filter_map(|id| self.row(id)).collect(),
+        let rows = page.into_iter().filter_map(|id| self.row_of(id));
+        Ok(ListPage {
+            rows: rows.collect(),
             next,
-        }
-    }
-
-    fn count(&self, _: Option<ExecutionStatus>) -> u64 {
-        self.state.lock().unwrap().conversations.len() as u64
-    }
-
-    fn row(&self, id: ConversationId) -> Option<Row> {
-        let state = self.state.lock().unwrap();
-        let conversation = state.conversations.get(&id)?;
-        Some(Row {
-            id,
-            created_at: conversation.metadata.created_at,
-            updated_at: UtcTime::now(),
-            status: conversation.status,
-            len: conversation.log.len(),
-            bytes: conversation.log.size(),
         })
     }
 
-    fn note(&self, _: Row) {}
-
-    fn closed_in_order(&self) -> bool {
-        true
+    async fn count(&self, _: Option<ExecutionStatus>) -> Result<u64, StoreError> {
+        Ok(self.state.lock().unwrap().conversations.len() as u64)
     }
 
-    async fn check(&self) -> Result<Vec<ConversationId>, StoreError> {
-        Ok(Vec::new())
+    async fn row(&self, id: ConversationId) -> Result<Option<Row>, StoreError> {
+        Ok(self.row_of(id))
     }
 
     async fn metadata(&self, id: ConversationId) -> Result<Metadata, StoreError> {
@@ -275,11 +271,7 @@ impl Catalog for Memory {
         unreachable!("webhooks read one at a time")
     }
 
-    async fn set_metadata(&self, _: &Metadata) -> Result<(), StoreError> {
-        unreachable!("webhooks change nothing")
-    }
-
-    async fn open(&self, id: ConversationId) -> Result<Arc<dyn EventLog>, StoreError> {
+    async fn open(&self, id: ConversationId) -> Result<Arc<dyn LogReader>, StoreError> {
         let state = self.state.lock().unwrap();
         if state.damaged.contains(&id) {
             return Err(StoreError::Damaged {
@@ -288,7 +280,7 @@ impl Catalog for Memory {
             });
         }
         let found = state.conversations.get(&id);
-        let found = found.map(|found| Arc::clone(&found.log) as Arc<dyn EventLog>);
+        let found = found.map(|found| Arc::clone(&found.log) as Arc<dyn LogReader>);
         found.ok_or(StoreError::NotFound(id))
     }
 
@@ -296,16 +288,11 @@ impl Catalog for Memory {
         unreachable!("webhooks delete nothing")
     }
 
-    fn folder(&self, id: ConversationId) -> PathBuf {
-        PathBuf::from(id.to_string())
-    }
-
-    fn ready(&self) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn notices(&self) -> Vec<Notice> {
-        Vec::new()
+    fn health(&self) -> Health {
+        Health {
+            ready: Ok(()),
+            notices: Vec::new(),
+        }
     }
 }
 
@@ -315,8 +302,8 @@ impl Feed for Memory {
         self.state.lock().unwrap().feed_id
     }
 
-    async fn feed_len(&self) -> u64 {
-        self.state.lock().unwrap().feed.len() as u64
+    async fn feed_len(&self) -> Result<u64, StoreError> {
+        Ok(self.state.lock().unwrap().feed.len() as u64)
     }
 
     async fn feed_entries(&self, from: u64, limit: usize) -> Result<Vec<FeedEntry>, StoreError> {
@@ -325,68 +312,92 @@ impl Feed for Memory {
         Ok(entries.copied().collect())
     }
 
-    async fn feed_grown(&self, len: u64) -> u64 {
+    async fn feed_grown(&self, len: u64) -> Result<u64, StoreError> {
         let mut grown = self.grown.subscribe();
         let found = grown.wait_for(|now| *now > len).await.map(|now| *now);
-        found.unwrap_or(len)
+        Ok(found.unwrap_or(len))
     }
 }
 
 #[async_trait]
-impl Cursors for Memory {
+impl DeliveryRecords for Memory {
     async fn followers(&self) -> Result<Vec<String>, StoreError> {
-        Ok(self.state.lock().unwrap().notes.keys().cloned().collect())
+        Ok(self.state.lock().unwrap().followers.names())
     }
 
-    async fn notes(&self, follower: &str) -> Result<Vec<Note>, StoreError> {
-        Ok(self.notes_of(follower))
+    async fn load(&self, follower: &str) -> Result<Option<FollowerRecords>, StoreError> {
+        Ok(self.records_of(follower))
     }
 
-    async fn append(&self, follower: &str, notes: Vec<Note>) -> Result<(), StoreError> {
-        let mut state = self.state.lock().unwrap();
-        if state.refusing {
-            return Err(StoreError::Io {
-                path: "cursors".to_owned(),
-                source: std::io::ErrorKind::StorageFull.into(),
-            });
-        }
-        let all = state.notes.entry(follower.to_owned()).or_default();
-        all.extend(notes);
-        Ok(())
+    async fn put_follower(
+        &self,
+        follower: &str,
+        name: &str,
+        since: Option<UtcTime>,
+        position: Option<FeedPosition>,
+    ) -> Result<(), StoreError> {
+        self.record(follower, |records| {
+            records.introduce(name, since);
+            records.position = position.or(records.position);
+        })
     }
 
-    async fn sync(&self, follower: &str) -> Result<(), StoreError> {
-        let mut state = self.state.lock().unwrap();
-        let len = state.notes.get(follower).map_or(0, Vec::len);
-        state.synced.insert(follower.to_owned(), len);
-        Ok(())
+    async fn mark_removed(&self, follower: &str, at: UtcTime) -> Result<(), StoreError> {
+        self.record(follower, |records| records.removed = Some(at))
     }
 
-    async fn replace(&self, follower: &str, notes: Vec<Note>) -> Result<(), StoreError> {
-        let mut state = self.state.lock().unwrap();
-        state.synced.insert(follower.to_owned(), notes.len());
-        state.notes.insert(follower.to_owned(), notes);
+    async fn put_position(&self, follower: &str, position: FeedPosition) -> Result<(), StoreError> {
+        self.record(follower, |records| records.position = Some(position))
+    }
+
+    async fn put_cursors(
+        &self,
+        follower: &str,
+        cursors: Vec<(ConversationKey, Cursor)>,
+    ) -> Result<(), StoreError> {
+        self.record(follower, |records| records.cursors.extend(cursors))
+    }
+
+    async fn rewind_all(&self, follower: &str, at: UtcTime) -> Result<(), StoreError> {
+        self.record(follower, |records| records.rewind_all(at))
+    }
+
+    async fn push_dead_letter(&self, follower: &str, letter: DeadLetter) -> Result<(), StoreError> {
+        self.record(follower, |records| {
+            records.push_dead_letter(letter);
+        })
+    }
+
+    async fn remove_dead_letter(&self, follower: &str, id: &str) -> Result<(), StoreError> {
+        self.record(follower, |records| records.remove_dead_letter(id))
+    }
+
+    async fn flush(&self, follower: &str) -> Result<(), StoreError> {
+        self.state.lock().unwrap().followers.flush(follower);
         Ok(())
     }
 
     async fn forget(&self, follower: &str) -> Result<(), StoreError> {
-        self.state.lock().unwrap().notes.remove(follower);
+        self.state.lock().unwrap().followers.forget(follower);
         Ok(())
     }
 
-    async fn departed(&self) -> Result<Vec<Departed>, StoreError> {
+    async fn deleted(&self) -> Result<Vec<DeletedConversation>, StoreError> {
         let state = self.state.lock().unwrap();
-        let departed = state.departed.keys().map(|conversation| Departed {
-            conversation: *conversation,
-            deleted_at: UtcTime::now(),
-        });
-        Ok(departed.collect())
+        let deleted = state
+            .deleted
+            .keys()
+            .map(|conversation| DeletedConversation {
+                conversation: *conversation,
+                deleted_at: UtcTime::now(),
+            });
+        Ok(deleted.collect())
     }
 
-    async fn open_departed(
+    async fn open_deleted(
         &self,
-        of: Incarnation,
-    ) -> Result<(Metadata, Arc<dyn EventLog>), StoreError> {
+        of: ConversationKey,
+    ) -> Result<(Metadata, Arc<dyn LogReader>), StoreError> {
         let state = self.state.lock().unwrap();
         if state.jammed {
             return Err(StoreError::Io {
@@ -394,13 +405,13 @@ impl Cursors for Memory {
                 source: std::io::Error::from_raw_os_error(24),
             });
         }
-        let found = state.departed.get(&of);
+        let found = state.deleted.get(&of);
         let (metadata, log) = found.ok_or(StoreError::NotFound(of.id))?;
-        Ok((metadata.clone(), Arc::clone(log) as Arc<dyn EventLog>))
+        Ok((metadata.clone(), Arc::clone(log) as Arc<dyn LogReader>))
     }
 
-    async fn discard(&self, of: Incarnation) -> Result<(), StoreError> {
-        self.state.lock().unwrap().departed.remove(&of);
+    async fn discard(&self, of: ConversationKey) -> Result<(), StoreError> {
+        self.state.lock().unwrap().deleted.remove(&of);
         Ok(())
     }
 }

@@ -1,9 +1,9 @@
 //! What people ask of a webhook.
 
 use core_model::{
-    Seq, UtcTime,
+    ConversationKey, Seq, UtcTime,
     port::{
-        Attempt, DeliveriesError, DeliveryList, DeliverySubject, Incarnation, ListQuery, Note,
+        Attempt, Cursor, DeliveriesError, Delivery, DeliveryList, DeliverySubject, ListQuery,
         Probes, Rewind, Rewound, WebhookInfo, WebhookState,
     },
 };
@@ -34,7 +34,7 @@ pub(crate) enum Command {
 
 /// A delivery that is made again, beside the order.
 pub(super) struct Aside {
-    pub(super) of: Incarnation,
+    pub(super) of: ConversationKey,
     pub(super) id: String,
     task: Task,
     pub(super) reply: oneshot::Sender<Result<Attempt, DeliveriesError>>,
@@ -47,14 +47,16 @@ impl Worker {
                 reply.send(self.info()).ok();
             }
             Command::Deliveries(reply) => {
-                let dead = self.standing.dead.iter();
+                let dead = self.records.dead_letters.iter();
                 let list = DeliveryList {
                     items: self.ledger.recent(),
-                    dead_letters: dead.map(core_model::port::DeadLetter::shown).collect(),
+                    dead_letters: dead
+                        .map(core_model::port::DeadLetter::to_delivery)
+                        .collect(),
                 };
                 reply.send(list).ok();
             }
-            Command::Redeliver { id, reply } => self.redeliver(id, reply),
+            Command::Redeliver { id, reply } => self.redeliver(id, reply).await,
             Command::Test(reply) => {
                 let hook = Arc::clone(&self.hook);
                 self.jobs.push(Box::pin(
@@ -67,7 +69,9 @@ impl Worker {
             }
             Command::Drain(reply) => {
                 self.drained = Some(reply);
-                self.read_all().await;
+                if let Ok(end) = self.hook.ports.source.feed_len().await {
+                    self.read_all(end).await;
+                }
                 self.backlog.flush_all();
                 self.backlog.hurry_all();
             }
@@ -107,12 +111,20 @@ impl Worker {
                 let left = until.checked_duration_since(Instant::now())?;
                 Some(UtcTime(UtcTime::now().0 + left))
             }),
-            dead_letters: self.standing.dead.len() as u64,
+            dead_letters: self.records.dead_letters.len() as u64,
         }
     }
 
-    fn redeliver(&mut self, id: String, reply: oneshot::Sender<Result<Attempt, DeliveriesError>>) {
-        let letter = self.standing.dead.iter().find(|letter| letter.id == id);
+    async fn redeliver(
+        &mut self,
+        id: String,
+        reply: oneshot::Sender<Result<Attempt, DeliveriesError>>,
+    ) {
+        let letter = self
+            .records
+            .dead_letters
+            .iter()
+            .find(|letter| letter.id == id);
         let found = match letter {
             Some(letter) => Some((
                 letter.conversation,
@@ -122,20 +134,13 @@ impl Worker {
                     last: letter.last_seq,
                 },
             )),
-            None => self.ledger.find(&id).and_then(|(of, delivery)| {
-                let id = id.clone();
-                let task = match (delivery.subject, delivery.first_seq, delivery.last_seq) {
-                    (DeliverySubject::Events, Some(first), Some(last)) => {
-                        Task::Again { id, first, last }
-                    }
-                    (DeliverySubject::Conversation, ..) => {
-                        let deleting = self.hook.row(&of).is_none();
-                        Task::Conversation { id, deleting }
-                    }
-                    (DeliverySubject::Events | DeliverySubject::Test, ..) => return None,
-                };
-                Some((of, task))
-            }),
+            None => match self.ledger.find(&id) {
+                Some((of, delivery)) => {
+                    let task = self.task_again(&of, delivery).await;
+                    task.map(|task| (of, task))
+                }
+                None => None,
+            },
         };
         match found {
             Some((of, task)) => self.asides.push_back(Aside {
@@ -150,8 +155,23 @@ impl Worker {
         }
     }
 
+    /// What sends a recent delivery again; none where it was of no conversation.
+    async fn task_again(&self, of: &ConversationKey, delivery: &Delivery) -> Option<Task> {
+        let id = delivery.id.clone();
+        match (delivery.subject, delivery.first_seq, delivery.last_seq) {
+            (DeliverySubject::Events, Some(first), Some(last)) => {
+                Some(Task::Again { id, first, last })
+            }
+            (DeliverySubject::Conversation, ..) => {
+                let deleting = matches!(self.hook.row(of).await, Ok(None));
+                Some(Task::Conversation { id, deleting })
+            }
+            (DeliverySubject::Events | DeliverySubject::Test, ..) => None,
+        }
+    }
+
     /// One request at a time for a conversation, these included.
-    pub(super) fn begin_asides(&mut self) {
+    pub(super) async fn begin_asides(&mut self) {
         for _ in 0..self.asides.len() {
             let Some(aside) = self.asides.pop_front() else {
                 return;
@@ -166,7 +186,7 @@ impl Worker {
                 of: aside.of,
                 round: 0,
                 rewound: None,
-                deleted: self.hook.row(&aside.of).is_none(),
+                deleted: matches!(self.hook.row(&aside.of).await, Ok(None)),
                 log: None,
                 task: aside.task.clone(),
             };
@@ -181,49 +201,42 @@ impl Worker {
     async fn rewind(&mut self, to: Rewind) -> Result<Rewound, DeliveriesError> {
         let at = UtcTime::now();
         let Some(id) = to.conversation_id else {
-            self.recorder.put(vec![Note::Rewound { at }]).await?;
-            return Ok(self.rewind_all(at));
+            self.recorder.rewind_all(at).await?;
+            return self.rewind_all(at).await;
         };
-        let row = self.hook.ports.source.row(id);
+        let row = self.hook.ports.source.row(id).await?;
         let row = row.ok_or(DeliveriesError::NoConversation(id))?;
         if !self.hook.wants(id) {
             return Err(DeliveriesError::NotWanted(self.hook.name.clone()));
         }
-        let of = Incarnation {
-            id,
-            created_at: row.created_at,
-        };
-        let end = self.hook.ports.source.feed_len().await;
-        self.read_all().await;
+        let of = row.key();
+        let end = self.hook.ports.source.feed_len().await?;
+        self.read_all(end).await;
         if self.scan.is_some() {
-            self.look_at(of, row.len);
+            self.look_at(of, row.extent.len).await;
         }
         // Never forward: what was not delivered is not passed over. Where the feed holds more than is
         // looked at, where it stands is not known, and the start is right in any case.
         let wish = to.seq.filter(|_| self.position >= end);
-        let next = wish.unwrap_or(Seq(0)).min(row.len);
+        let next = wish.unwrap_or(Seq(0)).min(row.extent.len);
         let stands = self.backlog.get(&of).map(|pending| pending.next);
         let next = stands.map_or(next, |stands| stands.min(next));
-        let note = Note::Cursor {
-            conversation: of,
-            next,
-            rewound: Some(at),
-        };
-        self.recorder.put(vec![note]).await?;
+        let rewound = Some(at);
+        self.recorder.rewind(of, Cursor { next, rewound }).await?;
         self.delivered.remove(&of);
-        if row.len > next {
-            self.grew(of, next, row.len, self.position);
+        if row.extent.len > next {
+            self.grew(of, next, row.extent.len, self.position).await;
             self.backlog.take_back(&of, next, at);
         }
         Ok(Rewound {
             conversations: 1,
-            events: row.len.0 - next.0,
+            events: row.extent.len.0 - next.0,
         })
     }
 
-    fn rewind_all(&mut self, at: UtcTime) -> Rewound {
-        self.standing.since = None;
-        self.standing.rewound = Some(at);
+    async fn rewind_all(&mut self, at: UtcTime) -> Result<Rewound, DeliveriesError> {
+        self.records.since = None;
+        self.records.rewound = Some(at);
         self.delivered.clear();
         self.watermark = 0;
         self.backlog.take_all_back(at);
@@ -239,15 +252,15 @@ impl Worker {
             order: core_model::ConversationOrder::Created,
         };
         loop {
-            let page = self.hook.ports.source.list(&query);
+            let page = self.hook.ports.source.list(&query).await?;
             let wanted = page.rows.iter().filter(|row| self.hook.wants(row.id));
             for row in wanted {
                 rewound.conversations += 1;
-                rewound.events += row.len.0;
+                rewound.events += row.extent.len.0;
             }
             query.first = page.next;
             if query.first.is_none() {
-                return rewound;
+                return Ok(rewound);
             }
         }
     }
