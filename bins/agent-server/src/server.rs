@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     num::{NonZeroU64, NonZeroUsize},
     sync::Arc,
     time::Duration,
@@ -19,7 +19,7 @@ use tokio::{join, task::JoinHandle, time::timeout};
 use crate::{
     config::{Durability, Settings},
     connections::{self, ConnectionLimits},
-    listener,
+    listener::{self, Listener},
     secret_key::{self, Origin},
     start_error::StartError,
     webhooks,
@@ -42,6 +42,8 @@ const LAST_WORDS_WAIT: Duration = Duration::from_secs(60);
 /// A server that answers.
 pub struct Server {
     address: SocketAddr,
+    /// The next server accepts what waits on its socket.
+    succeeded: bool,
     http: ServerHandle,
     runtime: Runtime,
     webhooks: Arc<Webhooks>,
@@ -57,13 +59,14 @@ impl Server {
     /// A [`StartError`] that says what to do.
     pub async fn start(
         settings: &Settings,
-        listener: TcpListener,
+        listener: Listener,
         resume: bool,
         processes: ToolProcesses,
     ) -> Result<Self, StartError> {
-        let address = listener.local_addr()?;
+        let Listener { socket, inherited } = listener;
+        let address = socket.local_addr()?;
         let send_timeout = Duration::from_secs(settings.socket_send_timeout_seconds.get());
-        listener::bound_connections(&listener, send_timeout + LAST_WORDS_WAIT)?;
+        listener::bound_connections(&socket, send_timeout + LAST_WORDS_WAIT)?;
         let store = Arc::new(open_store(settings)?);
         let config = runtime_config(settings, resume, processes)?;
         let runtime = Runtime::start(config, Arc::clone(&store) as _);
@@ -84,7 +87,7 @@ impl Server {
             limits.per_address
         );
         let server = connections::serve(
-            listener,
+            socket,
             app,
             limits,
             settings.workers.get(),
@@ -92,6 +95,7 @@ impl Server {
         )?;
         Ok(Self {
             address,
+            succeeded: inherited,
             http: server.handle(),
             runtime,
             webhooks,
@@ -123,7 +127,9 @@ impl Server {
             self.http.pause().await;
             // actix answers before its accepting thread has paused, and drops what a worker that
             // was told to stop finds in its queue: without this a swap would reset connections.
-            tokio::time::sleep(LAST_ACCEPTED).await;
+            if self.succeeded {
+                tokio::time::sleep(LAST_ACCEPTED).await;
+            }
             let ended = self.runtime.wind_down(TURNS_MAY_TAKE).await;
             let delivered = self.webhooks.drain(WEBHOOKS_MAY_TAKE);
             join!(delivered, self.http.stop(true));

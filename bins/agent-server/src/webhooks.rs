@@ -37,7 +37,7 @@ pub(crate) async fn start(
     };
     let settled = {
         let runtime = runtime.clone();
-        async move { runtime.until_settled().await }
+        async move { runtime.until_recovered().await }
     };
     let webhooks = settings.webhooks.clone();
     for webhook in &webhooks {

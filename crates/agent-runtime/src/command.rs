@@ -125,24 +125,24 @@ pub(crate) enum Command {
         answer: Answer<()>,
     },
     /// Answers what a stop of the server left open, and stores the state.
-    Mend {
+    Recover {
         answer: Answer<()>,
     },
     /// Closes the tools, the shell among them, unless a turn uses them.
     CloseTools,
     /// Leaves memory, for others need the room, unless there is something to do or tools that may stay
     /// open.
-    Rest,
+    LeaveMemory,
     /// Ends the turn, answers no more commands.
     Stop {
-        farewell: Farewell,
+        reason: StopReason,
         answer: Answer<()>,
     },
 }
 
 /// Why an actor ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Farewell {
+pub(crate) enum StopReason {
     Deleted,
     ServerStopping,
 }
@@ -154,9 +154,9 @@ impl Command {
             Self::Pause { .. }
             | Self::Interrupt { .. }
             | Self::Respond { .. }
-            | Self::Mend { .. }
+            | Self::Recover { .. }
             | Self::CloseTools
-            | Self::Rest
+            | Self::LeaveMemory
             | Self::Stop { .. } => None,
         }
     }
@@ -169,11 +169,11 @@ impl Command {
             | Self::Pause { answer }
             | Self::Interrupt { answer }
             | Self::Respond { answer, .. }
-            | Self::Mend { answer }
+            | Self::Recover { answer }
             | Self::Stop { answer, .. } => {
                 answer.send(Err(error)).ok();
             }
-            Self::CloseTools | Self::Rest => {}
+            Self::CloseTools | Self::LeaveMemory => {}
         }
     }
 }

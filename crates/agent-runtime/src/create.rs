@@ -14,7 +14,8 @@ use serde_json::Value;
 
 use crate::{
     Conversation, Created, EventFilter, NewConversation, Request, RuntimeError, command::Command,
-    folder_turns::FolderTurns, handle::checked, runtime::Runtime, shared::Shared,
+    conversation::handle::checked, folder_turns::FolderTurns,
+    residency::live_conversation::LiveConversation, runtime::Runtime,
 };
 
 /// Longer than any healthy `git init`.
@@ -58,16 +59,16 @@ pub(crate) async fn create(
             Err(error) => return Err(error),
         }
     }
-    let core = runtime.core();
+    let runtime_state = runtime.state();
     // Taken before anything is made, so that nothing is made when there is none.
     let slot = match new.initial_message {
-        Some(_) => Some(core.take_slot()?),
+        Some(_) => Some(runtime_state.take_slot()?),
         None => None,
     };
     let initial_message = new.initial_message.clone();
     let metadata = metadata(runtime, id, new).await?;
-    let removals = core.shelf.removals();
-    match core.store.create(&metadata).await {
+    let removals = runtime_state.cache.removals();
+    match runtime_state.store.create(&metadata).await {
         Ok(()) => {}
         Err(StoreError::Exists(_)) => {
             return Ok(Created {
@@ -78,13 +79,18 @@ pub(crate) async fn create(
         Err(error) => return Err(error.into()),
     }
     let state = ConversationState::new(&metadata);
-    let log = core.store.open(id).await?;
-    let fresh = Shared::new(Arc::clone(core), log, metadata.clone(), state.clone());
-    let shared = match core.shelf.put(fresh, removals) {
-        Some(shared) => shared,
-        None => runtime.shared(id).await?,
+    let log = runtime_state.store.open(id).await?;
+    let fresh = LiveConversation::new(
+        Arc::clone(runtime_state),
+        log,
+        metadata.clone(),
+        state.clone(),
+    );
+    let live = match runtime_state.cache.put(fresh, removals) {
+        Some(live) => live,
+        None => runtime.live(id).await?,
     };
-    let conversation = Conversation(shared);
+    let conversation = Conversation(live);
     if let Some(content) = initial_message {
         let run = true;
         let sent = conversation
@@ -158,10 +164,10 @@ async fn metadata(
     id: ConversationId,
     new: NewConversation,
 ) -> Result<Metadata, RuntimeError> {
-    let core = runtime.core();
+    let runtime_state = runtime.state();
     let working_dir = match &new.workspace {
         Some(workspace) => PathBuf::from(&workspace.working_dir),
-        None => core.config.default_workspace.clone(),
+        None => runtime_state.config.default_workspace.clone(),
     };
     let working_dir = std::path::absolute(&working_dir)
         .map_err(|error| RuntimeError::Invalid(format!("workspace.working_dir: {error}")))?;
@@ -178,12 +184,17 @@ async fn metadata(
         })?;
     let place = place_for_repository(working_dir.clone()).await;
     if let Some(place) = place {
-        init_repository(&core.folder_turns, &place, &core.config.processes).await;
+        init_repository(
+            &runtime_state.folder_turns,
+            &place,
+            &runtime_state.config.processes,
+        )
+        .await;
     }
 
     let agent = new
         .agent
-        .unwrap_or_else(|| Agent::with_usual_tools(core.config.default_llm.clone()));
+        .unwrap_or_else(|| Agent::with_usual_tools(runtime_state.config.default_llm.clone()));
     let mut tool_module_qualnames = new.tool_module_qualnames;
     for tool in &agent.tools {
         if let Some(module) = public_module(&tool.name) {
@@ -194,9 +205,9 @@ async fn metadata(
     }
     let mut agent = serde_json::to_value(agent)
         .map_err(|error| RuntimeError::Internal(format!("agent settings: {error}")))?;
-    core.vault.seal_all(&mut agent)?;
+    runtime_state.vault.seal_all(&mut agent)?;
     let mut secrets = Value::Object(new.secrets);
-    core.vault.seal_all(&mut secrets)?;
+    runtime_state.vault.seal_all(&mut secrets)?;
     let mut metadata = Metadata {
         format: Metadata::FORMAT,
         id,

@@ -10,46 +10,50 @@ use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
     AllFilter, AllFollower, AllStart, Conversation, ConversationPage, ConversationQuery, Created,
-    End, Listed, NewConversation, RuntimeConfig, RuntimeError, charge,
-    command::{Command, Farewell},
-    common::Core,
-    create, restart,
-    shared::{Mailbox, Shared},
+    End, Listed, NewConversation, RuntimeConfig, RuntimeError,
+    command::{Command, StopReason},
+    conversation::recover,
+    create,
+    residency::{
+        live_conversation::{LiveConversation, Mailbox},
+        runtime_state::RuntimeState,
+    },
+    startup_recovery,
 };
 
 /// All conversations of one server. Cheap to clone. Its tasks live on the tokio runtime it was
 /// started on, whichever thread asks.
 #[derive(Clone)]
-pub struct Runtime(Arc<Core>);
+pub struct Runtime(Arc<RuntimeState>);
 
-impl From<Arc<Core>> for Runtime {
-    fn from(core: Arc<Core>) -> Self {
-        Self(core)
+impl From<Arc<RuntimeState>> for Runtime {
+    fn from(state: Arc<RuntimeState>) -> Self {
+        Self(state)
     }
 }
 
 impl Runtime {
-    /// Takes charge of a store's conversations. Those that a stop left running are mended in the
-    /// background; see [`Self::is_settled`]. Call it on the tokio runtime that is to run the agents.
+    /// Takes charge of a store's conversations. Those that a stop left running are recovered in the
+    /// background; see [`Self::is_recovered`]. Call it on the tokio runtime that is to run the agents.
     #[must_use]
     pub fn start(config: RuntimeConfig, store: Arc<dyn Store>) -> Self {
-        let runtime = Self(Arc::new(Core::new(config, store)));
-        charge::spawn(&runtime);
-        runtime.0.shelf.spawn_reaper(&runtime.0);
+        let runtime = Self(Arc::new(RuntimeState::new(config, store)));
+        startup_recovery::spawn(&runtime);
+        runtime.0.cache.spawn_reaper(&runtime.0);
         runtime
     }
 
-    /// Whether all stored conversations are listed and mended. [`Self::search`] and [`Self::count`]
-    /// wait until they are listed, all else waits for nothing; one that is listed and yet to be mended
+    /// Whether all stored conversations are listed and recovered. [`Self::search`] and [`Self::count`]
+    /// wait until they are listed, all else waits for nothing; one that is listed and yet to be recovered
     /// shows there as its stored state has it.
     #[must_use]
-    pub fn is_settled(&self) -> bool {
-        self.0.charge.is_settled()
+    pub fn is_recovered(&self) -> bool {
+        self.0.recovery.is_recovered()
     }
 
-    /// Waits until all stored conversations are listed and mended.
-    pub async fn until_settled(&self) {
-        self.0.charge.until_settled().await;
+    /// Waits until all stored conversations are listed and recovered.
+    pub async fn until_recovered(&self) {
+        self.0.recovery.until_recovered().await;
     }
 
     /// Makes a conversation, or finds the one that has the id already.
@@ -66,7 +70,7 @@ impl Runtime {
         }
         self.0.touch();
         let runtime = self.clone();
-        self.see_through(async move { create::create(&runtime, new).await })
+        self.run_detached(async move { create::create(&runtime, new).await })
             .await
     }
 
@@ -75,7 +79,7 @@ impl Runtime {
     /// # Errors
     /// [`RuntimeError::NotFound`], or a store error.
     pub async fn open(&self, id: ConversationId) -> Result<Conversation, RuntimeError> {
-        self.shared(id).await.map(Conversation)
+        self.live(id).await.map(Conversation)
     }
 
     /// A conversation's details, without bringing it into memory where its stored state will do.
@@ -83,13 +87,13 @@ impl Runtime {
     /// # Errors
     /// [`RuntimeError::NotFound`], or a store error.
     pub async fn info(&self, id: ConversationId) -> Result<ConversationInfo, RuntimeError> {
-        let mut info = match self.0.shelf.get(id) {
-            Some(shared) => self.mended(shared).await.info(),
+        let mut info = match self.0.cache.get(id) {
+            Some(live) => self.recovered(live).await.info(),
             None => {
                 let metadata = self.0.store.metadata(id).await?;
                 match self.stored_info(&metadata) {
                     Some(info) => info,
-                    None => self.shared(id).await?.info(),
+                    None => self.live(id).await?.info(),
                 }
             }
         };
@@ -108,7 +112,7 @@ impl Runtime {
     ) -> Result<Vec<Option<ConversationInfo>>, RuntimeError> {
         let mut infos: Vec<Option<ConversationInfo>> = ids
             .iter()
-            .map(|id| self.0.shelf.peek(*id).map(|shared| shared.info()))
+            .map(|id| self.0.cache.peek(*id).map(|live| live.info()))
             .collect();
         let resting = |(at, info): (usize, &Option<_>)| info.is_none().then_some(at);
         let places: Vec<usize> = infos.iter().enumerate().filter_map(resting).collect();
@@ -151,9 +155,10 @@ impl Runtime {
         include_skills: bool,
     ) -> Result<Vec<Option<Listed>>, RuntimeError> {
         let mut listed: Vec<Option<Listed>> = vec![None; ids.len()];
-        if !include_skills && self.0.charge.is_settled() {
-            let rests =
-                |at: &usize| self.0.shelf.peek(ids[*at]).is_none() && self.0.charge.knows(ids[*at]);
+        if !include_skills && self.0.recovery.is_recovered() {
+            let rests = |at: &usize| {
+                self.0.cache.peek(ids[*at]).is_none() && self.0.recovery.knows(ids[*at])
+            };
             let places: Vec<usize> = (0..ids.len()).filter(rests).collect();
             let wanted: Vec<ConversationId> = places.iter().map(|at| ids[*at]).collect();
             let ready = self.0.store.infos(&wanted).await?;
@@ -178,7 +183,7 @@ impl Runtime {
     fn stored_info(&self, metadata: &Metadata) -> Option<ConversationInfo> {
         let row = self.0.store.row(metadata.id)?;
         let snapshot = metadata.snapshot.as_ref()?;
-        let fits = self.0.charge.knows(metadata.id) && row.bytes == snapshot.bytes;
+        let fits = self.0.recovery.knows(metadata.id) && row.bytes == snapshot.bytes;
         let folder = self.0.store.folder(metadata.id);
         ConversationInfo::at_rest(metadata, &folder).filter(|_| fits)
     }
@@ -187,7 +192,7 @@ impl Runtime {
     /// is listed with.
     fn postponed_info(&self, metadata: &Metadata) -> Option<ConversationInfo> {
         let row = self.0.store.row(metadata.id)?;
-        if !self.0.charge.postpones(metadata.id) {
+        if !self.0.recovery.postpones(metadata.id) {
             return None;
         }
         let fresh = || ConversationState::new(metadata);
@@ -206,7 +211,7 @@ impl Runtime {
         &self,
         query: &ConversationQuery,
     ) -> Result<ConversationPage, RuntimeError> {
-        self.0.charge.until_listed().await;
+        self.0.recovery.until_listed().await;
         let page = self.0.store.list(&ListQuery {
             status: query.status,
             first: query.page_id.as_ref().and_then(|id| id.parse().ok()),
@@ -223,7 +228,7 @@ impl Runtime {
 
     /// How many conversations there are, of one status or in all. Waits until the list is whole.
     pub async fn count(&self, status: Option<ExecutionStatus>) -> u64 {
-        self.0.charge.until_listed().await;
+        self.0.recovery.until_listed().await;
         self.0.store.count(status)
     }
 
@@ -250,7 +255,7 @@ impl Runtime {
     pub async fn delete(&self, id: ConversationId) -> Result<(), RuntimeError> {
         self.0.touch();
         let runtime = self.clone();
-        self.see_through(async move { runtime.remove(id).await })
+        self.run_detached(async move { runtime.remove(id).await })
             .await
     }
 
@@ -259,30 +264,30 @@ impl Runtime {
         if self.0.is_stopping() {
             return Err(RuntimeError::Stopping);
         }
-        if !self.0.shelf.begin_removal(id) {
+        if !self.0.cache.begin_removal(id) {
             return Err(RuntimeError::NotFound(id));
         }
-        let known = self.0.shelf.peek(id);
+        let known = self.0.cache.peek(id);
         let result = async {
-            if let Some(shared) = &known {
-                silence(shared, Farewell::Deleted).await?;
+            if let Some(live) = &known {
+                stop_actor(live, StopReason::Deleted).await?;
             }
             Ok(self.0.store.delete(id).await?)
         }
         .await;
-        if let Some(shared) = &known {
+        if let Some(live) = &known {
             match &result {
-                Ok(()) => shared.end(End::Deleted),
+                Ok(()) => live.end(End::Deleted),
                 Err(error) => {
                     tracing::error!(conversation.id = %id, %error, "a conversation was not deleted");
-                    shared.wake();
+                    live.reopen();
                     // Its run was ended without a word.
-                    charge::mend(shared).await.ok();
+                    startup_recovery::recover(live).await.ok();
                 }
             }
         }
         // Only now: whoever looked in the meantime found what was being deleted, and no other.
-        self.0.shelf.end_removal(id, result.is_ok());
+        self.0.cache.end_removal(id, result.is_ok());
         result
     }
 
@@ -293,7 +298,7 @@ impl Runtime {
     ///
     /// # Cancel safety
     /// A dropped call is carried out all the same.
-    pub async fn see_through<T, E>(
+    pub async fn run_detached<T, E>(
         &self,
         work: impl Future<Output = Result<T, E>> + Send + 'static,
     ) -> Result<T, E>
@@ -340,7 +345,7 @@ impl Runtime {
         self.0.store.ready()
     }
 
-    /// What the store found and mended, or left as it was, since the start; the newest last.
+    /// What the store found and recovered, or left as it was, since the start; the newest last.
     #[must_use]
     pub fn notices(&self) -> Vec<Notice> {
         self.0.store.notices()
@@ -369,20 +374,20 @@ impl Runtime {
     /// [`Self::close`]. Tells whether everything ended in time.
     pub async fn wind_down(&self, deadline: Duration) -> bool {
         self.0.begin_to_stop();
-        let farewells = self.0.shelf.all().into_iter().map(|shared| async move {
-            if let Err(error) = dismiss(&shared).await {
-                tracing::warn!(conversation.id = %shared.id, %error, "a conversation did not stop in order");
+        let stops = self.0.cache.all().into_iter().map(|live| async move {
+            if let Err(error) = stop_and_end_followers(&live).await {
+                tracing::warn!(conversation.id = %live.id, %error, "a conversation did not stop in order");
             }
         });
         let all = async {
-            futures_util::future::join_all(farewells).await;
+            futures_util::future::join_all(stops).await;
             self.0.actors.close();
             self.0.actors.wait().await;
-            self.0.shelf.clear();
+            self.0.cache.clear();
         };
         let ended = timeout(deadline, all).await.is_ok();
         if !ended {
-            tracing::warn!("some runs did not end in time; they are mended at the next start");
+            tracing::warn!("some runs did not end in time; they are recovered at the next start");
         }
         ended
     }
@@ -397,80 +402,86 @@ impl Runtime {
         }
     }
 
-    pub(crate) fn core(&self) -> &Arc<Core> {
+    pub(crate) fn state(&self) -> &Arc<RuntimeState> {
         &self.0
     }
 
-    /// A conversation in memory. One that its log says is running, though nobody runs it, is mended
+    /// A conversation in memory. One that its log says is running, though nobody runs it, is recovered
     /// first: an append that failed left it so.
-    pub(crate) async fn shared(&self, id: ConversationId) -> Result<Arc<Shared>, RuntimeError> {
-        if let Some(shared) = self.0.shelf.get(id) {
-            return Ok(self.mended(shared).await);
+    pub(crate) async fn live(
+        &self,
+        id: ConversationId,
+    ) -> Result<Arc<LiveConversation>, RuntimeError> {
+        if let Some(live) = self.0.cache.get(id) {
+            return Ok(self.recovered(live).await);
         }
-        let shared = self.load(id).await?;
+        let live = self.load(id).await?;
         if self.0.is_stopping() {
             // Put there too late for the stop to find it.
             return Err(RuntimeError::Stopping);
         }
-        Ok(self.mended(shared).await)
+        Ok(self.recovered(live).await)
     }
 
-    async fn mended(&self, shared: Arc<Shared>) -> Arc<Shared> {
-        let nobody = matches!(*shared.lock_mailbox(), Mailbox::Resting);
-        if shared.now().state.execution_status == ExecutionStatus::Running
-            && (nobody || self.0.charge.awaits(shared.id))
-            && let Err(error) = charge::mend(&shared).await
+    async fn recovered(&self, live: Arc<LiveConversation>) -> Arc<LiveConversation> {
+        let nobody = matches!(*live.lock_mailbox(), Mailbox::NoActor);
+        if live.now().state.execution_status == ExecutionStatus::Running
+            && (nobody || self.0.recovery.awaits(live.id))
+            && let Err(error) = startup_recovery::recover(&live).await
         {
-            tracing::error!(conversation.id = %shared.id, %error, "a lost run was not mended");
+            tracing::error!(conversation.id = %live.id, %error, "a lost run was not recovered");
         }
-        shared
+        live
     }
 
-    pub(crate) async fn load(&self, id: ConversationId) -> Result<Arc<Shared>, RuntimeError> {
+    pub(crate) async fn load(
+        &self,
+        id: ConversationId,
+    ) -> Result<Arc<LiveConversation>, RuntimeError> {
         loop {
-            if let Some(shared) = self.0.shelf.get(id) {
-                return Ok(shared);
+            if let Some(live) = self.0.cache.get(id) {
+                return Ok(live);
             }
             // Of one that is being deleted, it shows then whether it is there.
-            self.0.shelf.until_no_removal(id).await;
-            let removals = self.0.shelf.removals();
+            self.0.cache.until_no_removal(id).await;
+            let removals = self.0.cache.removals();
             // Opened first, for that may put something down in the metadata.
             let log = self.0.store.open(id).await?;
             let metadata = self.0.store.metadata(id).await?;
-            let state = restart::fold(log.as_ref(), &metadata).await?;
-            let shared = Shared::new(Arc::clone(&self.0), log, metadata, state);
-            if let Some(shared) = self.0.shelf.put(shared, removals) {
-                return Ok(shared);
+            let state = recover::fold(log.as_ref(), &metadata).await?;
+            let live = LiveConversation::new(Arc::clone(&self.0), log, metadata, state);
+            if let Some(live) = self.0.cache.put(live, removals) {
+                return Ok(live);
             }
         }
     }
 }
 
 /// Ends a conversation's actor, if it has one; no command is taken any more.
-async fn silence(shared: &Arc<Shared>, farewell: Farewell) -> Result<(), RuntimeError> {
-    let end = match farewell {
-        Farewell::Deleted => End::Deleted,
-        Farewell::ServerStopping => End::ServerStopping,
+async fn stop_actor(live: &Arc<LiveConversation>, reason: StopReason) -> Result<(), RuntimeError> {
+    let end = match reason {
+        StopReason::Deleted => End::Deleted,
+        StopReason::ServerStopping => End::ServerStopping,
     };
-    let actor = match std::mem::replace(&mut *shared.lock_mailbox(), Mailbox::Closed(end)) {
+    let actor = match std::mem::replace(&mut *live.lock_mailbox(), Mailbox::Closed(end)) {
         Mailbox::Open(sender) => Some(sender),
-        Mailbox::Resting => None,
+        Mailbox::NoActor => None,
         Mailbox::Closed(End::Deleted) => {
-            return Err(RuntimeError::NotFound(shared.id));
+            return Err(RuntimeError::NotFound(live.id));
         }
         Mailbox::Closed(_) => None,
     };
     let Some(actor) = actor else { return Ok(()) };
     let (answer, answered) = oneshot::channel();
-    match actor.send(Command::Stop { farewell, answer }).await {
+    match actor.send(Command::Stop { reason, answer }).await {
         Ok(()) => answered.await.unwrap_or(Ok(())),
         Err(_ended) => Ok(()),
     }
 }
 
 /// Ends a conversation's actor and tells its followers.
-async fn dismiss(shared: &Arc<Shared>) -> Result<(), RuntimeError> {
-    let result = silence(shared, Farewell::ServerStopping).await;
-    shared.end(End::ServerStopping);
+async fn stop_and_end_followers(live: &Arc<LiveConversation>) -> Result<(), RuntimeError> {
+    let result = stop_actor(live, StopReason::ServerStopping).await;
+    live.end(End::ServerStopping);
     result
 }

@@ -54,7 +54,7 @@ pub(crate) async fn ready(
         Permit::Refused | Permit::Absent => Vec::new(),
     };
     let details = ReadyDetails {
-        settled: runtime.is_settled(),
+        settled: runtime.is_recovered(),
         notices: notices.into_iter().map(notice).collect(),
     };
     Ok(match runtime.ready() {

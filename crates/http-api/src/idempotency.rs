@@ -170,7 +170,7 @@ where
         let _mine = turn.lock_owned().await;
         keyed(&runtime, key, body, work).await
     };
-    server.0.runtime.see_through(keyed).await
+    server.0.runtime.run_detached(keyed).await
 }
 
 async fn keyed<R, W>(

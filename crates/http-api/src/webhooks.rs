@@ -76,7 +76,7 @@ pub(crate) async fn redeliver(
 ) -> Result<Reply<Attempt>, Failure> {
     let deliveries = deliveries_of(&server, &path)?;
     let work = async move { deliveries.redeliver(&path.0, &delivery.0).await };
-    see_through(&server, work).await
+    run_detached(&server, work).await
 }
 
 /// Send a test
@@ -87,7 +87,7 @@ pub(crate) async fn redeliver(
 pub(crate) async fn test(server: Server, path: WebhookPath) -> Result<Reply<Attempt>, Failure> {
     let deliveries = deliveries_of(&server, &path)?;
     let work = async move { deliveries.test(&path.0).await };
-    see_through(&server, work).await
+    run_detached(&server, work).await
 }
 
 /// Rewind a webhook
@@ -105,7 +105,7 @@ pub(crate) async fn rewind(
     let to = body.0.into_rewind()?;
     let deliveries = deliveries_of(&server, &path)?;
     let work = async move { deliveries.rewind(&path.0, to).await };
-    see_through(&server, work).await
+    run_detached(&server, work).await
 }
 
 /// What is known of deliveries; a host that delivers nothing has no webhook of any name.
@@ -119,12 +119,12 @@ fn deliveries_of(
 
 /// Goes on to the end also when the client does not wait for it: half a request to a receiver, or a
 /// rewind that nobody finished, would be worse than either.
-async fn see_through<T: Send + 'static>(
+async fn run_detached<T: Send + 'static>(
     server: &Server,
     work: impl Future<Output = Result<T, DeliveriesError>> + Send + 'static,
 ) -> Result<Reply<T>, Failure> {
     let runtime = &server.0.runtime;
-    let done = runtime.see_through(async move { work.await.map_err(Failure::from) });
+    let done = runtime.run_detached(async move { work.await.map_err(Failure::from) });
     done.await.map(Reply)
 }
 
@@ -158,7 +158,7 @@ mod tests {
             Ok(())
         };
         tokio::select! {
-            _ = see_through(&server, work) => panic!("it cannot have ended"),
+            _ = run_detached(&server, work) => panic!("it cannot have ended"),
             begun = begun => begun.unwrap(),
         }
         go_on.send(()).unwrap();

@@ -2,7 +2,7 @@
 
 use std::{io, path::Path, sync::atomic::Ordering};
 
-use core_model::{ConversationId, ExecutionStatus, Row, Seq, StoreError, port::Incarnation};
+use core_model::{ConversationId, ExecutionStatus, Extent, Row, StoreError, port::Incarnation};
 
 use crate::{
     FsLog,
@@ -93,7 +93,7 @@ impl Store {
                 created_at: metadata.created_at,
                 updated_at: metadata.created_at,
                 status: ExecutionStatus::Idle,
-                len: Seq(0),
+                extent: Extent::default(),
                 bytes: 0,
             })
         })
@@ -106,7 +106,7 @@ impl Store {
             Err(error) => {
                 tracing::warn!(
                     conversation.id = %id, %error,
-                    "deleted without a look at its log: events that nobody put down are not told of"
+                    "deleted without a look at its log: events that its row does not tell of are not delivered"
                 );
                 None
             }
@@ -123,9 +123,11 @@ impl Store {
     ) -> Result<(), StoreError> {
         let folder = self.folder(row.id);
         if let Some(log) = log {
-            log.0.rest();
+            if !log.0.rest() {
+                tracing::warn!(conversation.id = %row.id, "deleted while a write to its log has not ended");
+            }
             let extent = log.0.extent();
-            (row.len, row.bytes) = (extent.len, extent.bytes);
+            (row.extent, row.bytes) = (extent.into(), extent.bytes);
         }
         let catalog = &self.context.catalog;
         catalog.note(&row);

@@ -28,11 +28,11 @@ use entry::Entry;
 ///
 /// ```
 #[doc = include_str!("example.txt")]
-/// use store_fs::{LogReader, export::{Format, Heading, export}};
+/// use store_fs::{FileReader, export::{Format, Heading, export}};
 ///
 /// let heading = Heading::read(&folder, id)?;
 /// let mut lines = Vec::new();
-/// export(LogReader::open(&folder)?, &heading, Format::Jsonl, &mut lines)?;
+/// export(FileReader::open(&folder)?, &heading, Format::Jsonl, &mut lines)?;
 /// assert_eq!(lines, std::fs::read(folder.join("events.jsonl"))?);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -130,9 +130,9 @@ impl From<&Metadata> for Heading {
 ///
 /// ```
 #[doc = include_str!("example.txt")]
-/// use store_fs::{LogReader, export::{Exported, Format, Heading, export}};
+/// use store_fs::{FileReader, export::{Exported, Format, Heading, export}};
 ///
-/// let (log, heading) = (LogReader::open(&folder)?, Heading::untitled(id));
+/// let (log, heading) = (FileReader::open(&folder)?, Heading::untitled(id));
 /// let done = export(log, &heading, Format::Html, std::io::sink())?;
 /// assert_eq!(done, Exported { events: 3, damaged: 0, torn: false });
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -152,9 +152,9 @@ pub struct Exported {
 ///
 /// ```
 #[doc = include_str!("example.txt")]
-/// use store_fs::{LogReader, export::{ExportError, Format, Heading, export}};
+/// use store_fs::{FileReader, export::{ExportError, Format, Heading, export}};
 ///
-/// let (log, heading) = (LogReader::open(&folder)?, Heading::untitled(id));
+/// let (log, heading) = (FileReader::open(&folder)?, Heading::untitled(id));
 /// let mut too_small = [0_u8; 10];
 /// let failed = export(log, &heading, Format::Jsonl, &mut too_small[..]);
 /// assert!(matches!(failed, Err(ExportError::Write(_))));
@@ -170,7 +170,7 @@ pub enum ExportError {
     Write(#[from] io::Error),
 }
 
-/// Writes `records`, as [`crate::LogReader`] gives them, to `out`: one at a time, so that a log of
+/// Writes `records`, as [`crate::FileReader`] gives them, to `out`: one at a time, so that a log of
 /// any length takes no more memory than its largest event. Blocks. `out` is best buffered; it is
 /// flushed at the end.
 ///
@@ -178,11 +178,11 @@ pub enum ExportError {
 ///
 /// ```
 #[doc = include_str!("example.txt")]
-/// use store_fs::{LogReader, export::{Format, Heading, export}};
+/// use store_fs::{FileReader, export::{Format, Heading, export}};
 ///
 /// let heading = Heading::untitled(id);
 /// let mut transcript = Vec::new();
-/// let done = export(LogReader::open(&folder)?, &heading, Format::Markdown, &mut transcript)?;
+/// let done = export(FileReader::open(&folder)?, &heading, Format::Markdown, &mut transcript)?;
 /// assert_eq!(done.events, 3);
 /// assert!(String::from_utf8(transcript)?.contains("two"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -6,12 +6,12 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use store_fs::{
-    LogReader, ReadError,
+    FileReader, ReadError,
     export::{ExportError, Exported, Format, Heading, export},
 };
 
 use super::{MaintenanceError, folder, progress::Progress};
-use crate::{cli::Flags, console};
+use crate::{console, flags::Flags};
 
 const BUFFER: usize = 256 * 1024;
 
@@ -100,7 +100,7 @@ fn write(
     out: &mut dyn Write,
     on_terminal: bool,
 ) -> Result<Exported, MaintenanceError> {
-    let reader = LogReader::open(folder)?;
+    let reader = FileReader::open(folder)?;
     let progress = if on_terminal {
         Progress::none()
     } else {

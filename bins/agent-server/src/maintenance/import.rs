@@ -14,7 +14,7 @@ use store_fs::{
 };
 
 use super::{MaintenanceError, fernet::Fernet, folder, progress::Progress};
-use crate::{cli::Flags, config::Settings, secret_key, telemetry};
+use crate::{config::Settings, flags::Flags, secret_key, telemetry};
 
 #[derive(Debug, Args)]
 pub struct ImportArgs {

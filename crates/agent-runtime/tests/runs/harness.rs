@@ -184,7 +184,7 @@ pub(crate) async fn start(
 
 pub(crate) async fn start_with(config: RuntimeConfig, store: Arc<dyn Store>) -> Runtime {
     let runtime = Runtime::start(config, store);
-    runtime.until_settled().await;
+    runtime.until_recovered().await;
     runtime
 }
 

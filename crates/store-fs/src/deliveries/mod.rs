@@ -17,7 +17,7 @@ use std::{
 
 use async_trait::async_trait;
 use core_model::{
-    EventLog, Metadata, StoreError,
+    LogReader, Metadata, StoreError,
     port::{Cursors, Departed, Incarnation, Note},
 };
 
@@ -66,7 +66,7 @@ impl FsStore {
     /// store.delete(id).await?;
     /// let waits = cursors.departed().await?[0].conversation;
     /// let (_metadata, log) = cursors.open_departed(waits).await?;
-    /// assert_eq!(log.len(), core_model::Seq(3));
+    /// assert_eq!(log.visible().len, core_model::Seq(3));
     /// cursors.discard(waits).await?;
     /// assert!(cursors.departed().await?.is_empty());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -191,10 +191,10 @@ impl Cursors for FsCursors {
     async fn open_departed(
         &self,
         conversation: Incarnation,
-    ) -> Result<(Metadata, Arc<dyn EventLog>), StoreError> {
+    ) -> Result<(Metadata, Arc<dyn LogReader>), StoreError> {
         self.run(move |kept| {
             let (metadata, log) = kept.open_departed(conversation)?;
-            Ok((metadata, Arc::new(log) as Arc<dyn EventLog>))
+            Ok((metadata, Arc::new(log) as Arc<dyn LogReader>))
         })
         .await
     }

@@ -122,7 +122,7 @@ fn the_end_of_one_is_told_although_another_took_its_id_before_a_power_cut() {
 
 fn told(world: &World) -> Vec<FeedEntry> {
     world.runtime.block_on(async {
-        let len = world.store.feed_len().await;
+        let len = world.store.feed_len().await.unwrap();
         world.store.feed_entries(0, len as usize).await.unwrap()
     })
 }

@@ -9,8 +9,9 @@ use std::{
 
 use chrono::TimeDelta;
 use core_model::{
-    Catalog, ConversationId, ConversationState, Draft, Event, EventId, EventLog, EventTime,
-    ExecutionStatus, Limit, Metadata, NewRecord, Row, Seq, Snapshot, StoreError, UtcTime,
+    Catalog, Claims, ConversationId, ConversationState, Draft, Event, EventId, EventTime,
+    ExecutionStatus, Extent, Limit, LogReader, LogWriter, Metadata, NewRecord, Seq, Snapshot,
+    StoreError, Summary, UtcTime, port::Claimed,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -82,16 +83,17 @@ pub(super) async fn import(
     let id = metadata.id;
     let mut writing = Writing::begin(store, metadata).await?;
     while let Some(records) = reading.batch().await? {
-        writing.put(records).await?;
+        writing.put(records, reading.summary()).await?;
         progress(reading.read);
     }
     let rest = reading.rest()?;
     let added = rest.len() as u64;
-    writing.put(rest).await?;
+    writing.put(rest, reading.summary()).await?;
     writing.end().await?;
     carry_along(&mut reading, store.folder(id)).await?;
-    store.set_metadata(&reading.finished(&*writing.log)).await?;
-    store.note(reading.row(&*writing.log));
+    let finished = reading.finished(writing.log.extent());
+    writing.log.set_metadata(&finished).await?;
+    writing.log.append(Vec::new(), reading.summary()).await?;
     Ok(reading.outcome(added))
 }
 
@@ -228,33 +230,25 @@ impl Reading {
     }
 
     /// The metadata of the whole conversation; its snapshot says that the import is complete.
-    fn finished(&self, log: &dyn EventLog) -> Metadata {
+    fn finished(&self, extent: Extent) -> Metadata {
         let mut state = self.state.clone();
         if let Some(stats) = &self.foreign.settings.now.stats {
             // With the list of calls, which events do not carry.
             state.stats = stats.clone();
         }
         let mut metadata = self.foreign.settings.metadata.clone();
-        metadata.snapshot = Some(Snapshot {
-            as_of: log.len(),
-            bytes: log.size(),
-            state,
-        });
+        metadata.snapshot = Some(Snapshot { extent, state });
         metadata
     }
 
-    fn row(&self, log: &dyn EventLog) -> Row {
+    fn summary(&self) -> Summary {
         let created_at = self.foreign.settings.metadata.created_at;
-        Row {
-            id: self.foreign.id(),
-            created_at,
+        Summary {
             updated_at: self
                 .state
                 .updated_at
                 .map_or(created_at, |time| UtcTime(time.utc())),
             status: self.state.execution_status,
-            len: log.len(),
-            bytes: log.size(),
         }
     }
 
@@ -271,7 +265,8 @@ impl Reading {
 
 /// A conversation in the store that takes these lines and no others.
 struct Writing {
-    log: Arc<dyn EventLog>,
+    stored: Arc<dyn LogReader>,
+    log: Box<dyn LogWriter>,
     id: ConversationId,
     /// How many lines have been put; fewer than the log has while an import goes on that was cut
     /// short.
@@ -288,22 +283,32 @@ impl Writing {
             Err(StoreError::Exists(_)) if store.metadata(id).await?.snapshot.is_none() => {}
             made => made?,
         }
+        let log = match store.claim(id).await? {
+            Claimed::Mine(claim) => claim.log,
+            Claimed::Theirs(holder) => {
+                return Err(StoreError::OwnedElsewhere { id, holder }.into());
+            }
+        };
         Ok(Self {
-            log: store.open(id).await?,
+            stored: store.open(id).await?,
+            log,
             id,
             put: Seq(0),
         })
     }
 
     /// Appends the lines that are not there yet.
-    async fn put(&mut self, mut records: Vec<NewRecord>) -> Result<(), ImportError> {
-        let known = self.log.len().0.saturating_sub(self.put.0) as usize;
+    async fn put(
+        &mut self,
+        mut records: Vec<NewRecord>,
+        summary: Summary,
+    ) -> Result<(), ImportError> {
+        let known = self.log.extent().len.0.saturating_sub(self.put.0) as usize;
         let known = known.min(records.len());
         let fresh = records.split_off(known);
         self.compare(&records).await?;
         if !fresh.is_empty() {
-            let len = Some(self.put);
-            self.put = self.log.append(fresh, len).await?;
+            self.put = self.log.append(fresh, summary).await?.len;
         }
         Ok(())
     }
@@ -313,7 +318,7 @@ impl Writing {
         let mut expected = records.iter();
         while self.put < end {
             let left = (end.0 - self.put.0) as usize;
-            let stored = self.log.read(self.put, Limit::records(left)).await?;
+            let stored = self.stored.read(self.put, Limit::records(left)).await?;
             let same = stored.iter().take(left).all(|stored| {
                 let same = expected.next().is_some_and(|new| new.bytes == stored.bytes);
                 let in_line = stored.seq == self.put;
@@ -330,7 +335,7 @@ impl Writing {
     /// # Errors
     /// [`StoreError::Exists`] when the log has more lines than were put.
     async fn end(&self) -> Result<(), ImportError> {
-        if self.log.len() == self.put {
+        if self.log.extent().len == self.put {
             Ok(())
         } else {
             Err(StoreError::Exists(self.id).into())

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use core_model::ConversationId;
 use store_fs::{
-    LogReader, ReadError,
+    FileReader, ReadError,
     export::{Exported, Format, Heading, export},
 };
 
@@ -24,7 +24,13 @@ fn exported(folder: &Path, format: Format) -> (String, Exported) {
         ..Heading::untitled(id())
     };
     let mut out = Vec::new();
-    let done = export(LogReader::open(folder).unwrap(), &heading, format, &mut out).unwrap();
+    let done = export(
+        FileReader::open(folder).unwrap(),
+        &heading,
+        format,
+        &mut out,
+    )
+    .unwrap();
     (String::from_utf8(out).unwrap(), done)
 }
 
@@ -60,7 +66,7 @@ fn jsonl_is_the_lines_as_they_are_without_the_damaged_ones() {
 fn whoever_looks_on_the_way_sees_each_damaged_line() {
     let folder = log(&[USER, "\n", "null\n", FUTURE, "\n"]);
     let mut seen = Vec::new();
-    let records = LogReader::open(folder.path()).unwrap().inspect(|record| {
+    let records = FileReader::open(folder.path()).unwrap().inspect(|record| {
         if let Err(ReadError::Damaged { seq, offset, .. }) = record {
             seen.push((seq.0, *offset));
         }

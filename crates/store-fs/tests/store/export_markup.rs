@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 use serde_json::{Value, json};
 use store_fs::{
-    LogReader,
+    FileReader,
     export::{Format, Heading, export},
 };
 
@@ -155,7 +155,7 @@ fn exported(lines: &[String], title: &str, format: Format) -> String {
     };
     let mut out = Vec::new();
     let done = export(
-        LogReader::open(folder.path()).unwrap(),
+        FileReader::open(folder.path()).unwrap(),
         &heading,
         format,
         &mut out,

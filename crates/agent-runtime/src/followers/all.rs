@@ -10,7 +10,7 @@ use core_model::{
 };
 
 use self::logs::Logs;
-use crate::{End, RuntimeError, common::Core};
+use crate::{End, RuntimeError, residency::runtime_state::RuntimeState};
 
 pub use self::cursor::Cursor;
 
@@ -76,7 +76,7 @@ pub enum AllFrame {
 /// Events of a conversation that is deleted before they are read are left out. A filter on tags reads
 /// the conversation's metadata once for each of its changes.
 pub struct AllFollower {
-    core: Arc<Core>,
+    runtime: Arc<RuntimeState>,
     filter: AllFilter,
     cursor: Cursor,
     entries: VecDeque<FeedEntry>,
@@ -85,33 +85,33 @@ pub struct AllFollower {
 
 impl AllFollower {
     pub(crate) async fn new(
-        core: Arc<Core>,
+        runtime: Arc<RuntimeState>,
         start: AllStart,
         filter: AllFilter,
     ) -> Result<Self, RuntimeError> {
         let beginning = Cursor {
-            feed: core.store.feed_id().as_u64_pair().0,
+            feed: runtime.store.feed_id().as_u64_pair().0,
             position: 0,
             seq: 0,
         };
         let cursor = match start {
-            AllStart::Live => beginning.at(core.store.feed_len().await),
+            AllStart::Live => beginning.at(runtime.store.feed_len().await),
             AllStart::Beginning => {
                 // What the last stop left unnoted belongs to the beginning too.
-                core.charge.until_settled().await;
+                runtime.recovery.until_recovered().await;
                 beginning
             }
             AllStart::At(cursor) => {
                 let foreign = cursor.feed != beginning.feed;
-                if foreign || cursor.position > core.store.feed_len().await {
+                if foreign || cursor.position > runtime.store.feed_len().await {
                     return Err(RuntimeError::CursorExpired);
                 }
                 cursor
             }
         };
         Ok(Self {
-            logs: Logs::new(Arc::clone(&core), &filter.kinds),
-            core,
+            logs: Logs::new(Arc::clone(&runtime), &filter.kinds),
+            runtime,
             filter,
             cursor,
             entries: VecDeque::new(),
@@ -132,10 +132,10 @@ impl AllFollower {
     /// # Cancel safety
     /// A dropped call loses nothing.
     pub async fn next_page(&mut self) -> Result<Vec<AllFrame>, End> {
-        let core = Arc::clone(&self.core);
+        let runtime = Arc::clone(&self.runtime);
         tokio::select! {
             biased;
-            () = core.until_stopping() => Err(End::ServerStopping),
+            () = runtime.until_stopping() => Err(End::ServerStopping),
             page = self.page() => page,
         }
     }
@@ -183,8 +183,11 @@ impl AllFollower {
     async fn look_on(&mut self) -> Result<(), End> {
         // Nothing is kept open while nothing happens.
         self.logs.close();
-        let len = self.core.store.feed_grown(self.cursor.position).await;
-        let entries = self.core.store.feed_entries(self.cursor.position, ENTRIES);
+        let len = self.runtime.store.feed_grown(self.cursor.position).await;
+        let entries = self
+            .runtime
+            .store
+            .feed_entries(self.cursor.position, ENTRIES);
         let entries = entries.await.map_err(|error| {
             tracing::error!(%error, "a follower cannot read the feed");
             End::Failed
@@ -287,7 +290,7 @@ impl AllFollower {
 
     /// Whether an entry is about the conversation that has its id now.
     fn is_of_today(&self, entry: &FeedEntry) -> bool {
-        let row = self.core.store.row(entry.conversation);
+        let row = self.runtime.store.row(entry.conversation);
         row.is_some_and(|row| row.created_at == entry.created_at)
     }
 
@@ -298,9 +301,9 @@ impl AllFollower {
             return Ok(true);
         }
         let id = entry.conversation;
-        let tags = match self.core.shelf.peek(id) {
-            Some(shared) => shared.now().metadata.tags.clone(),
-            None => match self.core.store.metadata(id).await {
+        let tags = match self.runtime.cache.peek(id) {
+            Some(live) => live.now().metadata.tags.clone(),
+            None => match self.runtime.store.metadata(id).await {
                 Ok(metadata) => metadata.tags,
                 Err(StoreError::NotFound(_)) => return Ok(false),
                 Err(StoreError::Damaged { .. }) => return Ok(true),

@@ -6,11 +6,13 @@ use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use crate::{
     Request, RuntimeError,
-    actor::{Actor, PATIENCE, Settle},
     command::{Command, Done},
-    commit::Batch,
-    prompt, restart,
-    turn::Stop,
+    conversation::{
+        actor::{Actor, STOP_GRACE},
+        batch::{AfterCommit, CommitBatch},
+        recover,
+    },
+    turn::{prompt, running::CancelReason},
 };
 
 pub(crate) const SUPERSEDED: &str = "Superseded by a new user message";
@@ -22,7 +24,7 @@ impl Actor {
     pub(crate) async fn done(
         &self,
         command: &Command,
-        batch: &Batch,
+        batch: &CommitBatch,
     ) -> Result<Done, RuntimeError> {
         let Some(request) = command.request() else {
             return Ok(Done::default());
@@ -37,16 +39,16 @@ impl Actor {
         &self,
         id: EventId,
         request: Request,
-        batch: &Batch,
+        batch: &CommitBatch,
     ) -> Result<bool, RuntimeError> {
         let pending = batch.events.iter().any(|event| event.id == id);
-        Ok(pending || request.begun && self.shared.log.find(&id).await?.is_some())
+        Ok(pending || request.begun && self.live.log.find(&id).await?.is_some())
     }
 
-    pub(crate) fn decide(&mut self, command: Command, done: Done, batch: &mut Batch) {
-        if !matches!(command, Command::CloseTools | Command::Rest) {
-            self.echoes.clear();
-            self.mend_lost_run(batch);
+    pub(crate) fn decide(&mut self, command: Command, done: Done, batch: &mut CommitBatch) {
+        if !matches!(command, Command::CloseTools | Command::LeaveMemory) {
+            self.end_of_run_repeats.clear();
+            self.recover_lost_run(batch);
         }
         match command {
             Command::Run { .. } | Command::SendMessage { run: true, .. } if self.is_stopping() => {
@@ -96,7 +98,7 @@ impl Actor {
                 batch.answers.push((answer, Ok(())));
             }
             Command::Interrupt { answer } => match &mut self.turn {
-                Some(turn) => turn.stop(Stop::Interrupt, PATIENCE, answer),
+                Some(turn) => turn.stop(CancelReason::Interrupt, STOP_GRACE, answer),
                 None => {
                     pause_at_rest(batch);
                     batch.answers.push((answer, Ok(())));
@@ -121,21 +123,23 @@ impl Actor {
                 batch.answers.push((answer, result));
             }
             // That is done.
-            Command::Mend { answer } => batch.settle = Some(Settle::Mended(answer)),
-            Command::CloseTools => batch.settle = Some(Settle::CloseTools),
-            Command::Rest => batch.settle = Some(Settle::Rest),
-            Command::Stop { farewell, answer } => match &mut self.turn {
-                Some(turn) => turn.stop(Stop::Farewell(farewell), PATIENCE, answer),
-                None => batch.settle = Some(Settle::Stop(farewell, answer)),
+            Command::Recover { answer } => {
+                batch.after_commit = Some(AfterCommit::Recovered(answer))
+            }
+            Command::CloseTools => batch.after_commit = Some(AfterCommit::CloseTools),
+            Command::LeaveMemory => batch.after_commit = Some(AfterCommit::LeaveMemory),
+            Command::Stop { reason, answer } => match &mut self.turn {
+                Some(turn) => turn.stop(CancelReason::ActorStops(reason), STOP_GRACE, answer),
+                None => batch.after_commit = Some(AfterCommit::Stop(reason, answer)),
             },
         }
     }
 
     /// Answers what is open of a run that the log tells of and nobody carries out, before anything is
     /// said after it: a stop of the server or a failed append left it so.
-    fn mend_lost_run(&self, batch: &mut Batch) {
+    fn recover_lost_run(&self, batch: &mut CommitBatch) {
         if self.turn.is_none() && batch.start.is_none() {
-            for draft in restart::mend(batch.state()) {
+            for draft in recover::recovery_drafts(batch.state()) {
                 batch.push(draft);
             }
         }
@@ -146,7 +150,7 @@ impl Actor {
         content: Vec<Content>,
         run: bool,
         request: Option<Request>,
-        batch: &mut Batch,
+        batch: &mut CommitBatch,
     ) {
         match batch.state().execution_status {
             // Whoever writes instead of consenting has not consented (`QUIRKS.md` 2).
@@ -184,7 +188,7 @@ impl Actor {
         &mut self,
         request: Option<Request>,
         slot: Option<OwnedSemaphorePermit>,
-        batch: &mut Batch,
+        batch: &mut CommitBatch,
     ) -> Result<(), RuntimeError> {
         match self.start_run(request, batch, slot) {
             Err(RuntimeError::RunLimit { limit, .. }) => {
@@ -202,12 +206,16 @@ impl Actor {
         }
     }
 
-    fn run(&mut self, request: Option<Request>, batch: &mut Batch) -> Result<(), RuntimeError> {
+    fn run(
+        &mut self,
+        request: Option<Request>,
+        batch: &mut CommitBatch,
+    ) -> Result<(), RuntimeError> {
         let started = match batch.state().execution_status {
             // Nothing to do; the client still waits to hear how its run ended.
             ExecutionStatus::Finished if self.turn.is_none() && batch.start.is_none() => {
                 batch.announce = true;
-                self.plan_echoes();
+                self.plan_end_of_run_repeats();
                 Ok(())
             }
             ExecutionStatus::Finished
@@ -227,7 +235,7 @@ impl Actor {
     fn start_run(
         &mut self,
         request: Option<Request>,
-        batch: &mut Batch,
+        batch: &mut CommitBatch,
         slot: Option<OwnedSemaphorePermit>,
     ) -> Result<(), RuntimeError> {
         if let Some(turn) = &self.turn {
@@ -243,7 +251,7 @@ impl Actor {
         }
         let permit = match slot {
             Some(permit) => permit,
-            None => self.shared.core.take_slot()?,
+            None => self.live.runtime.take_slot()?,
         };
         self.initialise(batch);
         let mut running = Draft::state("execution_status", ExecutionStatus::Running.as_str());
@@ -256,7 +264,7 @@ impl Actor {
     }
 
     /// Gives the agent its system prompt, if its tools can be made. If not, the run will say why.
-    fn initialise(&mut self, batch: &mut Batch) {
+    fn initialise(&mut self, batch: &mut CommitBatch) {
         if batch.state().initialised {
             return;
         }
@@ -264,7 +272,7 @@ impl Actor {
             let tools = self.tools(&agent)?;
             Ok(prompt::system(
                 &agent,
-                &self.shared.now().metadata.workspace,
+                &self.live.now().metadata.workspace,
                 &tools,
             ))
         });
@@ -276,13 +284,13 @@ impl Actor {
                 ));
             }
             Err(why) => tracing::warn!(
-                conversation.id = %self.shared.id, reason = %why.1, "the agent cannot be set up"
+                conversation.id = %self.live.id, reason = %why.1, "the agent cannot be set up"
             ),
         }
     }
 }
 
-fn pause_at_rest(batch: &mut Batch) {
+fn pause_at_rest(batch: &mut CommitBatch) {
     if matches!(
         batch.state().execution_status,
         ExecutionStatus::Idle | ExecutionStatus::Running
@@ -293,7 +301,7 @@ fn pause_at_rest(batch: &mut Batch) {
     batch.announce = true;
 }
 
-pub(crate) fn reject_pending(batch: &mut Batch, reason: &str) {
+pub(crate) fn reject_pending(batch: &mut CommitBatch, reason: &str) {
     for action in batch.state().pending.clone() {
         batch.push(Draft::new(
             Source::Environment,

@@ -10,7 +10,6 @@ mod verdict;
 
 use std::{
     fs::{self, File},
-    net::TcpListener,
     path::Path,
     process::ExitCode,
     time::Duration,
@@ -23,7 +22,7 @@ use uuid::Uuid;
 use crate::{
     cli::DemoArgs,
     config::{self, Secret, Settings},
-    own_environment,
+    listener, own_environment,
     serve::{adopting_processes, agent_threads, warn_of_keys_in_sight},
     server::Server,
     start_error::StartError,
@@ -77,7 +76,7 @@ fn demonstrate(args: &DemoArgs, screen: &mut Screen) -> Result<(), DemoError> {
 
     let threads = agent_threads()?;
     let outcome = threads.block_on(async {
-        let listener = TcpListener::bind((settings.host.as_str(), settings.port))?;
+        let listener = listener::bind(&settings.host, settings.port).map_err(DemoError::start)?;
         let server = Server::start(&settings, listener, false, processes.clone())
             .await
             .map_err(DemoError::start)?;

@@ -55,13 +55,13 @@ async fn reads_of_one_conversation_do_not_wait_until_all_are_listed() {
     let content = vec![Content::text("again")];
     conversation.send_message(content, false).await.unwrap();
     assert!(events(&conversation).await.len() > before);
-    assert!(!runtime.is_settled());
+    assert!(!runtime.is_recovered());
     assert!(runtime.count(None).now_or_never().is_none());
     let query = ConversationQuery::default();
     assert!(runtime.search(&query).now_or_never().is_none());
 
     store.may_check.notify_one();
-    timeout(PATIENCE, runtime.until_settled()).await.unwrap();
+    timeout(PATIENCE, runtime.until_recovered()).await.unwrap();
     assert_eq!(listed(&runtime).await, [(id, true)]);
     assert_eq!(runtime.count(None).await, 1);
 }
@@ -77,12 +77,12 @@ async fn lists_do_not_wait_until_all_are_mended() {
     let early = timeout(PATIENCE, listed(&runtime)).await.unwrap();
     assert_eq!(early, [(late, false)]);
     assert_eq!(runtime.count(Some(ExecutionStatus::Idle)).await, 1);
-    assert!(!runtime.is_settled());
+    assert!(!runtime.is_recovered());
 
     store.shut.lock().unwrap().clear();
     store.may_open.notify_waiters();
     store.may_open.notify_one();
-    timeout(PATIENCE, runtime.until_settled()).await.unwrap();
+    timeout(PATIENCE, runtime.until_recovered()).await.unwrap();
     assert_eq!(listed(&runtime).await, [(late, true)]);
 }
 

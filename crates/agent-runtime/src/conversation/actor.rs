@@ -13,22 +13,31 @@ use tokio::{
 
 use crate::{
     RuntimeError,
-    command::{Answer, Command, Farewell},
-    commit::Batch,
-    idle::{self, Verdict},
-    restart,
-    shared::{Mailbox, Shared},
-    turn::{self, Outcome, Proposal, Stop, Turn, TurnContext},
+    command::{Answer, Command, StopReason},
+    conversation::{
+        batch::{AfterCommit, CommitBatch},
+        recover,
+    },
+    residency::{
+        idle::{self, Verdict},
+        live_conversation::{LiveConversation, Mailbox},
+    },
+    turn::{
+        outcome::{Failure, Outcome},
+        proposal::Proposal,
+        running::{self, CancelReason, RunningTurn},
+        step::TurnContext,
+    },
 };
 
 /// Commands decided on and made durable together.
 const BATCH: usize = 64;
 /// How long an interrupted turn may take to end by itself.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const STOP_GRACE: Duration = Duration::from_secs(5);
 /// A client may take its run's end for old news when it hears of it before its answer; so the end of
 /// a run this short is told again, this long after it (`QUIRKS.md` 48).
 const SHORT_RUN: Duration = Duration::from_secs(2);
-const ECHOES: [Duration; 3] = [
+const END_OF_RUN_REPEATS: [Duration; 3] = [
     Duration::from_millis(300),
     Duration::from_secs(1),
     Duration::from_secs(3),
@@ -37,28 +46,30 @@ const ECHOES: [Duration; 3] = [
 const INTERRUPTED: &str = "Tool call interrupted before completion. The conversation was paused.";
 
 /// Brings up the one task that writes a conversation.
-pub(crate) fn spawn(shared: Arc<Shared>, mailbox: mpsc::Receiver<Command>) {
-    let core = Arc::clone(&shared.core);
-    core.actors
-        .spawn_on(Actor::new(shared, mailbox).live(), &core.tokio);
+pub(crate) fn spawn(live: Arc<LiveConversation>, mailbox: mpsc::Receiver<Command>) {
+    let runtime = Arc::clone(&live.runtime);
+    runtime.actors.spawn_on(
+        Actor::new(live, mailbox).work_until_stopped(),
+        &runtime.tokio,
+    );
 }
 
 /// One conversation's writer: takes commands and a turn's proposals, one batch at a time.
 pub(crate) struct Actor {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) live: Arc<LiveConversation>,
     mailbox: mpsc::Receiver<Command>,
     proposals: mpsc::Receiver<Proposal>,
     proposer: mpsc::Sender<Proposal>,
     pub(crate) state: Arc<ConversationState>,
     pub(crate) len: Seq,
     tools: Option<Tools>,
-    pub(crate) turn: Option<Turn>,
+    pub(crate) turn: Option<RunningTurn>,
     /// Commands that wait for the end of an interrupted turn.
     pub(crate) deferred: VecDeque<Command>,
     /// When the last `Run` was answered.
     pub(crate) run_answered: Option<Instant>,
     /// When to tell the end of a run again.
-    pub(crate) echoes: VecDeque<Instant>,
+    pub(crate) end_of_run_repeats: VecDeque<Instant>,
     /// There is nothing more to do: it was only brought up to mend the log, or others need the room.
     finished: bool,
     /// The length that the stored state is true of.
@@ -67,14 +78,14 @@ pub(crate) struct Actor {
 }
 
 impl Actor {
-    fn new(shared: Arc<Shared>, mailbox: mpsc::Receiver<Command>) -> Self {
+    fn new(live: Arc<LiveConversation>, mailbox: mpsc::Receiver<Command>) -> Self {
         let (proposer, proposals) = mpsc::channel(1);
-        let now = shared.now();
+        let now = live.now();
         let snapshot = now.metadata.snapshot.as_ref();
-        let fits = |of: &&Snapshot| of.as_of == now.len && of.bytes == shared.log.size();
+        let fits = |of: &&Snapshot| of.as_of == now.len && of.bytes == live.log.size();
         let stored = snapshot.filter(fits).map(|of| of.as_of);
         Self {
-            shared,
+            live,
             mailbox,
             proposals,
             proposer,
@@ -84,15 +95,15 @@ impl Actor {
             turn: None,
             deferred: VecDeque::new(),
             run_answered: None,
-            echoes: VecDeque::new(),
+            end_of_run_repeats: VecDeque::new(),
             finished: false,
             stored,
             stopped: false,
         }
     }
 
-    async fn live(mut self) {
-        let idle_ttl = self.shared.core.config.idle_ttl;
+    async fn work_until_stopped(mut self) {
+        let idle_ttl = self.live.runtime.config.idle_ttl;
         let mut last_active = Instant::now();
         let mut next_look = last_active.checked_add(idle_ttl);
         let mut reason = "it has nothing to do";
@@ -101,23 +112,23 @@ impl Actor {
             if finished && self.turn.is_none() && self.tools.is_none() && self.rest() {
                 break;
             }
-            let echo = self.echoes.front().copied();
+            let echo = self.end_of_run_repeats.front().copied();
             let idle = next_look.filter(|_| self.turn.is_none());
             tokio::select! {
                 biased;
-                outcome = turn::end(&mut self.turn) => self.end_turn(outcome).await,
+                outcome = running::end(&mut self.turn) => self.end_turn(outcome).await,
                 Some(proposal) = self.proposals.recv() => self.work(Work::Proposal(proposal)).await,
                 command = self.mailbox.recv() => match command {
                     Some(command) => self.work(Work::Command(command)).await,
                     None => break,
                 },
                 () = at(echo) => {
-                    self.echoes.pop_front();
-                    self.commit(Batch { announce: true, ..self.batch() }).await;
+                    self.end_of_run_repeats.pop_front();
+                    self.commit(CommitBatch { announce: true, ..self.batch() }).await;
                     continue;
                 }
                 () = at(idle) => {
-                    match idle::look(&self.shared, self.tools.as_ref(), last_active).await {
+                    match idle::look(&self.live, self.tools.as_ref(), last_active).await {
                         Verdict::Stay(until) => {
                             next_look = until;
                             continue;
@@ -150,49 +161,49 @@ impl Actor {
                 },
             }
             // What comes after the start of a turn is said to that turn.
-            let closed = self.stopped || batch.settle.is_some() || batch.start.is_some();
+            let closed = self.stopped || batch.after_commit.is_some() || batch.start.is_some();
             if batch.answers.len() < BATCH && !closed {
                 next = self.waiting();
             }
         }
-        let settle = batch.settle.take();
+        let after_commit = batch.after_commit.take();
         // A run that no stop paused in order is not one to resume: it may be what ended the server.
-        let resume = batch.events.is_empty() && self.shared.now().metadata.resume;
+        let resume = batch.events.is_empty() && self.live.now().metadata.resume;
         let committed = self.commit(batch).await;
-        match settle {
-            Some(Settle::Mended(answer)) if committed => {
+        match after_commit {
+            Some(AfterCommit::Recovered(answer)) if committed => {
                 if self.turn.is_none() {
                     self.store_snapshot(resume).await;
                 }
-                self.shared.list();
+                self.live.list();
                 answer.send(Ok(())).ok();
                 self.finished = true;
             }
-            Some(Settle::Mended(answer)) => {
-                self.shared.lose_run();
+            Some(AfterCommit::Recovered(answer)) => {
+                self.live.lose_run();
                 let reason = "what a stop left open could not be answered".to_owned();
                 answer.send(Err(RuntimeError::Internal(reason))).ok();
             }
-            Some(Settle::Stop(farewell, answer)) => self.stop(farewell, answer).await,
-            Some(Settle::CloseTools) if self.turn.is_none() => {
+            Some(AfterCommit::Stop(reason, answer)) => self.stop(reason, answer).await,
+            Some(AfterCommit::CloseTools) if self.turn.is_none() => {
                 self.close_tools("there are more than max_idle_shells")
                     .await;
             }
-            Some(Settle::Rest) if self.may_rest() => {
+            Some(AfterCommit::LeaveMemory) if self.may_rest() => {
                 self.close_tools("there are more than max_idle_conversations")
                     .await;
-                let resume = self.shared.now().metadata.resume;
+                let resume = self.live.now().metadata.resume;
                 self.store_snapshot(resume).await;
                 self.finished = true;
             }
-            Some(Settle::CloseTools | Settle::Rest) | None => {}
+            Some(AfterCommit::CloseTools | AfterCommit::LeaveMemory) | None => {}
         }
     }
 
     /// Whether nothing is under way that others would have to wait for or miss.
     fn may_rest(&self) -> bool {
-        let shells = &self.shared.core.resting;
-        self.turn.is_none() && self.echoes.is_empty() && !shells.holds(&self.shared)
+        let shells = &self.live.runtime.idle_tools;
+        self.turn.is_none() && self.end_of_run_repeats.is_empty() && !shells.holds(&self.live)
     }
 
     fn waiting(&mut self) -> Option<Work> {
@@ -202,14 +213,14 @@ impl Actor {
         self.mailbox.try_recv().ok().map(Work::Command)
     }
 
-    fn batch(&self) -> Batch {
-        Batch::new(Arc::clone(&self.state))
+    fn batch(&self) -> CommitBatch {
+        CommitBatch::new(Arc::clone(&self.state))
     }
 
     pub(crate) fn agent(&self) -> Result<Agent, Failure> {
-        let metadata = self.shared.now().metadata;
+        let metadata = self.live.now().metadata;
         let mut settings = metadata.agent.clone();
-        self.shared.core.vault.open_all(&mut settings);
+        self.live.runtime.vault.open_all(&mut settings);
         Agent::deserialize(settings).map_err(|error| {
             Failure(
                 "ValueError",
@@ -224,18 +235,18 @@ impl Actor {
         }
         let environment = ToolEnvironment {
             working_dir: self
-                .shared
+                .live
                 .now()
                 .metadata
                 .workspace
                 .working_dir
                 .clone()
                 .into(),
-            folder: self.shared.folder.clone(),
-            processes: self.shared.core.config.processes.clone(),
+            folder: self.live.folder.clone(),
+            processes: self.live.runtime.config.processes.clone(),
             used_before: self.state.used_tools.clone(),
             terminal: TerminalSettings {
-                max_foreground_timeout: self.shared.core.config.max_foreground_terminal_timeout,
+                max_foreground_timeout: self.live.runtime.config.max_foreground_terminal_timeout,
                 ..TerminalSettings::default()
             },
         };
@@ -252,8 +263,8 @@ impl Actor {
     }
 
     /// Makes a batch of events true: durable, then visible, then heard.
-    async fn commit(&mut self, batch: Batch) -> bool {
-        let Batch {
+    async fn commit(&mut self, batch: CommitBatch) -> bool {
+        let CommitBatch {
             events,
             state,
             answers,
@@ -268,12 +279,12 @@ impl Actor {
             return false;
         }
         if announce || !events.is_empty() {
-            self.shared.published.send_modify(|now| {
+            self.live.published.send_modify(|now| {
                 *now = now.advanced(self.len, Arc::clone(&self.state), announce);
             });
         }
         if !events.is_empty() {
-            self.shared.list();
+            self.live.list();
         }
         for (answer, result) in answers {
             answer.send(result).ok();
@@ -287,24 +298,28 @@ impl Actor {
     fn start_turn(&mut self, permit: OwnedSemaphorePermit) {
         let context = self.agent().and_then(|agent| {
             let tools = self.tools(&agent)?;
-            let model = (self.shared.core.config.connect)(&agent.llm)
+            let model = (self.live.runtime.config.connect)(&agent.llm)
                 .map_err(|error| Failure(error.code(), error.to_string()))?;
             Ok(TurnContext {
-                shared: Arc::clone(&self.shared),
+                live: Arc::clone(&self.live),
                 model,
                 tools,
                 llm: agent.llm,
                 proposer: self.proposer.clone(),
             })
         });
-        self.shared.core.resting.remove(&self.shared);
-        self.turn = Some(Turn::start(context, permit, &self.shared.core.tokio));
+        self.live.runtime.idle_tools.remove(&self.live);
+        self.turn = Some(RunningTurn::start(
+            context,
+            permit,
+            &self.live.runtime.tokio,
+        ));
     }
 
     /// Records how a turn ended.
     async fn end_turn(&mut self, outcome: Outcome) {
         let Some(turn) = self.turn.take() else { return };
-        let turn::Parts {
+        let running::Parts {
             stop,
             answers,
             permit,
@@ -315,10 +330,10 @@ impl Actor {
         let mut batch = self.batch();
         batch.announce = true;
         match stop {
-            Some(Stop::Interrupt) => {
+            Some(CancelReason::Interrupt) => {
                 // Free before anybody hears that the run has ended.
                 drop(permit);
-                for draft in restart::orphans(&batch.state().pending, INTERRUPTED) {
+                for draft in recover::orphans(&batch.state().pending, INTERRUPTED) {
                     batch.push(draft);
                 }
                 batch.set_status(ExecutionStatus::Paused);
@@ -327,41 +342,41 @@ impl Actor {
                     EventBody::InterruptEvent(Nothing {}),
                 ));
             }
-            Some(Stop::Farewell(Farewell::ServerStopping)) => {
-                for draft in restart::mend(batch.state()) {
+            Some(CancelReason::ActorStops(StopReason::ServerStopping)) => {
+                for draft in recover::recovery_drafts(batch.state()) {
                     batch.push(draft);
                 }
             }
-            Some(Stop::Farewell(Farewell::Deleted)) => {}
+            Some(CancelReason::ActorStops(StopReason::Deleted)) => {}
             None => outcome.record(&mut batch, permit, paused),
         }
-        let mut farewells = Vec::new();
-        for (farewell, answer) in answers {
-            match farewell {
-                Some(farewell) => farewells.push((farewell, answer)),
+        let mut stops = Vec::new();
+        for (reason, answer) in answers {
+            match reason {
+                Some(reason) => stops.push((reason, answer)),
                 None => batch.answers.push((answer, Ok(()))),
             }
         }
         let goes_on = batch.start.is_some();
         let committed = self.commit(batch).await;
         if !committed {
-            self.shared.lose_run();
+            self.live.lose_run();
         }
         if !(committed && goes_on) {
             if self
                 .run_answered
                 .is_some_and(|answered| answered.elapsed() < SHORT_RUN)
             {
-                self.plan_echoes();
+                self.plan_end_of_run_repeats();
             }
-            self.store_snapshot(stop == Some(Stop::Farewell(Farewell::ServerStopping)))
+            self.store_snapshot(stop == Some(CancelReason::ActorStops(StopReason::ServerStopping)))
                 .await;
-            if let Some(tools) = self.tools.as_ref().filter(|_| farewells.is_empty()) {
-                self.shared.core.resting.add(&self.shared, tools).await;
+            if let Some(tools) = self.tools.as_ref().filter(|_| stops.is_empty()) {
+                self.live.runtime.idle_tools.add(&self.live, tools).await;
             }
         }
-        for (farewell, answer) in farewells {
-            self.stop(farewell, answer).await;
+        for (reason, answer) in stops {
+            self.stop(reason, answer).await;
         }
         // Taken out first: behind a run that starts here, some may have to wait again.
         for command in std::mem::take(&mut self.deferred) {
@@ -373,14 +388,14 @@ impl Actor {
     }
 
     /// Ends this actor; its turn, if it had one, has ended.
-    async fn stop(&mut self, farewell: Farewell, answer: Answer<()>) {
-        if farewell == Farewell::ServerStopping && self.turn.is_none() {
-            let resume = self.shared.now().metadata.resume;
+    async fn stop(&mut self, reason: StopReason, answer: Answer<()>) {
+        if reason == StopReason::ServerStopping && self.turn.is_none() {
+            let resume = self.live.now().metadata.resume;
             self.store_snapshot(resume).await;
         }
-        let reason = match farewell {
-            Farewell::Deleted => "it is deleted",
-            Farewell::ServerStopping => "the server stops",
+        let reason = match reason {
+            StopReason::Deleted => "it is deleted",
+            StopReason::ServerStopping => "the server stops",
         };
         self.close_tools(reason).await;
         self.stopped = true;
@@ -390,60 +405,63 @@ impl Actor {
     /// Stores the fold with the metadata, so that the next reader folds only the tail; does nothing when
     /// that is stored already.
     async fn store_snapshot(&mut self, resume: bool) {
-        let mut metadata = (*self.shared.now().metadata).clone();
+        let mut metadata = (*self.live.now().metadata).clone();
         if self.stored == Some(self.len) && metadata.resume == resume {
             return;
         }
         if metadata.resume != resume {
             metadata.resume = resume;
             let described = metadata.clone();
-            self.shared
+            self.live
                 .published
                 .send_modify(|now| *now = now.described(described));
         }
-        let bytes = self.shared.log.size();
+        let bytes = self.live.log.size();
         let state = (*self.state).clone();
         metadata.snapshot = Some(Snapshot {
             as_of: self.len,
             bytes,
             state,
         });
-        match self.shared.core.store.set_metadata(&metadata).await {
+        match self.live.runtime.store.set_metadata(&metadata).await {
             Ok(()) => self.stored = Some(self.len),
             Err(error) => tracing::warn!(
-                conversation.id = %self.shared.id, %error,
+                conversation.id = %self.live.id, %error,
                 "the state was not stored; it is folded from the log when next needed"
             ),
         }
     }
 
-    pub(crate) fn plan_echoes(&mut self) {
+    pub(crate) fn plan_end_of_run_repeats(&mut self) {
         let now = Instant::now();
-        self.echoes = ECHOES.into_iter().map(|delay| now + delay).collect();
+        self.end_of_run_repeats = END_OF_RUN_REPEATS
+            .into_iter()
+            .map(|delay| now + delay)
+            .collect();
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
-        self.turn.as_ref().is_some_and(Turn::is_stopping)
+        self.turn.as_ref().is_some_and(RunningTurn::is_stopping)
     }
 
     /// Leaves memory, unless a command came in at the last moment.
     fn rest(&mut self) -> bool {
-        let mut mailbox = self.shared.lock_mailbox();
+        let mut mailbox = self.live.lock_mailbox();
         let rests = self.mailbox.is_empty() && matches!(*mailbox, Mailbox::Open(_));
         if rests {
-            *mailbox = Mailbox::Resting;
+            *mailbox = Mailbox::NoActor;
         }
         rests
     }
 
     async fn close_tools(&mut self, reason: &'static str) {
-        self.shared.core.resting.remove(&self.shared);
+        self.live.runtime.idle_tools.remove(&self.live);
         for tool in self.tools.take().unwrap_or_default() {
             let ended = tool.close().await;
             if !ended.is_empty() {
                 let processes: Vec<String> = ended.iter().map(logged).collect();
                 tracing::info!(
-                    conversation.id = %self.shared.id, reason, processes = processes.join(" "),
+                    conversation.id = %self.live.id, reason, processes = processes.join(" "),
                     "what the agent had left running was ended"
                 );
             }
@@ -456,17 +474,6 @@ enum Work {
     Proposal(Proposal),
     Command(Command),
 }
-
-/// What has to follow a commit, after all that was decided before it.
-pub(crate) enum Settle {
-    Mended(Answer<()>),
-    CloseTools,
-    Rest,
-    Stop(Farewell, Answer<()>),
-}
-
-/// A code that clients know, and a text for people.
-pub(crate) struct Failure(pub(crate) &'static str, pub(crate) String);
 
 /// Without the arguments, in which there may be secrets.
 fn logged(process: &EndedProcess) -> String {

@@ -1,28 +1,43 @@
 use std::{sync::Arc, time::Instant};
 
-use agent_tools::{CallSignals, Tool, ToolError, not_found, parse_call, resolve};
+use agent_tools::{CallSignals, Tool, ToolError, Tools, not_found, parse_call, resolve};
 use core_model::{
-    ConversationState, Draft, EventBody, EventId, Observation, PendingAction, Source,
+    ConversationState, Draft, EventBody, EventId, LlmSettings, Observation, PendingAction, Source,
     event::{ErrorClassification, FailureKind, ObservationEvent, SecurityRisk, UserAction},
     usage::StatsSnapshot,
 };
-use llm_client::{ModelReply, ModelRequest};
+use llm_client::{Model, ModelReply, ModelRequest};
 use serde_json::{Map, Value, json};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    drafts::{action_event, agent_error, agent_message, analysis, environment_message, malformed},
-    idle::is_busy,
-    pieces::ReplyPieces,
-    prompt,
-    stuck::{StuckDetector, Verdict},
-    turn::{Outcome, TurnContext},
-    view::View,
+    RuntimeError,
+    residency::{idle::is_busy, live_conversation::LiveConversation},
+    turn::{
+        context::ModelContext,
+        drafts::{
+            action_event, agent_error, agent_message, analysis, environment_message, malformed,
+        },
+        outcome::Outcome,
+        prompt,
+        proposal::Proposal,
+        reply_pieces::ReplyPieces,
+        stuck::{StuckDetector, Verdict},
+    },
 };
 
 const EMPTY_REPLY_NUDGE: &str = "Your last reply was empty. Go on with the task: call a tool, or \
      call `finish` with a message if the task is done.";
+
+/// What a turn works with.
+pub(crate) struct TurnContext {
+    pub(crate) live: Arc<LiveConversation>,
+    pub(crate) model: Arc<dyn Model>,
+    pub(crate) tools: Tools,
+    pub(crate) llm: LlmSettings,
+    pub(crate) proposer: mpsc::Sender<Proposal>,
+}
 
 /// Takes step after step until the agent is done, something stops it, or something fails.
 pub(crate) async fn take_all(
@@ -31,7 +46,7 @@ pub(crate) async fn take_all(
     pause: watch::Receiver<bool>,
 ) -> Outcome {
     let mut steps = Steps {
-        view: View::default(),
+        model_context: ModelContext::default(),
         stuck: StuckDetector::default(),
         cancel,
         pause,
@@ -46,7 +61,7 @@ pub(crate) async fn take_all(
 
 struct Steps {
     context: TurnContext,
-    view: View,
+    model_context: ModelContext,
     stuck: StuckDetector,
     cancel: CancellationToken,
     pause: watch::Receiver<bool>,
@@ -55,7 +70,7 @@ struct Steps {
 }
 
 /// What a model reply asks for.
-struct Batch {
+struct ToolCallGroup {
     drafts: Vec<Draft>,
     /// The risk of each action that can be executed, by its event's id.
     risks: Vec<(EventId, SecurityRisk)>,
@@ -65,7 +80,7 @@ struct Batch {
 
 impl Steps {
     async fn run(&mut self) -> Result<std::convert::Infallible, Outcome> {
-        let limit = self.context.shared.now().metadata.max_iterations;
+        let limit = self.context.live.now().metadata.max_iterations;
         let mut iterations = 0;
         loop {
             let state = self.catch_up().await?;
@@ -85,12 +100,12 @@ impl Steps {
         }
     }
 
-    /// The state that the view is true of, once the view has caught up with it.
+    /// The state that the model_context is true of, once the model_context has caught up with it.
     async fn catch_up(&mut self) -> Result<Arc<ConversationState>, Outcome> {
-        let now = self.context.shared.now();
+        let now = self.context.live.now();
         let news = self
-            .view
-            .catch_up(self.context.shared.log.as_ref(), now.len)
+            .model_context
+            .catch_up(self.context.live.log.as_ref(), now.len)
             .await;
         let news = news.map_err(|error| {
             Outcome::internal(format!("the conversation's log could not be read: {error}"))
@@ -104,7 +119,7 @@ impl Steps {
 
     /// Ends a turn that goes in circles, after one hint.
     async fn mind_the_loop(&mut self) -> Result<(), Outcome> {
-        if !self.context.shared.now().metadata.stuck_detection {
+        if !self.context.live.now().metadata.stuck_detection {
             return Ok(());
         }
         match self.stuck.verdict() {
@@ -122,7 +137,7 @@ impl Steps {
 
     /// One model call and what it asks for, up to the point where actions are executed.
     async fn step(&mut self, state: &ConversationState) -> Result<(), Outcome> {
-        let pieces = ReplyPieces::new(&self.context.shared);
+        let pieces = ReplyPieces::new(&self.context.live);
         let reply = self.ask(&pieces).await?;
         let mut drafts = vec![self.stats(state, &reply)];
         if reply.tool_calls.is_empty() {
@@ -160,9 +175,9 @@ impl Steps {
 
     async fn ask(&self, pieces: &ReplyPieces) -> Result<ModelReply, Outcome> {
         let request = ModelRequest {
-            messages: self.view.messages(),
+            messages: self.model_context.messages(),
             tools: prompt::tool_specs(&self.context.tools),
-            cache_key: Some(self.context.shared.id.to_string()),
+            cache_key: Some(self.context.live.id.to_string()),
         };
         let on_delta = |delta| pieces.tell(delta);
         let started = Instant::now();
@@ -173,12 +188,12 @@ impl Steps {
         };
         let reply = reply.map_err(|error| {
             tracing::warn!(
-                conversation.id = %self.context.shared.id, code = error.code(), "a model call failed"
+                conversation.id = %self.context.live.id, code = error.code(), "a model call failed"
             );
             Outcome::model(&error)
         })?;
         tracing::debug!(
-            conversation.id = %self.context.shared.id,
+            conversation.id = %self.context.live.id,
             ms = started.elapsed().as_millis() as u64,
             tool_calls = reply.tool_calls.len(),
             "model replied"
@@ -206,8 +221,8 @@ impl Steps {
 
     /// Turns tool calls into action events; a call that cannot be understood is answered at once.
     /// What follows a `finish` is dropped.
-    fn understand(&self, reply: &ModelReply, analysed: bool) -> Batch {
-        let mut batch = Batch {
+    fn understand(&self, reply: &ModelReply, analysed: bool) -> ToolCallGroup {
+        let mut batch = ToolCallGroup {
             drafts: Vec::new(),
             risks: Vec::new(),
             harmless: true,
@@ -270,7 +285,7 @@ impl Steps {
 
     /// Executes one action and has its answer appended.
     async fn execute(&mut self, pending: &PendingAction) -> Result<(), Outcome> {
-        let found = self.view.action(&pending.action_id).cloned();
+        let found = self.model_context.action(&pending.action_id).cloned();
         let tool = resolve(&self.context.tools, &pending.tool_name);
         let (Some(action), Some(tool)) = (found, tool) else {
             let error = not_found(&self.context.tools, &pending.tool_name);
@@ -357,5 +372,28 @@ fn iterations_spent(limit: u32) -> Outcome {
         code: "MaxIterationsReached".to_owned(),
         detail: format!("Agent reached maximum iterations limit ({limit})."),
         classification: ErrorClassification::new(FailureKind::AgentAction, false, UserAction::None),
+    }
+}
+
+impl TurnContext {
+    /// Has events appended; they are durable and visible when this returns.
+    pub(crate) async fn propose(&self, drafts: Vec<Draft>) -> Result<(), Outcome> {
+        if drafts.is_empty() {
+            return Ok(());
+        }
+        let (answer, answered) = oneshot::channel();
+        let gone = |_| Outcome::Cancelled;
+        self.proposer
+            .send(Proposal { drafts, answer })
+            .await
+            .map_err(|_closed| Outcome::Cancelled)?;
+        answered
+            .await
+            .map_err(gone)?
+            .map_err(|error: RuntimeError| {
+                Outcome::internal(format!(
+                    "the conversation's log could not be written: {error}"
+                ))
+            })
     }
 }

@@ -5,20 +5,20 @@ use std::sync::{
 
 use llm_client::Delta;
 
-use crate::{drafts::piece_frame, shared::Shared};
+use crate::{residency::live_conversation::LiveConversation, turn::drafts::piece_frame};
 
 /// Tells the pieces of one streamed reply to whoever listens, and that they are void when no event comes
 /// of them: the call failed or is made again, the run was interrupted, the turn was aborted.
 pub(crate) struct ReplyPieces {
-    shared: Arc<Shared>,
+    live: Arc<LiveConversation>,
     /// Whether pieces were told that no event stands for.
     told: AtomicBool,
 }
 
 impl ReplyPieces {
-    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
+    pub(crate) fn new(live: &Arc<LiveConversation>) -> Self {
         Self {
-            shared: Arc::clone(shared),
+            live: Arc::clone(live),
             told: AtomicBool::new(false),
         }
     }
@@ -30,7 +30,7 @@ impl ReplyPieces {
             Delta::Discarded => return self.discard(),
         };
         self.told.store(true, Ordering::Release);
-        self.shared.tell(|| piece_frame(content, reasoning));
+        self.live.tell(|| piece_frame(content, reasoning));
     }
 
     /// The whole reply is in the log.
@@ -40,7 +40,7 @@ impl ReplyPieces {
 
     fn discard(&self) {
         if self.told.swap(false, Ordering::AcqRel) {
-            self.shared.discard_reply();
+            self.live.discard_reply();
         }
     }
 }

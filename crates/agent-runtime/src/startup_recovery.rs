@@ -1,4 +1,4 @@
-//! Takes over what the last stop left: the list is completed and lost runs are mended, while the
+//! Takes over what the last stop left: the list is completed and lost runs are recovered, while the
 //! server already answers.
 
 use std::{
@@ -13,8 +13,10 @@ use tokio::sync::watch;
 use crate::{
     Conversation, Runtime, RuntimeError,
     command::Command,
-    common::lock,
-    shared::{Mailbox, Shared},
+    residency::{
+        live_conversation::{LiveConversation, Mailbox},
+        runtime_state::lock,
+    },
 };
 
 /// Conversations looked into at a time.
@@ -23,7 +25,7 @@ const TOGETHER: usize = 8;
 const CHUNK: usize = 256;
 
 /// How far a runtime has taken charge of what is stored.
-pub(crate) struct Charge {
+pub(crate) struct StartupRecovery {
     stage: watch::Sender<Stage>,
     /// Listed as their stored state has it, and yet to be looked into; in the end, those that could not
     /// be.
@@ -36,27 +38,31 @@ enum Stage {
     Begun,
     /// The list is whole.
     Listed,
-    /// And no conversation waits to be mended any more.
-    Settled,
+    /// And no conversation waits to be recovered any more.
+    Recovered,
 }
 
-impl Charge {
-    /// `known`: the list was whole from the start, and nothing was left to be mended.
+impl StartupRecovery {
+    /// `known`: the list was whole from the start, and nothing was left to be recovered.
     pub(crate) fn new(known: bool) -> Self {
-        let stage = if known { Stage::Settled } else { Stage::Begun };
+        let stage = if known {
+            Stage::Recovered
+        } else {
+            Stage::Begun
+        };
         Self {
             stage: watch::Sender::new(stage),
             waiting: Mutex::default(),
         }
     }
 
-    pub(crate) fn is_settled(&self) -> bool {
-        *self.stage.borrow() == Stage::Settled
+    pub(crate) fn is_recovered(&self) -> bool {
+        *self.stage.borrow() == Stage::Recovered
     }
 
-    /// Waits until all stored conversations are listed and mended.
-    pub(crate) async fn until_settled(&self) {
-        self.until(Stage::Settled).await;
+    /// Waits until all stored conversations are listed and recovered.
+    pub(crate) async fn until_recovered(&self) {
+        self.until(Stage::Recovered).await;
     }
 
     /// Waits until all stored conversations are listed.
@@ -105,34 +111,34 @@ impl Charge {
 
 /// Begins with it in the background.
 pub(crate) fn spawn(runtime: &Runtime) {
-    let core = runtime.core();
+    let state = runtime.state();
     // Weak, so that a runtime that is given up does not live on in here.
-    let weak = Arc::downgrade(core);
-    core.tokio.spawn(async move {
-        let Some(core) = weak.upgrade() else { return };
-        let runtime = Runtime::from(core);
+    let weak = Arc::downgrade(state);
+    state.tokio.spawn(async move {
+        let Some(state) = weak.upgrade() else { return };
+        let runtime = Runtime::from(state);
         take_charge(&runtime).await;
-        runtime.core().charge.reach(Stage::Settled);
-        if runtime.core().config.resume_runs {
+        runtime.state().recovery.reach(Stage::Recovered);
+        if runtime.state().config.resume_runs {
             resume_runs(&runtime).await;
         }
     });
 }
 
 async fn take_charge(runtime: &Runtime) {
-    let unfit = match runtime.core().store.check().await {
+    let unfit = match runtime.state().store.check().await {
         Ok(unfit) => unfit,
         Err(error) => {
             tracing::error!(%error, "the store cannot be looked through; its list may lack conversations");
             return;
         }
     };
-    runtime.core().charge.listed(&unfit);
+    runtime.state().recovery.listed(&unfit);
     stream::iter(unfit)
         .for_each_concurrent(TOGETHER, |id| async move {
             match bring_up_to_date(runtime, id).await {
                 // The second was deleted since.
-                Ok(()) | Err(RuntimeError::NotFound(_)) => runtime.core().charge.looked_into(id),
+                Ok(()) | Err(RuntimeError::NotFound(_)) => runtime.state().recovery.looked_into(id),
                 Err(error) => {
                     tracing::error!(conversation.id = %id, %error, "a conversation cannot be read and is left out");
                 }
@@ -143,42 +149,42 @@ async fn take_charge(runtime: &Runtime) {
 
 /// Brings the stored state up to its log and answers what a stop left open.
 async fn bring_up_to_date(runtime: &Runtime, id: ConversationId) -> Result<(), RuntimeError> {
-    if runtime.core().is_stopping() {
+    if runtime.state().is_stopping() {
         return Err(RuntimeError::Stopping);
     }
-    let wanted = runtime.core().shelf.peek(id).is_some();
-    let shared = runtime.load(id).await?;
-    match is_in_order(&shared) {
-        true => shared.list(),
-        false => mend(&shared).await?,
+    let wanted = runtime.state().cache.peek(id).is_some();
+    let live = runtime.load(id).await?;
+    match is_in_order(&live) {
+        true => live.list(),
+        false => recover(&live).await?,
     }
     if !wanted {
-        runtime.core().shelf.let_go(id);
+        runtime.state().cache.let_go(id);
     }
     Ok(())
 }
 
 /// Whether nothing runs that nobody carries out, and the stored state is that of the whole log.
-fn is_in_order(shared: &Shared) -> bool {
-    // Whoever has an actor is being written to, and mended.
-    let rests = matches!(*shared.lock_mailbox(), Mailbox::Resting);
-    let now = shared.now();
+fn is_in_order(live: &LiveConversation) -> bool {
+    // Whoever has an actor is being written to, and recovered.
+    let rests = matches!(*live.lock_mailbox(), Mailbox::NoActor);
+    let now = live.now();
     let snapshot = now.metadata.snapshot.as_ref();
     rests
         && now.state.execution_status != ExecutionStatus::Running
-        && snapshot.is_some_and(|of| of.as_of == now.len && of.bytes == shared.log.size())
+        && snapshot.is_some_and(|of| of.as_of == now.len && of.bytes == live.log.size())
 }
 
 /// Has the stored state brought up to its log, and what a stop left open answered.
-pub(crate) async fn mend(shared: &Arc<Shared>) -> Result<(), RuntimeError> {
-    Conversation(Arc::clone(shared))
-        .ask(|answer| Command::Mend { answer })
+pub(crate) async fn recover(live: &Arc<LiveConversation>) -> Result<(), RuntimeError> {
+    Conversation(Arc::clone(live))
+        .ask(|answer| Command::Recover { answer })
         .await
 }
 
 /// Starts the runs again that the last stop paused.
 async fn resume_runs(runtime: &Runtime) {
-    let store = &runtime.core().store;
+    let store = &runtime.state().store;
     let paused = store.list(&ListQuery {
         status: Some(ExecutionStatus::Paused),
         first: None,

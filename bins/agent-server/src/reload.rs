@@ -10,7 +10,7 @@ mod watch;
 use std::process::ExitCode;
 
 use crate::{
-    cli::Flags, config, listener, own_environment, serve::warn_of_keys_in_sight,
+    config, flags::Flags, listener, own_environment, serve::warn_of_keys_in_sight,
     start_error::StartError, telemetry,
 };
 
@@ -29,7 +29,7 @@ pub fn run(flags: &Flags) -> Result<ExitCode, StartError> {
     let _log = telemetry::to_stdout(loaded.settings.log_format, &loaded.settings.log_level)
         .map_err(StartError::Log)?;
     warn_of_keys_in_sight(hidden);
-    let listener = listener::bind(&loaded.settings.host, loaded.settings.port)?;
+    let listener = listener::bind(&loaded.settings.host, loaded.settings.port)?.socket;
     let tokio = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

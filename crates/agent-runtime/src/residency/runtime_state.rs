@@ -14,12 +14,15 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    RuntimeConfig, RuntimeError, charge::Charge, folder_turns::FolderTurns, resting::Resting,
-    shelf::Shelf, vault::Vault,
+    RuntimeConfig, RuntimeError,
+    folder_turns::FolderTurns,
+    residency::{conversation_cache::ConversationCache, idle_tools::IdleTools},
+    startup_recovery::StartupRecovery,
+    vault::Vault,
 };
 
 /// What every conversation of a runtime shares.
-pub(crate) struct Core {
+pub(crate) struct RuntimeState {
     pub(crate) config: RuntimeConfig,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) vault: Vault,
@@ -28,9 +31,9 @@ pub(crate) struct Core {
     /// Actors, so that a stop can wait for them.
     pub(crate) actors: TaskTracker,
     /// How far this has taken charge of what is stored.
-    pub(crate) charge: Charge,
-    pub(crate) resting: Resting,
-    pub(crate) shelf: Shelf,
+    pub(crate) recovery: StartupRecovery,
+    pub(crate) idle_tools: IdleTools,
+    pub(crate) cache: ConversationCache,
     pub(crate) folder_turns: FolderTurns,
     started: Instant,
     /// Milliseconds after `started` of the last command.
@@ -38,7 +41,7 @@ pub(crate) struct Core {
     stopping: CancellationToken,
 }
 
-impl Core {
+impl RuntimeState {
     /// With no conversations yet. Its tasks live on the tokio runtime that calls this.
     pub(crate) fn new(config: RuntimeConfig, store: Arc<dyn Store>) -> Self {
         Self {
@@ -46,9 +49,9 @@ impl Core {
             slots: Arc::new(Semaphore::new(config.max_concurrent_runs)),
             tokio: Handle::current(),
             actors: TaskTracker::new(),
-            charge: Charge::new(store.closed_in_order()),
-            resting: Resting::new(config.max_idle_shells),
-            shelf: Shelf::new(config.max_idle_conversations),
+            recovery: StartupRecovery::new(store.closed_in_order()),
+            idle_tools: IdleTools::new(config.max_idle_shells),
+            cache: ConversationCache::new(config.max_idle_conversations),
             folder_turns: FolderTurns::default(),
             started: Instant::now(),
             last_command: AtomicU64::new(0),

@@ -15,7 +15,7 @@ const ERROR_HEADER: &str = "[An error occurred during execution.]\n";
 /// messages. Answers stand right after the calls they answer, in call order, wherever they are in
 /// the log.
 #[derive(Default)]
-pub(crate) struct View {
+pub(crate) struct ModelContext {
     next: Seq,
     items: Vec<Item>,
     /// Whether the next call may belong to the last batch. Not after anything but calls and errors:
@@ -26,11 +26,11 @@ pub(crate) struct View {
 enum Item {
     System(Vec<Content>),
     Said(Message),
-    Calls(Batch),
+    Calls(ToolCallGroup),
 }
 
 /// The tool calls of one model reply.
-struct Batch {
+struct ToolCallGroup {
     response_id: String,
     thought: Vec<Content>,
     reasoning: Option<String>,
@@ -45,7 +45,7 @@ struct Call {
     answer: Option<Vec<Content>>,
 }
 
-impl View {
+impl ModelContext {
     /// Takes in what was appended since the last time.
     pub(crate) async fn catch_up(
         &mut self,
@@ -174,7 +174,7 @@ impl View {
             batch.calls.push(call);
             return;
         }
-        self.items.push(Item::Calls(Batch {
+        self.items.push(Item::Calls(ToolCallGroup {
             response_id: action.llm_response_id.clone(),
             thought: action.thought.iter().cloned().map(Content::from).collect(),
             reasoning: action.reasoning_content.clone(),
@@ -198,7 +198,7 @@ impl View {
     }
 }
 
-impl Batch {
+impl ToolCallGroup {
     /// An assistant message with the calls that have an answer, and the answers. Providers refuse
     /// calls without one.
     fn render(&self, messages: &mut Vec<Message>) {

@@ -3,7 +3,7 @@ use std::time::Duration;
 use agent_tools::Tools;
 use tokio::{task::spawn_blocking, time::Instant};
 
-use crate::shared::Shared;
+use crate::residency::live_conversation::LiveConversation;
 
 /// Between looks at what an unused conversation still runs.
 const LOOK_INTERVAL: Duration = Duration::from_secs(60);
@@ -18,19 +18,23 @@ pub(crate) enum Verdict {
 }
 
 /// Looks at a conversation whose actor had nothing to do since `last_active`.
-pub(crate) async fn look(shared: &Shared, tools: Option<&Tools>, last_active: Instant) -> Verdict {
+pub(crate) async fn look(
+    live: &LiveConversation,
+    tools: Option<&Tools>,
+    last_active: Instant,
+) -> Verdict {
     const UNUSED: &str = "it was not used for idle_ttl";
     let Some(tools) = tools else {
         // There is nothing to lose: the next command or read finds all of it in the store.
         return Verdict::Leave(UNUSED);
     };
-    let config = &shared.core.config;
+    let config = &live.runtime.config;
     let now = Instant::now();
-    if shared.is_followed() {
+    if live.is_followed() {
         // The end of that counts as a read.
         return Verdict::Stay(now.checked_add(config.idle_ttl));
     }
-    let used = last_active.max(shared.last_read());
+    let used = last_active.max(live.last_read());
     let due = used.checked_add(config.idle_ttl);
     if due.is_none_or(|due| due > now) {
         return Verdict::Stay(due);

@@ -37,7 +37,7 @@ pub(crate) async fn fold(
 
 /// What to append to a log that a stopped server left in the middle of a turn: one error for each
 /// unanswered action, then `paused`. Nothing for any other log.
-pub(crate) fn mend(state: &ConversationState) -> Vec<Draft> {
+pub(crate) fn recovery_drafts(state: &ConversationState) -> Vec<Draft> {
     if state.execution_status != ExecutionStatus::Running {
         return Vec::new();
     }

@@ -6,11 +6,14 @@ use std::{
 use agent_tools::{Tool, Tools};
 use tokio::task::spawn_blocking;
 
-use crate::{command::Command, common::lock, shared::Shared};
+use crate::{
+    command::Command,
+    residency::{live_conversation::LiveConversation, runtime_state::lock},
+};
 
 /// The conversations at rest whose tools are still open, the longest at rest first. Each may hold a
 /// shell, and with it processes and file descriptors, so there is a limit.
-pub(crate) struct Resting {
+pub(crate) struct IdleTools {
     limit: usize,
     queue: Mutex<VecDeque<OpenTools>>,
 }
@@ -18,11 +21,11 @@ pub(crate) struct Resting {
 /// A conversation at rest, and its tools.
 #[derive(Clone)]
 struct OpenTools {
-    shared: Weak<Shared>,
+    live: Weak<LiveConversation>,
     tools: Vec<Weak<dyn Tool>>,
 }
 
-impl Resting {
+impl IdleTools {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             limit,
@@ -32,10 +35,10 @@ impl Resting {
 
     /// Adds a conversation whose turn has just ended. Beyond the limit, the one that can best do
     /// without is asked to close its tools.
-    pub(crate) async fn add(&self, shared: &Arc<Shared>, tools: &Tools) {
-        self.remove(shared);
+    pub(crate) async fn add(&self, live: &Arc<LiveConversation>, tools: &Tools) {
+        self.remove(live);
         lock(&self.queue).push_back(OpenTools {
-            shared: Arc::downgrade(shared),
+            live: Arc::downgrade(live),
             tools: tools.iter().map(Arc::downgrade).collect(),
         });
         while let Some(all) = self.too_many() {
@@ -45,43 +48,43 @@ impl Resting {
             let Some(chosen) = found.ok().flatten().or(first) else {
                 return;
             };
-            let shared = chosen.shared.upgrade();
+            let live = chosen.live.upgrade();
             // Unless another was faster.
-            if let Some(shared) = shared.filter(|shared| self.remove(shared)) {
-                shared.nudge(Command::CloseTools);
+            if let Some(live) = live.filter(|live| self.remove(live)) {
+                live.try_send(Command::CloseTools);
             }
         }
     }
 
     /// Whether a conversation may keep its tools open.
-    pub(crate) fn holds(&self, shared: &Arc<Shared>) -> bool {
-        lock(&self.queue).iter().any(|open| open.belongs_to(shared))
+    pub(crate) fn holds(&self, live: &Arc<LiveConversation>) -> bool {
+        lock(&self.queue).iter().any(|open| open.belongs_to(live))
     }
 
     /// Takes out a conversation that is at rest no longer, or has closed its tools. Whether it was there.
-    pub(crate) fn remove(&self, shared: &Arc<Shared>) -> bool {
+    pub(crate) fn remove(&self, live: &Arc<LiveConversation>) -> bool {
         let mut queue = lock(&self.queue);
         let before = queue.len();
-        queue.retain(|open| !open.belongs_to(shared));
+        queue.retain(|open| !open.belongs_to(live));
         queue.len() < before
     }
 
     /// All of them, if they are more than may be.
     fn too_many(&self) -> Option<VecDeque<OpenTools>> {
         let mut queue = lock(&self.queue);
-        queue.retain(|open| open.shared.strong_count() > 0);
+        queue.retain(|open| open.live.strong_count() > 0);
         (queue.len() > self.limit).then(|| queue.clone())
     }
 }
 
 impl OpenTools {
-    fn belongs_to(&self, shared: &Arc<Shared>) -> bool {
-        std::ptr::eq(self.shared.as_ptr(), Arc::as_ptr(shared))
+    fn belongs_to(&self, live: &Arc<LiveConversation>) -> bool {
+        std::ptr::eq(self.live.as_ptr(), Arc::as_ptr(live))
     }
 
     fn is_followed(&self) -> bool {
-        let shared = self.shared.upgrade();
-        shared.is_some_and(|shared| shared.is_followed())
+        let live = self.live.upgrade();
+        live.is_some_and(|live| live.is_followed())
     }
 
     fn is_busy(&self) -> bool {

@@ -9,8 +9,10 @@ use tokio::sync::watch;
 
 use crate::{
     command::Command,
-    common::{Core, lock},
-    shared::Shared,
+    residency::{
+        live_conversation::LiveConversation,
+        runtime_state::{RuntimeState, lock},
+    },
 };
 
 /// Deletions that are remembered for those who read a conversation meanwhile.
@@ -18,7 +20,7 @@ const ENDED: usize = 1024;
 
 /// The conversations in memory: at most one of each id, found while somebody uses it, and kept for a
 /// while after. Of those that nobody uses only so many are kept.
-pub(crate) struct Shelf {
+pub(crate) struct ConversationCache {
     /// How many are kept.
     limit: usize,
     places: Mutex<Places>,
@@ -40,14 +42,14 @@ struct Places {
 
 struct Place {
     /// Dropped when the conversation was not asked for during the idle time, or others were since.
-    kept: Option<Arc<Shared>>,
-    known: Weak<Shared>,
+    kept: Option<Arc<LiveConversation>>,
+    known: Weak<LiveConversation>,
     /// The number of the last use, and when it was.
     used: u64,
     last_used: Instant,
 }
 
-impl Shelf {
+impl ConversationCache {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             limit,
@@ -56,17 +58,17 @@ impl Shelf {
         }
     }
 
-    pub(crate) fn get(&self, id: ConversationId) -> Option<Arc<Shared>> {
+    pub(crate) fn get(&self, id: ConversationId) -> Option<Arc<LiveConversation>> {
         let mut places = lock(&self.places);
-        let shared = places.by_id.get(&id)?.known.upgrade()?;
-        let surplus = places.keep(&shared, self.limit);
+        let live = places.by_id.get(&id)?.known.upgrade()?;
+        let surplus = places.keep(&live, self.limit);
         drop(places);
         give_up(surplus);
-        Some(shared)
+        Some(live)
     }
 
     /// As [`Self::get`], without counting as a use.
-    pub(crate) fn peek(&self, id: ConversationId) -> Option<Arc<Shared>> {
+    pub(crate) fn peek(&self, id: ConversationId) -> Option<Arc<LiveConversation>> {
         lock(&self.places).by_id.get(&id)?.known.upgrade()
     }
 
@@ -83,22 +85,26 @@ impl Shelf {
 
     /// Adds a conversation that was read after `removals` deletions, unless somebody else was faster;
     /// the one that is there in the end. None when it was deleted since, or is being deleted.
-    pub(crate) fn put(&self, shared: Arc<Shared>, removals: u64) -> Option<Arc<Shared>> {
+    pub(crate) fn put(
+        &self,
+        live: Arc<LiveConversation>,
+        removals: u64,
+    ) -> Option<Arc<LiveConversation>> {
         let mut places = lock(&self.places);
         let since = (self.removals() - removals) as usize;
         // What ended too long ago to be known may have been this one.
         let mut ended = places.ended.iter().rev().take(since);
-        let gone = since > places.ended.len() || ended.any(|ended| *ended == (shared.id, true));
-        if gone || places.leaving.contains(&shared.id) {
+        let gone = since > places.ended.len() || ended.any(|ended| *ended == (live.id, true));
+        if gone || places.leaving.contains(&live.id) {
             return None;
         }
-        let there = places.by_id.get(&shared.id);
+        let there = places.by_id.get(&live.id);
         let there = there.and_then(|place| place.known.upgrade());
-        let shared = there.unwrap_or(shared);
-        let surplus = places.keep(&shared, self.limit);
+        let live = there.unwrap_or(live);
+        let surplus = places.keep(&live, self.limit);
         drop(places);
         give_up(surplus);
-        Some(shared)
+        Some(live)
     }
 
     /// Announces a deletion: until it ends, the conversation is not brought into memory. False when
@@ -151,7 +157,7 @@ impl Shelf {
         drop(all);
     }
 
-    pub(crate) fn all(&self) -> Vec<Arc<Shared>> {
+    pub(crate) fn all(&self) -> Vec<Arc<LiveConversation>> {
         lock(&self.places)
             .by_id
             .values()
@@ -160,14 +166,16 @@ impl Shelf {
     }
 
     /// Forgets now and then what nobody uses.
-    pub(crate) fn spawn_reaper(&self, core: &Arc<Core>) {
-        let ttl = core.config.idle_ttl;
-        let weak = Arc::downgrade(core);
-        core.tokio.spawn(async move {
+    pub(crate) fn spawn_reaper(&self, runtime: &Arc<RuntimeState>) {
+        let ttl = runtime.config.idle_ttl;
+        let weak = Arc::downgrade(runtime);
+        runtime.tokio.spawn(async move {
             loop {
                 tokio::time::sleep((ttl / 4).max(Duration::from_millis(50))).await;
-                let Some(core) = weak.upgrade() else { return };
-                core.shelf.forget_unused(ttl);
+                let Some(runtime) = weak.upgrade() else {
+                    return;
+                };
+                runtime.cache.forget_unused(ttl);
             }
         });
     }
@@ -192,19 +200,19 @@ impl Shelf {
 
 impl Places {
     /// Counts a use. What is kept beyond the limit then is to be given up.
-    fn keep(&mut self, shared: &Arc<Shared>, limit: usize) -> Vec<Arc<Shared>> {
+    fn keep(&mut self, live: &Arc<LiveConversation>, limit: usize) -> Vec<Arc<LiveConversation>> {
         self.uses += 1;
-        shared.note_read();
+        live.note_read();
         let place = Place {
-            kept: Some(Arc::clone(shared)),
-            known: Arc::downgrade(shared),
+            kept: Some(Arc::clone(live)),
+            known: Arc::downgrade(live),
             used: self.uses,
             last_used: Instant::now(),
         };
-        if let Some(old) = self.by_id.insert(shared.id, place) {
+        if let Some(old) = self.by_id.insert(live.id, place) {
             self.kept.remove(&old.used);
         }
-        self.kept.insert(self.uses, shared.id);
+        self.kept.insert(self.uses, live.id);
         let mut surplus = Vec::new();
         while self.kept.len() > limit.max(1) {
             let Some((_, id)) = self.kept.pop_first() else {
@@ -216,7 +224,7 @@ impl Places {
     }
 
     /// Keeps a conversation no longer; the caller drops it outside of the lock.
-    fn drop_kept(&mut self, id: ConversationId) -> Option<Arc<Shared>> {
+    fn drop_kept(&mut self, id: ConversationId) -> Option<Arc<LiveConversation>> {
         let place = self.by_id.get_mut(&id)?;
         self.kept.remove(&place.used);
         let kept = place.kept.take()?;
@@ -229,10 +237,10 @@ impl Places {
 
 /// Lets go of conversations that were not used for the longest time. Those that somebody follows or
 /// works on stay as long as that lasts, and are found; an actor that has nothing to do rests.
-fn give_up(surplus: Vec<Arc<Shared>>) {
-    for shared in surplus {
-        if !shared.is_followed() {
-            shared.nudge(Command::Rest);
+fn give_up(surplus: Vec<Arc<LiveConversation>>) {
+    for live in surplus {
+        if !live.is_followed() {
+            live.try_send(Command::LeaveMemory);
         }
     }
 }

@@ -23,7 +23,7 @@ mod verify;
 
 use std::process::ExitCode;
 
-use crate::{cli::Flags, console};
+use crate::{console, flags::Flags};
 
 pub use error::MaintenanceError;
 pub use export::ExportArgs;

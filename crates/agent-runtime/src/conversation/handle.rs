@@ -6,12 +6,12 @@ use tokio::sync::oneshot;
 use crate::{
     Follower, Request, RuntimeError, Start,
     command::{Answer, Command},
-    shared::Shared,
+    residency::live_conversation::LiveConversation,
 };
 
 /// One conversation, to talk to and to read. Cheap to clone.
 #[derive(Clone)]
-pub struct Conversation(pub(crate) Arc<Shared>);
+pub struct Conversation(pub(crate) Arc<LiveConversation>);
 
 impl Conversation {
     #[must_use]

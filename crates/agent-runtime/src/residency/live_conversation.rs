@@ -20,16 +20,16 @@ use tokio::{
 use crate::{
     End, RuntimeError,
     command::Command,
-    common::{Core, lock},
+    residency::runtime_state::{RuntimeState, lock},
 };
 
 /// Token deltas that a listener may fall behind before it skips some.
 const DELTA_RING: usize = 128;
 
 /// One conversation in memory: what its actor, its followers and its readers have in common.
-pub(crate) struct Shared {
+pub(crate) struct LiveConversation {
     pub(crate) id: ConversationId,
-    pub(crate) core: Arc<Core>,
+    pub(crate) runtime: Arc<RuntimeState>,
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) folder: PathBuf,
     /// What is true and durable; followers wait here.
@@ -72,14 +72,14 @@ pub(crate) struct Delta {
 /// Who reads a conversation's commands.
 pub(crate) enum Mailbox {
     /// Nobody yet: the next command brings the actor up.
-    Resting,
+    NoActor,
     Open(mpsc::Sender<Command>),
     Closed(End),
 }
 
-impl Shared {
+impl LiveConversation {
     pub(crate) fn new(
-        core: Arc<Core>,
+        runtime: Arc<RuntimeState>,
         log: Arc<dyn EventLog>,
         metadata: Metadata,
         state: ConversationState,
@@ -96,13 +96,13 @@ impl Shared {
         };
         Arc::new(Self {
             id,
-            folder: core.store.folder(id),
-            core,
+            folder: runtime.store.folder(id),
+            runtime,
             log,
             published: watch::Sender::new(published),
             deltas: OnceLock::new(),
             discards: AtomicU64::new(0),
-            mailbox: Mutex::new(Mailbox::Resting),
+            mailbox: Mutex::new(Mailbox::NoActor),
             last_read: Mutex::new(Instant::now()),
         })
     }
@@ -190,7 +190,7 @@ impl Shared {
         let now = self.now();
         let state = now.shown_state();
         let created_at = now.metadata.created_at;
-        self.core.store.note(Row {
+        self.runtime.store.note(Row {
             id: self.id,
             created_at,
             updated_at: state
@@ -203,7 +203,7 @@ impl Shared {
     }
 
     /// Tells everybody that the run is over although the log does not take that. What the log says
-    /// stays as it is, to be mended when it is next opened.
+    /// stays as it is, to be recovered when it is next opened.
     pub(crate) fn lose_run(&self) {
         self.published.send_modify(|now| {
             let mut moment = now.advanced(now.len, Arc::clone(&now.state), true);
@@ -217,7 +217,7 @@ impl Shared {
     pub(crate) fn gone(&self) -> RuntimeError {
         match *self.lock_mailbox() {
             Mailbox::Closed(End::Deleted | End::Failed) => RuntimeError::NotFound(self.id),
-            Mailbox::Closed(End::ServerStopping) | Mailbox::Open(_) | Mailbox::Resting => {
+            Mailbox::Closed(End::ServerStopping) | Mailbox::Open(_) | Mailbox::NoActor => {
                 RuntimeError::Stopping
             }
         }
@@ -225,9 +225,9 @@ impl Shared {
 
     /// Hands a command to the actor, bringing it up if need be. Never waits.
     pub(crate) fn send(self: &Arc<Self>, command: Command) -> Result<(), RuntimeError> {
-        self.core.touch();
+        self.runtime.touch();
         let mut mailbox = self.lock_mailbox();
-        if self.core.is_stopping() {
+        if self.runtime.is_stopping() {
             return Err(RuntimeError::Stopping);
         }
         let sender = match &*mailbox {
@@ -236,10 +236,10 @@ impl Shared {
                 return Err(RuntimeError::NotFound(self.id));
             }
             Mailbox::Closed(End::ServerStopping) => return Err(RuntimeError::Stopping),
-            Mailbox::Resting => {
-                let (sender, receiver) = mpsc::channel(self.core.config.mailbox);
+            Mailbox::NoActor => {
+                let (sender, receiver) = mpsc::channel(self.runtime.config.mailbox);
                 *mailbox = Mailbox::Open(sender.clone());
-                crate::actor::spawn(Arc::clone(self), receiver);
+                crate::conversation::actor::spawn(Arc::clone(self), receiver);
                 sender
             }
         };
@@ -247,7 +247,7 @@ impl Shared {
     }
 
     /// Hands a command to the actor if one is up and has room for it.
-    pub(crate) fn nudge(&self, command: Command) {
+    pub(crate) fn try_send(&self, command: Command) {
         if let Mailbox::Open(sender) = &*self.lock_mailbox() {
             sender.try_send(command).ok();
         }
@@ -259,10 +259,10 @@ impl Shared {
     }
 
     /// Takes commands again after a deletion that failed.
-    pub(crate) fn wake(&self) {
+    pub(crate) fn reopen(&self) {
         let mut mailbox = self.lock_mailbox();
         if matches!(*mailbox, Mailbox::Closed(End::Deleted)) {
-            *mailbox = Mailbox::Resting;
+            *mailbox = Mailbox::NoActor;
         }
     }
 

@@ -12,8 +12,8 @@ use tokio::sync::{
 
 use crate::{
     RuntimeError,
-    drafts::discarded_frame,
-    shared::{Delta, Published, Shared},
+    residency::live_conversation::{Delta, LiveConversation, Published},
+    turn::drafts::discarded_frame,
 };
 
 /// What a follower holds at a time. A slow client costs this much memory, and what its connection
@@ -65,7 +65,7 @@ pub enum End {
 /// Reads a conversation from a cursor and then keeps up. Costs a cursor, not a queue: a slow reader
 /// holds one page, and token deltas that it cannot keep up with are skipped.
 pub struct Follower {
-    shared: Arc<Shared>,
+    live: Arc<LiveConversation>,
     watch: watch::Receiver<Published>,
     deltas: broadcast::Receiver<Delta>,
     /// A delta that comes behind events which are still to be told.
@@ -85,16 +85,19 @@ pub struct Follower {
 }
 
 impl Follower {
-    pub(crate) async fn new(shared: Arc<Shared>, start: &Start) -> Result<Self, RuntimeError> {
-        let deltas = shared.listen();
-        let discards = shared.no_delta().discards;
-        let mut watch = shared.published.subscribe();
+    pub(crate) async fn new(
+        live: Arc<LiveConversation>,
+        start: &Start,
+    ) -> Result<Self, RuntimeError> {
+        let deltas = live.listen();
+        let discards = live.no_delta().discards;
+        let mut watch = live.published.subscribe();
         let goal = watch.borrow_and_update().clone();
         let began_at = goal.len;
-        let cursor = first_seq(&shared, goal.len, start).await?;
+        let cursor = first_seq(&live, goal.len, start).await?;
         let (page, epoch) = (VecDeque::new(), None);
         Ok(Self {
-            shared,
+            live,
             watch,
             deltas,
             held: None,
@@ -155,7 +158,7 @@ impl Follower {
             };
             if self.epoch.is_none() && !self.events_first {
                 self.epoch = Some(goal.epoch);
-                return Ok(Frame::Snapshot(self.shared.snapshot_frame(&goal)));
+                return Ok(Frame::Snapshot(self.live.snapshot_frame(&goal)));
             }
             if let Some(delta) = self.delta() {
                 return Ok(Frame::Delta(delta));
@@ -165,7 +168,7 @@ impl Follower {
                 self.turn_page(goal.len.min(behind)).await?;
             } else if self.epoch != Some(goal.epoch) {
                 self.epoch = Some(goal.epoch);
-                return Ok(Frame::Snapshot(self.shared.snapshot_frame(&goal)));
+                return Ok(Frame::Snapshot(self.live.snapshot_frame(&goal)));
             } else if let Some(end) = goal.end {
                 return Err(end);
             } else {
@@ -206,7 +209,7 @@ impl Follower {
 
     fn skip_deltas(&mut self) -> Delta {
         self.deltas = self.deltas.resubscribe();
-        self.shared.no_delta()
+        self.live.no_delta()
     }
 
     /// Waits until the log grew or a delta came.
@@ -229,8 +232,8 @@ impl Follower {
             records: wanted,
             ..PAGE
         };
-        let records = self.shared.log.read(self.cursor, limit).await.map_err(|error| {
-            tracing::error!(conversation.id = %self.shared.id, %error, "a follower cannot read the log");
+        let records = self.live.log.read(self.cursor, limit).await.map_err(|error| {
+            tracing::error!(conversation.id = %self.live.id, %error, "a follower cannot read the log");
             End::Failed
         })?;
         // The log skips damaged lines, so what comes may start later than asked and go further.
@@ -248,25 +251,25 @@ impl Follower {
 impl Drop for Follower {
     fn drop(&mut self) {
         // The idle time counts from here.
-        self.shared.note_read();
+        self.live.note_read();
     }
 }
 
-async fn first_seq(shared: &Shared, len: Seq, start: &Start) -> Result<Seq, RuntimeError> {
+async fn first_seq(live: &LiveConversation, len: Seq, start: &Start) -> Result<Seq, RuntimeError> {
     Ok(match start {
         Start::Live => len,
         Start::Beginning => Seq(0),
         Start::From(seq) => {
             if *seq > len && *seq != Seq(u64::MAX) {
                 tracing::warn!(
-                    conversation.id = %shared.id, cursor = seq.0, len = len.0,
+                    conversation.id = %live.id, cursor = seq.0, len = len.0,
                     "a follower's cursor is beyond the log's end and goes on there"
                 );
             }
             (*seq).min(len)
         }
-        Start::Since(time) => shared.log.since(*time).await?.min(len),
-        Start::After(id) => shared
+        Start::Since(time) => live.log.since(*time).await?.min(len),
+        Start::After(id) => live
             .log
             .find(id)
             .await?

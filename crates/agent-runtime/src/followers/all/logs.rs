@@ -4,7 +4,7 @@ use core_model::{
     ConversationId, EventLog, HeadFilter, Limit, Record, Seq, StoreError, UtcTime, port::FeedEntry,
 };
 
-use crate::common::Core;
+use crate::residency::runtime_state::RuntimeState;
 
 /// What a follower holds at a time.
 const PAGE: Limit = Limit {
@@ -17,7 +17,7 @@ const SELECTED: usize = 1024;
 /// Reads the events of one change after another. The log read last stays open, for most often it is
 /// the next one too.
 pub(super) struct Logs {
-    core: Arc<Core>,
+    runtime: Arc<RuntimeState>,
     /// Which kinds are wanted; none: all.
     heads: Option<HeadFilter>,
     open: Option<Open>,
@@ -32,13 +32,13 @@ struct Open {
 }
 
 impl Logs {
-    pub(super) fn new(core: Arc<Core>, kinds: &[String]) -> Self {
+    pub(super) fn new(runtime: Arc<RuntimeState>, kinds: &[String]) -> Self {
         let heads = || HeadFilter {
             kinds: kinds.to_vec(),
             ..HeadFilter::default()
         };
         Self {
-            core,
+            runtime,
             heads: (!kinds.is_empty()).then(heads),
             open: None,
             selected: VecDeque::new(),
@@ -103,7 +103,7 @@ impl Logs {
         {
             return Ok(Arc::clone(&open.log));
         }
-        let log = self.core.store.open(id).await?;
+        let log = self.runtime.store.open(id).await?;
         self.open = Some(Open {
             id,
             created_at: entry.created_at,
