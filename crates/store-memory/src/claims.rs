@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use core_model::{
-    Claims, ConversationId, ExecutionStatus, Extent, StoreError,
+    Claims, ConversationId, ExecutionStatus, StoreError,
     port::{Claim, Claimed, Holder},
 };
 
@@ -43,15 +43,9 @@ impl Claims for MemoryStore {
 
     async fn orphans(&self, limit: usize) -> Result<Vec<ConversationId>, StoreError> {
         let state = self.shared.state();
-        let orphans = state.conversations.all().filter(|found| is_orphan(found));
+        let runs = |found: &&Conversation| found.row.status == ExecutionStatus::Running;
+        let orphans = state.conversations.all().filter(runs);
+        let orphans = orphans.filter(|found| found.held.is_none());
         Ok(orphans.map(|found| found.row.id).take(limit).collect())
     }
-}
-
-fn is_orphan(conversation: &Conversation) -> bool {
-    let row = &conversation.row;
-    let snapshot = conversation.metadata.snapshot.as_ref();
-    let stored = snapshot.map_or(Extent::default(), |snapshot| snapshot.extent);
-    conversation.held.is_none()
-        && (row.status == ExecutionStatus::Running || row.extent.len > stored.len)
 }

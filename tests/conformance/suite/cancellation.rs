@@ -7,11 +7,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use core_model::{ConversationId, EventId, HeadFilter, Limit, Seq, StoreError, port::Change};
+use core_model::{
+    ConversationId, EventId, HeadFilter, Limit, Metadata, Seq, StoreError, port::Change,
+};
 
 use super::{
     Subject,
-    fixture::{metadata, records},
+    fixture::{metadata, moment, records},
     steps::{append, as_read, claim, claimed, create, feed_from, is_fenced, log_of, running},
 };
 use crate::Tested;
@@ -155,6 +157,52 @@ async fn replacing_metadata() {
         if done.is_some() {
             break;
         }
+    }
+}
+
+/// However many calls were dropped, what the same writer stores later is what stays.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn replacing_metadata_over_and_over() {
+    let mut subject = Tested::empty();
+    let (mut metadata, mut writer) = claimed(subject.store().as_ref()).await;
+    for round in 0..200 {
+        for dropped in 0..3 {
+            metadata.title = Some(format!("dropped {round}, {dropped}"));
+            polled(writer.log.set_metadata(&metadata), 1).await;
+        }
+        metadata.title = Some(format!("stored {round}"));
+        writer.log.set_metadata(&metadata).await.unwrap();
+        let found = subject.store().metadata(metadata.id).await.unwrap();
+        assert_eq!(found, metadata);
+    }
+    drop(writer);
+    subject = subject.reopen();
+    let found = subject.store().metadata(metadata.id).await.unwrap();
+    assert_eq!(found, metadata);
+}
+
+/// A deletion that was dropped is not done to the next conversation of that name.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn deleting_over_and_over() {
+    let subject = Tested::empty();
+    let store = subject.store();
+    for round in 0..200 {
+        let first = metadata(round);
+        store.create(&first).await.unwrap();
+        for _ in 0..3 {
+            polled(store.delete(first.id), 1).await;
+        }
+        let deleted = store.delete(first.id).await;
+        assert!(matches!(deleted, Ok(()) | Err(StoreError::NotFound(_))));
+        let second = Metadata {
+            created_at: moment(1_000 + round),
+            ..first
+        };
+        store.create(&second).await.unwrap();
+        assert_eq!(store.metadata(second.id).await.unwrap(), second);
+        let mut writer = claim(store.as_ref(), second.id).await;
+        append(writer.log.as_mut(), 1).await;
+        store.delete(second.id).await.unwrap();
     }
 }
 
