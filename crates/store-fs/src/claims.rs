@@ -1,7 +1,10 @@
 //! Who may write which conversation. The folder's lock keeps other processes away, so that a claim is
 //! always granted; it fences the writer that this process had before.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use async_trait::async_trait;
 use core_model::{
@@ -41,6 +44,8 @@ struct FsWriter {
     epoch: u64,
     created_at: UtcTime,
     extent: Extent,
+    /// How many times metadata was to be replaced. A call that was dropped may get there after a later one.
+    replacements: Arc<AtomicU64>,
 }
 
 #[async_trait]
@@ -87,13 +92,14 @@ impl Store {
             epoch,
             created_at,
             extent: Extent::default(),
+            replacements: Arc::default(),
             log,
         };
         if !writer.log.0.rest() {
             let reason = "an earlier write to the log has not ended";
             return Err(StoreError::Unavailable(reason.to_owned()));
         }
-        self.start_scan.claimed(id);
+        self.start_scan.no_longer_unfit(id);
         writer.extent = writer.log.0.extent();
         Ok(Claim {
             log: Box::new(writer),
@@ -187,10 +193,12 @@ impl LogWriter for FsWriter {
     async fn set_metadata(&mut self, metadata: &Metadata) -> Result<(), StoreError> {
         let (store, log) = (Arc::clone(&self.store), self.log.clone());
         let (metadata, epoch) = (metadata.clone(), self.epoch);
+        let replacements = Arc::clone(&self.replacements);
+        let own = replacements.fetch_add(1, Ordering::AcqRel) + 1;
         blocking(&self.log.0.folder, move || {
             store.set_metadata_if(&metadata, || {
-                let held = lock(&log.0.queue).is_held_by(epoch);
-                if held {
+                let is_latest = replacements.load(Ordering::Acquire) == own;
+                if is_latest && lock(&log.0.queue).is_held_by(epoch) {
                     Ok(())
                 } else {
                     Err(StoreError::Fenced)
@@ -204,10 +212,10 @@ impl LogWriter for FsWriter {
 impl FsWriter {
     /// Has the list say this of the log as it is.
     fn move_row(&self, listing: Listing) -> Result<(), StoreError> {
-        self.log.0.reopen().map_err(|error| match error {
-            StoreError::NotFound(_) => StoreError::Fenced,
-            error => error,
-        })?;
+        match self.log.0.reopen() {
+            Err(StoreError::NotFound(_)) => return Err(StoreError::Fenced),
+            reopened => reopened?,
+        }
         let queue = lock(&self.log.0.queue);
         if !queue.is_held_by(self.epoch) {
             return Err(StoreError::Fenced);

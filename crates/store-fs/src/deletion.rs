@@ -2,7 +2,7 @@
 
 use std::{io, path::Path, sync::atomic::Ordering};
 
-use core_model::{ConversationId, ExecutionStatus, Extent, Row, StoreError};
+use core_model::{ConversationId, ExecutionStatus, Extent, Row, StoreError, UtcTime};
 
 use crate::{
     FsLog,
@@ -14,10 +14,20 @@ use crate::{
 };
 
 impl Store {
-    pub(crate) fn delete(&self, id: ConversationId) -> Result<(), StoreError> {
+    /// Deletes the conversation that was made then; of any time where that is unknown.
+    pub(crate) fn delete(
+        &self,
+        id: ConversationId,
+        made: Option<UtcTime>,
+    ) -> Result<(), StoreError> {
         self.reopen()?;
         let slot = self.slot(id);
         let mut known = lock(&slot);
+        if let Some((made, row)) = made.zip(self.context.catalog.row(id))
+            && row.created_at != made
+        {
+            return Err(StoreError::NotFound(id));
+        }
         let outbox = self.outbox();
         outbox.map_or(Ok(()), Outbox::settle)?;
         let row = outbox.and_then(|_| self.row_of(id));
@@ -47,6 +57,7 @@ impl Store {
         outbox.map_or(Ok(()), Outbox::sync)?;
         self.sync_root(before)?;
         self.tell_gone(id)?;
+        self.start_scan.no_longer_unfit(id);
         drop(known);
         match self.context.disk.remove_dir_all(&removing) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => tracing::warn!(

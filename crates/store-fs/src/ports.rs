@@ -75,7 +75,9 @@ impl Catalog for FsStore {
     }
 
     async fn delete(&self, id: ConversationId) -> Result<(), StoreError> {
-        self.run(move |store| store.delete(id)).await
+        // A call that was dropped may get there late: it is not about the next conversation of this id.
+        let made = self.0.context.catalog.row(id).map(|row| row.created_at);
+        self.run(move |store| store.delete(id, made)).await
     }
 
     fn health(&self) -> Health {

@@ -14,7 +14,7 @@ use crate::{FsStore, check, error::lock, store::Store};
 /// How far it is, and what it found.
 pub(crate) struct StartScan {
     stage: Arc<watch::Sender<Stage>>,
-    /// What nobody has claimed yet: was running when the store was opened, or its list entry goes not
+    /// What nobody has claimed or deleted yet: was running when the store was opened, or its list entry goes not
     /// as far as its log.
     unfit: Mutex<BTreeSet<ConversationId>>,
 }
@@ -40,7 +40,8 @@ impl StartScan {
         lock(&self.unfit).clone()
     }
 
-    pub(crate) fn claimed(&self, id: ConversationId) {
+    /// It is claimed or deleted.
+    pub(crate) fn no_longer_unfit(&self, id: ConversationId) {
         lock(&self.unfit).remove(&id);
     }
 

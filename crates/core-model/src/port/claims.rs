@@ -53,9 +53,8 @@ pub trait Claims: Send + Sync {
     /// When the store cannot be read.
     async fn holder(&self, id: ConversationId) -> Result<Option<Holder>, StoreError>;
 
-    /// Conversations that nobody holds and that somebody has to look after: their log says that they
-    /// run, or goes beyond what is stored with them. At most `limit`; those that are claimed meanwhile
-    /// are not named again. Waits until the store knows, after a start as long as it looks through what
+    /// Conversations that nobody holds and that somebody has to look after: they run, or a crash may have
+    /// left more in their log than the list tells, until they are claimed. At most `limit`. Waits until the store knows, after a start as long as it looks through what
     /// a crash may have left.
     ///
     /// # Errors

@@ -211,7 +211,7 @@ fn a_deletion_is_told_when_it_is_durable() {
             Ok(())
         }
     });
-    assert!(store.0.delete(id(1)).is_err());
+    assert!(store.0.delete(id(1), None).is_err());
     let catalog = &store.0.context.catalog;
     assert_eq!(
         entries(catalog, 0),
@@ -222,7 +222,7 @@ fn a_deletion_is_told_when_it_is_durable() {
     // Its name is free, and the new one begins at nothing.
     store.0.create(&metadata(id(1))).unwrap();
     assert_eq!(entries(catalog, 0), [(0, 1), (1, 1), (2, 1)]);
-    store.0.delete(id(1)).unwrap();
+    store.0.delete(id(1), None).unwrap();
     assert_eq!(catalog.count(None), 0);
 }
 

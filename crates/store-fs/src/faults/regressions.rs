@@ -308,8 +308,8 @@ fn a_deletion_whose_sync_failed_can_be_asked_for_again() {
     world.note(id);
     world.close_logs();
     world.machine.plan(|plan| plan.fail(Op::SyncDir, 0, 1));
-    world.store.0.delete(id).unwrap_err();
-    world.store.0.delete(id).unwrap();
+    world.store.0.delete(id, None).unwrap_err();
+    world.store.0.delete(id, None).unwrap();
     assert!(world.store.0.context.catalog.row(id).is_none());
 }
 

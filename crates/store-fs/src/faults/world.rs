@@ -135,7 +135,7 @@ impl World {
         let there = self.is_there(id);
         let can_fail = self.can_fail() || !there;
         self.logs.remove(&id);
-        let deleted = self.store.0.delete(id);
+        let deleted = self.store.0.delete(id, None);
         self.may_fail(&deleted, can_fail);
         let expected = self.expected.get_mut(&id).unwrap();
         let gone = matches!(deleted, Ok(()) | Err(StoreError::NotFound(_)));
