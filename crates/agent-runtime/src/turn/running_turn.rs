@@ -1,9 +1,7 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use core_model::event::{ErrorClassification, FailureKind, UserAction};
 use tokio::{
-    runtime::Handle,
-    sync::{OwnedSemaphorePermit, watch},
+    sync::{mpsc, watch},
     task::JoinHandle,
     time::{Instant, sleep_until},
 };
@@ -11,10 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     command::{Answer, StopReason},
-    turn::{
-        outcome::{Failure, Outcome},
-        step::{self, TurnContext},
-    },
+    residency::live_conversation::LiveConversation,
+    run_slot::RunSlot,
+    turn::{outcome::Outcome, proposal::Proposal, state::TurnSignals, steps},
 };
 
 /// A running turn as its actor holds it.
@@ -22,20 +19,20 @@ pub(crate) struct RunningTurn {
     task: JoinHandle<Outcome>,
     cancel: CancellationToken,
     pause: watch::Sender<bool>,
-    permit: OwnedSemaphorePermit,
+    slot: RunSlot,
     stop: Option<CancelReason>,
     /// When a turn that was told to stop is aborted.
     abort_at: Option<Instant>,
-    /// Who waits for its end, and whether they want the actor gone.
-    answers: Vec<(Option<StopReason>, Answer<()>)>,
+    /// Who waits for its end, and why the actor is to stop after it, if it is.
+    answers: Vec<(Option<StopReason>, Answer)>,
 }
 
 /// What is left of a turn that has ended.
-pub(crate) struct Parts {
+pub(crate) struct EndedTurn {
     pub(crate) stop: Option<CancelReason>,
-    pub(crate) answers: Vec<(Option<StopReason>, Answer<()>)>,
-    pub(crate) permit: OwnedSemaphorePermit,
-    /// Whether it was asked to pause, and not asked to go on since.
+    pub(crate) answers: Vec<(Option<StopReason>, Answer)>,
+    pub(crate) slot: RunSlot,
+    /// Whether it was asked to pause, and not to continue since.
     pub(crate) paused: bool,
 }
 
@@ -47,34 +44,24 @@ pub(crate) enum CancelReason {
 }
 
 impl RunningTurn {
-    /// Starts a turn as a task of its own; one that could not be set up ends at once.
+    /// Starts a turn as a task of its own.
     pub(crate) fn start(
-        context: Result<TurnContext, Failure>,
-        permit: OwnedSemaphorePermit,
-        tokio: &Handle,
+        live: Arc<LiveConversation>,
+        proposer: mpsc::Sender<Proposal>,
+        slot: RunSlot,
     ) -> Self {
         let cancel = CancellationToken::new();
         let (pause, asked_to_pause) = watch::channel(false);
-        let task = match context {
-            Ok(context) => tokio.spawn(step::take_all(context, cancel.clone(), asked_to_pause)),
-            Err(Failure(code, detail)) => {
-                let kind = FailureKind::Config;
-                let classification = ErrorClassification::new(kind, false, UserAction::Settings);
-                let code = code.to_owned();
-                tokio.spawn(async {
-                    Outcome::Failed {
-                        code,
-                        detail,
-                        classification,
-                    }
-                })
-            }
+        let signals = TurnSignals {
+            cancel: cancel.clone(),
+            pause: asked_to_pause,
         };
+        let tokio = live.runtime.tokio.clone();
         Self {
-            task,
+            task: tokio.spawn(steps::run_turn(live, proposer, signals)),
             cancel,
             pause,
-            permit,
+            slot,
             stop: None,
             abort_at: None,
             answers: Vec::new(),
@@ -91,12 +78,11 @@ impl RunningTurn {
         self.pause.send_replace(false)
     }
 
-    /// Ends the turn now; aborts it if it takes longer than `patience`. A reason outranks an
-    /// interruption.
-    pub(crate) fn stop(&mut self, stop: CancelReason, patience: Duration, answer: Answer<()>) {
+    /// Ends the turn now; aborts it if it takes longer than `grace`. A stop of the actor outranks an
+    /// interrupt.
+    pub(crate) fn stop(&mut self, stop: CancelReason, grace: Duration, answer: Answer) {
         self.cancel.cancel();
-        self.abort_at
-            .get_or_insert_with(|| Instant::now() + patience);
+        self.abort_at.get_or_insert_with(|| Instant::now() + grace);
         let reason = match stop {
             CancelReason::Interrupt => {
                 self.stop.get_or_insert(stop);
@@ -114,11 +100,11 @@ impl RunningTurn {
         self.stop.is_some()
     }
 
-    pub(crate) fn into_parts(self) -> Parts {
-        Parts {
+    pub(crate) fn into_ended(self) -> EndedTurn {
+        EndedTurn {
             stop: self.stop,
             answers: self.answers,
-            permit: self.permit,
+            slot: self.slot,
             paused: *self.pause.borrow(),
         }
     }
@@ -145,7 +131,7 @@ pub(crate) async fn end(turn: &mut Option<RunningTurn>) -> Outcome {
     };
     match joined {
         Ok(outcome) => outcome,
-        Err(error) if error.is_cancelled() => Outcome::Cancelled,
+        Err(error) if error.is_cancelled() => Outcome::cancelled(),
         Err(error) => {
             tracing::error!(%error, "a turn panicked");
             Outcome::Panicked
