@@ -25,6 +25,16 @@ pub struct Listener {
     pub inherited: bool,
 }
 
+impl From<TcpListener> for Listener {
+    /// One that was bound here, and is closed at the end.
+    fn from(socket: TcpListener) -> Self {
+        Self {
+            socket,
+            inherited: false,
+        }
+    }
+}
+
 /// The socket that systemd passes (`LISTEN_FDS`), or one bound to the first address of `host` that
 /// can be had; version 4 addresses come first.
 ///
@@ -51,10 +61,7 @@ pub fn bind(host: &str, port: u16) -> Result<Listener, StartError> {
             break;
         }
     }
-    outcome.map(|socket| Listener {
-        socket,
-        inherited: false,
-    })
+    outcome.map(Listener::from)
 }
 
 /// The supervisor's socket, which it passed as standard input. Standard input becomes empty, so

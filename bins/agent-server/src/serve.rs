@@ -7,8 +7,8 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracing::{info, warn};
 
 use crate::{
-    cli::Flags,
     config::{self, Loaded, Settings},
+    flags::Flags,
     listener::{self, is_open_to_others},
     memory, own_environment,
     server::{Server, tool_processes},

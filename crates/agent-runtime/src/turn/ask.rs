@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use core_model::{ConversationState, Draft, Message, usage::StatsSnapshot};
+use core_model::{ConversationState, Draft, usage::StatsSnapshot};
 use llm_client::{ModelReply, ModelRequest};
 use serde_json::json;
 
@@ -16,7 +16,7 @@ pub(super) async fn ask(
     turn: &mut Turn,
     state: &ConversationState,
 ) -> ControlFlow<Outcome, (ModelReply, ReplyPieces)> {
-    let (messages, events): (Vec<Message>, Vec<_>) = turn
+    let (messages, events): (Vec<_>, Vec<_>) = turn
         .context
         .messages()
         .into_iter()
@@ -43,7 +43,7 @@ pub(super) async fn ask(
             tracing::debug!(
                 conversation.id = %turn.live.id,
                 ms = started.elapsed().as_millis() as u64,
-                tool_calls = reply.tool_calls.len(),
+                tool_calls = reply.calls().count(),
                 last_event,
                 "model replied"
             );

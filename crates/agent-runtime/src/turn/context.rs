@@ -4,9 +4,9 @@ mod message;
 mod tool_calls;
 
 use core_model::{
-    Content, Event, EventBody, EventId, EventLog, Limit, Message, Role, Seq, StoreError,
-    event::ActionEvent,
+    Content, Event, EventBody, EventId, EventLog, Limit, Seq, StoreError, event::ActionEvent,
 };
+use llm_client::ModelMessage;
 use serde_json::{Map, Value};
 
 use self::{
@@ -74,17 +74,12 @@ impl ModelContext {
         for item in &self.items {
             match item {
                 Item::System(prompt) => messages.push(prompt.clone()),
-                Item::Said(said) => match messages.last_mut() {
-                    Some(last)
-                        if last.message.role == Role::User && said.message.role == Role::User =>
-                    {
-                        last.message
-                            .content
-                            .extend(said.message.content.iter().cloned());
-                        last.events.extend(said.events.iter().cloned());
+                Item::Said(said) => {
+                    let last = messages.last_mut();
+                    if !last.is_some_and(|last| last.join_user_message(said)) {
+                        messages.push(said.clone());
                     }
-                    _ => messages.push(said.clone()),
-                },
+                }
                 Item::Calls(group) => group.render(&mut messages),
             }
         }
@@ -101,7 +96,7 @@ impl ModelContext {
             EventBody::SystemPromptEvent(system) => {
                 let parts = [Some(&system.system_prompt), system.dynamic_context.as_ref()];
                 let content = parts.into_iter().flatten().cloned();
-                let message = Message::new(Role::System, content.map(Content::from).collect());
+                let message = ModelMessage::System(content.map(Content::from).collect());
                 self.push_system(ContextMessage::of(event, message));
             }
             EventBody::MessageEvent(said) => {
@@ -111,7 +106,7 @@ impl ModelContext {
                     .extend(said.extended_content.iter().cloned().map(Content::from));
                 if !message.content.is_empty() {
                     self.items
-                        .push(Item::Said(ContextMessage::of(event, message)));
+                        .push(Item::Said(ContextMessage::of(event, message.into())));
                 }
             }
             EventBody::ActionEvent(action) => self.take_call(event, action),

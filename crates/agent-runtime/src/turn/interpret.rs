@@ -2,7 +2,7 @@
 
 use agent_tools::{ToolError, not_found, parse_call, resolve};
 use core_model::{
-    Content, ConversationState, Draft, EventBody, EventId, Message, MessageToolCall, Role, Source,
+    ConversationState, Draft, EventBody, EventId, Message, MessageToolCall, Role, Source,
     TextContent,
     event::{ActionEvent, ErrorClassification, MessageEvent, SecurityRisk},
 };
@@ -37,17 +37,10 @@ pub(super) struct ToolCallGroup {
 }
 
 pub(super) fn message(reply: &ModelReply) -> SaidMessage {
-    let is_empty = reply.text.trim().is_empty();
-    let content = if is_empty {
-        Vec::new()
-    } else {
-        vec![Content::text(&reply.text)]
-    };
-    let mut message = Message::new(Role::Assistant, content);
-    message.reasoning_content.clone_from(&reply.reasoning);
-    let mut event = MessageEvent::new(message);
+    let mut event = MessageEvent::new(reply.said());
     event.llm_response_id = Some(reply.id.clone());
     let mut drafts = vec![Draft::new(Source::Agent, EventBody::MessageEvent(event))];
+    let is_empty = reply.text().trim().is_empty();
     if is_empty {
         drafts.push(environment_message(EMPTY_REPLY_NUDGE));
     }
@@ -66,7 +59,7 @@ pub(super) fn tool_calls(
         risks: Vec::new(),
         harmless: true,
     };
-    for (index, call) in reply.tool_calls.iter().enumerate() {
+    for (index, call) in reply.calls().enumerate() {
         let tool = resolve(&turn.tools, &call.name);
         let name = tool.map_or(call.name.as_str(), |tool| tool.name());
         let parsed = match tool {
@@ -117,16 +110,21 @@ fn action_event(
     name: &str,
     first: bool,
 ) -> ActionEvent {
-    let thought = reply.text.trim();
+    let said = if first {
+        reply.said()
+    } else {
+        Message::new(Role::Assistant, Vec::new())
+    };
+    let thought = said.text();
     ActionEvent {
-        thought: if first && !thought.is_empty() {
-            vec![TextContent::new(thought)]
-        } else {
+        thought: if thought.is_empty() {
             vec![]
+        } else {
+            vec![TextContent::new(thought.trim())]
         },
-        reasoning_content: reply.reasoning.clone().filter(|_| first),
-        thinking_blocks: Vec::new(),
-        responses_reasoning_item: None,
+        reasoning_content: said.reasoning_content,
+        thinking_blocks: said.thinking_blocks,
+        responses_reasoning_item: said.responses_reasoning_item,
         action: None,
         tool_name: name.to_owned(),
         tool_call_id: call.id.clone(),

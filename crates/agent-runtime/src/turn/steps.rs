@@ -62,7 +62,7 @@ async fn run_stages(
 async fn step(turn: &mut Turn, state: &ConversationState) -> ControlFlow<Outcome> {
     let (reply, pieces) = ask::ask(turn, state).await?;
     let mut drafts = vec![ask::stats(turn, state, &reply)];
-    if reply.tool_calls.is_empty() {
+    if reply.calls().next().is_none() {
         let said = interpret::message(&reply);
         drafts.extend(said.drafts);
         turn.propose(drafts).await?;

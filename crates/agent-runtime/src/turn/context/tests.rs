@@ -1,3 +1,4 @@
+use core_model::Role;
 use serde_json::json;
 
 use super::*;
@@ -67,7 +68,7 @@ fn each_message_knows_its_events() {
         .iter()
         .map(|shown| {
             let ids = shown.events.iter().map(|id| id.0.as_str());
-            (shown.message.role, ids.collect())
+            (shown.message.role(), ids.collect())
         })
         .collect();
     assert_eq!(

@@ -2,6 +2,7 @@ use core_model::{
     Content, EventId, Message, MessageToolCall, Role,
     event::{ActionEvent, Observation, ObservationEvent},
 };
+use llm_client::ModelMessage;
 use serde_json::{Map, Value};
 
 use crate::turn::context::message::ContextMessage;
@@ -13,9 +14,8 @@ const ERROR_HEADER: &str = "[An error occurred during execution.]\n";
 /// The tool calls of one model reply.
 pub(super) struct CallGroup {
     pub(super) response_id: String,
-    thought: Vec<Content>,
-    reasoning: Option<String>,
-    thinking_blocks: Vec<Value>,
+    /// What the reply said beside its calls, as the event of its first call stores it.
+    said: Message,
     pub(super) calls: Vec<Call>,
 }
 
@@ -43,9 +43,7 @@ impl CallGroup {
     pub(super) fn new(action: &ActionEvent, first: Call) -> Self {
         Self {
             response_id: action.llm_response_id.clone(),
-            thought: action.thought.iter().cloned().map(Content::from).collect(),
-            reasoning: action.reasoning_content.clone(),
-            thinking_blocks: action.thinking_blocks.clone(),
+            said: said(action),
             calls: vec![first],
         }
     }
@@ -58,25 +56,24 @@ impl CallGroup {
             .iter()
             .filter_map(|call| Some((call, call.answer.as_ref()?)))
             .collect();
-        let mut assistant = Message::new(Role::Assistant, self.thought.clone());
-        assistant
-            .content
-            .retain(|part| part.as_text().is_none_or(|text| !text.is_empty()));
         if answered.is_empty() {
-            if !assistant.content.is_empty() {
-                messages.push(self.message(assistant));
+            let thought = self.said.content.clone();
+            if !thought.is_empty() {
+                messages.push(self.message(Message::new(Role::Assistant, thought)));
             }
             return;
         }
-        assistant.reasoning_content.clone_from(&self.reasoning);
-        assistant.thinking_blocks.clone_from(&self.thinking_blocks);
+        let mut assistant = self.said.clone();
         assistant.tool_calls = Some(answered.iter().map(|(call, _)| call.call.clone()).collect());
         messages.push(self.message(assistant));
         for (call, (event, content)) in answered {
-            let message = Message::tool_result(&call.call.id, &call.call.name, content.clone());
             messages.push(ContextMessage {
                 events: vec![event.clone()],
-                message,
+                message: ModelMessage::ToolResult {
+                    call_id: call.call.id.clone(),
+                    tool: call.call.name.clone(),
+                    content: content.clone(),
+                },
             });
         }
     }
@@ -85,8 +82,22 @@ impl CallGroup {
         let events = self.calls.iter().map(|call| call.action_id.clone());
         ContextMessage {
             events: events.collect(),
-            message,
+            message: message.into(),
         }
+    }
+}
+
+/// What a model said beside a call.
+fn said(action: &ActionEvent) -> Message {
+    let thought = action.thought.iter().filter(|part| !part.text.is_empty());
+    Message {
+        reasoning_content: action.reasoning_content.clone(),
+        thinking_blocks: action.thinking_blocks.clone(),
+        responses_reasoning_item: action.responses_reasoning_item.clone(),
+        ..Message::new(
+            Role::Assistant,
+            thought.cloned().map(Content::from).collect(),
+        )
     }
 }
 
