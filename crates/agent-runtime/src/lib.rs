@@ -18,7 +18,6 @@ mod config;
 mod conversation;
 mod create;
 mod error;
-mod folder_turns;
 mod followers;
 mod query;
 mod residency;

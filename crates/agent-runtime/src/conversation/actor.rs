@@ -1,6 +1,6 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use agent_tools::{EndedProcess, OpenError, TerminalSettings, ToolEnvironment, Tools};
+use agent_tools::{OpenError, TerminalSettings, ToolEnvironment, Tools};
 use core_model::{
     Agent, ConversationState, Draft, EventBody, ExecutionStatus, Seq, Snapshot, Source,
     event::Nothing,
@@ -10,6 +10,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, mpsc},
     time::{Instant, sleep_until},
 };
+use workspace::{ProcessInfo, ToolFiles, Workspace};
 
 use crate::{
     RuntimeError,
@@ -233,17 +234,10 @@ impl Actor {
         if let Some(tools) = &self.tools {
             return Ok(tools.clone());
         }
+        let folder = &self.live.now().metadata.workspace.working_dir;
         let environment = ToolEnvironment {
-            working_dir: self
-                .live
-                .now()
-                .metadata
-                .workspace
-                .working_dir
-                .clone()
-                .into(),
-            folder: self.live.folder.clone(),
-            processes: self.live.runtime.config.processes.clone(),
+            workspace: Workspace::new(folder, self.live.runtime.config.processes.clone()),
+            files: ToolFiles::new(&self.live.folder),
             used_before: self.state.used_tools.clone(),
             terminal: TerminalSettings {
                 max_foreground_timeout: self.live.runtime.config.max_foreground_terminal_timeout,
@@ -476,7 +470,7 @@ enum Work {
 }
 
 /// Without the arguments, in which there may be secrets.
-fn logged(process: &EndedProcess) -> String {
+fn logged(process: &ProcessInfo) -> String {
     format!("{}:{}", process.name, process.id)
 }
 

@@ -15,7 +15,6 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     RuntimeConfig, RuntimeError,
-    folder_turns::FolderTurns,
     residency::{conversation_cache::ConversationCache, idle_tools::IdleTools},
     startup_recovery::StartupRecovery,
     vault::Vault,
@@ -34,7 +33,6 @@ pub(crate) struct RuntimeState {
     pub(crate) recovery: StartupRecovery,
     pub(crate) idle_tools: IdleTools,
     pub(crate) cache: ConversationCache,
-    pub(crate) folder_turns: FolderTurns,
     started: Instant,
     /// Milliseconds after `started` of the last command.
     last_command: AtomicU64,
@@ -52,7 +50,6 @@ impl RuntimeState {
             recovery: StartupRecovery::new(store.closed_in_order()),
             idle_tools: IdleTools::new(config.max_idle_shells),
             cache: ConversationCache::new(config.max_idle_conversations),
-            folder_turns: FolderTurns::default(),
             started: Instant::now(),
             last_command: AtomicU64::new(0),
             stopping: CancellationToken::new(),
