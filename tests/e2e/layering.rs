@@ -10,6 +10,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 const KNOWS: [(&str, &[&str]); 9] = [
     ("core-model", &[]),
     ("store-fs", &["core-model"]),
+    ("transcript", &["core-model"]),
     ("llm-client", &["core-model"]),
     ("workspace", &[]),
     ("agent-tools", &["core-model", "workspace"]),
@@ -28,6 +29,7 @@ const KNOWS: [(&str, &[&str]); 9] = [
             "http-api",
             "llm-client",
             "store-fs",
+            "transcript",
             "webhooks",
             "workspace",
         ],
