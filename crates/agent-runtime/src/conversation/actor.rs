@@ -1,11 +1,10 @@
 use std::sync::Arc;
 
-use agent_tools::EndedProcess;
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until},
 };
-use workspace::{ProcessInfo, ToolFiles, Workspace};
+use workspace::ProcessInfo;
 
 use crate::{
     RuntimeError,
