@@ -7,9 +7,10 @@ use std::{
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// What each crate may know of the others, in the code that ships.
-const KNOWS: [(&str, &[&str]); 8] = [
+const KNOWS: [(&str, &[&str]); 9] = [
     ("core-model", &[]),
     ("store-fs", &["core-model"]),
+    ("transcript", &["core-model"]),
     ("llm-client", &["core-model"]),
     ("agent-tools", &["core-model"]),
     ("webhooks", &["core-model"]),
@@ -27,6 +28,7 @@ const KNOWS: [(&str, &[&str]); 8] = [
             "http-api",
             "llm-client",
             "store-fs",
+            "transcript",
             "webhooks",
         ],
     ),

@@ -5,6 +5,7 @@
 //! | `export` | a conversation as lines, Markdown or HTML |
 //! | `import` | conversations of the reference server |
 //! | `folder` | which folder is meant, and which conversation in it |
+//! | `tool_files` | what tools keep beside an imported log |
 //! | `fernet` | secrets that the reference server encrypted |
 //! | `verify` | looks through stored conversations |
 //! | `repair` | puts right what can be put right |
@@ -19,6 +20,7 @@ mod import;
 mod progress;
 mod repair;
 pub mod report;
+mod tool_files;
 mod verify;
 
 use std::process::ExitCode;

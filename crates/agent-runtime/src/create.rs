@@ -13,9 +13,9 @@ use core_model::{
 use serde_json::Value;
 
 use crate::{
-    Conversation, Created, EventFilter, NewConversation, Request, RuntimeError, command::Command,
-    conversation::handle::checked, folder_turns::FolderTurns,
-    residency::live_conversation::LiveConversation, runtime::Runtime,
+    Conversation, Created, EventFilter, NewConversation, Request, Runtime, RuntimeError,
+    conversation::handle::check, folder_turns::FolderTurns,
+    residency::live_conversation::LiveConversation,
 };
 
 /// Longer than any healthy `git init`.
@@ -32,13 +32,30 @@ const ELSEWHERE: [&str; 5] = [
 const GIT_ATTEMPTS: u32 = 10;
 const BETWEEN_GIT_ATTEMPTS: Duration = Duration::from_millis(100);
 
-/// Makes a conversation: its workspace, its stored form, its first message.
-pub(crate) async fn create(
-    runtime: &Runtime,
-    new: NewConversation,
-) -> Result<Created, RuntimeError> {
+impl Runtime {
+    /// Creates a conversation, or finds the one that has the id already.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Invalid`] when the workspace cannot be created, [`RuntimeError::RunLimit`] when
+    /// an initial message finds no run slot (then nothing was created), or a store error.
+    ///
+    /// # Cancel safety
+    /// A dropped call is carried out all the same.
+    pub async fn create(&self, new: NewConversation) -> Result<Created, RuntimeError> {
+        if self.state().is_stopping() {
+            return Err(RuntimeError::Stopping);
+        }
+        self.state().touch();
+        let runtime = self.clone();
+        self.run_detached(async move { create(&runtime, new).await })
+            .await
+    }
+}
+
+/// Creates its workspace, its stored form, its first message.
+async fn create(runtime: &Runtime, new: NewConversation) -> Result<Created, RuntimeError> {
     if let Some(content) = &new.initial_message {
-        checked(content)?;
+        check(content)?;
     }
     let (request, chosen) = (new.request, new.id);
     let id = chosen
@@ -48,7 +65,7 @@ pub(crate) async fn create(
         match runtime.info(id).await {
             Ok(info) => {
                 if let Some(request) = request.filter(|request| request.begun) {
-                    return go_on(runtime, id, request, new, chosen.is_none()).await;
+                    return complete(runtime, id, request, new, chosen.is_none()).await;
                 }
                 return Ok(Created {
                     info,
@@ -59,60 +76,32 @@ pub(crate) async fn create(
             Err(error) => return Err(error),
         }
     }
-    let runtime_state = runtime.state();
-    // Taken before anything is made, so that nothing is made when there is none.
+    // Taken before anything is created, so that nothing is created when there is none.
     let slot = match new.initial_message {
-        Some(_) => Some(runtime_state.take_slot()?),
+        Some(_) => Some(runtime.state().slots.take()?),
         None => None,
     };
     let initial_message = new.initial_message.clone();
     let metadata = metadata(runtime, id, new).await?;
-    let removals = runtime_state.cache.removals();
-    match runtime_state.store.create(&metadata).await {
-        Ok(()) => {}
-        Err(StoreError::Exists(_)) => {
-            return Ok(Created {
-                info: runtime.info(id).await?,
-                existed: true,
-            });
-        }
-        Err(error) => return Err(error.into()),
-    }
-    let state = ConversationState::new(&metadata);
-    let log = runtime_state.store.open(id).await?;
-    let fresh = LiveConversation::new(
-        Arc::clone(runtime_state),
-        log,
-        metadata.clone(),
-        state.clone(),
-    );
-    let live = match runtime_state.cache.put(fresh, removals) {
-        Some(live) => live,
-        None => runtime.live(id).await?,
+    let Some(live) = store(runtime, metadata).await? else {
+        return Ok(Created {
+            info: runtime.info(id).await?,
+            existed: true,
+        });
     };
-    let conversation = Conversation(live);
-    if let Some(content) = initial_message {
-        let run = true;
-        let sent = conversation
-            .ask(|answer| Command::SendMessage {
-                content,
-                run,
-                request,
-                slot,
-                answer,
-            })
-            .await;
-        if let Err(error) = sent {
-            // The same request again would find a conversation, and its message would be lost. One with
-            // a key knows what is missing. What has events is not taken away: others may have seen them.
-            if request.is_none()
-                && conversation.0.now().len == Seq(0)
-                && let Err(error) = runtime.delete(id).await
-            {
-                tracing::warn!(%error, conversation.id = %id, "a refused conversation stays, empty");
-            }
-            return Err(error);
+    let conversation = runtime.conversation(live);
+    if let Some(content) = initial_message
+        && let Err(error) = conversation.say(content, true, request, slot).await
+    {
+        // The same request again would find a conversation, and its message would be lost. One with
+        // a key knows what is missing. What has events is not taken away: others may have seen them.
+        if request.is_none()
+            && conversation.live.now().len == Seq(0)
+            && let Err(error) = runtime.delete(id).await
+        {
+            tracing::warn!(%error, conversation.id = %id, "a refused conversation stays, empty");
         }
+        return Err(error);
     }
     Ok(Created {
         info: conversation.info(),
@@ -120,9 +109,32 @@ pub(crate) async fn create(
     })
 }
 
-/// The same creation again: what is missing is made up for. `ours`: nobody but this request can have
-/// made the conversation.
-async fn go_on(
+/// Stores a new conversation and brings it into memory; none when its id is taken.
+async fn store(
+    runtime: &Runtime,
+    metadata: Metadata,
+) -> Result<Option<Arc<LiveConversation>>, RuntimeError> {
+    let cache = &runtime.residency.cache;
+    let store = &runtime.state().store;
+    let id = metadata.id;
+    let removals = cache.removals();
+    match store.create(&metadata).await {
+        Ok(()) => {}
+        Err(StoreError::Exists(_)) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    }
+    let log = store.open(id).await?;
+    let state = ConversationState::new(&metadata);
+    let fresh = LiveConversation::new(Arc::clone(runtime.state()), log, metadata, state);
+    Ok(Some(match cache.put(fresh, removals) {
+        Some(live) => live,
+        None => runtime.recovered(id).await?,
+    }))
+}
+
+/// The same creation again: what is missing is added. `ours`: nobody but this request can have created
+/// the conversation.
+async fn complete(
     runtime: &Runtime,
     id: ConversationId,
     request: Request,
@@ -143,13 +155,14 @@ async fn go_on(
     })
 }
 
-/// Whether a conversation that others may have made has this request's message, whose run may still
-/// be wanting, or no message at all.
+/// Whether a conversation that others may have created has this request's message, whose run may still be
+/// missing, or no message at all.
 async fn wants_message(
     conversation: &Conversation,
     request: Request,
 ) -> Result<bool, RuntimeError> {
-    if conversation.0.log.find(&request.message()).await?.is_some() {
+    let log = &conversation.live.log;
+    if log.find(&request.message()).await?.is_some() {
         return Ok(true);
     }
     let messages = EventFilter {
