@@ -5,6 +5,7 @@ use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until},
 };
+use workspace::{ProcessInfo, ToolFiles, Workspace};
 
 use crate::{
     RuntimeError,
@@ -314,7 +315,7 @@ enum Work {
 }
 
 /// Without the arguments, in which there may be secrets.
-fn logged(process: &EndedProcess) -> String {
+fn logged(process: &ProcessInfo) -> String {
     format!("{}:{}", process.name, process.id)
 }
 
