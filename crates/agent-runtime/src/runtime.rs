@@ -12,7 +12,6 @@ use crate::{
     AllFilter, AllFollower, AllStart, Conversation, ConversationPage, ConversationQuery, Created,
     End, Listed, NewConversation, RuntimeConfig, RuntimeError,
     command::{Command, StopReason},
-    conversation::recover,
     create,
     residency::{
         live_conversation::{LiveConversation, Mailbox},
@@ -448,7 +447,13 @@ impl Runtime {
             // Opened first, for that may put something down in the metadata.
             let log = self.0.store.open(id).await?;
             let metadata = self.0.store.metadata(id).await?;
-            let state = recover::fold(log.as_ref(), &metadata).await?;
+            let state = core_model::fold(log.as_ref(), &metadata, |record, error| {
+                tracing::warn!(
+                    conversation.id = %id, seq = %record.seq, %error,
+                    "an event cannot be read and is left out of the state"
+                );
+            })
+            .await?;
             let live = LiveConversation::new(Arc::clone(&self.0), log, metadata, state);
             if let Some(live) = self.0.cache.put(live, removals) {
                 return Ok(live);
