@@ -35,7 +35,7 @@ pub use conversation::{
 };
 pub use event::{Draft, Event, EventBody, Observation, Source};
 pub use fold::fold;
-pub use id::{ConversationId, EventId, Seq};
+pub use id::{ConversationId, ConversationKey, EventId, Seq};
 pub use info::ConversationInfo;
 pub use line_head::LineHead;
 pub use message::{Content, Message, MessageToolCall, Role, TextContent};

@@ -1,5 +1,5 @@
 //! Conversations and their event logs on the local file system: the ports `Catalog`, `EventLog`, `Feed`,
-//! `Receipts` and `Cursors` of [`core_model`] for a server, and plain blocking code for tools.
+//! `Receipts` and `DeliveryRecords` of [`core_model`] for a server, and plain blocking code for tools.
 //!
 //! | to | use |
 //! |---|---|
@@ -29,7 +29,7 @@
 //! | `catalog/` | the list of all conversations, and the feed of what happens in them |
 //! | `check`, `listing`, `glance` | the list against the folder, and each conversation on it |
 //! | `deletion` | deleting a conversation, at once or into the outbox |
-//! | `deliveries/` | [`FsCursors`]: notes about followers, and the outbox |
+//! | `deliveries/` | [`FsDeliveryRecords`]: the records of followers, and the outbox |
 //! | `receipts` | requests that must not be carried out twice |
 //! | `group_sync` | one sync for many |
 //! | `log` | [`FsLog`]: append, page, find |
@@ -113,7 +113,7 @@ mod verify;
 mod wait;
 mod writer;
 
-pub use deliveries::FsCursors;
+pub use deliveries::FsDeliveryRecords;
 pub use durability::Durability;
 pub use error::{OpenError, ReadError};
 pub use follow::Follow;

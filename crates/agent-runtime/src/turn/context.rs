@@ -3,6 +3,7 @@ use core_model::{
     StoreError,
     event::{ActionEvent, Observation, ObservationEvent},
 };
+use llm_client::ModelMessage;
 use serde_json::{Map, Value};
 
 /// Records taken in at a time.
@@ -25,16 +26,15 @@ pub(crate) struct ModelContext {
 
 enum Item {
     System(Vec<Content>),
-    Said(Message),
+    Said(ModelMessage),
     Calls(ToolCallGroup),
 }
 
 /// The tool calls of one model reply.
 struct ToolCallGroup {
     response_id: String,
-    thought: Vec<Content>,
-    reasoning: Option<String>,
-    thinking_blocks: Vec<Value>,
+    /// What the reply said beside its calls, as the event of its first call stores it.
+    said: Message,
     calls: Vec<Call>,
 }
 
@@ -74,16 +74,16 @@ impl ModelContext {
     }
 
     /// The whole conversation as a model is sent it.
-    pub(crate) fn messages(&self) -> Vec<Message> {
-        let mut messages: Vec<Message> = Vec::new();
+    pub(crate) fn messages(&self) -> Vec<ModelMessage> {
+        let mut messages: Vec<ModelMessage> = Vec::new();
         for item in &self.items {
             match item {
                 Item::System(content) => {
-                    messages.push(Message::new(Role::System, content.clone()));
+                    messages.push(ModelMessage::System(content.clone()));
                 }
-                Item::Said(message) => match messages.last_mut() {
-                    Some(last) if last.role == Role::User && message.role == Role::User => {
-                        last.content.extend(message.content.iter().cloned());
+                Item::Said(message) => match (messages.last_mut(), message) {
+                    (Some(ModelMessage::User(last)), ModelMessage::User(more)) => {
+                        last.extend(more.iter().cloned());
                     }
                     _ => messages.push(message.clone()),
                 },
@@ -124,7 +124,7 @@ impl ModelContext {
                     .content
                     .extend(said.extended_content.iter().cloned().map(Content::from));
                 if !message.content.is_empty() {
-                    self.items.push(Item::Said(message));
+                    self.items.push(Item::Said(message.into()));
                 }
             }
             EventBody::ActionEvent(action) => self.take_call(event, action),
@@ -176,9 +176,7 @@ impl ModelContext {
         }
         self.items.push(Item::Calls(ToolCallGroup {
             response_id: action.llm_response_id.clone(),
-            thought: action.thought.iter().cloned().map(Content::from).collect(),
-            reasoning: action.reasoning_content.clone(),
-            thinking_blocks: action.thinking_blocks.clone(),
+            said: said(action),
             calls: vec![call],
         }));
     }
@@ -201,33 +199,43 @@ impl ModelContext {
 impl ToolCallGroup {
     /// An assistant message with the calls that have an answer, and the answers. Providers refuse
     /// calls without one.
-    fn render(&self, messages: &mut Vec<Message>) {
+    fn render(&self, messages: &mut Vec<ModelMessage>) {
         let answered: Vec<(&Call, &Vec<Content>)> = self
             .calls
             .iter()
             .filter_map(|call| Some((call, call.answer.as_ref()?)))
             .collect();
-        let mut assistant = Message::new(Role::Assistant, self.thought.clone());
-        assistant
-            .content
-            .retain(|part| part.as_text().is_none_or(|text| !text.is_empty()));
         if answered.is_empty() {
-            if !assistant.content.is_empty() {
-                messages.push(assistant);
+            let thought = self.said.content.clone();
+            if !thought.is_empty() {
+                messages.push(Message::new(Role::Assistant, thought).into());
             }
             return;
         }
-        assistant.reasoning_content.clone_from(&self.reasoning);
-        assistant.thinking_blocks.clone_from(&self.thinking_blocks);
+        let mut assistant = self.said.clone();
         assistant.tool_calls = Some(answered.iter().map(|(call, _)| call.call.clone()).collect());
-        messages.push(assistant);
+        messages.push(assistant.into());
         for (call, answer) in answered {
-            messages.push(Message::tool_result(
-                &call.call.id,
-                &call.call.name,
-                answer.clone(),
-            ));
+            messages.push(ModelMessage::ToolResult {
+                call_id: call.call.id.clone(),
+                tool: call.call.name.clone(),
+                content: answer.clone(),
+            });
         }
+    }
+}
+
+/// What a model said beside a call.
+fn said(action: &ActionEvent) -> Message {
+    let thought = action.thought.iter().filter(|part| !part.text.is_empty());
+    Message {
+        reasoning_content: action.reasoning_content.clone(),
+        thinking_blocks: action.thinking_blocks.clone(),
+        responses_reasoning_item: action.responses_reasoning_item.clone(),
+        ..Message::new(
+            Role::Assistant,
+            thought.cloned().map(Content::from).collect(),
+        )
     }
 }
 

@@ -19,16 +19,21 @@ pub(crate) fn action_event(
     name: &str,
     first: bool,
 ) -> ActionEvent {
-    let thought = reply.text.trim();
+    let said = if first {
+        reply.said()
+    } else {
+        Message::new(Role::Assistant, Vec::new())
+    };
+    let thought = said.text();
     ActionEvent {
-        thought: if first && !thought.is_empty() {
-            vec![TextContent::new(thought)]
-        } else {
+        thought: if thought.is_empty() {
             vec![]
+        } else {
+            vec![TextContent::new(thought.trim())]
         },
-        reasoning_content: reply.reasoning.clone().filter(|_| first),
-        thinking_blocks: Vec::new(),
-        responses_reasoning_item: None,
+        reasoning_content: said.reasoning_content,
+        thinking_blocks: said.thinking_blocks,
+        responses_reasoning_item: said.responses_reasoning_item,
         action: None,
         tool_name: name.to_owned(),
         tool_call_id: call.id.clone(),
@@ -63,14 +68,7 @@ pub(crate) fn agent_error(
 }
 
 pub(crate) fn agent_message(reply: &ModelReply) -> Draft {
-    let content = if reply.text.trim().is_empty() {
-        Vec::new()
-    } else {
-        vec![core_model::Content::text(&reply.text)]
-    };
-    let mut message = Message::new(Role::Assistant, content);
-    message.reasoning_content.clone_from(&reply.reasoning);
-    let mut event = MessageEvent::new(message);
+    let mut event = MessageEvent::new(reply.said());
     event.llm_response_id = Some(reply.id.clone());
     Draft::new(Source::Agent, EventBody::MessageEvent(event))
 }

@@ -140,9 +140,9 @@ impl Steps {
         let pieces = ReplyPieces::new(&self.context.live);
         let reply = self.ask(&pieces).await?;
         let mut drafts = vec![self.stats(state, &reply)];
-        if reply.tool_calls.is_empty() {
+        if reply.calls().next().is_none() {
             drafts.push(agent_message(&reply));
-            let is_empty = reply.text.trim().is_empty();
+            let is_empty = reply.text().trim().is_empty();
             if is_empty {
                 drafts.push(environment_message(EMPTY_REPLY_NUDGE));
             }
@@ -195,7 +195,7 @@ impl Steps {
         tracing::debug!(
             conversation.id = %self.context.live.id,
             ms = started.elapsed().as_millis() as u64,
-            tool_calls = reply.tool_calls.len(),
+            tool_calls = reply.calls().count(),
             "model replied"
         );
         Ok(reply)
@@ -227,7 +227,7 @@ impl Steps {
             risks: Vec::new(),
             harmless: true,
         };
-        for (index, call) in reply.tool_calls.iter().enumerate() {
+        for (index, call) in reply.calls().enumerate() {
             let tool = resolve(&self.context.tools, &call.name);
             let parsed = match tool {
                 Some(tool) => parse_call(tool.as_ref(), &call.arguments),

@@ -1,8 +1,8 @@
-//! `{follower}/cursors.jsonl`: what is noted down about each follower, one note a line.
+//! `{follower}/cursors.jsonl`: the records of each follower, one note a line.
 //!
 //! Nothing is added to a file of which it is uncertain what is on disk: one that an earlier process
-//! left, or whose sync failed. Its whole lines are put in its place first, so that what is added later
-//! cannot be lost with what was not there.
+//! left, or whose sync failed. Its whole lines replace it first, so that what is added later cannot be
+//! lost with what was not there.
 
 use std::{
     collections::HashMap,
@@ -11,15 +11,20 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use core_model::{StoreError, port::Note};
+use core_model::{ConversationKey, StoreError};
 use serde::de::IgnoredAny;
 
+use super::delivery_note::{DeliveryNote, fold, notes};
 use crate::{
-    disk::{Disk, DiskFile, Open, read_all, write_all},
+    append_file::AppendFile,
+    disk::{Disk, Open, read_all},
     error::{io_at, lock},
     layout,
     meta::replace,
 };
+
+/// Lines after which a file is compacted, if they are more than twice what was left the last time.
+pub(super) const MAX_LINES: usize = 20_000;
 
 pub(crate) struct NoteFiles {
     disk: Arc<dyn Disk>,
@@ -36,7 +41,7 @@ impl NoteFiles {
         }
     }
 
-    /// As [`core_model::port::Cursors::followers`], by name. Blocks, as all that follow.
+    /// Those that have a file, by name. Blocks, as all that follow.
     pub(crate) fn followers(&self) -> Result<Vec<String>, StoreError> {
         let names = self.disk.names(&self.folder).map_err(io_at(&self.folder))?;
         let mut found: Vec<String> = names
@@ -52,27 +57,43 @@ impl NoteFiles {
         Ok(found)
     }
 
-    /// As [`core_model::port::Cursors::notes`].
-    pub(crate) fn read(&self, follower: &str) -> Result<Vec<Note>, StoreError> {
+    /// All notes about a follower, in the order in which they were written. Lines that a crash cut or
+    /// damaged are left out, with a warning.
+    pub(crate) fn read(&self, follower: &str) -> Result<Vec<DeliveryNote>, StoreError> {
         self.with(follower, |file| file.read())
     }
 
-    /// As [`core_model::port::Cursors::append`].
-    pub(crate) fn append(&self, follower: &str, notes: &[Note]) -> Result<(), StoreError> {
+    /// Writes more notes.
+    ///
+    /// # Errors
+    /// When they cannot be written: none, some or all were.
+    pub(crate) fn append(&self, follower: &str, notes: &[DeliveryNote]) -> Result<(), StoreError> {
         self.with(follower, |file| file.append(notes))
     }
 
-    /// As [`core_model::port::Cursors::sync`].
-    pub(crate) fn sync(&self, follower: &str) -> Result<(), StoreError> {
-        self.with(follower, NoteFile::sync)
+    /// Makes durable what was written; where the file is large, by replacing it with fewer notes that come
+    /// to the same, without cursors of conversations that `keep` does not name.
+    pub(crate) fn sync(
+        &self,
+        follower: &str,
+        keep: impl Fn(&ConversationKey) -> bool,
+    ) -> Result<(), StoreError> {
+        self.with(follower, |file| {
+            if file.is_large() {
+                file.compact(keep)
+            } else {
+                file.sync()
+            }
+        })
     }
 
-    /// As [`core_model::port::Cursors::replace`].
-    pub(crate) fn replace(&self, follower: &str, notes: &[Note]) -> Result<(), StoreError> {
-        self.with(follower, |file| file.put(&lines(notes)?))
+    /// Replaces all notes, whole or not at all, durably.
+    #[cfg(test)]
+    pub(crate) fn replace(&self, follower: &str, notes: &[DeliveryNote]) -> Result<(), StoreError> {
+        self.with(follower, |file| file.put(&lines(notes)?, notes.len()))
     }
 
-    /// As [`core_model::port::Cursors::forget`].
+    /// Removes all notes about a follower.
     pub(crate) fn forget(&self, follower: &str) -> Result<(), StoreError> {
         self.with(follower, NoteFile::forget)
     }
@@ -83,7 +104,7 @@ impl NoteFiles {
         work: impl FnOnce(&mut NoteFile) -> io::Result<T>,
     ) -> Result<T, StoreError> {
         if !layout::is_follower(follower) {
-            let reason = format!("{follower:?} is no name of a follower");
+            let reason = format!("{follower:?} is not a valid name of a follower");
             let error = io::Error::new(io::ErrorKind::InvalidInput, reason);
             return Err(io_at(&self.folder)(error));
         }
@@ -108,29 +129,14 @@ struct NoteFile {
     folder: PathBuf,
     path: PathBuf,
     /// Kept open between appends.
-    open: Option<Opened>,
+    open: Option<AppendFile>,
     /// Whether it is uncertain what of the file is on disk.
     unsure: bool,
     /// Whether the names of file and folder are durable.
     named: bool,
-}
-
-struct Opened {
-    file: Arc<dyn DiskFile>,
-    end: u64,
-    /// There may be bytes after the end, for a write failed.
-    torn: bool,
-}
-
-impl Opened {
-    /// Takes off what a write that failed left.
-    fn cut(&mut self) -> io::Result<()> {
-        if self.torn {
-            self.file.set_len(self.end)?;
-            self.torn = false;
-        }
-        Ok(())
-    }
+    /// Lines in it, and how many were left when it was last compacted.
+    lines: usize,
+    compacted: usize,
 }
 
 impl NoteFile {
@@ -144,10 +150,12 @@ impl NoteFile {
             open: None,
             unsure: true,
             named: false,
+            lines: 0,
+            compacted: 0,
         }
     }
 
-    fn read(&self) -> io::Result<Vec<Note>> {
+    fn read(&self) -> io::Result<Vec<DeliveryNote>> {
         let text = self.text()?.unwrap_or_default();
         let mut bad = 0;
         let notes = text
@@ -162,44 +170,38 @@ impl NoteFile {
         if bad > 0 {
             tracing::warn!(
                 path = %self.path.display(), bad,
-                "lines that are no notes, or no whole ones, are left out"
+                "lines that are not valid notes, or are cut off, are left out"
             );
         }
         Ok(notes)
     }
 
-    fn append(&mut self, notes: &[Note]) -> io::Result<()> {
+    fn append(&mut self, notes: &[DeliveryNote]) -> io::Result<()> {
         if notes.is_empty() {
             return Ok(());
         }
         let text = lines(notes)?;
         if self.unsure {
-            self.renew()?;
+            self.rewrite()?;
         }
         if self.open.is_none() {
             self.open = Some(self.make()?);
         }
-        let Some(open) = &mut self.open else {
-            return Ok(());
-        };
-        open.cut()?;
-        open.torn = true;
-        write_all(open.file.as_ref(), &text, open.end)?;
-        open.end += text.len() as u64;
-        open.torn = false;
+        if let Some(open) = &mut self.open {
+            open.append(&text)?;
+            self.lines += notes.len();
+        }
         Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
         if self.unsure {
-            return self.renew();
+            return self.rewrite();
         }
         let Some(open) = &mut self.open else {
             return Ok(());
         };
-        // Else what was refused would be there later.
-        open.cut()?;
-        let synced = open.file.sync();
+        let synced = open.sync();
         // Another sync of the same file would prove nothing.
         self.unsure = synced.is_err();
         synced?;
@@ -211,13 +213,28 @@ impl NoteFile {
         Ok(())
     }
 
-    /// Puts this text in the place of the file's.
-    fn put(&mut self, text: &[u8]) -> io::Result<()> {
+    fn is_large(&self) -> bool {
+        self.lines > MAX_LINES.max(self.compacted * 2)
+    }
+
+    fn compact(&mut self, keep: impl Fn(&ConversationKey) -> bool) -> io::Result<()> {
+        let Some(records) = fold(self.read()?) else {
+            return self.sync();
+        };
+        let fewest = notes(&records, keep);
+        self.put(&lines(&fewest)?, fewest.len())?;
+        self.compacted = fewest.len();
+        Ok(())
+    }
+
+    /// Replaces the file's text, of so many lines.
+    fn put(&mut self, text: &[u8], lines: usize) -> io::Result<()> {
         self.make_folder()?;
         // Whatever comes of it, the file that was open is not the one that counts.
         self.open = None;
         self.unsure = true;
         replace(self.disk.as_ref(), &self.path, text)?;
+        self.lines = lines;
         if !self.named {
             self.disk.sync_dir(&self.above)?;
             self.named = true;
@@ -237,12 +254,13 @@ impl NoteFile {
         self.disk.sync_dir(&self.above)
     }
 
-    /// Puts the whole lines that are there in the place of the file; kinds of notes that this build does
-    /// not know too.
-    fn renew(&mut self) -> io::Result<()> {
+    /// Replaces the file by its own whole lines, those with kinds of notes that this build does not know
+    /// included.
+    fn rewrite(&mut self) -> io::Result<()> {
         let Some(text) = self.text()? else {
             self.open = None;
             self.unsure = false;
+            self.lines = 0;
             return Ok(());
         };
         let is_whole = |line: &&[u8]| {
@@ -250,8 +268,8 @@ impl NoteFile {
             line.is_some_and(|line| serde_json::from_slice::<IgnoredAny>(line).is_ok())
         };
         let lines = text.split_inclusive(|byte| *byte == b'\n');
-        let good: Vec<u8> = lines.filter(is_whole).flatten().copied().collect();
-        self.put(&good)
+        let good: Vec<&[u8]> = lines.filter(is_whole).collect();
+        self.put(&good.concat(), good.len())
     }
 
     /// What is in the file, if there is one.
@@ -261,31 +279,28 @@ impl NoteFile {
             text => text?,
         };
         if let Some(open) = &self.open {
-            text.truncate(usize::try_from(open.end).unwrap_or(usize::MAX));
+            text.truncate(usize::try_from(open.end()).unwrap_or(usize::MAX));
         }
         Ok(Some(text))
     }
 
     /// Opens a file of whole lines that are on disk, or a new one.
-    fn make(&self) -> io::Result<Opened> {
+    fn make(&self) -> io::Result<AppendFile> {
         self.make_folder()?;
         let file = self.disk.open(&self.path, Open::Make)?;
-        Ok(Opened {
-            end: file.len()?,
-            file,
-            torn: false,
-        })
+        let end = file.len()?;
+        Ok(AppendFile::new(file, &self.path, end))
     }
 
     fn make_folder(&self) -> io::Result<()> {
-        match self.disk.exists(&self.folder) {
-            true => Ok(()),
-            false => self.disk.create_dir(&self.folder),
+        if self.disk.exists(&self.folder) {
+            return Ok(());
         }
+        self.disk.create_dir(&self.folder)
     }
 }
 
-fn lines(notes: &[Note]) -> io::Result<Vec<u8>> {
+fn lines(notes: &[DeliveryNote]) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     for note in notes {
         serde_json::to_writer(&mut text, note)?;

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use super::{
     plan::Op,
     sequences::config,
-    world::{Presence, World, incarnation},
+    world::{Presence, World, key_of},
 };
 use crate::check;
 
@@ -57,15 +57,15 @@ proptest! {
         }
         world.reopen(false);
         world.check();
-        let outbox = &world.store.0.cursors.get().unwrap().0.outbox;
+        let outbox = &world.store.0.deliveries.get().unwrap().0.outbox;
         let waits = outbox.list().unwrap();
         if world.expected[&id].presence == Presence::There {
             prop_assert_eq!(waits, []);
             return Ok(());
         }
-        prop_assert_eq!(waits[0].conversation, incarnation(id));
+        prop_assert_eq!(waits[0].conversation, key_of(id));
         let told = told(&world);
-        let created_at = incarnation(id).created_at;
+        let created_at = key_of(id).created_at;
         prop_assert!(told.iter().all(|entry| entry.created_at == created_at));
         let mut len = Seq(0);
         for entry in &told {
@@ -100,7 +100,7 @@ fn the_end_of_one_is_told_although_another_took_its_id_before_a_power_cut() {
             .into_iter()
             .map(|entry| (entry.created_at, entry.change))
             .collect();
-        let (first, second) = (incarnation(id).created_at, metadata.created_at);
+        let (first, second) = (key_of(id).created_at, metadata.created_at);
         let expected = [
             (first, Change::Created),
             (first, Change::Deleted),
@@ -110,11 +110,11 @@ fn the_end_of_one_is_told_although_another_took_its_id_before_a_power_cut() {
         let (_, log) = world
             .store
             .0
-            .cursors
+            .deliveries
             .get()
             .unwrap()
             .0
-            .open_departed(incarnation(id))
+            .open_deleted(key_of(id))
             .unwrap();
         assert_eq!(log.0.extent().len, Seq(0));
     }

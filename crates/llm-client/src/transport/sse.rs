@@ -1,7 +1,8 @@
 /// Takes a stream of bytes, cut anywhere, apart into the data of server-sent events (WHATWG HTML,
-/// "Server-sent events"). Event names, ids and comments are of no use to us and are dropped.
+/// "Server-sent events"). Event names, ids and comments are dropped: all formats repeat in the data what
+/// they say.
 #[derive(Debug, Default)]
-pub(crate) struct SseParser {
+pub(super) struct SseParser {
     line: Vec<u8>,
     /// The data lines of the event being read; `None` before its first.
     data: Option<String>,
@@ -11,7 +12,7 @@ pub(crate) struct SseParser {
 
 impl SseParser {
     /// The data of each event that these bytes complete, in order.
-    pub(crate) fn push(&mut self, bytes: &[u8]) -> Vec<String> {
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<String> {
         let mut events = Vec::new();
         for &byte in bytes {
             let second_of_pair = byte == b'\n' && self.after_carriage_return;
@@ -26,7 +27,7 @@ impl SseParser {
     }
 
     /// What an event held whose closing blank line never came.
-    pub(crate) fn finish(mut self) -> Option<String> {
+    pub(super) fn finish(mut self) -> Option<String> {
         self.end_line().or(self.data)
     }
 
@@ -34,9 +35,10 @@ impl SseParser {
     fn end_line(&mut self) -> Option<String> {
         let bytes = std::mem::take(&mut self.line);
         let line = String::from_utf8_lossy(&bytes);
-        let line = match std::mem::replace(&mut self.past_first_line, true) {
-            true => &line,
-            false => line.trim_start_matches('\u{feff}'),
+        let line = if std::mem::replace(&mut self.past_first_line, true) {
+            &line
+        } else {
+            line.trim_start_matches('\u{feff}')
         };
         if line.is_empty() {
             return self.data.take();

@@ -9,13 +9,13 @@ use crate::ModelError;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 
-/// The connections to a host, shared by all models and made at first use, for loading the
+/// The connections to a host, shared by all models and opened at first use, because loading the
 /// system's certificates takes a while. Each async runtime has its own: a connection dies with the
 /// runtime it was opened on.
 ///
 /// # Errors
 /// When the TLS backend cannot start.
-pub(crate) fn client(endpoint: &Url) -> Result<Client, ModelError> {
+pub(super) fn client(endpoint: &Url) -> Result<Client, ModelError> {
     static POOLS: Mutex<Vec<Pool>> = Mutex::new(Vec::new());
     let runtime = Handle::current().id();
     // A model on this machine is not behind the proxy that the environment may name.
@@ -52,7 +52,7 @@ struct Pool {
 }
 
 /// Waits no longer than `limit` for `work`; `what` names it in the error.
-pub(crate) async fn within<T>(
+pub(super) async fn within<T>(
     limit: Option<Duration>,
     what: &str,
     work: impl Future<Output = T>,
@@ -68,7 +68,7 @@ pub(crate) async fn within<T>(
 ///
 /// # Errors
 /// When the connection breaks.
-pub(crate) async fn read_up_to(
+pub(super) async fn read_up_to(
     mut response: Response,
     limit: usize,
 ) -> Result<Vec<u8>, ModelError> {
@@ -84,7 +84,7 @@ pub(crate) async fn read_up_to(
 }
 
 /// A transport failure in words, without the address it happened at.
-pub(crate) fn describe(error: &reqwest::Error) -> ModelError {
+pub(super) fn describe(error: &reqwest::Error) -> ModelError {
     let mut text = if error.is_connect() {
         "cannot connect".to_owned()
     } else {

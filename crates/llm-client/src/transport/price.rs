@@ -1,17 +1,44 @@
 use core_model::{LlmSettings, usage::TokenUsage};
 
+use crate::ModelReply;
+
+/// What calls of one model cost.
+pub(super) struct Pricing {
+    price: Option<Price>,
+    /// Whether the settings give a price.
+    by_settings: bool,
+}
+
+impl Pricing {
+    pub(super) fn new(settings: &LlmSettings) -> Self {
+        Self {
+            price: price_of(settings),
+            by_settings: settings.input_cost_per_token.is_some()
+                || settings.output_cost_per_token.is_some(),
+        }
+    }
+
+    /// A reply with its cost: prices from settings outrank what the provider states, which outranks
+    /// the list.
+    pub(super) fn priced(&self, reply: ModelReply) -> ModelReply {
+        let stated = reply.cost.filter(|_| !self.by_settings);
+        let cost = stated.or_else(|| Some(self.price?.cost(&reply.usage)));
+        ModelReply { cost, ..reply }
+    }
+}
+
 /// US dollars a token.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Price {
-    pub(crate) input: f64,
+struct Price {
+    input: f64,
     /// For prompt tokens that the provider had cached.
-    pub(crate) cached_input: f64,
-    pub(crate) output: f64,
+    cached_input: f64,
+    output: f64,
 }
 
 impl Price {
     /// What a call cost. `prompt_tokens` include the cached ones.
-    pub(crate) fn cost(&self, usage: &TokenUsage) -> f64 {
+    fn cost(&self, usage: &TokenUsage) -> f64 {
         let cached = usage.cache_read_tokens.min(usage.prompt_tokens);
         let fresh = usage.prompt_tokens - cached;
         fresh as f64 * self.input
@@ -22,7 +49,7 @@ impl Price {
 
 /// The price of these settings' model: what they say themselves, else the list price when it is
 /// known here, else `None`. A price from settings holds for cached tokens too.
-pub(crate) fn price_of(settings: &LlmSettings) -> Option<Price> {
+fn price_of(settings: &LlmSettings) -> Option<Price> {
     let name = settings.model_canonical_name.as_ref();
     let listed = list_price(name.unwrap_or(&settings.model));
     let (input, output) = (
