@@ -23,6 +23,7 @@ pub mod config;
 pub mod connections;
 mod console;
 pub mod demo;
+pub mod flags;
 pub mod listener;
 pub mod maintenance;
 mod memory;
@@ -45,7 +46,8 @@ use std::{
 use clap::Parser;
 
 use crate::{
-    cli::{Cli, Command, ConfigArgs, Flags},
+    cli::{Cli, Command, ConfigArgs},
+    flags::Flags,
     start_error::StartError,
 };
 

@@ -17,14 +17,35 @@ const BACKLOG: i32 = 1024;
 /// What the kernel may hold back for one client that reads slowly, in bytes.
 const SEND_BUFFER: usize = 256 << 10;
 
+/// A listening socket.
+pub struct Listener {
+    pub socket: TcpListener,
+    /// Whether another process holds it too, so that connections wait for the next server when this one
+    /// has stopped.
+    pub inherited: bool,
+}
+
+impl From<TcpListener> for Listener {
+    /// One that was bound here, and is closed at the end.
+    fn from(socket: TcpListener) -> Self {
+        Self {
+            socket,
+            inherited: false,
+        }
+    }
+}
+
 /// The socket that systemd passes (`LISTEN_FDS`), or one bound to the first address of `host` that
 /// can be had; version 4 addresses come first.
 ///
 /// # Errors
 /// Says which flag helps.
-pub fn bind(host: &str, port: u16) -> Result<TcpListener, StartError> {
-    if let Some(passed) = listenfd::ListenFd::from_env().take_tcp_listener(0)? {
-        return Ok(passed);
+pub fn bind(host: &str, port: u16) -> Result<Listener, StartError> {
+    if let Some(socket) = listenfd::ListenFd::from_env().take_tcp_listener(0)? {
+        return Ok(Listener {
+            socket,
+            inherited: true,
+        });
     }
     let shown = shown(host, port);
     let unusable = |source| refused(&shown, source);
@@ -40,7 +61,7 @@ pub fn bind(host: &str, port: u16) -> Result<TcpListener, StartError> {
             break;
         }
     }
-    outcome
+    outcome.map(Listener::from)
 }
 
 /// The supervisor's socket, which it passed as standard input. Standard input becomes empty, so
@@ -48,11 +69,14 @@ pub fn bind(host: &str, port: u16) -> Result<TcpListener, StartError> {
 ///
 /// # Errors
 /// When standard input is no listening socket.
-pub fn take_over() -> io::Result<TcpListener> {
-    let listener = TcpListener::from(io::stdin().as_fd().try_clone_to_owned()?);
-    listener.local_addr()?;
+pub fn take_over() -> io::Result<Listener> {
+    let socket = TcpListener::from(io::stdin().as_fd().try_clone_to_owned()?);
+    socket.local_addr()?;
     nix::unistd::dup2_stdin(std::fs::File::open("/dev/null")?)?;
-    Ok(listener)
+    Ok(Listener {
+        socket,
+        inherited: true,
+    })
 }
 
 /// Bounds what the kernel keeps for the connections that will be accepted, which inherit this: how much,

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     num::{NonZeroU64, NonZeroUsize},
     sync::Arc,
     time::Duration,
@@ -11,15 +11,15 @@ use std::{
 use ::webhooks::Webhooks;
 use actix_web::{App, dev::ServerHandle};
 use agent_runtime::{Runtime, RuntimeConfig};
-use agent_tools::process::{ToolProcessSettings, ToolProcesses};
 use http_api::{Api, ApiConfig, HostCheck};
 use store_fs::{FsStore, Options};
 use tokio::{join, task::JoinHandle, time::timeout};
+use workspace::{Policy, Processes};
 
 use crate::{
     config::{Durability, Settings},
     connections::{self, ConnectionLimits},
-    listener,
+    listener::{self, Listener},
     secret_key::{self, Origin},
     start_error::StartError,
     webhooks,
@@ -42,6 +42,8 @@ const LAST_WORDS_WAIT: Duration = Duration::from_secs(60);
 /// A server that answers.
 pub struct Server {
     address: SocketAddr,
+    /// The next server accepts what waits on its socket.
+    succeeded: bool,
     http: ServerHandle,
     runtime: Runtime,
     webhooks: Arc<Webhooks>,
@@ -50,20 +52,21 @@ pub struct Server {
 
 impl Server {
     /// Opens the store, mends what a crash left, and serves on `listener`. Call it on the tokio
-    /// runtime that is to run the agents. With `resume`, runs that the last stop paused go on. Tools start
-    /// their processes by `processes`; [`tool_processes`] has the settings' own.
+    /// runtime that is to run the agents. With `resume`, runs that the last stop paused go on. Conversations
+    /// start their processes with `processes`; [`tool_processes`] makes those of the settings.
     ///
     /// # Errors
     /// A [`StartError`] that says what to do.
     pub async fn start(
         settings: &Settings,
-        listener: TcpListener,
+        listener: Listener,
         resume: bool,
-        processes: ToolProcesses,
+        processes: Processes,
     ) -> Result<Self, StartError> {
-        let address = listener.local_addr()?;
+        let Listener { socket, inherited } = listener;
+        let address = socket.local_addr()?;
         let send_timeout = Duration::from_secs(settings.socket_send_timeout_seconds.get());
-        listener::bound_connections(&listener, send_timeout + LAST_WORDS_WAIT)?;
+        listener::bound_connections(&socket, send_timeout + LAST_WORDS_WAIT)?;
         let store = Arc::new(open_store(settings)?);
         let config = runtime_config(settings, resume, processes)?;
         let runtime = Runtime::start(config, Arc::clone(&store) as _);
@@ -84,7 +87,7 @@ impl Server {
             limits.per_address
         );
         let server = connections::serve(
-            listener,
+            socket,
             app,
             limits,
             settings.workers.get(),
@@ -92,6 +95,7 @@ impl Server {
         )?;
         Ok(Self {
             address,
+            succeeded: inherited,
             http: server.handle(),
             runtime,
             webhooks,
@@ -123,7 +127,9 @@ impl Server {
             self.http.pause().await;
             // actix answers before its accepting thread has paused, and drops what a worker that
             // was told to stop finds in its queue: without this a swap would reset connections.
-            tokio::time::sleep(LAST_ACCEPTED).await;
+            if self.succeeded {
+                tokio::time::sleep(LAST_ACCEPTED).await;
+            }
             let ended = self.runtime.wind_down(TURNS_MAY_TAKE).await;
             let delivered = self.webhooks.drain(WEBHOOKS_MAY_TAKE);
             join!(delivered, self.http.stop(true));
@@ -135,13 +141,14 @@ impl Server {
     }
 }
 
-/// How tools start processes under these settings. They inherit from the environment as it is now.
+/// How conversations start processes under these settings. They inherit from the environment as it is now.
 #[must_use]
-pub fn tool_processes(settings: &Settings) -> ToolProcesses {
-    ToolProcesses::new(&ToolProcessSettings {
+pub fn tool_processes(settings: &Settings) -> Processes {
+    let policy = Policy {
         environment: settings.tool_environment.clone(),
-        owned_folder: Some(settings.conversations_path.clone()),
-    })
+        ..Policy::default()
+    };
+    Processes::new(&policy, Some(&settings.conversations_path))
 }
 
 fn open_store(settings: &Settings) -> Result<FsStore, StartError> {
@@ -168,7 +175,7 @@ fn open_store(settings: &Settings) -> Result<FsStore, StartError> {
 fn runtime_config(
     settings: &Settings,
     resume: bool,
-    processes: ToolProcesses,
+    processes: Processes,
 ) -> Result<RuntimeConfig, StartError> {
     let (secret_key, origin) = secret_key::source(settings)?;
     match origin {

@@ -11,8 +11,8 @@ use crate::{config::Settings, start_error::StartError};
 /// The folder, below the workspace root, of what is known of deliveries.
 const FOLDER: &str = "webhooks";
 
-/// Takes up the configured webhooks. Without any, what is deleted is gone at once, and nothing is kept
-/// of webhooks but the places of those that were configured until a week ago.
+/// Starts the configured webhooks. Without any, what is deleted is gone at once, and nothing is kept of
+/// webhooks but the records of those that were configured until a week ago.
 pub(crate) async fn start(
     settings: &Settings,
     store: Arc<FsStore>,
@@ -23,13 +23,13 @@ pub(crate) async fn start(
     if !wanted && !folder.exists() {
         return Ok(Webhooks::none());
     }
-    let cursors = store.keep_deliveries(&folder)?;
+    let records = store.keep_deliveries(&folder)?;
     if !wanted {
-        cursors.let_deleted_go();
+        records.stop_keeping_deleted();
     }
     let ports = Ports {
         source: store,
-        cursors: Arc::new(cursors),
+        records: Arc::new(records),
     };
     let common = Common {
         session_key: settings.keys().next().map(str::to_owned),
@@ -37,7 +37,7 @@ pub(crate) async fn start(
     };
     let settled = {
         let runtime = runtime.clone();
-        async move { runtime.until_settled().await }
+        async move { runtime.until_recovered().await }
     };
     let webhooks = settings.webhooks.clone();
     for webhook in &webhooks {

@@ -1,68 +1,45 @@
 //! Runs agents: one actor a conversation, turns as its children, followers beside it.
 //!
+//! Read from top to bottom; each line knows only those below it.
+//!
 //! | module | does |
 //! |---|---|
-//! | `runtime` | starts, finds, lists, deletes, shuts down |
-//! | `config`, `common` | what a runtime is told, and what its conversations share |
-//! | `create` | makes a conversation |
-//! | `handle` | what a client can do with one conversation |
-//! | `reads`, `query` | what a client can ask of its log |
-//! | `command` | what a conversation can be asked |
-//! | `actor` | takes commands, one batch at a time; the only writer |
-//! | `decide` | what each command means |
-//! | `commit` | makes a batch durable, then visible |
-//! | `turn` | a run of the agent as a child task: start, pause, stop, outcome |
-//! | `step`, `drafts` | one model call and the tool calls it asks for, as events |
-//! | `pieces` | a streamed reply's pieces as they come, and that they are void |
-//! | `view` | events into model messages |
-//! | `prompt` | instructions and tools |
-//! | `stuck` | notices an agent that goes in circles |
-//! | `follow` | reads a conversation from a cursor and keeps up |
-//! | `follow_all` | the same for all conversations, by way of the store's feed |
-//! | `restart` | folds a log, mends what a stop left |
-//! | `charge` | takes over what the last stop left |
-//! | `shelf`, `shared` | conversations in memory |
-//! | `resting` | how many keep their tools open |
-//! | `idle` | how long each stays in memory |
-//! | `vault` | secrets at rest |
+//! | `startup_recovery` | starts a runtime, recovers what the last stop left |
+//! | `create`, `listing`, `ending` | creates, lists, deletes conversations; stops the server |
+//! | `runtime` | opens conversations |
+//! | `conversation` | handle, reads, and the actor: takes commands, decides, commits |
+//! | `turn` | a run of the agent as a child task, one file a stage |
+//! | `followers` | read a conversation's log, or all by way of the feed, and keep up |
+//! | `residency` | what is in memory: conversations, their tools, what they share |
+//! | `command`, `new_conversation`, `query` | what can be asked |
+//! | `config`, `error`, `run_slot`, `vault` | settings, errors, run slots, secrets at rest |
 
-mod actor;
-mod charge;
 mod command;
-mod commit;
-mod common;
 mod config;
+mod conversation;
 mod create;
-mod decide;
-mod drafts;
+mod ending;
 mod error;
-mod folder_turns;
-mod follow;
-mod follow_all;
-mod handle;
-mod idle;
-mod pieces;
-mod prompt;
+mod followers;
+mod listing;
+mod lock;
+mod new_conversation;
 mod query;
-mod reads;
-mod restart;
-mod resting;
+mod residency;
+mod run_slot;
 mod runtime;
-mod shared;
-mod shelf;
-mod step;
-mod stuck;
+mod startup_recovery;
 mod turn;
 mod vault;
-mod view;
 
-pub use command::{Created, NewConversation, Request};
 pub use config::{Connect, RuntimeConfig};
+pub use conversation::handle::Conversation;
 pub use core_model::ConversationOrder;
 pub use error::RuntimeError;
-pub use follow::{End, Follower, Frame, Start};
-pub use follow_all::{AllFilter, AllFollower, AllFrame, AllStart, Cursor};
-pub use handle::Conversation;
+pub use followers::all::{AllFilter, AllFollower, AllFrame, AllStart, Cursor};
+pub use followers::follower::{Follower, Frame, Start};
+pub use new_conversation::{Created, NewConversation, Request};
 pub use query::{ConversationPage, ConversationQuery, EventFilter, EventPage, EventQuery, Listed};
+pub use residency::published::End;
 pub use runtime::Runtime;
 pub use vault::{KeySource, Vault};

@@ -4,7 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{ConversationId, ConversationState, EventId, Seq, UtcTime, event::SecurityRisk};
+use crate::{
+    ConversationId, ConversationKey, ConversationState, EventId, Seq, UtcTime, event::SecurityRisk,
+};
 
 /// Where a conversation stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -135,6 +137,15 @@ pub struct Metadata {
 
 impl Metadata {
     pub const FORMAT: u32 = 1;
+
+    /// Which conversation these are of, also if its id is used again later.
+    #[must_use]
+    pub fn key(&self) -> ConversationKey {
+        ConversationKey {
+            id: self.id,
+            created_at: self.created_at,
+        }
+    }
 
     /// Those of a new conversation under a fresh id, with the settings that a server takes when its
     /// client chooses none.

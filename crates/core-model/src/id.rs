@@ -4,6 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::UtcTime;
+
 /// Names one conversation: a UUID, accepted dashed or as 32 hex digits, always written dashed.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
@@ -37,6 +39,14 @@ impl FromStr for ConversationId {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Uuid::parse_str(text).map(Self)
     }
+}
+
+/// One conversation among all that ever existed: an id may be used again after a deletion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ConversationKey {
+    #[serde(rename = "conversation_id")]
+    pub id: ConversationId,
+    pub created_at: UtcTime,
 }
 
 /// Names one event. We mint UUIDs; whatever a log already holds is kept as it is.

@@ -7,7 +7,7 @@
 //! | [`message`] | what is said to and by a model |
 //! | [`agent`] | model and agent settings |
 //! | [`conversation`] | status, workspace, policy, metadata |
-//! | [`state`] | the fold |
+//! | [`state`], [`fold()`] | the state that events lead to, one by one or from a stored log |
 //! | [`info`] | what a client is told about a conversation |
 //! | [`usage`] | tokens and money |
 //! | [`secrets`] | where settings keep secrets, and how to hide them |
@@ -17,8 +17,10 @@
 pub mod agent;
 pub mod conversation;
 pub mod event;
+mod fold;
 mod id;
 pub mod info;
+mod line_head;
 pub mod masking;
 pub mod message;
 pub mod port;
@@ -32,8 +34,10 @@ pub use conversation::{
     ConfirmationPolicy, ExecutionStatus, Metadata, Snapshot, TornTail, Workspace, WorkspaceKind,
 };
 pub use event::{Draft, Event, EventBody, Observation, Source};
-pub use id::{ConversationId, EventId, Seq};
+pub use fold::fold;
+pub use id::{ConversationId, ConversationKey, EventId, Seq};
 pub use info::ConversationInfo;
+pub use line_head::LineHead;
 pub use message::{Content, Message, MessageToolCall, Role, TextContent};
 pub use port::{
     Catalog, ConversationOrder, EventLog, Feed, Head, HeadFilter, Limit, NewRecord, Record, Row,

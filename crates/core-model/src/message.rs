@@ -148,16 +148,6 @@ impl Message {
         Self::new(Role::User, vec![Content::text(text)])
     }
 
-    /// The answer to one tool call.
-    #[must_use]
-    pub fn tool_result(call_id: &str, tool: &str, content: Vec<Content>) -> Self {
-        Self {
-            tool_call_id: Some(call_id.to_owned()),
-            name: Some(tool.to_owned()),
-            ..Self::new(Role::Tool, content)
-        }
-    }
-
     /// All text parts, joined by line breaks.
     #[must_use]
     pub fn text(&self) -> String {

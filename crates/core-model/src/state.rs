@@ -106,6 +106,15 @@ impl ConversationState {
         }
     }
 
+    /// [`Self::apply`] for an event as a log stores it.
+    ///
+    /// # Errors
+    /// When the bytes cannot be read as an event; the state stays as it was.
+    pub fn apply_bytes(&mut self, bytes: &[u8]) -> Result<(), serde_json::Error> {
+        self.apply(&Event::from_slice(bytes)?);
+        Ok(())
+    }
+
     fn answer(&mut self, action_id: &EventId) {
         self.pending
             .retain(|pending| pending.action_id != *action_id);

@@ -97,7 +97,7 @@ async fn ready(server: Server, request: HttpRequest) -> Result<Readiness<Ready>,
         KeyCheck::Wrong | KeyCheck::Missing => Vec::new(),
     };
     let details = ReadyDetails {
-        settled: runtime.is_settled(),
+        settled: runtime.is_recovered(),
         notices: notices.into_iter().map(notice).collect(),
     };
     Ok(match runtime.ready() {

@@ -165,7 +165,7 @@ where
         let _locked = lock.lock_owned().await;
         keyed(&runtime, key, body, work).await
     };
-    server.runtime.see_through(keyed).await
+    server.runtime.run_detached(keyed).await
 }
 
 async fn keyed<R, W>(

@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, Resource, ResponseError, Route, guard, web};
 
 use crate::{
     failure::Failure,
-    operation::{Dialect, OperationTable, Verb},
+    operation::{Dialect, Operation, OperationTable, Verb},
 };
 
 /// Belongs to us although nothing is served below it yet.
@@ -22,10 +22,10 @@ pub(crate) struct Scope {
     paths: Vec<Path>,
 }
 
-/// A path with the routes for its methods.
+/// A path with the operations of its methods.
 struct Path {
     path: &'static str,
-    routes: Vec<(Verb, fn(Route) -> Route)>,
+    operations: Vec<&'static Operation>,
 }
 
 impl Scope {
@@ -59,7 +59,7 @@ pub(crate) fn routes(operations: &OperationTable) -> (Vec<Scope>, impl Iterator<
             let root = first_part(path);
             let scope = scopes.iter_mut().find(|scope| scope.path == root);
             let paths = scope.map_or(&mut outside, |scope| &mut scope.paths);
-            add(paths, path, (operation.method, operation.handler.serve));
+            add(paths, path, operation);
         }
     }
     for scope in &mut scopes {
@@ -82,12 +82,12 @@ pub(crate) async fn not_found() -> HttpResponse {
     Failure::NotFound.error_response()
 }
 
-fn add(paths: &mut Vec<Path>, path: &'static str, route: (Verb, fn(Route) -> Route)) {
+fn add(paths: &mut Vec<Path>, path: &'static str, operation: &'static Operation) {
     match paths.iter_mut().find(|known| known.path == path) {
-        Some(known) => known.routes.push(route),
+        Some(known) => known.operations.push(operation),
         None => paths.push(Path {
             path,
-            routes: vec![route],
+            operations: vec![operation],
         }),
     }
 }
@@ -109,14 +109,13 @@ fn first_part(path: &'static str) -> &'static str {
 impl Path {
     /// `prefix`: so much of the path is matched by the scope.
     fn into_resource(self, prefix: usize) -> Resource {
-        let allow: Vec<&str> = self.routes.iter().map(|(verb, _)| verb.allow()).collect();
+        let methods = self.operations.iter().map(|it| it.method.allow());
+        let allow = methods.collect::<Vec<_>>().join(", ");
         let resource = web::resource(self.path.get(prefix..).unwrap_or_default());
-        let resource = resource.default_service(refuse_methods(allow.join(", ")));
-        self.routes
-            .into_iter()
-            .fold(resource, |resource, (verb, serve)| {
-                resource.route(serve(route_for(verb)))
-            })
+        let resource = resource.default_service(refuse_methods(allow));
+        self.operations.into_iter().fold(resource, |resource, it| {
+            resource.route((it.handler.serve)(route_for(it.method)))
+        })
     }
 }
 

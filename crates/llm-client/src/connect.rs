@@ -2,7 +2,11 @@ use std::sync::Arc;
 
 use core_model::{LlmSettings, agent::ApiMode};
 
-use crate::{Model, ModelError, openai_chat::OpenAiChat, scripted::Scripted};
+use crate::format::Format;
+use crate::openai_chat::OpenAiChat;
+use crate::scripted::Scripted;
+use crate::transport::HttpModel;
+use crate::{Model, ModelError};
 
 /// Names of the built-in model that needs neither a key nor a network.
 const SCRIPTED: [&str; 2] = ["scripted", "builtin/scripted"];
@@ -16,8 +20,13 @@ pub fn connect(settings: &LlmSettings) -> Result<Arc<dyn Model>, ModelError> {
     if SCRIPTED.contains(&settings.model.trim()) {
         return Ok(Arc::new(Scripted::new(settings)));
     }
+    Ok(Arc::new(HttpModel::new(settings, format_of(settings)?)?))
+}
+
+/// The wire format that these settings ask for.
+fn format_of(settings: &LlmSettings) -> Result<&'static dyn Format, ModelError> {
     match settings.api_mode {
-        ApiMode::Auto | ApiMode::Chat => Ok(Arc::new(OpenAiChat::new(settings)?)),
+        ApiMode::Auto | ApiMode::Chat => Ok(&OpenAiChat),
         ApiMode::Responses => Err(ModelError::Configuration(
             "api_mode \"responses\" is not available in this build: use \"auto\" or \"chat\""
                 .to_owned(),

@@ -10,7 +10,7 @@ const KEY_REFUSED: &str =
 /// never a key, a header or an address's query.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ModelError {
-    /// The settings cannot work: nothing was sent, or what answered is no model.
+    /// The settings cannot work: nothing was sent, or what answered is not a model.
     #[error("model settings: {0}")]
     Configuration(String),
     /// No key, or one that the provider refuses.
@@ -54,8 +54,8 @@ impl ModelError {
         Self::from_whole(status, message, retry_after).map_text(|text| clip(&text))
     }
 
-    /// The same with the whole message, as long as what is secret in it is not hidden yet: of what a
-    /// cut leaves of a secret, nobody could tell that it is one.
+    /// The same with the whole message, as long as the secrets in it are not masked: what a cut leaves
+    /// of a secret could not be recognised any more.
     pub(crate) fn from_whole(status: u16, message: &str, retry_after: Option<Duration>) -> Self {
         let said = message.to_owned();
         match status {
@@ -174,95 +174,4 @@ fn names_context_window(message: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_status_has_its_code_and_classification() {
-        use FailureKind::{AgentAction, Auth, Config, Quota, RateLimit, Transient};
-        use UserAction::{Retry, Settings};
-        let too_long = "This model's maximum context length is 8192 tokens";
-        let table = [
-            (401, "no", "LLMAuthenticationError", Auth, false, Settings),
-            (403, "no", "LLMAuthenticationError", Auth, false, Settings),
-            (429, "slow", "LLMRateLimitError", RateLimit, true, Retry),
-            (402, "pay", "LLMRateLimitError", Quota, false, Settings),
-            (
-                429,
-                "code: insufficient_quota",
-                "LLMRateLimitError",
-                Quota,
-                false,
-                Settings,
-            ),
-            (400, "bad", "LLMBadRequestError", Config, false, Settings),
-            (404, "gone", "LLMBadRequestError", Config, false, Settings),
-            (422, "bad", "LLMBadRequestError", Config, false, Settings),
-            (302, "moved", "LLMBadRequestError", Config, false, Settings),
-            (
-                400,
-                too_long,
-                "LLMContextWindowExceedError",
-                AgentAction,
-                true,
-                Retry,
-            ),
-            (408, "late", "LLMTimeoutError", Transient, true, Retry),
-            (
-                409,
-                "busy",
-                "LLMServiceUnavailableError",
-                Transient,
-                true,
-                Retry,
-            ),
-            (
-                500,
-                "oops",
-                "LLMServiceUnavailableError",
-                Transient,
-                true,
-                Retry,
-            ),
-            (
-                529,
-                "full",
-                "LLMServiceUnavailableError",
-                Transient,
-                true,
-                Retry,
-            ),
-        ];
-        for (status, message, code, kind, retryable, action) in table {
-            let error = ModelError::from_status(status, message, None);
-            assert_eq!(error.code(), code, "{status} {message}");
-            assert_eq!(
-                error.classification(),
-                ErrorClassification::new(kind, retryable, action),
-                "{status} {message}"
-            );
-        }
-    }
-
-    #[test]
-    fn providers_ways_of_saying_too_long_are_understood() {
-        for said in [
-            "prompt is too long: 210000 tokens > 200000 maximum",
-            "The input token count (2000000) exceeds the maximum number of tokens allowed",
-            "the request exceeds the available context size (4096 tokens)",
-            "Your request exceeded model token limit: 131072",
-            "Please reduce the length of the messages or completion.",
-            "Range of input length should be [1, 98304]",
-        ] {
-            let error = ModelError::from_status(400, said, None);
-            assert_eq!(error, ModelError::ContextWindow(said.to_owned()));
-        }
-    }
-
-    #[test]
-    fn a_long_message_is_cut_between_characters() {
-        let error = ModelError::from_status(400, &"é".repeat(5_000), None);
-        let shown = error.to_string().matches('é').count();
-        assert_eq!(shown, MESSAGE_CHARS);
-    }
-}
+mod tests;

@@ -3,27 +3,26 @@
 //! | module | holds |
 //! |---|---|
 //! | `model` | the port: request, reply, deltas |
-//! | `connect` | settings to a model |
-//! | `provider` | which address and name a model's prefix stands for |
-//! | `openai_chat` | the OpenAI Chat Completions wire format |
-//! | `sse` | server-sent events out of a stream of bytes |
-//! | `retry` | what is worth retrying, and when |
-//! | `price` | tokens into money |
-//! | `http` | the connections all models share |
-//! | `scripted` | the built-in model, which needs no key |
+//! | `message` | what request and reply consist of: messages and blocks |
 //! | `error` | [`ModelError`] |
+//! | `connect` | settings to a model: which format, which provider |
+//! | `provider` | which address and name a model's prefix stands for |
+//! | `format` | the trait `Format`: what a wire format is |
+//! | `openai_chat` | the format of OpenAI's Chat Completions |
+//! | `transport` | sends a request in any format and reads the answer: connections, time limits, streams, retries, refused fields, prices |
+//! | `scripted` | the built-in model, which needs no key |
 
 mod connect;
 mod error;
-mod http;
+mod format;
+mod message;
 mod model;
 mod openai_chat;
-mod price;
 mod provider;
-mod retry;
 mod scripted;
-mod sse;
+mod transport;
 
 pub use connect::connect;
 pub use error::ModelError;
+pub use message::{Block, ModelMessage, ProviderState, Reasoning};
 pub use model::{Delta, Model, ModelReply, ModelRequest, ToolSpec};

@@ -3,13 +3,14 @@ use core_model::{Message, MessageToolCall, usage::TokenUsage};
 use serde_json::Value;
 
 use crate::ModelError;
+use crate::message::{Block, ModelMessage, calls_of, said, text_of};
 
 /// What a model is asked: the whole conversation so far and the tools it may call.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ModelRequest {
-    /// System message first; every assistant tool call is answered by a tool message before the
-    /// next user or assistant message.
-    pub messages: Vec<Message>,
+    /// System message first; every tool call is answered by a tool result before the next user or
+    /// assistant message.
+    pub messages: Vec<ModelMessage>,
     pub tools: Vec<ToolSpec>,
     /// Requests with the same key share a prompt prefix that the provider may cache.
     pub cache_key: Option<String>,
@@ -26,15 +27,33 @@ pub struct ToolSpec {
 /// What a model answered.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ModelReply {
-    /// The provider's response id, or one we minted when it sent none.
+    /// The provider's response id, or one that was generated here when it sent none.
     pub id: String,
-    pub text: String,
-    pub reasoning: Option<String>,
     /// In the order the model made them.
-    pub tool_calls: Vec<MessageToolCall>,
+    pub blocks: Vec<Block>,
     pub usage: TokenUsage,
     /// US dollars, when the price is known.
     pub cost: Option<f64>,
+}
+
+impl ModelReply {
+    /// All texts, joined by line breaks.
+    #[must_use]
+    pub fn text(&self) -> String {
+        text_of(&self.blocks)
+    }
+
+    /// The tool calls, in the order the model made them.
+    pub fn calls(&self) -> impl Iterator<Item = &MessageToolCall> {
+        calls_of(&self.blocks)
+    }
+
+    /// What it says beside its calls, in the form that events store: text, reasoning, and what the
+    /// provider wants back of it.
+    #[must_use]
+    pub fn said(&self) -> Message {
+        said(&self.blocks)
+    }
 }
 
 /// A piece of a reply that is still being written.
@@ -43,20 +62,12 @@ pub enum Delta {
     Text(String),
     Reasoning(String),
     /// The pieces so far are void: the call failed after they came. If it is tried again, the reply
-    /// begins anew.
+    /// starts from the beginning.
     Discarded,
 }
 
-impl Delta {
-    /// Whether it adds nothing.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        match self {
-            Self::Text(piece) | Self::Reasoning(piece) => piece.is_empty(),
-            Self::Discarded => false,
-        }
-    }
-}
+/// What the pieces of a reply are given to, in order.
+pub(crate) type OnDelta<'a> = &'a (dyn Fn(Delta) + Send + Sync);
 
 /// Something that answers. One value serves one conversation's settings; calls may overlap.
 #[async_trait]
@@ -64,9 +75,9 @@ pub trait Model: Send + Sync {
     /// The model's name as the settings give it, provider prefix included.
     fn name(&self) -> &str;
 
-    /// Asks once, retrying what is worth retrying. `on_delta` hears the pieces of a streamed reply,
-    /// in order. When a try fails after some, it hears [`Delta::Discarded`] before the pieces of the
-    /// next.
+    /// Asks once, retrying what is worth retrying. `on_delta` is given the pieces of a streamed reply,
+    /// in order. When a try fails after some, it is given [`Delta::Discarded`] before the pieces of
+    /// the next.
     ///
     /// # Errors
     /// A [`ModelError`] that says whose fault it was and whether trying later can help.

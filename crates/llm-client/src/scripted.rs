@@ -2,18 +2,20 @@ mod script;
 
 use async_trait::async_trait;
 use core_model::{
-    Content, LlmSettings, Message, MessageToolCall, Role, message::CallOrigin, usage::TokenUsage,
+    Content, LlmSettings, MessageToolCall, Role, message::CallOrigin, usage::TokenUsage,
 };
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::{Delta, Model, ModelError, ModelReply, ModelRequest};
+use crate::model::OnDelta;
+use crate::{Block, Delta, Model, ModelError, ModelMessage, ModelReply, ModelRequest, Reasoning};
 
 use script::{Answer, Step};
 
 /// A streamed reply comes in pieces of about this many characters.
-const PIECE: usize = 12;
-const EXCERPT: usize = 200;
+const PIECE_CHARS: usize = 12;
+/// How much of a tool's result the last reply repeats.
+const EXCERPT_CHARS: usize = 200;
 const HELP: &str = "\
 This conversation uses the built-in scripted model: it needs no key, and does just what a message \
 tells it to, step by step.
@@ -75,17 +77,15 @@ impl Model for Scripted {
     ) -> Result<ModelReply, ModelError> {
         let step = next_step(request);
         tokio::time::sleep(step.delay).await;
-        let mut reply = answer(step)?;
-        reply.id = format!("scripted-{}", Uuid::new_v4().simple());
+        let mut reply = ModelReply {
+            id: format!("scripted-{}", Uuid::new_v4().simple()),
+            blocks: answer(step)?,
+            cost: Some(0.0),
+            ..ModelReply::default()
+        };
         reply.usage = usage(&self.name, request, &reply);
-        reply.cost = Some(0.0);
         if self.stream {
-            let reasoning = reply.reasoning.as_deref().unwrap_or_default();
-            pieces(reasoning).for_each(|piece| on_delta(Delta::Reasoning(piece)));
-            for piece in pieces(&reply.text) {
-                on_delta(Delta::Text(piece));
-                tokio::task::yield_now().await;
-            }
+            stream(&reply, on_delta).await;
         }
         Ok(reply)
     }
@@ -95,14 +95,14 @@ fn next_step(request: &ModelRequest) -> Step {
     let messages = &request.messages;
     let asked = messages
         .iter()
-        .rposition(|message| message.role == Role::User);
+        .rposition(|message| message.role() == Role::User);
     let Some(asked) = asked else {
         return Step::saying(HELP);
     };
     let since = &messages[asked + 1..];
     let done = since
         .iter()
-        .filter(|message| message.role == Role::Assistant)
+        .filter(|message| message.role() == Role::Assistant)
         .count();
     let mut steps = match script::parse(&unanswered(&messages[asked])) {
         Ok(steps) if steps.is_empty() => return Step::saying(HELP),
@@ -124,12 +124,11 @@ fn next_step(request: &ModelRequest) -> Step {
 
 /// What a user's message says, without the first parts that are scripts which begin with a failure:
 /// a message whose reply failed is followed by the next one as more parts of the same.
-fn unanswered(message: &Message) -> String {
-    let mut parts: Vec<&str> = message
-        .content
-        .iter()
-        .filter_map(Content::as_text)
-        .collect();
+fn unanswered(message: &ModelMessage) -> String {
+    let ModelMessage::User(content) = message else {
+        return String::new();
+    };
+    let mut parts: Vec<&str> = content.iter().filter_map(Content::as_text).collect();
     while let [first, _, ..] = parts.as_slice()
         && script::parse(first).is_ok_and(|steps| fails_first(&steps))
     {
@@ -142,12 +141,13 @@ fn fails_first(steps: &[Step]) -> bool {
     matches!(steps.first(), Some(step) if matches!(step.answer, Answer::Error { .. }))
 }
 
-fn finishing(steps: usize, since: &[Message], request: &ModelRequest) -> Step {
+fn finishing(steps: usize, since: &[ModelMessage], request: &ModelRequest) -> Step {
     let plural = if steps == 1 { "" } else { "s" };
     let outcome = since
         .iter()
-        .rfind(|message| message.role == Role::Tool)
-        .map_or_else(|| "no tool was called".to_owned(), outcome);
+        .rev()
+        .find_map(outcome)
+        .unwrap_or_else(|| "no tool was called".to_owned());
     let summary = format!("Ran {steps} scripted step{plural}; {outcome}.");
     if !request.tools.iter().any(|tool| tool.name == "finish") {
         return Step::saying(&summary);
@@ -156,11 +156,13 @@ fn finishing(steps: usize, since: &[Message], request: &ModelRequest) -> Step {
 }
 
 /// What became of a tool call, as its result tells a model.
-fn outcome(result: &Message) -> String {
+fn outcome(message: &ModelMessage) -> Option<String> {
     const EXIT: &str = "[Command finished with exit code ";
     const ERROR: &str = "[An error occurred during execution.]";
-    let text = result.text();
-    let tool = result.name.as_deref().unwrap_or("tool");
+    let ModelMessage::ToolResult { tool, .. } = message else {
+        return None;
+    };
+    let text = message.text();
     let exit_code = text
         .rsplit_once(EXIT)
         .and_then(|(_, rest)| rest.split(']').next());
@@ -171,12 +173,12 @@ fn outcome(result: &Message) -> String {
     };
     let said = text.trim_start_matches(ERROR).trim();
     let said = said.split("\n[").next().unwrap_or_default().trim();
-    let shown: String = said.chars().take(EXCERPT).collect();
+    let shown: String = said.chars().take(EXCERPT_CHARS).collect();
     let more = if shown.len() < said.len() { "…" } else { "" };
-    format!("the last call, of {tool}, {how}: {shown}{more}")
+    Some(format!("the last call, of {tool}, {how}: {shown}{more}"))
 }
 
-fn answer(step: Step) -> Result<ModelReply, ModelError> {
+fn answer(step: Step) -> Result<Vec<Block>, ModelError> {
     let (text, calls) = match step.answer {
         Answer::Say(text) => (text, Vec::new()),
         Answer::Calls { thought, calls } => (thought, calls),
@@ -184,35 +186,46 @@ fn answer(step: Step) -> Result<ModelReply, ModelError> {
             return Err(ModelError::from_status(status, &message, None));
         }
     };
-    let tool_calls = calls.into_iter().map(|call| MessageToolCall {
-        id: format!("call_{}", Uuid::new_v4().simple()),
-        responses_item_id: None,
-        name: call.name,
-        arguments: call.arguments,
-        origin: CallOrigin::Completion,
+    let reasoning = step
+        .reasoning
+        .map(|text| Block::Reasoning(Reasoning { text, state: None }));
+    let text = Some(text).filter(|text| !text.is_empty()).map(Block::Text);
+    let calls = calls.into_iter().map(|call| {
+        Block::Call(MessageToolCall {
+            id: format!("call_{}", Uuid::new_v4().simple()),
+            responses_item_id: None,
+            name: call.name,
+            arguments: call.arguments,
+            origin: CallOrigin::Completion,
+        })
     });
-    Ok(ModelReply {
-        text,
-        reasoning: step.reasoning,
-        tool_calls: tool_calls.collect(),
-        ..ModelReply::default()
-    })
+    Ok(reasoning.into_iter().chain(text).chain(calls).collect())
+}
+
+async fn stream(reply: &ModelReply, on_delta: OnDelta<'_>) {
+    for block in &reply.blocks {
+        match block {
+            Block::Reasoning(reasoning) => {
+                pieces(&reasoning.text).for_each(|piece| on_delta(Delta::Reasoning(piece)));
+            }
+            Block::Text(text) => {
+                for piece in pieces(text) {
+                    on_delta(Delta::Text(piece));
+                    tokio::task::yield_now().await;
+                }
+            }
+            Block::Call(_) => {}
+        }
+    }
 }
 
 /// About four characters make a token.
 fn usage(model: &str, request: &ModelRequest, reply: &ModelReply) -> TokenUsage {
-    let called = |calls: &[MessageToolCall]| -> usize {
-        let lengths = calls
-            .iter()
-            .map(|call| call.name.len() + call.arguments.len());
-        lengths.sum()
-    };
+    let called = |call: &MessageToolCall| call.name.len() + call.arguments.len();
     let read: usize = request
         .messages
         .iter()
-        .map(|message| {
-            message.text().len() + called(message.tool_calls.as_deref().unwrap_or_default())
-        })
+        .map(|message| message.text().len() + message.calls().map(called).sum::<usize>())
         .sum();
     let offered: usize = request
         .tools
@@ -220,7 +233,8 @@ fn usage(model: &str, request: &ModelRequest, reply: &ModelReply) -> TokenUsage 
         .map(|tool| tool.name.len() + tool.description.len() + tool.parameters.to_string().len())
         .sum();
     let prompt_tokens = (read + offered).div_ceil(4) as u64;
-    let completion_tokens = (reply.text.len() + called(&reply.tool_calls)).div_ceil(4) as u64;
+    let written = reply.text().len() + reply.calls().map(called).sum::<usize>();
+    let completion_tokens = written.div_ceil(4) as u64;
     TokenUsage {
         model: model.to_owned(),
         prompt_tokens,
@@ -234,7 +248,7 @@ fn usage(model: &str, request: &ModelRequest, reply: &ModelReply) -> TokenUsage 
 fn pieces(text: &str) -> impl Iterator<Item = String> {
     let characters: Vec<char> = text.chars().collect();
     let pieces: Vec<String> = characters
-        .chunks(PIECE)
+        .chunks(PIECE_CHARS)
         .map(|piece| piece.iter().collect())
         .collect();
     pieces.into_iter()

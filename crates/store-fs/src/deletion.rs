@@ -2,7 +2,7 @@
 
 use std::{io, path::Path, sync::atomic::Ordering};
 
-use core_model::{ConversationId, ExecutionStatus, Row, Seq, StoreError, port::Incarnation};
+use core_model::{ConversationId, ExecutionStatus, Row, Seq, StoreError};
 
 use crate::{
     FsLog,
@@ -79,7 +79,7 @@ impl Store {
     }
 
     fn outbox(&self) -> Option<&Outbox> {
-        let kept = self.cursors.get().map(|cursors| &cursors.0);
+        let kept = self.deliveries.get().map(|deliveries| &deliveries.0);
         kept.filter(|kept| kept.keeps_deleted.load(Ordering::Acquire))
             .map(|kept| &kept.outbox)
     }
@@ -132,10 +132,7 @@ impl Store {
         // On disk before the conversation goes: a start that misses it then tells of its end. Where the
         // feed cannot be written, it goes all the same; the outbox has it.
         catalog.flush();
-        let conversation = Incarnation {
-            id: row.id,
-            created_at: row.created_at,
-        };
+        let conversation = row.key();
         match outbox.take_in(&folder, conversation) {
             Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound && outbox.is_there() => {

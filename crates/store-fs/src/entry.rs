@@ -3,10 +3,8 @@
 use std::borrow::Cow;
 
 use chrono::DateTime;
-use core_model::{EventId, EventTime, Head, Source};
+use core_model::{EventId, EventTime, Head, LineHead, Source};
 use uuid::Uuid;
-
-use crate::head::LineHead;
 
 /// Bytes of one entry.
 pub(crate) const ENTRY: usize = 48;

@@ -33,6 +33,11 @@ impl GroupSync {
         Before(lock(&self.rounds).failures)
     }
 
+    /// Counts a failure of a sync that was made outside of [`Self::run`].
+    pub(crate) fn fail(&self, error: &io::Error) {
+        lock(&self.rounds).fail(error);
+    }
+
     /// Returns when what the caller wrote since `before` is durable. Blocks. Of those who share a sync,
     /// one carries it out. A sync that fails meanwhile fails all who wrote before it ended: the kernel
     /// may have dropped what they wrote, and their own sync would not say so.
@@ -59,8 +64,7 @@ impl GroupSync {
         rounds.running = false;
         rounds.done = to;
         if let Err(error) = &synced {
-            rounds.failures += 1;
-            rounds.failed = Some(error.kind());
+            rounds.fail(error);
         }
         self.ended.notify_all();
         synced.and_then(|()| rounds.since(before))
@@ -68,6 +72,11 @@ impl GroupSync {
 }
 
 impl Rounds {
+    fn fail(&mut self, error: &io::Error) {
+        self.failures += 1;
+        self.failed = Some(error.kind());
+    }
+
     fn since(&self, before: Before) -> io::Result<()> {
         match self.failed {
             Some(kind) if self.failures > before.0 => Err(kind.into()),

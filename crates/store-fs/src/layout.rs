@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
-use core_model::{ConversationId, UtcTime, port::Incarnation};
+use core_model::{ConversationId, ConversationKey, UtcTime};
 use uuid::Uuid;
 
 /// The newest version of a conversation folder that this build understands; see the crate's page.
@@ -19,7 +19,7 @@ const LOCK: &str = ".lock";
 const MAKING: &str = ".tmp-";
 const REMOVING: &str = ".deleted-";
 
-/// What a follower was noted down with, in its folder.
+/// The records of a follower, in its folder.
 pub(crate) const CURSORS: &str = "cursors.jsonl";
 const OUTBOX: &str = "outbox";
 const COPYING: &str = ".copying-";
@@ -111,16 +111,16 @@ pub(crate) fn is_follower(name: &str) -> bool {
 }
 
 /// Where a deleted conversation waits.
-pub(crate) fn departed(outbox: &Path, conversation: Incarnation) -> PathBuf {
-    let Incarnation { id, created_at } = conversation;
+pub(crate) fn deleted_conversation(outbox: &Path, conversation: ConversationKey) -> PathBuf {
+    let ConversationKey { id, created_at } = conversation;
     outbox.join(format!("{id}.{}", created_at.0.timestamp_micros()))
 }
 
 /// The deleted conversation that an entry of the outbox is; other names are not ours.
-pub(crate) fn incarnation(name: &str) -> Option<Incarnation> {
+pub(crate) fn conversation_key(name: &str) -> Option<ConversationKey> {
     let (id, micros) = name.split_once('.')?;
     let number: i64 = micros.parse().ok()?;
-    (number.to_string() == micros).then_some(Incarnation {
+    (number.to_string() == micros).then_some(ConversationKey {
         id: conversation(id)?,
         created_at: UtcTime(DateTime::from_timestamp_micros(number)?),
     })

@@ -1,5 +1,5 @@
 //! Conversations and their event logs on the local file system: the ports `Catalog`, `EventLog`, `Feed`,
-//! `Receipts` and `Cursors` of [`core_model`] for a server, and plain blocking code for tools.
+//! `Receipts` and `DeliveryRecords` of [`core_model`] for a server, and plain blocking code for tools.
 //!
 //! | to | use |
 //! |---|---|
@@ -7,7 +7,7 @@
 //! | follow beside a server | [`LogReader::follow`] |
 //! | append while no server runs | [`FsStore::open`], [`FsStore::open_log_blocking`], [`FsLog::append_blocking`] |
 //! | own a folder, as a server does | [`FsStore`], [`FsLog`], [`FsLog::follow`] |
-//! | check, mend, convert | [`verify()`], [`repair()`], [`mod@export`], [`mod@import`] |
+//! | check and repair | [`verify()`], [`repair()`] |
 //!
 //! ```
 #![doc = include_str!("example.txt")]
@@ -29,7 +29,7 @@
 //! | `catalog/` | the list of all conversations, and the feed of what happens in them |
 //! | `check`, `listing`, `glance` | the list against the folder, and each conversation on it |
 //! | `deletion` | deleting a conversation, at once or into the outbox |
-//! | `deliveries/` | [`FsCursors`]: notes about followers, and the outbox |
+//! | `deliveries/` | [`FsDeliveryRecords`]: the records of followers, and the outbox |
 //! | `receipts` | requests that must not be carried out twice |
 //! | `group_sync` | one sync for many |
 //! | `log` | [`FsLog`]: append, page, find |
@@ -38,12 +38,10 @@
 //! | `pages` | reads by way of the index |
 //! | `large` | large lines, in memory once for all that read them |
 //! | `index`, `entry`, `ids` | `events.idx`, one line of it, and where ids stand |
-//! | `scan`, `head` | lines into entries; an event's head, read without keeping the rest |
+//! | `scan` | lines into entries |
 //! | `recovery`, `rebuild` | opening a log: index, torn tail, damage; an index made anew later |
 //! | `follow` | [`Follow`]: replay, then live |
 //! | `stored`, `reader/` | [`conversations`], [`LogReader`] and [`LogFollower`]: without a store |
-//! | [`export`] | a log as its lines, or as a transcript |
-//! | [`import`] | conversations of the reference server |
 //! | `health` | which logs take no events, and what was found |
 //! | `flusher`, `durability`, `durable` | [`Durability`], and the background sync of one level |
 //! | `verify`, `repair` | [`verify()`] and [`repair()`] a stored conversation |
@@ -73,6 +71,7 @@
 
 #![warn(missing_docs)]
 
+mod append_file;
 mod catalog;
 mod check;
 mod committer;
@@ -83,18 +82,15 @@ mod durability;
 mod durable;
 mod entry;
 mod error;
-pub mod export;
 #[cfg(test)]
 mod faults;
 mod flusher;
 mod follow;
 mod glance;
 mod group_sync;
-mod head;
 mod heal;
 mod health;
 mod ids;
-pub mod import;
 mod index;
 mod large;
 mod layout;
@@ -117,7 +113,7 @@ mod verify;
 mod wait;
 mod writer;
 
-pub use deliveries::FsCursors;
+pub use deliveries::FsDeliveryRecords;
 pub use durability::Durability;
 pub use error::{OpenError, ReadError};
 pub use follow::Follow;

@@ -3,13 +3,12 @@
 use std::{io, ops::Range};
 
 use bytes::Bytes;
-use core_model::{EventId, EventTime, Head, HeadFilter, Limit, Record, Seq, StoreError};
+use core_model::{EventId, EventTime, Head, HeadFilter, Limit, LineHead, Record, Seq, StoreError};
 
 use crate::{
     disk::{Wait, read_exact},
     entry::{Entry, IdBytes, Kind},
     error::{io_at, lock},
-    head::LineHead,
     ids::IdTable,
     index::IndexError,
     large::LARGE,

@@ -16,13 +16,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use core_model::{Record, Seq};
+use core_model::{LineHead, Record, Seq};
 
 use self::{places::Places, window::Window};
 use crate::{
     ReadError,
     entry::Entry,
-    head::LineHead,
     layout, pages,
     regular_file::{self, Links},
 };

@@ -9,13 +9,12 @@ use std::{
 };
 
 use chrono::Utc;
-use core_model::{ConversationId, Seq, StoreError, TornTail, UtcTime};
+use core_model::{ConversationId, LineHead, Seq, StoreError, TornTail, UtcTime};
 
 use crate::{
     disk::{Disk, DiskFile, Open, Wait, read_exact, write_all},
     entry::Entry,
     error::io_at,
-    head::LineHead,
     health::Notices,
     index::Index,
     layout,

@@ -2,12 +2,12 @@
 
 use std::io;
 
+use core_model::LineHead;
 use memchr::memchr;
 
 use crate::{
     disk::{DiskFile, Wait, read_exact},
     entry::Entry,
-    head::LineHead,
     index::Index,
 };
 

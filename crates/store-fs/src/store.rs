@@ -10,7 +10,7 @@ use core_model::{ConversationId, Metadata, StoreError, UtcTime, port::RECEIPTS};
 use uuid::Uuid;
 
 use crate::{
-    Durability, FsCursors, FsLog, OpenError,
+    Durability, FsDeliveryRecords, FsLog, OpenError,
     catalog::CatalogFile,
     check,
     committer::Committer,
@@ -51,7 +51,7 @@ pub struct Options {
 ///
 /// A server uses it by the ports of [`core_model`]: [`core_model::Catalog`] to make, list and delete
 /// conversations, [`core_model::Feed`] to follow all of them, [`core_model::port::Receipts`], and, with
-/// [`Self::keep_deliveries`], [`core_model::port::Cursors`]. Their async methods need a tokio runtime. A
+/// [`Self::keep_deliveries`], [`core_model::port::DeliveryRecords`]. Their async methods need a tokio runtime. A
 /// tool that appends needs none:
 ///
 /// ```
@@ -97,7 +97,7 @@ pub(crate) struct Store {
     pub(crate) unsettled: Mutex<HashMap<ConversationId, UtcTime>>,
     pub(crate) receipts: ReceiptFiles,
     /// Where deleted conversations wait, if they do.
-    pub(crate) cursors: OnceLock<FsCursors>,
+    pub(crate) deliveries: OnceLock<FsDeliveryRecords>,
     pub(crate) context: LogContext,
 }
 
@@ -158,7 +158,7 @@ impl FsStore {
                 layout::receipts(root),
                 RECEIPTS,
             ),
-            cursors: OnceLock::new(),
+            deliveries: OnceLock::new(),
             context: LogContext {
                 durability: options.durability,
                 heal_pause,

@@ -5,14 +5,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use core_model::{ConversationId, StoreError};
+use core_model::{ConversationId, LineHead, StoreError};
 use serde::Serialize;
 
 use crate::{
     disk::{Disk, DiskFile, Open, RealDisk, Wait, read_exact},
     entry::Entry,
     error::{damaged, io_at},
-    head::LineHead,
     index::Index,
     layout,
     meta::read_metadata,

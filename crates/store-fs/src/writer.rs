@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use core_model::{NewRecord, Seq, StoreError, port};
+use core_model::{LineHead, NewRecord, Seq, StoreError, port};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -16,7 +16,6 @@ use crate::{
     entry::Entry,
     error::{damaged, lock},
     flusher::Unsynced,
-    head::LineHead,
     health::{Closed, Fault},
     log::{Extent, Inner},
 };

@@ -6,10 +6,7 @@ use std::{
     time::Duration,
 };
 
-use core_model::{
-    ConversationId, EventLog, Seq, UtcTime,
-    port::{Incarnation, Lag},
-};
+use core_model::{ConversationId, ConversationKey, EventLog, Seq, UtcTime, port::Lag};
 use tokio::time::Instant;
 
 use crate::schedule::Trouble;
@@ -92,9 +89,9 @@ pub(crate) struct Growth {
 
 #[derive(Default)]
 pub(crate) struct Backlog {
-    pending: HashMap<Incarnation, Pending>,
-    ready: VecDeque<Incarnation>,
-    timers: BTreeSet<(Instant, Incarnation)>,
+    pending: HashMap<ConversationKey, Pending>,
+    ready: VecDeque<ConversationKey>,
+    timers: BTreeSet<(Instant, ConversationKey)>,
     /// How many pending ones have an id.
     ids: HashMap<ConversationId, u32>,
     /// How often something was taken back.
@@ -116,16 +113,16 @@ impl Backlog {
         all.any(|pending| pending.trouble != Trouble::default())
     }
 
-    pub(crate) fn get(&self, of: &Incarnation) -> Option<&Pending> {
+    pub(crate) fn get(&self, of: &ConversationKey) -> Option<&Pending> {
         self.pending.get(of)
     }
 
-    pub(crate) fn get_mut(&mut self, of: &Incarnation) -> Option<&mut Pending> {
+    pub(crate) fn get_mut(&mut self, of: &ConversationKey) -> Option<&mut Pending> {
         self.pending.get_mut(of)
     }
 
     /// Takes note of events `from..to`, of which everything before `next` was delivered earlier.
-    pub(crate) fn grew(&mut self, of: Incarnation, next: Seq, growth: Growth) -> &mut Pending {
+    pub(crate) fn grew(&mut self, of: ConversationKey, next: Seq, growth: Growth) -> &mut Pending {
         let Growth { now, due, .. } = growth;
         let (timers, ids, round) = (&mut self.timers, &mut self.ids, self.round);
         let pending = self.pending.entry(of).or_insert_with(|| {
@@ -168,7 +165,7 @@ impl Backlog {
 
     /// Lets a conversation that waits for others go ahead; one that is busy or to be tried again is
     /// not hurried.
-    pub(crate) fn hurry(&mut self, of: &Incarnation) {
+    pub(crate) fn hurry(&mut self, of: &ConversationKey) {
         let Some(pending) = self.pending.get_mut(of) else {
             return;
         };
@@ -221,7 +218,10 @@ impl Backlog {
     }
 
     /// Whose turn it is, which is busy from now on.
-    pub(crate) fn take(&mut self, may: impl Fn(&Incarnation) -> bool) -> Option<Incarnation> {
+    pub(crate) fn take(
+        &mut self,
+        may: impl Fn(&ConversationKey) -> bool,
+    ) -> Option<ConversationKey> {
         for _ in 0..self.ready.len() {
             let of = self.ready.pop_front()?;
             if !may(&of) || self.is_preceded(&of) {
@@ -240,14 +240,14 @@ impl Backlog {
         !self.ready.is_empty()
     }
 
-    pub(crate) fn is_busy(&self, of: &Incarnation) -> bool {
+    pub(crate) fn is_busy(&self, of: &ConversationKey) -> bool {
         let pending = self.pending.get(of);
         pending.is_some_and(|pending| pending.phase == Phase::Busy)
     }
 
     /// What was busy goes on: at once if there is reason to, else when it is due; through with it, it
     /// is forgotten, and returned.
-    pub(crate) fn go_on(&mut self, of: Incarnation, at_once: bool) -> Option<Pending> {
+    pub(crate) fn go_on(&mut self, of: ConversationKey, at_once: bool) -> Option<Pending> {
         let pending = self.pending.get_mut(&of)?;
         if pending.is_through() {
             return self.forget(&of);
@@ -269,7 +269,7 @@ impl Backlog {
     }
 
     /// What was busy is tried again then.
-    pub(crate) fn again(&mut self, of: Incarnation, at: Instant) {
+    pub(crate) fn again(&mut self, of: ConversationKey, at: Instant) {
         if let Some(pending) = self.pending.get_mut(&of) {
             pending.log = None;
             pending.phase = Phase::Until(at);
@@ -278,7 +278,7 @@ impl Backlog {
     }
 
     /// It is deleted: its log is among what waits to be delivered, and takes no more events.
-    pub(crate) fn depart(&mut self, of: &Incarnation) {
+    pub(crate) fn depart(&mut self, of: &ConversationKey) {
         let Some(pending) = self.pending.get_mut(of) else {
             return;
         };
@@ -289,7 +289,7 @@ impl Backlog {
     }
 
     /// It is delivered again from `next` on.
-    pub(crate) fn take_back(&mut self, of: &Incarnation, next: Seq, rewound: UtcTime) {
+    pub(crate) fn take_back(&mut self, of: &ConversationKey, next: Seq, rewound: UtcTime) {
         self.round += 1;
         let Some(pending) = self.pending.get_mut(of) else {
             return;
@@ -318,7 +318,7 @@ impl Backlog {
         for of in self.pending.keys() {
             *self.ids.entry(of.id).or_default() += 1;
         }
-        let stay: Vec<Incarnation> = self.pending.keys().copied().collect();
+        let stay: Vec<ConversationKey> = self.pending.keys().copied().collect();
         for of in stay {
             self.take_back(&of, Seq(0), rewound);
             if let Some(pending) = self.pending.get_mut(&of) {
@@ -328,7 +328,7 @@ impl Backlog {
         }
     }
 
-    pub(crate) fn remove(&mut self, of: &Incarnation) -> Option<Pending> {
+    pub(crate) fn remove(&mut self, of: &ConversationKey) -> Option<Pending> {
         let pending = self.forget(of)?;
         if let Phase::Until(at) = pending.phase {
             self.timers.remove(&(at, *of));
@@ -337,7 +337,7 @@ impl Backlog {
         Some(pending)
     }
 
-    fn forget(&mut self, of: &Incarnation) -> Option<Pending> {
+    fn forget(&mut self, of: &ConversationKey) -> Option<Pending> {
         let pending = self.pending.remove(of)?;
         if let Some(count) = self.ids.get_mut(&of.id) {
             *count -= 1;
@@ -349,9 +349,9 @@ impl Backlog {
     }
 
     /// Whether one that had the same id before is yet to be delivered.
-    fn is_preceded(&self, of: &Incarnation) -> bool {
+    fn is_preceded(&self, of: &ConversationKey) -> bool {
         let twice = self.ids.get(&of.id).is_some_and(|count| *count > 1);
-        let older = |other: &Incarnation| other.id == of.id && other.created_at < of.created_at;
+        let older = |other: &ConversationKey| other.id == of.id && other.created_at < of.created_at;
         twice && self.pending.keys().any(older)
     }
 

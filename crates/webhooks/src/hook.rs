@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use core_model::{
-    Catalog, ConversationId, Feed, HeadFilter, Row, UtcTime,
+    Catalog, ConversationId, ConversationKey, Feed, HeadFilter, Row, UtcTime,
     masking::SecretMask,
-    port::{Cursors, Incarnation},
+    port::DeliveryRecords,
     secrets::{secrets_in_header, secrets_in_url},
 };
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
@@ -30,8 +30,8 @@ impl<T: Catalog + Feed> Source for T {}
 #[derive(Clone)]
 pub struct Ports {
     pub source: Arc<dyn Source>,
-    /// Where it is put down what was delivered.
-    pub cursors: Arc<dyn Cursors>,
+    /// Where it is recorded what was delivered.
+    pub records: Arc<dyn DeliveryRecords>,
 }
 
 /// What the webhooks of a server have in common.
@@ -124,7 +124,7 @@ impl Hook {
     }
 
     /// What is known of a conversation, if it is still the one that has its id.
-    pub(crate) fn row(&self, of: &Incarnation) -> Option<Row> {
+    pub(crate) fn row(&self, of: &ConversationKey) -> Option<Row> {
         let row = self.ports.source.row(of.id);
         row.filter(|row| row.created_at == of.created_at)
     }
@@ -132,7 +132,7 @@ impl Hook {
     /// The id of a delivery: the same for the same content, however often it is sent.
     pub(crate) fn delivery_id(
         &self,
-        of: &Incarnation,
+        of: &ConversationKey,
         rewound: Option<UtcTime>,
         content: &str,
     ) -> String {
@@ -144,7 +144,7 @@ impl Hook {
     }
 
     /// The request that brings a batch.
-    pub(crate) fn events(&self, id: &str, of: &Incarnation, batch: &Batch) -> Outgoing {
+    pub(crate) fn events(&self, id: &str, of: &ConversationKey, batch: &Batch) -> Outgoing {
         let url = self.url(&["events", &of.id.hex()]);
         let mut request = self.request(url, id, batch.body.clone());
         let headers = &mut request.headers;
@@ -155,7 +155,7 @@ impl Hook {
     }
 
     /// The request that tells how a conversation stands.
-    pub(crate) fn conversation(&self, id: &str, of: &Incarnation, info: Bytes) -> Outgoing {
+    pub(crate) fn conversation(&self, id: &str, of: &ConversationKey, info: Bytes) -> Outgoing {
         let mut request = self.request(self.url(&["conversations"]), id, info);
         set(&mut request.headers, CONVERSATION, &of.id.to_string());
         request

@@ -4,9 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use core_model::{
-    ConversationInfo, ConversationState, Draft, EventLog, EventTime, ExecutionStatus, Limit,
-    Metadata, Seq, StoreError, UtcTime,
-    port::{DeliverySubject, Incarnation},
+    ConversationInfo, ConversationKey, ConversationState, Draft, EventLog, EventTime,
+    ExecutionStatus, Limit, Metadata, Seq, StoreError, UtcTime, port::DeliverySubject,
 };
 use serde_json::json;
 use tokio::time::Instant;
@@ -28,7 +27,7 @@ const FOLD: Limit = Limit {
 };
 
 pub(crate) struct Job {
-    pub(crate) of: Incarnation,
+    pub(crate) of: ConversationKey,
     pub(crate) round: u32,
     pub(crate) rewound: Option<UtcTime>,
     pub(crate) deleted: bool,
@@ -64,7 +63,7 @@ pub(crate) struct Events {
 
 /// What came of a job.
 pub(crate) struct Done {
-    pub(crate) of: Incarnation,
+    pub(crate) of: ConversationKey,
     pub(crate) round: u32,
     /// Whether it is among the deleted ones.
     pub(crate) deleted: bool,
@@ -342,11 +341,11 @@ impl Sent {
 /// Opens the log of this very conversation, not of a later one under its id.
 async fn open(
     hook: &Hook,
-    of: &Incarnation,
+    of: &ConversationKey,
     deleted: bool,
 ) -> Result<Arc<dyn EventLog>, StoreError> {
     if deleted {
-        let (_, log) = hook.ports.cursors.open_departed(*of).await?;
+        let (_, log) = hook.ports.records.open_deleted(*of).await?;
         return Ok(log);
     }
     is_of_today(hook, of)?;
@@ -356,7 +355,7 @@ async fn open(
     Ok(log)
 }
 
-fn is_of_today(hook: &Hook, of: &Incarnation) -> Result<(), StoreError> {
+fn is_of_today(hook: &Hook, of: &ConversationKey) -> Result<(), StoreError> {
     let row = hook.row(of);
     row.map(drop).ok_or(StoreError::NotFound(of.id))
 }
@@ -364,11 +363,11 @@ fn is_of_today(hook: &Hook, of: &Incarnation) -> Result<(), StoreError> {
 /// A conversation as its metadata and its log have it now.
 async fn info(
     hook: &Hook,
-    of: &Incarnation,
+    of: &ConversationKey,
     deleted: bool,
 ) -> Result<ConversationInfo, StoreError> {
     let (metadata, log) = match deleted {
-        true => hook.ports.cursors.open_departed(*of).await?,
+        true => hook.ports.records.open_deleted(*of).await?,
         false => {
             let log = open(hook, of, false).await?;
             (hook.ports.source.metadata(of.id).await?, log)
@@ -400,7 +399,7 @@ async fn fold(metadata: &Metadata, log: &dyn EventLog) -> Result<ConversationSta
 }
 
 /// What is said of a conversation whose log is gone.
-pub(crate) fn warn_of_loss(hook: &Hook, of: &Incarnation, events: u64) {
+pub(crate) fn warn_of_loss(hook: &Hook, of: &ConversationKey, events: u64) {
     if events > 0 {
         tracing::error!(
             conversation.id = %of.id, webhook = hook.name, events,

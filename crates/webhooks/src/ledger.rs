@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use core_model::{
-    UtcTime,
-    port::{Delivery, DeliveryFailure, Incarnation, Outcome},
+    ConversationKey, UtcTime,
+    port::{Delivery, DeliveryFailure, Outcome},
 };
 
 use crate::{job::Sent, verdict::Verdict};
@@ -21,14 +21,14 @@ pub(crate) struct Ledger {
     pub(crate) failed_in_row: u32,
     pub(crate) last_success_at: Option<UtcTime>,
     pub(crate) last_error: Option<DeliveryFailure>,
-    recent: VecDeque<(Option<Incarnation>, Delivery)>,
+    recent: VecDeque<(Option<ConversationKey>, Delivery)>,
 }
 
 impl Ledger {
     /// Takes down a request, and what becomes of what it brought.
     pub(crate) fn note(
         &mut self,
-        of: Option<Incarnation>,
+        of: Option<ConversationKey>,
         sent: &Sent,
         attempts: u32,
         outcome: Outcome,
@@ -87,7 +87,7 @@ impl Ledger {
         newest_first.map(|(_, delivery)| delivery.clone()).collect()
     }
 
-    pub(crate) fn find(&self, id: &str) -> Option<(Incarnation, &Delivery)> {
+    pub(crate) fn find(&self, id: &str) -> Option<(ConversationKey, &Delivery)> {
         let found = self.recent.iter().rfind(|(_, delivery)| delivery.id == id);
         found.and_then(|(of, delivery)| Some(((*of)?, delivery)))
     }

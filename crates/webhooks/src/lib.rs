@@ -13,7 +13,7 @@
 //! | `job`, `batch` | one request: which events, their bytes |
 //! | `hook`, `signature`, `sender`, `http`, `guard` | how it is sent |
 //! | `verdict`, `schedule` | what an answer means, and when to try again |
-//! | `standing`, `recorder` | how far it got, and putting that down |
+//! | `recorder` | recording how far it got |
 //! | `outbox` | deleted conversations that wait to be delivered |
 //! | `ledger` | what happened lately |
 
@@ -30,7 +30,6 @@ mod recorder;
 mod schedule;
 mod sender;
 mod signature;
-mod standing;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -6,10 +6,7 @@ use std::{
     time::Duration,
 };
 
-use core_model::{
-    StoreError, UtcTime,
-    port::{Cursors, Incarnation},
-};
+use core_model::{ConversationKey, StoreError, UtcTime, port::DeliveryRecords};
 use tokio::sync::Notify;
 
 /// How long a deleted conversation waits at the most.
@@ -20,7 +17,7 @@ const LOOK: Duration = Duration::from_secs(60 * 60);
 
 /// What all webhooks of a server share about what was deleted.
 pub(crate) struct Outbox {
-    cursors: Arc<dyn Cursors>,
+    records: Arc<dyn DeliveryRecords>,
     state: Mutex<State>,
     filled: Notify,
 }
@@ -28,7 +25,7 @@ pub(crate) struct Outbox {
 struct State {
     /// How far each webhook has read the feed; none: it may yet need anything that is here.
     read_to: Vec<Option<u64>>,
-    items: HashMap<Incarnation, Item>,
+    items: HashMap<ConversationKey, Item>,
 }
 
 struct Item {
@@ -56,32 +53,32 @@ impl Outbox {
     /// # Errors
     /// When the outbox cannot be read.
     pub(crate) async fn open(
-        cursors: Arc<dyn Cursors>,
+        records: Arc<dyn DeliveryRecords>,
         position: u64,
         webhooks: usize,
     ) -> Result<Arc<Self>, StoreError> {
-        let departed = cursors.departed().await?;
-        let items = departed.into_iter().map(|departed| {
+        let deleted = records.deleted().await?;
+        let items = deleted.into_iter().map(|deleted| {
             let item = Item {
                 position,
-                deleted_at: departed.deleted_at,
+                deleted_at: deleted.deleted_at,
                 holders: HashSet::new(),
             };
-            (departed.conversation, item)
+            (deleted.conversation, item)
         });
         let state = State {
             read_to: vec![None; webhooks],
             items: items.collect(),
         };
         Ok(Arc::new(Self {
-            cursors,
+            records,
             state: Mutex::new(state),
             filled: Notify::new(),
         }))
     }
 
     /// The feed told a webhook of a deletion; with `holds`, it needs the events.
-    pub(crate) fn deleted(&self, of: Incarnation, position: u64, webhook: usize, holds: bool) {
+    pub(crate) fn deleted(&self, of: ConversationKey, position: u64, webhook: usize, holds: bool) {
         let mut state = self.lock();
         let item = state.items.entry(of).or_insert_with(Item::unheard);
         item.position = item.position.min(position);
@@ -93,7 +90,7 @@ impl Outbox {
     }
 
     /// A webhook found a conversation here that it needs, before the feed told.
-    pub(crate) fn found(&self, of: Incarnation, webhook: usize) {
+    pub(crate) fn found(&self, of: ConversationKey, webhook: usize) {
         let mut state = self.lock();
         let item = state.items.entry(of).or_insert_with(Item::unheard);
         item.holders.insert(webhook);
@@ -102,14 +99,14 @@ impl Outbox {
     }
 
     /// A webhook needs the events of a conversation if it waits here.
-    pub(crate) fn hold(&self, of: &Incarnation, webhook: usize) {
+    pub(crate) fn hold(&self, of: &ConversationKey, webhook: usize) {
         if let Some(item) = self.lock().items.get_mut(of) {
             item.holders.insert(webhook);
         }
     }
 
     /// A webhook needs them no more.
-    pub(crate) fn release(&self, of: &Incarnation, webhook: usize) {
+    pub(crate) fn release(&self, of: &ConversationKey, webhook: usize) {
         if let Some(item) = self.lock().items.get_mut(of) {
             item.holders.remove(&webhook);
         }
@@ -119,11 +116,11 @@ impl Outbox {
         self.lock().items.is_empty()
     }
 
-    pub(crate) fn all(&self) -> Vec<Incarnation> {
+    pub(crate) fn all(&self) -> Vec<ConversationKey> {
         self.lock().items.keys().copied().collect()
     }
 
-    pub(crate) fn has(&self, of: &Incarnation) -> bool {
+    pub(crate) fn has(&self, of: &ConversationKey) -> bool {
         self.lock().items.contains_key(of)
     }
 
@@ -137,7 +134,7 @@ impl Outbox {
     /// Removes what nobody needs, and what waited too long.
     pub(crate) async fn clear(&self) {
         for of in self.take_done(UtcTime::now()) {
-            if let Err(error) = self.cursors.discard(of).await {
+            if let Err(error) = self.records.discard(of).await {
                 tracing::warn!(
                     conversation.id = %of.id, %error,
                     "a deleted conversation is still in the outbox; it is removed after the next start"
@@ -157,7 +154,7 @@ impl Outbox {
         }
     }
 
-    fn take_done(&self, now: UtcTime) -> Vec<Incarnation> {
+    fn take_done(&self, now: UtcTime) -> Vec<ConversationKey> {
         let mut state = self.lock();
         let State { read_to, items } = &mut *state;
         let everybody = read_to.iter().copied().min().flatten();

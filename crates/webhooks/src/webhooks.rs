@@ -5,10 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use core_model::{
     StoreError, UtcTime,
-    port::{
-        Attempt, Deliveries, DeliveriesError, DeliveryList, Incarnation, Note, Rewind, Rewound,
-        WebhookInfo,
-    },
+    port::{Attempt, Deliveries, DeliveriesError, DeliveryList, Rewind, Rewound, WebhookInfo},
 };
 use futures_util::{FutureExt as _, future::join_all};
 use thiserror::Error;
@@ -24,7 +21,6 @@ use crate::{
     http::HttpSender,
     outbox::Outbox,
     sender::Sender,
-    standing::Standing,
     worker::{Command, Worker},
 };
 
@@ -95,7 +91,7 @@ impl Webhooks {
         let wanted: Vec<String> = configs.iter().map(WebhookConfig::id).collect();
         part_with_others(&ports, &wanted).await?;
         let end = ports.source.feed_len().await;
-        let outbox = Outbox::open(Arc::clone(&ports.cursors), end, configs.len()).await?;
+        let outbox = Outbox::open(Arc::clone(&ports.records), end, configs.len()).await?;
         let settled = settled.boxed().shared();
         let mut hooks = Vec::with_capacity(configs.len());
         for (index, config) in configs.into_iter().enumerate() {
@@ -194,38 +190,37 @@ impl Deliveries for Webhooks {
     }
 }
 
-/// Remembers since when webhooks are configured no more, and forgets them after a week.
+/// Remembers since when webhooks are not configured any more, and forgets them after a week.
 async fn part_with_others(ports: &Ports, wanted: &[String]) -> Result<(), StoreError> {
     let now = UtcTime::now();
-    for follower in ports.cursors.followers().await? {
+    let store = &ports.records;
+    for follower in store.followers().await? {
         if wanted.contains(&follower) {
             continue;
         }
-        let Some(standing) = Standing::fold(ports.cursors.notes(&follower).await?) else {
-            ports.cursors.forget(&follower).await?;
+        let Some(records) = store.load(&follower).await? else {
+            store.forget(&follower).await?;
             continue;
         };
-        match standing.removed {
+        match records.removed {
             None => {
                 tracing::info!(
-                    webhook = standing.name,
+                    webhook = records.name,
                     "no longer configured; its place is kept for a week"
                 );
-                let note = vec![Note::Removed { at: now }];
-                ports.cursors.append(&follower, note).await?;
-                ports.cursors.sync(&follower).await?;
+                store.mark_removed(&follower, now).await?;
+                store.flush(&follower).await?;
             }
             Some(at) if (now.0 - at.0).to_std().unwrap_or_default() > KEPT => {
-                ports.cursors.forget(&follower).await?;
+                store.forget(&follower).await?;
             }
             Some(_) => {}
         }
     }
     if wanted.is_empty() {
         // Nobody is left to hear of what was deleted.
-        for departed in ports.cursors.departed().await? {
-            let of: Incarnation = departed.conversation;
-            ports.cursors.discard(of).await?;
+        for deleted in store.deleted().await? {
+            store.discard(deleted.conversation).await?;
         }
     }
     Ok(())

@@ -11,7 +11,6 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use core_model::port::Note;
 use harness::{Api, Bodies, Receiver};
 use serde_json::{Value, json};
 
@@ -177,40 +176,31 @@ impl Webhooks {
         Ok(())
     }
 
-    /// Goes through what was noted down about one webhook; a kill may have cut the last line.
+    /// Goes through the records of one webhook; a kill may have cut the last line.
     fn cursors(&self, text: &[u8]) -> Result<()> {
         let notes = text.split(|byte| *byte == b'\n');
-        let notes: Vec<Note> = notes
+        let notes: Vec<Value> = notes
             .filter_map(|note| serde_json::from_slice(note).ok())
             .collect();
-        let name = notes.iter().find_map(|note| match note {
-            Note::Follower { name, .. } => Some(name),
-            Note::Removed { .. }
-            | Note::Feed { .. }
-            | Note::Cursor { .. }
-            | Note::Rewound { .. }
-            | Note::Dead(_)
-            | Note::Revived { .. } => None,
-        });
+        let of_kind = |kind: &'static str| notes.iter().filter(move |note| note["note"] == kind);
+        let name = of_kind("follower").find_map(|note| note["name"].as_str());
         let Some(name) = name else {
             ensure!(notes.is_empty(), "cursors of nobody");
             return Ok(());
         };
         let hook = self.hooks.iter().find(|hook| hook.name == name);
-        let hook = hook.with_context(|| format!("`{name}` is no webhook"))?;
+        let hook = hook.with_context(|| format!("`{name}` is not a webhook"))?;
         let kept = lock(&hook.desk.kept);
-        for note in &notes {
-            match note {
-                Note::Cursor {
-                    conversation, next, ..
-                } => kept.covers(&conversation.id.to_string(), usize::try_from(next.0)?)?,
-                Note::Dead(letter) => bail!("given up, which nobody asked for: {letter:?}"),
-                Note::Follower { .. }
-                | Note::Removed { .. }
-                | Note::Feed { .. }
-                | Note::Rewound { .. }
-                | Note::Revived { .. } => {}
-            }
+        for cursor in of_kind("cursor") {
+            let id = cursor["conversation_id"].as_str();
+            let next = cursor["next"].as_u64();
+            let (id, next) = id
+                .zip(next)
+                .with_context(|| format!("no cursor: {cursor}"))?;
+            kept.covers(id, usize::try_from(next)?)?;
+        }
+        if let Some(letter) = of_kind("dead").next() {
+            bail!("given up, which nobody asked for: {letter}");
         }
         Ok(())
     }

@@ -51,7 +51,7 @@ impl TestServer {
         change(&mut settings);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let processes = tool_processes(&settings);
-        match Server::start(&settings, listener, false, processes).await {
+        match Server::start(&settings, listener.into(), false, processes).await {
             Ok(_) => panic!("it starts"),
             Err(error) => error.to_string(),
         }
@@ -68,7 +68,7 @@ impl TestServer {
             loop {
                 let listener = TcpListener::bind("127.0.0.1:0").unwrap();
                 let processes = tool_processes(&settings);
-                match Server::start(&settings, listener, false, processes).await {
+                match Server::start(&settings, listener.into(), false, processes).await {
                     // A worker of the server before still drops its share of the store.
                     Err(StartError::Store(OpenError::Locked { .. })) => {
                         sleep(Duration::from_millis(10)).await;

@@ -1,8 +1,9 @@
 use std::{io, path::PathBuf};
 
 use core_model::ConversationId;
-use store_fs::{OpenError, ReadError, export::ExportError, import::ImportError};
+use store_fs::{OpenError, ReadError};
 use thiserror::Error;
+use transcript::{export::ExportError, import::ImportError};
 
 use crate::{config::ConfigError, secret_key::SecretKeyError};
 
@@ -13,7 +14,7 @@ pub enum MaintenanceError {
     Config(#[from] ConfigError),
     #[error(transparent)]
     SecretKey(#[from] SecretKeyError),
-    #[error("`{0}` is no conversation id, nor the first 6 or more digits of one")]
+    #[error("`{0}` is not a conversation id, nor the first 6 or more digits of one")]
     NoId(String),
     #[error("no conversation in {} has an id that is or begins with `{text}`", folder.display())]
     NotFound { text: String, folder: PathBuf },
@@ -29,7 +30,7 @@ pub enum MaintenanceError {
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error(transparent)]
-    Export(#[from] ExportError),
+    Export(#[from] ExportError<ReadError>),
     #[error(transparent)]
     Import(#[from] ImportError),
     #[error("{}: {source}", path.display())]

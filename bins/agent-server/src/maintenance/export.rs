@@ -5,13 +5,12 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
-use store_fs::{
-    LogReader, ReadError,
-    export::{ExportError, Exported, Format, Heading, export},
-};
+use core_model::{ConversationId, Record};
+use store_fs::{LogReader, ReadError, StoredConversation};
+use transcript::export::{ExportError, Exported, Format, Heading, LogItem, export};
 
 use super::{MaintenanceError, folder, progress::Progress};
-use crate::{cli::Flags, console};
+use crate::{console, flags::Flags};
 
 const BUFFER: usize = 256 * 1024;
 
@@ -58,12 +57,7 @@ pub(super) fn run(args: &ExportArgs, before: &Flags) -> Result<bool, Maintenance
     let root = &settings.conversations_path;
     let id = folder::conversation(root, &args.id)?;
     let folder = root.join(id.to_string());
-    let heading = Heading::read(&folder, id).unwrap_or_else(|error| {
-        console::error_line(format_args!(
-            "warning: {error}; the transcript has no title"
-        ));
-        Heading::untitled(id)
-    });
+    let heading = heading(id, folder.clone());
     let done = match &args.output {
         Some(path) => {
             let done = to_file(path, |out| {
@@ -80,7 +74,7 @@ pub(super) fn run(args: &ExportArgs, before: &Flags) -> Result<bool, Maintenance
             let stdout = io::stdout();
             let shown = stdout.is_terminal();
             match write(&folder, &heading, args.format, &mut stdout.lock(), shown) {
-                // Whoever reads has read enough.
+                // The reader has read enough.
                 Err(MaintenanceError::Export(ExportError::Write(error)))
                     if error.kind() == ErrorKind::BrokenPipe =>
                 {
@@ -91,6 +85,18 @@ pub(super) fn run(args: &ExportArgs, before: &Flags) -> Result<bool, Maintenance
         }
     };
     Ok(done.damaged == 0)
+}
+
+fn heading(id: ConversationId, folder: PathBuf) -> Heading {
+    match (StoredConversation { id, folder }).metadata() {
+        Ok(metadata) => Heading::from(&metadata),
+        Err(error) => {
+            console::error_line(format_args!(
+                "warning: {error}; the transcript has no title"
+            ));
+            Heading::untitled(id)
+        }
+    }
 }
 
 fn write(
@@ -117,7 +123,17 @@ fn write(
         }),
     });
     let out = BufWriter::with_capacity(BUFFER, out);
-    Ok(export(records, heading, format.into(), out)?)
+    Ok(export(records.map(item), heading, format.into(), out)?)
+}
+
+/// Only what ends the export is an error to it.
+fn item(read: Result<Record, ReadError>) -> Result<LogItem, ReadError> {
+    match read {
+        Ok(record) => Ok(LogItem::Event(record)),
+        Err(ReadError::Damaged { seq, reason, .. }) => Ok(LogItem::Damaged { seq, reason }),
+        Err(ReadError::Torn { .. }) => Ok(LogItem::Torn),
+        Err(error @ (ReadError::Io { .. } | ReadError::Cut { .. })) => Err(error),
+    }
 }
 
 fn described(problem: &ReadError) -> String {

@@ -4,9 +4,9 @@ use core_model::ConversationId;
 
 use super::MaintenanceError;
 use crate::{
-    cli::Flags,
     config::{self, Overrides, Settings},
     console,
+    flags::Flags,
 };
 
 /// Shorter beginnings of an id are too easily another one's.

@@ -8,13 +8,11 @@ use agent_runtime::Vault;
 use clap::Args;
 use core_model::{Agent, ConversationId, StoreError, Workspace, WorkspaceKind};
 use serde_json::Value;
-use store_fs::{
-    FsStore, Options, StoredConversation,
-    import::{Foreign, ImportError, Outcome, Treatment, find},
-};
+use store_fs::{FsStore, Options, StoredConversation};
+use transcript::import::{ImportError, ImportOptions, Outcome, ReferenceConversation, find};
 
-use super::{MaintenanceError, fernet::Fernet, folder, progress::Progress};
-use crate::{cli::Flags, config::Settings, secret_key, telemetry};
+use super::{MaintenanceError, fernet::Fernet, folder, progress::Progress, tool_files};
+use crate::{config::Settings, flags::Flags, secret_key, telemetry};
 
 #[derive(Debug, Args)]
 pub struct ImportArgs {
@@ -41,22 +39,27 @@ pub(super) fn run(args: &ImportArgs, before: &Flags) -> Result<bool, Maintenance
     for path in &args.paths {
         folders.extend(find(path)?);
     }
-    // What the store or the key's maker has to say besides errors.
+    // For the warnings of the store and of the secret key.
     let _log = telemetry::to_stderr("warn").ok();
     let target = if args.dry_run {
         Target::DryRun(settings.conversations_path.clone(), HashSet::new())
     } else {
         let options = Options::default();
-        Target::Store(FsStore::open(&settings.conversations_path, options)?)
+        Target::Store {
+            store: FsStore::open(&settings.conversations_path, options)?,
+            root: settings.conversations_path.clone(),
+        }
     };
-    // Asked for only now that the folder is ours: no other process makes another key.
+    // Only now that the folder is ours: no other process makes another key.
     let vault = Vault::new(secret_key::source(&settings)?.0);
     let fernet = Fernet::new(&settings);
-    let treatment = Treatment {
+    let options = ImportOptions {
         open: &|token| fernet.open(token),
-        seal: &|settings| match args.dry_run {
-            true => Ok(()),
-            false => vault.seal_all(settings).map_err(|error| error.to_string()),
+        seal: &|settings| {
+            if args.dry_run {
+                return Ok(());
+            }
+            vault.seal_all(settings).map_err(|error| error.to_string())
         },
         agent: value_of(&Agent::with_usual_tools(settings.llm.clone())),
         llm: args.model_from_config.then(|| value_of(&settings.llm)),
@@ -71,7 +74,7 @@ pub(super) fn run(args: &ImportArgs, before: &Flags) -> Result<bool, Maintenance
     let tokio = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let outcome = tokio.block_on(import.all(&folders, &treatment));
+    let outcome = tokio.block_on(import.all(&folders, &options));
     let Import {
         tally, progress, ..
     } = import;
@@ -82,7 +85,11 @@ pub(super) fn run(args: &ImportArgs, before: &Flags) -> Result<bool, Maintenance
 }
 
 enum Target {
-    Store(FsStore),
+    Store {
+        store: FsStore,
+        /// The conversations folder.
+        root: PathBuf,
+    },
     /// The conversations folder, and what would be in it by now.
     DryRun(PathBuf, HashSet<ConversationId>),
 }
@@ -105,16 +112,16 @@ struct Tally {
 }
 
 impl Import {
-    /// One after the other; only what would meet the next one too ends it early.
+    /// One after the other; only a failure that the next one would have too ends it early.
     async fn all(
         &mut self,
         folders: &[PathBuf],
-        treatment: &Treatment<'_>,
+        options: &ImportOptions<'_>,
     ) -> Result<(), MaintenanceError> {
         for (done, folder) in folders.iter().enumerate() {
-            match self.one(folder, treatment).await {
+            match self.one(folder, options).await {
                 Ok(()) => {}
-                Err(error @ (ImportError::Io { .. } | ImportError::NotOne { .. })) => {
+                Err(error @ (ImportError::Io { .. } | ImportError::NotAConversation { .. })) => {
                     self.tally.failed += 1;
                     self.say(&format!("not imported  {error}"), &[]);
                 }
@@ -128,24 +135,27 @@ impl Import {
         Ok(())
     }
 
-    async fn one(&mut self, folder: &Path, treatment: &Treatment<'_>) -> Result<(), ImportError> {
-        let foreign = Foreign::open(folder, treatment)?;
-        let title = foreign.title().unwrap_or("(no title)").to_owned();
-        let events = foreign.len() as u64;
+    async fn one(&mut self, folder: &Path, options: &ImportOptions<'_>) -> Result<(), ImportError> {
+        let reference = ReferenceConversation::open(folder, options)?;
+        let (id, events) = (reference.id(), reference.len() as u64);
+        let title = reference.title().unwrap_or("(no title)").to_owned();
         // One bar at a time: of many conversations, each is a step of the other one.
-        let progress = match self.alone {
-            true => Progress::items("importing", events),
-            false => Progress::none(),
+        let progress = if self.alone {
+            Progress::items("importing", events)
+        } else {
+            Progress::none()
         };
         let told = |read: usize| progress.at(read as u64);
         let (verb, outcome) = match &mut self.target {
-            Target::Store(store) => ("imported", foreign.import(store, told).await?),
+            Target::Store { store, root } => {
+                let keep = tool_files::keep_in(root.join(id.to_string()));
+                ("imported", reference.import(store, keep, told).await?)
+            }
             Target::DryRun(root, seen) => {
-                let id = foreign.id();
                 if !seen.insert(id) || is_taken(root, id) {
                     return Err(StoreError::Exists(id).into());
                 }
-                ("would import", foreign.check(told).await?)
+                ("would import", reference.check(told).await?)
             }
         };
         drop(progress);
@@ -176,7 +186,7 @@ impl Import {
             for remark in remarks {
                 text.push_str(&format!("  {remark}\n"));
             }
-            // Whoever reads may have read enough; the import goes on.
+            // The reader may have read enough; the import continues.
             io::stdout().write_all(text.as_bytes()).ok();
         });
     }
@@ -232,7 +242,7 @@ fn remarks(outcome: &Outcome) -> Vec<String> {
         .collect()
 }
 
-/// What others wrote, without what a terminal would obey.
+/// Text that others wrote, without what a terminal would act on.
 fn one_line(text: &str) -> String {
     text.chars()
         .map(|character| {
@@ -245,7 +255,7 @@ fn one_line(text: &str) -> String {
         .collect()
 }
 
-/// An import that was cut short does not take its id: it goes on.
+/// An import that was cut short does not take its id: it continues.
 fn is_taken(root: &Path, id: ConversationId) -> bool {
     let stored = StoredConversation {
         id,

@@ -4,7 +4,7 @@ use clap::Args;
 use store_fs::RepairError;
 
 use super::{MaintenanceError, folder, report::Checked, verify};
-use crate::{cli::Flags, console};
+use crate::{console, flags::Flags};
 
 #[derive(Debug, Args)]
 pub struct RepairArgs {

@@ -12,7 +12,7 @@ use super::{
     progress::Progress,
     report::{Checked, DamagedLine, IndexState, TornEnd, json, table},
 };
-use crate::cli::Flags;
+use crate::flags::Flags;
 
 #[derive(Debug, Args)]
 pub struct VerifyArgs {

@@ -17,8 +17,8 @@ use super::{
     watch::{Change, Watch, Watched},
 };
 use crate::{
-    cli::Flags,
     config::{self, Loaded, MAX_FILE_BYTES},
+    flags::Flags,
     signals::Signals,
     start_error::StartError,
 };

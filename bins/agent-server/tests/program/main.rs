@@ -9,6 +9,7 @@
 mod config;
 mod crash;
 mod demo;
+mod earlier_workspaces;
 mod file_size_limit;
 mod first_creations;
 mod floods;

@@ -21,7 +21,7 @@ const SECRET: &str = "sk-key-1";
 /// one.
 fn recorded(folder: &Path) -> PathBuf {
     let from = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../crates/store-fs/tests/store/fixtures/reference")
+        .join("../../crates/transcript/tests/transcript/fixtures/reference")
         .join(HEX);
     let to = folder.join("workspace/conversations").join(HEX);
     fs::create_dir_all(to.join("events")).unwrap();
@@ -311,7 +311,7 @@ fn an_id_that_names_no_one_conversation_says_so() {
     assert!(run(folder.path(), &["import", theirs.to_str().unwrap()]).0);
     for (id, reason) in [
         ("2f34c", "6 or more digits"),
-        ("not-an-id", "no conversation id"),
+        ("not-an-id", "not a conversation id"),
         ("123456", "no conversation in "),
     ] {
         let error = start_error(agent_server(folder.path()).args(["export", id]));

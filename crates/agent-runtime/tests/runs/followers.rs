@@ -3,7 +3,7 @@ use std::sync::Arc;
 use agent_runtime::{Conversation, Frame, NewConversation, Start};
 use async_trait::async_trait;
 use core_model::{ExecutionStatus, Seq};
-use llm_client::{Delta, Model, ModelError, ModelReply, ModelRequest};
+use llm_client::{Block, Delta, Model, ModelError, ModelReply, ModelRequest};
 use serde_json::Value;
 use store_fs::FsStore;
 use tokio::time::timeout;
@@ -28,7 +28,7 @@ impl Model for Chatterbox {
         let text = pieces.inspect(|text| on_delta(Delta::Text(text.clone())));
         Ok(ModelReply {
             id: uuid::Uuid::new_v4().to_string(),
-            text: text.collect(),
+            blocks: vec![Block::Text(text.collect())],
             ..Default::default()
         })
     }

@@ -10,7 +10,7 @@ use core_model::{
     Content, ExecutionStatus, LlmSettings, MessageToolCall, Store, Workspace, WorkspaceKind,
     message::CallOrigin,
 };
-use llm_client::{Delta, Model, ModelError, ModelReply, ModelRequest};
+use llm_client::{Block, Delta, Model, ModelError, ModelReply, ModelRequest};
 use serde_json::{Value, json};
 use store_fs::FsStore;
 use tokio::{sync::Notify, time::timeout};
@@ -89,7 +89,7 @@ impl Model for Puppet {
                 }
                 Line::Say(text) => {
                     on_delta(Delta::Text(text.to_owned()));
-                    reply.text = text.to_owned();
+                    reply.blocks.push(Block::Text(text.to_owned()));
                     vec![]
                 }
                 Line::Call(name, arguments) => vec![(name, arguments.to_string())],
@@ -100,13 +100,13 @@ impl Model for Puppet {
                 Line::Raw(name, arguments) => vec![(name, arguments.to_owned())],
             };
             for (index, (name, arguments)) in calls.into_iter().enumerate() {
-                reply.tool_calls.push(MessageToolCall {
+                reply.blocks.push(Block::Call(MessageToolCall {
                     id: format!("{}-{index}", reply.id),
                     responses_item_id: None,
                     name: name.to_owned(),
                     arguments,
                     origin: CallOrigin::Completion,
-                });
+                }));
             }
             return Ok(reply);
         }
@@ -184,7 +184,7 @@ pub(crate) async fn start(
 
 pub(crate) async fn start_with(config: RuntimeConfig, store: Arc<dyn Store>) -> Runtime {
     let runtime = Runtime::start(config, store);
-    runtime.until_settled().await;
+    runtime.until_recovered().await;
     runtime
 }
 

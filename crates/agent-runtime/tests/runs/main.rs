@@ -1,7 +1,6 @@
 //! The runtime on a real store and real tools, with a model that does as it is told.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-mod charge;
 mod feed;
 mod followers;
 mod frail;
@@ -11,6 +10,7 @@ mod limits;
 mod lists;
 mod memory;
 mod races;
+mod startup_recovery;
 mod store;
 mod timeline;
 mod waiting;

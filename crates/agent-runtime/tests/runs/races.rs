@@ -4,6 +4,7 @@
 
 use agent_runtime::{NewConversation, RuntimeError};
 use core_model::{ConfirmationPolicy, Content, ConversationId, ExecutionStatus};
+use llm_client::ModelMessage;
 use std::time::Duration;
 use tokio::{join, time::timeout};
 
@@ -226,6 +227,10 @@ async fn replies_that_share_an_id_stay_apart() {
     until(&conversation, ExecutionStatus::Finished).await;
     use core_model::Role::{Assistant, System, Tool, User};
     let requests = world.puppet.requests.lock().unwrap();
-    let roles: Vec<_> = requests[2].messages.iter().map(|m| m.role).collect();
+    let roles: Vec<_> = requests[2]
+        .messages
+        .iter()
+        .map(ModelMessage::role)
+        .collect();
     assert_eq!(roles, [System, User, Assistant, Tool, Assistant, Tool]);
 }

@@ -1,6 +1,6 @@
 use agent_runtime::{Frame, NewConversation, RuntimeError, Start};
 use core_model::{Agent, ConfirmationPolicy, Content, ExecutionStatus, Role};
-use llm_client::ModelError;
+use llm_client::{ModelError, ModelMessage};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -60,21 +60,28 @@ async fn each_call_is_answered_right_after_its_batch_in_call_order() {
     say(&conversation, "go").await;
     until(&conversation, ExecutionStatus::Finished).await;
     let requests = world.puppet.requests.lock().unwrap().clone();
-    let roles: Vec<Role> = requests[2].messages.iter().map(|m| m.role).collect();
+    let roles: Vec<Role> = requests[2]
+        .messages
+        .iter()
+        .map(ModelMessage::role)
+        .collect();
     use Role::{Assistant, System, Tool, User};
     assert_eq!(
         roles,
         [System, User, Assistant, Tool, Tool, Tool, Assistant, Tool]
     );
     let calls: Vec<&str> = requests[2].messages[2]
-        .tool_calls
-        .iter()
-        .flatten()
+        .calls()
         .map(|call| call.id.as_str())
         .collect();
     let answers: Vec<&str> = requests[2].messages[3..6]
         .iter()
-        .map(|m| m.tool_call_id.as_deref().unwrap())
+        .filter_map(|message| {
+            let ModelMessage::ToolResult { call_id, .. } = message else {
+                return None;
+            };
+            Some(call_id.as_str())
+        })
         .collect();
     assert_eq!(calls, answers);
     assert!(
@@ -83,7 +90,7 @@ async fn each_call_is_answered_right_after_its_batch_in_call_order() {
             .starts_with("Tool 'nope' not found. Available: [")
     );
     // What was no JSON is not sent back as it was.
-    let resent = &requests[2].messages[6].tool_calls.as_ref().unwrap()[0].arguments;
+    let resent = &requests[2].messages[6].calls().next().unwrap().arguments;
     assert!(serde_json::from_str::<Value>(resent).is_ok(), "{resent}");
 }
 

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{EventLog, StoreError};
-use crate::{ConversationId, ExecutionStatus, Metadata, Seq, UtcTime};
+use crate::{ConversationId, ConversationKey, ExecutionStatus, Metadata, Seq, UtcTime};
 
 /// What a list knows of a conversation without opening it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,17 @@ pub struct Row {
     /// How long its log is, in lines and in bytes.
     pub len: Seq,
     pub bytes: u64,
+}
+
+impl Row {
+    /// Which conversation it is about, also if its id is used again later.
+    #[must_use]
+    pub fn key(&self) -> ConversationKey {
+        ConversationKey {
+            id: self.id,
+            created_at: self.created_at,
+        }
+    }
 }
 
 /// In which order conversations are listed.

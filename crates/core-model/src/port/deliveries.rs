@@ -3,7 +3,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{DeadLetter, StoreError};
+use super::StoreError;
 use crate::{ConversationId, Seq, UtcTime};
 
 /// What people ask of the webhooks of a running server.
@@ -220,25 +220,4 @@ pub struct Rewind {
 pub struct Rewound {
     pub conversations: u64,
     pub events: u64,
-}
-
-impl DeadLetter {
-    /// As a list shows it.
-    #[must_use]
-    pub fn shown(&self) -> Delivery {
-        Delivery {
-            id: self.id.clone(),
-            subject: DeliverySubject::Events,
-            conversation_id: Some(self.conversation.id),
-            first_seq: Some(self.first_seq),
-            last_seq: Some(self.last_seq),
-            events: self.events,
-            outcome: self.outcome,
-            attempts: self.attempts,
-            status: self.status,
-            reason: Some(self.reason.clone()),
-            at: self.at,
-            milliseconds: None,
-        }
-    }
 }

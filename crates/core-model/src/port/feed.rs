@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::StoreError;
-use crate::{ConversationId, Seq, UtcTime};
+use crate::{ConversationId, ConversationKey, Seq, UtcTime};
 
 /// One change of one conversation, at its place in the order over all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,17 @@ pub struct FeedEntry {
     /// the first one is not about the second.
     pub created_at: UtcTime,
     pub change: Change,
+}
+
+impl FeedEntry {
+    /// Which conversation it is about, also if its id is used again later.
+    #[must_use]
+    pub fn key(&self) -> ConversationKey {
+        ConversationKey {
+            id: self.conversation,
+            created_at: self.created_at,
+        }
+    }
 }
 
 /// What happened to a conversation.

@@ -3,8 +3,8 @@
 //! one order over all logs.
 
 mod catalog;
-mod cursors;
 mod deliveries;
+mod delivery_records;
 mod fault;
 mod feed;
 mod log;
@@ -15,10 +15,13 @@ use thiserror::Error;
 use crate::{ConversationId, Seq};
 
 pub use catalog::{Catalog, ConversationOrder, ListPage, ListQuery, Notice, Row};
-pub use cursors::{Cursors, DeadLetter, Departed, Incarnation, Note};
 pub use deliveries::{
     Attempt, Deliveries, DeliveriesError, Delivery, DeliveryFailure, DeliveryList, DeliverySubject,
     Lag, Outcome, Probes, Rewind, Rewound, WebhookForm, WebhookInfo, WebhookState,
+};
+pub use delivery_records::{
+    Cursor, DeadLetter, DeletedConversation, DeliveryRecords, FeedPosition, FollowerRecords,
+    MAX_DEAD_LETTERS,
 };
 pub use fault::{Fault, FaultKind};
 pub use feed::{Change, Feed, FeedEntry};

@@ -58,10 +58,14 @@ impl Refusal {
     /// The body of such an answer.
     pub(crate) fn example(&self) -> Value {
         match self.example {
-            Example::Of(failure) => match failure() {
-                Failure::Invalid(problems) => json!({ "detail": problems }),
-                other => json!({ "detail": other.row().detail }),
-            },
+            Example::Of(failure) => {
+                let failure = failure();
+                if let Failure::Invalid(problems) = failure {
+                    json!({ "detail": problems })
+                } else {
+                    json!({ "detail": failure.row().detail })
+                }
+            }
             Example::OfConnection { detail, .. } => json!({ "detail": detail }),
         }
     }

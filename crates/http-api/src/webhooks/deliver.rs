@@ -86,7 +86,7 @@ async fn run_detached<T: Send + 'static>(
     work: impl Future<Output = Result<T, DeliveriesError>> + Send + 'static,
 ) -> Result<Reply<T>, Failure> {
     let work = async move { work.await.map_err(Failure::from) };
-    server.runtime.see_through(work).await.map(Reply)
+    server.runtime.run_detached(work).await.map(Reply)
 }
 
 #[cfg(test)]

@@ -1,4 +1,3 @@
-mod exchange;
 mod replies;
 mod requests;
 mod streams;

@@ -1,6 +1,6 @@
 use std::sync::Mutex;
 
-use core_model::{Content, LlmSettings, Message, Role};
+use core_model::{Content, LlmSettings};
 use serde_json::{Value, json};
 
 use super::*;
@@ -26,8 +26,8 @@ fn tools(names: &[&str]) -> Vec<ToolSpec> {
 fn asking(text: &str) -> ModelRequest {
     ModelRequest {
         messages: vec![
-            Message::new(Role::System, vec![Content::text("be good")]),
-            Message::user(text),
+            ModelMessage::System(vec![Content::text("be good")]),
+            ModelMessage::User(vec![Content::text(text)]),
         ],
         tools: tools(&["terminal", "finish"]),
         cache_key: None,
@@ -43,23 +43,23 @@ async fn play(mut request: ModelRequest, result: &str) -> Vec<Value> {
             .await
             .expect("a reply");
         let calls: Vec<Value> = reply
-            .tool_calls
-            .iter()
+            .calls()
             .map(|call| json!([call.name, call.arguments]))
             .collect();
-        heard.push(json!({"text": reply.text, "calls": calls}));
-        if reply.tool_calls.iter().all(|call| call.name == "finish") {
+        heard.push(json!({"text": reply.text(), "calls": calls}));
+        if reply.calls().all(|call| call.name == "finish") {
             return heard;
         }
-        let mut said = Message::new(Role::Assistant, vec![Content::text(reply.text)]);
-        said.tool_calls = Some(reply.tool_calls.clone());
-        request.messages.push(said);
-        for call in reply.tool_calls {
-            let content = vec![Content::text(result)];
-            request
-                .messages
-                .push(Message::tool_result(&call.id, &call.name, content));
-        }
+        let results: Vec<ModelMessage> = reply
+            .calls()
+            .map(|call| ModelMessage::ToolResult {
+                call_id: call.id.clone(),
+                tool: call.name.clone(),
+                content: vec![Content::text(result)],
+            })
+            .collect();
+        request.messages.push(ModelMessage::Assistant(reply.blocks));
+        request.messages.extend(results);
     }
 }
 
@@ -122,9 +122,9 @@ async fn a_message_without_steps_is_answered_with_help() {
         "agent.llm",
         "$ echo",
     ] {
-        assert!(reply.text.contains(word), "{word} is missing");
+        assert!(reply.text().contains(word), "{word} is missing");
     }
-    assert_eq!(reply.tool_calls, []);
+    assert_eq!(reply.calls().count(), 0);
 }
 
 #[tokio::test]
@@ -135,7 +135,7 @@ async fn a_script_that_cannot_be_read_says_where() {
             .reply(&request, &|_| {})
             .await
             .expect("a reply")
-            .text
+            .text()
     };
     let told = [
         (r#"[{"say": "a"}, {"do": 1}]"#, "element 2"),
@@ -166,7 +166,7 @@ async fn without_tools_no_call_is_made() {
         .reply(&request, &|_| {})
         .await
         .expect("a reply");
-    assert_eq!((reply.tool_calls.len(), reply.text.is_empty()), (0, false));
+    assert_eq!((reply.calls().count(), reply.text().is_empty()), (0, false));
 }
 
 #[tokio::test(start_paused = true)]
@@ -178,7 +178,7 @@ async fn a_delayed_step_waits() {
         .await
         .expect("a reply");
     assert_eq!(
-        (reply.text.as_str(), start.elapsed().as_secs()),
+        (reply.text().as_str(), start.elapsed().as_secs()),
         ("late", 5)
     );
 }
@@ -200,7 +200,7 @@ async fn streamed_pieces_make_up_the_reply() {
     });
     assert_eq!(texts.collect::<String>(), said);
     assert!(heard.len() > 1);
-    assert_eq!((reply.text.as_str(), reply.cost), (said, Some(0.0)));
+    assert_eq!((reply.text().as_str(), reply.cost), (said, Some(0.0)));
     assert!(reply.usage.prompt_tokens > 0 && reply.usage.completion_tokens > 0);
 }
 
@@ -211,10 +211,10 @@ async fn a_failure_is_not_repeated_for_the_message_after_it() {
     let said = async |parts: &[&str]| {
         let mut request = asking("");
         let parts = parts.iter().map(|part| Content::text(*part)).collect();
-        request.messages[1] = Message::new(Role::User, parts);
+        request.messages[1] = ModelMessage::User(parts);
         let reply = model(false).reply(&request, &|_| {}).await?;
-        let calls = reply.tool_calls.into_iter();
-        Ok::<_, ModelError>((reply.text, calls.map(|call| call.arguments).collect()))
+        let calls = reply.calls().map(|call| call.arguments.clone());
+        Ok::<_, ModelError>((reply.text(), calls.collect()))
     };
     let call = |command: &str| (String::new(), vec![format!(r#"{{"command":"{command}"}}"#)]);
     said(&[failing]).await.unwrap_err();

@@ -9,14 +9,8 @@ use std::{
 use super::{
     MANY, Work, Written,
     files::{self, ENTRY, Entry, Stand},
-    place,
 };
-use crate::{
-    disk::{Open, write_all},
-    error::lock,
-    layout,
-    meta::replace,
-};
+use crate::{append_file::AppendFile, disk::Open, error::lock, layout, meta::replace};
 
 /// How long entries may wait to be written when nobody follows, and how long after a failure they are
 /// tried again.
@@ -156,7 +150,7 @@ impl Work {
     }
 
     fn put_down(&self, pending: Vec<Entry>, io: &mut Written) {
-        match self.append(&pending, io.len) {
+        match append(&mut io.feed, &pending) {
             Ok(()) => {
                 if std::mem::take(&mut io.failed) {
                     tracing::info!("the feed is written again");
@@ -183,13 +177,12 @@ impl Work {
         self.infos_changed.store(true, Ordering::Release);
         why
     }
+}
 
-    fn append(&self, entries: &[Entry], at: u64) -> io::Result<()> {
-        let mut bytes = Vec::with_capacity(entries.len() * ENTRY);
-        for entry in entries {
-            bytes.extend_from_slice(&entry.encode());
-        }
-        write_all(self.feed.as_ref(), &bytes, place(at))?;
-        self.feed.sync()
+fn append(feed: &mut AppendFile, entries: &[Entry]) -> io::Result<()> {
+    let mut bytes = Vec::with_capacity(entries.len() * ENTRY);
+    for entry in entries {
+        bytes.extend_from_slice(&entry.encode());
     }
+    feed.append_durably(&bytes)
 }

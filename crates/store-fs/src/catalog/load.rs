@@ -1,6 +1,6 @@
 //! Reading the rows at a start.
 
-use std::{io, path::Path, sync::Arc};
+use std::{io, path::Path};
 
 use uuid::Uuid;
 
@@ -11,6 +11,7 @@ use super::{
     rows::Rows,
 };
 use crate::{
+    append_file::AppendFile,
     disk::{Disk, DiskFile, Open, Wait, read_exact, write_all},
     layout,
 };
@@ -22,7 +23,7 @@ const MOST: u64 = 1 << 26;
 
 pub(super) struct Loaded {
     pub(super) feed_id: Uuid,
-    pub(super) feed: Arc<dyn DiskFile>,
+    pub(super) feed: AppendFile,
     /// How many entries the feed has.
     pub(super) len: u64,
     /// The position that the stored catalog is true of.
@@ -59,7 +60,8 @@ pub(super) fn load(disk: &dyn Disk, root: &Path) -> io::Result<Loaded> {
 }
 
 fn known(disk: &dyn Disk, root: &Path, marker: bool) -> io::Result<Option<Loaded>> {
-    let feed = match disk.open(&layout::feed_file(root), Open::Write) {
+    let path = layout::feed_file(root);
+    let feed = match disk.open(&path, Open::Write) {
         Ok(feed) => feed,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(io::Error::new(error.kind(), format!(".feed: {error}"))),
@@ -105,7 +107,7 @@ fn known(disk: &dyn Disk, root: &Path, marker: bool) -> io::Result<Option<Loaded
     }
     Ok(Some(Loaded {
         feed_id,
-        feed,
+        feed: AppendFile::new(feed, &path, place(len)),
         len,
         catalog,
         rows,
@@ -166,11 +168,12 @@ fn begin(disk: &dyn Disk, root: &Path) -> io::Result<Loaded> {
     feed.set_len(0)?;
     write_all(feed.as_ref(), &files::feed_header(feed_id), 0)?;
     feed.sync()?;
-    disk.rename(&temporary, &layout::feed_file(root))?;
+    let path = layout::feed_file(root);
+    disk.rename(&temporary, &path)?;
     disk.sync_dir(root)?;
     Ok(Loaded {
         feed_id,
-        feed,
+        feed: AppendFile::new(feed, &path, place(0)),
         len: 0,
         catalog: 0,
         rows: Rows::default(),

@@ -1,4 +1,4 @@
-//! Deleted conversations whose events followers have yet to hear of.
+//! Deleted conversations whose events followers have yet to receive.
 
 use std::{
     ffi::OsString,
@@ -8,10 +8,7 @@ use std::{
 };
 
 use chrono::DateTime;
-use core_model::{
-    StoreError, UtcTime,
-    port::{Departed, Incarnation},
-};
+use core_model::{ConversationKey, StoreError, UtcTime, port::DeletedConversation};
 
 use crate::{
     disk::{Disk, Open, Wait, read_exact, write_all},
@@ -45,7 +42,7 @@ impl Outbox {
     ///
     /// # Errors
     /// `CrossesDevices` where that cannot be; then [`Self::copy_in`] can.
-    pub(crate) fn take_in(&self, folder: &Path, conversation: Incarnation) -> io::Result<()> {
+    pub(crate) fn take_in(&self, folder: &Path, conversation: ConversationKey) -> io::Result<()> {
         let to = self.path(conversation);
         *lock(&self.unsure) = true;
         // Where there is nothing to come, an earlier attempt took it in.
@@ -65,7 +62,7 @@ impl Outbox {
     pub(crate) fn copy_in(
         &self,
         folder: &Path,
-        conversation: Incarnation,
+        conversation: ConversationKey,
     ) -> Result<(), StoreError> {
         let making = layout::copying(&self.folder);
         let copied = self
@@ -108,13 +105,13 @@ impl Outbox {
         Ok(())
     }
 
-    /// As [`core_model::port::Cursors::departed`], the longest deleted first.
-    pub(crate) fn list(&self) -> Result<Vec<Departed>, StoreError> {
-        let mut found: Vec<Departed> = self
+    /// As [`core_model::port::DeliveryRecords::deleted`], the longest deleted first.
+    pub(crate) fn list(&self) -> Result<Vec<DeletedConversation>, StoreError> {
+        let mut found: Vec<DeletedConversation> = self
             .waiting()
             .map_err(io_at(&self.folder))?
             .into_iter()
-            .map(|conversation| Departed {
+            .map(|conversation| DeletedConversation {
                 conversation,
                 deleted_at: self.deleted_at(conversation),
             })
@@ -123,8 +120,8 @@ impl Outbox {
         Ok(found)
     }
 
-    /// As [`core_model::port::Cursors::discard`].
-    pub(crate) fn discard(&self, conversation: Incarnation) -> Result<(), StoreError> {
+    /// As [`core_model::port::DeliveryRecords::discard`].
+    pub(crate) fn discard(&self, conversation: ConversationKey) -> Result<(), StoreError> {
         let discarded = layout::discarded(&self.folder);
         let path = self.path(conversation);
         match self.disk.rename(&path, &discarded) {
@@ -153,7 +150,7 @@ impl Outbox {
         for conversation in self.waiting()? {
             let folder = layout::folder(root, conversation.id);
             let alive = read_metadata(disk, &folder, conversation.id).is_ok_and(|metadata| {
-                layout::departed(&self.folder, conversation_of(&metadata))
+                layout::deleted_conversation(&self.folder, metadata.key())
                     == self.path(conversation)
             });
             if alive {
@@ -172,21 +169,21 @@ impl Outbox {
         self.disk.is_dir(&self.folder)
     }
 
-    pub(crate) fn path(&self, conversation: Incarnation) -> PathBuf {
-        layout::departed(&self.folder, conversation)
+    pub(crate) fn path(&self, conversation: ConversationKey) -> PathBuf {
+        layout::deleted_conversation(&self.folder, conversation)
     }
 
-    fn waiting(&self) -> io::Result<Vec<Incarnation>> {
+    fn waiting(&self) -> io::Result<Vec<ConversationKey>> {
         let names = self.disk.names(&self.folder)?;
         let ours = names
             .iter()
             .filter(|name| self.disk.is_dir(&self.folder.join(name)));
         Ok(ours
-            .filter_map(|name| layout::incarnation(name.to_str()?))
+            .filter_map(|name| layout::conversation_key(name.to_str()?))
             .collect())
     }
 
-    fn deleted_at(&self, conversation: Incarnation) -> UtcTime {
+    fn deleted_at(&self, conversation: ConversationKey) -> UtcTime {
         let changed = self.disk.changed_at(&self.path(conversation)).ok();
         let nanos = changed.and_then(|nanos| i64::try_from(nanos).ok());
         nanos.map_or_else(UtcTime::now, |nanos| {
@@ -229,12 +226,5 @@ impl Outbox {
             }
             Ok(()) | Err(_) => {}
         }
-    }
-}
-
-fn conversation_of(metadata: &core_model::Metadata) -> Incarnation {
-    Incarnation {
-        id: metadata.id,
-        created_at: metadata.created_at,
     }
 }

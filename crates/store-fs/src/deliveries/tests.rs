@@ -6,34 +6,35 @@ use std::{
 };
 
 use core_model::{
-    Catalog, ConversationId, EventLog, Feed, Limit, Metadata, Seq, StoreError, UtcTime, Workspace,
-    WorkspaceKind,
-    port::{Change, Cursors, Incarnation, Note},
+    Catalog, ConversationId, ConversationKey, EventLog, Feed, Limit, Metadata, Seq, StoreError,
+    UtcTime, Workspace, WorkspaceKind,
+    port::{Change, Cursor, DeliveryRecords, FeedPosition},
 };
 use serde_json::json;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::{FsCursors, FsLog, FsStore, OpenError, Options, faults::record, layout};
+use super::{DeliveryNote, note_files::MAX_LINES};
+use crate::{FsDeliveryRecords, FsLog, FsStore, OpenError, Options, faults::record, layout};
 
-fn kept() -> (TempDir, FsStore, FsCursors) {
+fn kept() -> (TempDir, FsStore, FsDeliveryRecords) {
     let at = tempfile::tempdir().unwrap();
-    let (store, cursors) = open(at.path());
-    (at, store, cursors)
+    let (store, records) = open(at.path());
+    (at, store, records)
 }
 
-fn open(at: &Path) -> (FsStore, FsCursors) {
+fn open(at: &Path) -> (FsStore, FsDeliveryRecords) {
     let store = FsStore::open(&at.join("conversations"), Options::default()).unwrap();
-    let cursors = store.keep_deliveries(&at.join("webhooks")).unwrap();
-    (store, cursors)
+    let records = store.keep_deliveries(&at.join("webhooks")).unwrap();
+    (store, records)
 }
 
 fn file(at: &TempDir) -> PathBuf {
     at.path().join("webhooks/hook/cursors.jsonl")
 }
 
-/// A new one with so many events, that nobody put down.
-fn conversation(store: &FsStore, events: u64) -> (Incarnation, FsLog) {
+/// A new one with so many events, which its row does not count yet.
+fn conversation(store: &FsStore, events: u64) -> (ConversationKey, FsLog) {
     let workspace = Workspace {
         working_dir: "workspace/project".to_owned(),
         kind: WorkspaceKind::LocalWorkspace,
@@ -42,11 +43,9 @@ fn conversation(store: &FsStore, events: u64) -> (Incarnation, FsLog) {
     (create(store, &metadata), fill(store, metadata.id, events))
 }
 
-fn create(store: &FsStore, metadata: &Metadata) -> Incarnation {
+fn create(store: &FsStore, metadata: &Metadata) -> ConversationKey {
     store.create_blocking(metadata).unwrap();
-    let created_at = store.row(metadata.id).unwrap().created_at;
-    let id = metadata.id;
-    Incarnation { id, created_at }
+    store.row(metadata.id).unwrap().key()
 }
 
 fn fill(store: &FsStore, id: ConversationId, events: u64) -> FsLog {
@@ -56,94 +55,175 @@ fn fill(store: &FsStore, id: ConversationId, events: u64) -> FsLog {
     log
 }
 
-fn note(position: u64) -> Note {
+fn at(position: u64) -> FeedPosition {
     let feed = Uuid::from_u128(7);
-    Note::Feed { feed, position }
+    FeedPosition { feed, position }
+}
+
+fn notes(records: &FsDeliveryRecords, follower: &str) -> Vec<DeliveryNote> {
+    records.0.notes.read(follower).unwrap()
+}
+
+fn positions(records: &FsDeliveryRecords, follower: &str) -> Vec<u64> {
+    let notes = notes(records, follower).into_iter();
+    let positions = notes.map(|note| {
+        let DeliveryNote::Feed(at) = note else {
+            panic!("{note:?}")
+        };
+        at.position
+    });
+    positions.collect()
 }
 
 #[tokio::test]
-async fn notes_are_private_lines_in_the_order_they_were_put_down() {
-    let (at, _store, cursors) = kept();
-    assert!(cursors.notes("hook").await.unwrap().is_empty());
-    assert!(cursors.followers().await.unwrap().is_empty());
-    let two = vec![note(1), note(2)];
-    cursors.append("hook", two).await.unwrap();
-    cursors.append("hook", vec![note(3)]).await.unwrap();
-    cursors.sync("hook").await.unwrap();
-    cursors.append("b", vec![note(9)]).await.unwrap();
-    let notes = cursors.notes("hook").await.unwrap();
-    assert_eq!(notes, [note(1), note(2), note(3)]);
-    assert_eq!(cursors.followers().await.unwrap(), ["b", "hook"]);
-    let text = fs::read_to_string(file(&at)).unwrap();
+async fn records_are_private_lines_in_the_order_in_which_they_were_written() {
+    let (folder, _store, records) = kept();
+    assert_eq!(records.load("hook").await.unwrap(), None);
+    assert!(records.followers().await.unwrap().is_empty());
+    for position in [1, 2, 3] {
+        records.put_position("hook", at(position)).await.unwrap();
+    }
+    records.flush("hook").await.unwrap();
+    records.put_position("b", at(9)).await.unwrap();
+    assert_eq!(positions(&records, "hook"), [1, 2, 3]);
+    let loaded = records.load("hook").await.unwrap().unwrap();
+    assert_eq!(loaded.position, Some(at(3)));
+    assert_eq!(records.followers().await.unwrap(), ["b", "hook"]);
+    let text = fs::read_to_string(file(&folder)).unwrap();
     assert_eq!(
         text.lines().next().unwrap(),
         r#"{"note":"feed","feed":"00000000-0000-0000-0000-000000000007","position":1}"#
     );
     for (path, mode) in [
-        (file(&at), 0o600),
-        (at.path().join("webhooks"), 0o700),
-        (at.path().join("webhooks/hook"), 0o700),
-        (at.path().join("webhooks/outbox"), 0o700),
+        (file(&folder), 0o600),
+        (folder.path().join("webhooks"), 0o700),
+        (folder.path().join("webhooks/hook"), 0o700),
+        (folder.path().join("webhooks/outbox"), 0o700),
     ] {
         let found = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(found & 0o777, mode, "{}", path.display());
     }
-    cursors.replace("hook", vec![note(4)]).await.unwrap();
-    cursors.append("hook", vec![note(5)]).await.unwrap();
-    assert_eq!(cursors.notes("hook").await.unwrap(), [note(4), note(5)]);
-    cursors.forget("hook").await.unwrap();
-    cursors.forget("never-there").await.unwrap();
-    assert_eq!(cursors.followers().await.unwrap(), ["b"]);
-    cursors.append("hook", vec![note(6)]).await.unwrap();
-    assert_eq!(cursors.notes("hook").await.unwrap(), [note(6)]);
+    let four = [DeliveryNote::Feed(at(4))];
+    records.0.notes.replace("hook", &four).unwrap();
+    records.put_position("hook", at(5)).await.unwrap();
+    assert_eq!(positions(&records, "hook"), [4, 5]);
+    records.forget("hook").await.unwrap();
+    records.forget("never-there").await.unwrap();
+    assert_eq!(records.followers().await.unwrap(), ["b"]);
+    records.put_position("hook", at(6)).await.unwrap();
+    assert_eq!(positions(&records, "hook"), [6]);
+}
+
+#[tokio::test]
+async fn a_new_follower_and_its_position_are_two_lines_and_removing_it_a_third() {
+    let (folder, _store, records) = kept();
+    let since = UtcTime("2026-11-22T19:31:36.469689Z".parse().unwrap());
+    records
+        .put_follower("hook", "orders", Some(since), Some(at(3)))
+        .await
+        .unwrap();
+    records.mark_removed("hook", since).await.unwrap();
+    let text = fs::read_to_string(file(&folder)).unwrap();
+    assert_eq!(
+        text,
+        "{\"note\":\"follower\",\"name\":\"orders\",\"since\":\"2026-11-22T19:31:36.469689Z\"}\n\
+         {\"note\":\"feed\",\"feed\":\"00000000-0000-0000-0000-000000000007\",\"position\":3}\n\
+         {\"note\":\"removed\",\"at\":\"2026-11-22T19:31:36.469689Z\"}\n"
+    );
+}
+
+#[tokio::test]
+async fn many_records_are_compacted_and_gone_conversations_left_out() {
+    let (folder, store, records) = kept();
+    let (here, log) = conversation(&store, 1);
+    drop(log);
+    let (waiting, log) = conversation(&store, 1);
+    drop(log);
+    store.delete(waiting.id).await.unwrap();
+    let gone = ConversationKey {
+        id: ConversationId::random(),
+        ..here
+    };
+    let cursor = |next| Cursor {
+        next: Seq(next),
+        rewound: None,
+    };
+    for next in 0..MAX_LINES as u64 {
+        let of = [here, waiting, gone].map(|of| (of, cursor(next)));
+        records.put_cursors("hook", of.to_vec()).await.unwrap();
+        if next % 1_000 == 0 {
+            records.flush("hook").await.unwrap();
+        }
+    }
+    let lines = fs::read_to_string(file(&folder)).unwrap().lines().count();
+    assert!(lines < 2 * MAX_LINES, "{lines}");
+    records.put_position("hook", at(7)).await.unwrap();
+    let before = records.load("hook").await.unwrap().unwrap();
+    let last = cursor(MAX_LINES as u64 - 1);
+    assert_eq!(
+        (before.cursors[&here], before.cursors[&waiting]),
+        (last, last)
+    );
+    for _ in 0..MAX_LINES {
+        records
+            .0
+            .notes
+            .append("hook", &[DeliveryNote::Feed(at(7))])
+            .unwrap();
+    }
+    records.flush("hook").await.unwrap();
+    let lines = fs::read_to_string(file(&folder)).unwrap().lines().count();
+    assert_eq!(lines, 4, "the follower, two cursors, the position");
+    let mut expected = before;
+    expected.cursors.remove(&gone);
+    assert_eq!(records.load("hook").await.unwrap(), Some(expected));
 }
 
 #[tokio::test]
 async fn what_a_crash_cut_off_is_not_glued_to_what_comes_next() {
-    let (at, store, cursors) = kept();
-    let two = vec![note(1), note(2)];
-    cursors.append("hook", two).await.unwrap();
-    drop((store, cursors));
+    let (folder, store, records) = kept();
+    records.put_position("hook", at(1)).await.unwrap();
+    records.put_position("hook", at(2)).await.unwrap();
+    drop((store, records));
     let other = "{\"note\":\"of-another-build\"}\n";
-    let mut text = fs::read_to_string(file(&at)).unwrap();
+    let mut text = fs::read_to_string(file(&folder)).unwrap();
     text.insert_str(0, &format!("\0\0no note\n{other}"));
     text.push_str("{\"note\":\"fe");
-    fs::write(file(&at), text).unwrap();
-    let (_store, cursors) = open(at.path());
-    assert_eq!(cursors.notes("hook").await.unwrap(), [note(1), note(2)]);
-    cursors.append("hook", vec![note(3)]).await.unwrap();
-    let notes = cursors.notes("hook").await.unwrap();
-    assert_eq!(notes, [note(1), note(2), note(3)]);
-    let text = fs::read_to_string(file(&at)).unwrap();
+    fs::write(file(&folder), text).unwrap();
+    let (_store, records) = open(folder.path());
+    assert_eq!(positions(&records, "hook"), [1, 2]);
+    records.put_position("hook", at(3)).await.unwrap();
+    assert_eq!(positions(&records, "hook"), [1, 2, 3]);
+    let text = fs::read_to_string(file(&folder)).unwrap();
     assert!(text.starts_with(other), "{text}");
     assert_eq!(text.lines().count(), 4);
 }
 
 #[tokio::test]
 async fn only_names_of_followers_are_taken() {
-    let (at, _store, cursors) = kept();
+    let (folder, _store, records) = kept();
     let long = "x".repeat(65);
     for name in ["", "..", "a/b", "/etc", "a.b", "a b", "é", "outbox", &long] {
         let refused = [
-            cursors.append(name, vec![note(1)]).await.unwrap_err(),
-            cursors.notes(name).await.unwrap_err(),
-            cursors.sync(name).await.unwrap_err(),
-            cursors.replace(name, vec![]).await.unwrap_err(),
-            cursors.forget(name).await.unwrap_err(),
+            records.put_position(name, at(1)).await.unwrap_err(),
+            records.load(name).await.unwrap_err(),
+            records.flush(name).await.unwrap_err(),
+            records.0.notes.replace(name, &[]).unwrap_err(),
+            records.forget(name).await.unwrap_err(),
         ];
         for error in refused {
             let text = error.to_string();
-            assert!(text.contains("is no name of a follower"), "{text}");
+            assert!(text.contains("is not a valid name of a follower"), "{text}");
         }
     }
-    let names = fs::read_dir(at.path().join("webhooks")).unwrap();
+    let names = fs::read_dir(folder.path().join("webhooks")).unwrap();
     assert_eq!(names.count(), 1, "the outbox alone");
-    cursors.append(&long[1..], vec![note(1)]).await.unwrap();
+    records.put_position(&long[1..], at(1)).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_deleted_conversation_waits_and_the_feed_tells_of_its_last_events_first() {
-    let (at, store, cursors) = kept();
+    let (at, store, records) = kept();
     let (one, log) = conversation(&store, 3);
     drop(log);
     let before = UtcTime::now();
@@ -164,22 +244,22 @@ async fn a_deleted_conversation_waits_and_the_feed_tells_of_its_last_events_firs
     let outbox = at.path().join("webhooks/outbox");
     fs::create_dir(outbox.join("not-ours")).unwrap();
     fs::write(outbox.join("x.1"), "").unwrap();
-    let waits = cursors.departed().await.unwrap();
+    let waits = records.deleted().await.unwrap();
     assert_eq!((waits.len(), waits[0].conversation), (1, one));
     // The clock of the file system ticks more slowly.
     let earliest = before.0 - chrono::TimeDelta::seconds(1);
     assert!(waits[0].deleted_at.0 > earliest && waits[0].deleted_at <= UtcTime::now());
 
-    let (metadata, log) = cursors.open_departed(one).await.unwrap();
+    let (metadata, log) = records.open_deleted(one).await.unwrap();
     assert_eq!((metadata.id, log.len()), (one.id, Seq(3)));
     let read = log.read(Seq(1), Limit::records(9)).await.unwrap();
     assert_eq!((read.len(), &read[0].bytes), (2, &record(1).bytes));
     let refused = log.append(vec![record(3)], None).await.unwrap_err();
     assert!(matches!(refused, StoreError::NotFound(_)), "{refused}");
-    cursors.discard(one).await.unwrap();
-    cursors.discard(one).await.unwrap();
-    assert!(cursors.departed().await.unwrap().is_empty());
-    let gone = cursors.open_departed(one).await.map(drop).unwrap_err();
+    records.discard(one).await.unwrap();
+    records.discard(one).await.unwrap();
+    assert!(records.deleted().await.unwrap().is_empty());
+    let gone = records.open_deleted(one).await.map(drop).unwrap_err();
     assert!(matches!(gone, StoreError::NotFound(_)), "{gone}");
     let left = fs::read_dir(&outbox).unwrap();
     assert_eq!(left.count(), 2, "what is not ours stays, and nothing else");
@@ -187,7 +267,7 @@ async fn a_deleted_conversation_waits_and_the_feed_tells_of_its_last_events_firs
 
 #[tokio::test]
 async fn whoever_holds_a_log_that_is_deleted_can_read_it_and_not_append() {
-    let (_at, store, cursors) = kept();
+    let (_at, store, records) = kept();
     let (one, log) = conversation(&store, 3);
     store.delete(one.id).await.unwrap();
     let refused = log.append(vec![record(3)], None).await.unwrap_err();
@@ -196,12 +276,12 @@ async fn whoever_holds_a_log_that_is_deleted_can_read_it_and_not_append() {
     assert_eq!(read.len(), 3);
     let again = store.delete(one.id).await.unwrap_err();
     assert!(matches!(again, StoreError::NotFound(_)), "{again}");
-    assert_eq!(cursors.departed().await.unwrap().len(), 1);
+    assert_eq!(records.deleted().await.unwrap().len(), 1);
 }
 
 #[test]
 fn events_that_are_acknowledged_while_it_is_deleted_are_told_of_and_wait() {
-    let (_at, store, cursors) = kept();
+    let (_at, store, records) = kept();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     for _ in 0..20 {
         let (one, log) = conversation(&store, 1);
@@ -219,7 +299,7 @@ fn events_that_are_acknowledged_while_it_is_deleted_are_told_of_and_wait() {
             runtime.block_on(store.delete(one.id)).unwrap();
             writer.join().unwrap()
         });
-        let (_, waits) = cursors.0.open_departed(one).unwrap();
+        let (_, waits) = records.0.open_deleted(one).unwrap();
         assert_eq!(waits.len(), acknowledged);
         let told = runtime.block_on(async {
             let len = store.feed_len().await;
@@ -235,12 +315,12 @@ fn events_that_are_acknowledged_while_it_is_deleted_are_told_of_and_wait() {
 
 #[tokio::test]
 async fn opening_one_that_waits_changes_nothing_and_leaves_the_store_ready() {
-    let (at, store, cursors) = kept();
+    let (at, store, records) = kept();
     let (one, log) = conversation(&store, 3);
     store.delete(one.id).await.unwrap();
     drop(log);
     store.close().await.unwrap();
-    let folder = layout::departed(&at.path().join("webhooks/outbox"), one);
+    let folder = layout::deleted_conversation(&at.path().join("webhooks/outbox"), one);
     // Its index is damaged inside, its last line torn.
     let mut index = fs::read(folder.join(layout::INDEX)).unwrap();
     index[64 + 48 + 3] ^= 1;
@@ -250,7 +330,7 @@ async fn opening_one_that_waits_changes_nothing_and_leaves_the_store_ready() {
     fs::write(folder.join(layout::EVENTS), &text).unwrap();
     let names = || fs::read_dir(&folder).unwrap().count();
     let count = names();
-    let (_, log) = cursors.open_departed(one).await.unwrap();
+    let (_, log) = records.open_deleted(one).await.unwrap();
     let read = log.read(Seq(0), Limit::records(9)).await.unwrap();
     assert_eq!(read.len(), 3);
     log.append(vec![record(3)], None).await.unwrap_err();
@@ -266,7 +346,7 @@ async fn opening_one_that_waits_changes_nothing_and_leaves_the_store_ready() {
 
 #[tokio::test]
 async fn each_of_two_with_the_same_id_waits() {
-    let (_at, store, cursors) = kept();
+    let (_at, store, records) = kept();
     let (first, log) = conversation(&store, 1);
     let mut metadata = store.metadata(first.id).await.unwrap();
     drop(log);
@@ -275,7 +355,7 @@ async fn each_of_two_with_the_same_id_waits() {
     let second = create(&store, &metadata);
     drop(fill(&store, second.id, 2));
     store.delete(second.id).await.unwrap();
-    let lens = [first, second].map(|one| cursors.0.open_departed(one).unwrap().1.len());
+    let lens = [first, second].map(|one| records.0.open_deleted(one).unwrap().1.len());
     assert_eq!(lens, [Seq(1), Seq(2)]);
     store.feed_len().await;
     let told = store.feed_entries(0, 10).await.unwrap();
@@ -289,21 +369,21 @@ async fn each_of_two_with_the_same_id_waits() {
 
 #[tokio::test]
 async fn one_that_cannot_be_opened_is_deleted_all_the_same() {
-    let (at, store, cursors) = kept();
+    let (at, store, records) = kept();
     let (one, log) = conversation(&store, 1);
     drop(log);
     let metadata = store.folder(one.id).join(layout::METADATA);
     fs::write(metadata, "no metadata").unwrap();
     store.delete(one.id).await.unwrap();
-    assert_eq!(cursors.departed().await.unwrap()[0].conversation, one);
-    let damaged = cursors.open_departed(one).await.map(drop).unwrap_err();
+    assert_eq!(records.deleted().await.unwrap()[0].conversation, one);
+    let damaged = records.open_deleted(one).await.map(drop).unwrap_err();
     assert!(matches!(damaged, StoreError::Damaged { .. }), "{damaged}");
     // Nothing tells when it was made.
     let stranger = ConversationId::random();
     fs::create_dir(store.folder(stranger)).unwrap();
     store.delete(stranger).await.unwrap();
     assert!(!store.folder(stranger).exists());
-    assert_eq!(cursors.departed().await.unwrap().len(), 1);
+    assert_eq!(records.deleted().await.unwrap().len(), 1);
     let names = fs::read_dir(at.path().join("conversations")).unwrap();
     let hidden = names.filter(|name| {
         let name = name.as_ref().unwrap().file_name();
@@ -314,22 +394,22 @@ async fn one_that_cannot_be_opened_is_deleted_all_the_same() {
 
 #[test]
 fn what_a_crash_left_in_the_outbox_is_cleared() {
-    let (at, store, cursors) = kept();
+    let (at, store, records) = kept();
     let (alive, log) = conversation(&store, 1);
-    drop((log, store, cursors));
+    drop((log, store, records));
     let outbox = at.path().join("webhooks/outbox");
     for name in [".copying-1", ".discarded-2"] {
         fs::create_dir(outbox.join(name)).unwrap();
         fs::write(outbox.join(name).join(layout::EVENTS), "{}\n").unwrap();
     }
     // Copied there, and then not deleted.
-    fs::create_dir(layout::departed(&outbox, alive)).unwrap();
-    let (store, cursors) = open(at.path());
+    fs::create_dir(layout::deleted_conversation(&outbox, alive)).unwrap();
+    let (store, records) = open(at.path());
     assert_eq!(fs::read_dir(&outbox).unwrap().count(), 0);
     assert!(store.folder(alive.id).exists());
     // The same folder again is the same; another one is refused.
     let again = store.keep_deliveries(&at.path().join("webhooks")).unwrap();
-    assert!(Arc::ptr_eq(&again.0, &cursors.0));
+    assert!(Arc::ptr_eq(&again.0, &records.0));
     let other = store.keep_deliveries(&at.path().join("elsewhere"));
     assert!(matches!(
         other.map(drop),
@@ -346,16 +426,16 @@ fn the_notes_look_as_their_documentation_shows() {
         .collect();
     let mut kinds = Vec::new();
     for line in lines {
-        let note: Note = serde_json::from_str(line).unwrap();
+        let note: DeliveryNote = serde_json::from_str(line).unwrap();
         assert_eq!(serde_json::to_string(&note).unwrap(), line);
         kinds.push(match note {
-            Note::Follower { .. } => 0,
-            Note::Removed { .. } => 1,
-            Note::Feed { .. } => 2,
-            Note::Cursor { .. } => 3,
-            Note::Rewound { .. } => 4,
-            Note::Dead(_) => 5,
-            Note::Revived { .. } => 6,
+            DeliveryNote::Follower { .. } => 0,
+            DeliveryNote::Removed { .. } => 1,
+            DeliveryNote::Feed(_) => 2,
+            DeliveryNote::Cursor { .. } => 3,
+            DeliveryNote::Rewound { .. } => 4,
+            DeliveryNote::Dead(_) => 5,
+            DeliveryNote::Restored { .. } => 6,
         });
     }
     assert_eq!(kinds, [0, 1, 2, 3, 3, 4, 5, 6]);

@@ -8,7 +8,7 @@ use core_model::{
     port::ListQuery,
 };
 
-use super::world::{Presence, ROOT, World, incarnation, note};
+use super::world::{Presence, ROOT, World, key_of, note};
 use crate::{FsLog, Report, check, disk::Disk, layout, verify::IndexState, verify::verify_on};
 
 impl World {
@@ -57,7 +57,7 @@ impl World {
             Presence::Unsure => expected.presence = Presence::Gone,
         }
         if !there {
-            self.check_departed(id);
+            self.check_deleted(id);
             return;
         }
         let mut found = self.store.0.metadata(id).unwrap();
@@ -83,19 +83,19 @@ impl World {
     }
 
     /// A conversation that is gone waits with all its events, unless it was taken out.
-    fn check_departed(&mut self, id: ConversationId) {
-        let Some(cursors) = self.store.0.cursors.get().cloned() else {
+    fn check_deleted(&mut self, id: ConversationId) {
+        let Some(deliveries) = self.store.0.deliveries.get().cloned() else {
             return;
         };
-        let waits = cursors.0.outbox.list().unwrap();
-        let waits = waits.iter().any(|one| one.conversation == incarnation(id));
+        let waits = deliveries.0.outbox.list().unwrap();
+        let waits = waits.iter().any(|one| one.conversation == key_of(id));
         let expected = self.expected.get_mut(&id).unwrap();
         if !waits {
             let empty = expected.lines.is_empty();
             assert!(empty || expected.discarded, "acknowledged events are gone");
             return;
         }
-        let (mut found, log) = cursors.0.open_departed(incarnation(id)).unwrap();
+        let (mut found, log) = deliveries.0.open_deleted(key_of(id)).unwrap();
         found.torn.clear();
         assert!(expected.metadata.contains(&found), "{found:?}");
         self.settle(id, &log);

@@ -6,14 +6,14 @@
 //! | `world` | a store on it, and what that store has acknowledged |
 //! | `compare` | what is found, beside that |
 //! | `receipts` | the same for keyed requests |
-//! | `notes` | the same for what is noted down about followers |
-//! | `departures` | a conversation that is deleted into the outbox, cut off anywhere |
+//! | `notes` | the same for the records of followers |
+//! | `deletions` | a conversation that is deleted into the outbox, cut off anywhere |
 //! | `sequences` | any operations in any order |
 //! | `tails` | a log cut at every byte |
 //! | `regressions` | what went wrong once |
 
 mod compare;
-mod departures;
+mod deletions;
 mod disk;
 mod file;
 mod folder;

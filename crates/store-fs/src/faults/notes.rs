@@ -1,8 +1,8 @@
-//! What is noted down about a follower, on a disk that fails and loses power.
+//! The records of a follower, on a disk that fails and loses power.
 
 use std::{io, path::Path, sync::Arc};
 
-use core_model::{ConversationId, Seq, StoreError, port::Note};
+use core_model::{ConversationId, Seq, StoreError, port::Cursor};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -10,9 +10,13 @@ use super::{
     disk::{Machine, SimDisk},
     plan::{Op, Plan, any_op},
     sequences::config,
-    world::{CURSORS, ROOT, incarnation, open},
+    world::{DELIVERIES, ROOT, key_of, open},
 };
-use crate::{FsStore, deliveries::NoteFiles, disk::Disk};
+use crate::{
+    FsStore,
+    deliveries::{DeliveryNote, NoteFiles},
+    disk::Disk,
+};
 
 const FOLLOWER: &str = "a-follower";
 
@@ -79,9 +83,9 @@ struct Desk {
 #[derive(Clone, Default, Debug)]
 struct Written {
     /// There whatever happens.
-    synced: Vec<Note>,
+    synced: Vec<DeliveryNote>,
     /// Written after those; whether each is sure to be there until power is lost.
-    rest: Vec<(Note, bool)>,
+    rest: Vec<(DeliveryNote, bool)>,
 }
 
 impl Desk {
@@ -129,7 +133,7 @@ impl Desk {
     }
 
     fn sync(&mut self) {
-        match self.ask(|files| files.sync(FOLLOWER)) {
+        match self.ask(|files| files.sync(FOLLOWER, |_| true)) {
             true => self.settle(),
             false => self.doubt_unsynced(),
         }
@@ -149,7 +153,7 @@ impl Desk {
     /// Whether it was done.
     fn ask(&self, work: impl FnOnce(&NoteFiles) -> Result<(), StoreError>) -> bool {
         let can_fail = self.machine.can_fail(&self.disk);
-        let done = work(&self.store.0.cursors.get().unwrap().0.notes);
+        let done = work(&self.store.0.deliveries.get().unwrap().0.notes);
         assert!(done.is_ok() || can_fail, "{done:?}");
         // To one that was killed it may seem that there was nothing to do.
         let alive = self.disk.names(Path::new("/")).is_ok();
@@ -165,9 +169,9 @@ impl Desk {
     }
 
     /// What is there, which is something that may be.
-    fn found(&self) -> Vec<Note> {
-        let cursors = self.store.0.cursors.get().unwrap();
-        let found = cursors.0.notes.read(FOLLOWER).unwrap();
+    fn found(&self) -> Vec<DeliveryNote> {
+        let deliveries = self.store.0.deliveries.get().unwrap();
+        let found = deliveries.0.notes.read(FOLLOWER).unwrap();
         let fits = self.may_be.iter().any(|written| written.fits(&found));
         assert!(fits, "{found:#?}\nexpected: {:#?}", self.may_be);
         found
@@ -196,13 +200,15 @@ impl Desk {
         });
     }
 
-    fn notes(&mut self, count: usize) -> Vec<Note> {
+    fn notes(&mut self, count: usize) -> Vec<DeliveryNote> {
         let notes = (0..count).map(|_| {
             self.made += 1;
-            Note::Cursor {
-                conversation: incarnation(ConversationId(Uuid::from_u128(7))),
-                next: Seq(self.made),
-                rewound: None,
+            DeliveryNote::Cursor {
+                conversation: key_of(ConversationId(Uuid::from_u128(7))),
+                cursor: Cursor {
+                    next: Seq(self.made),
+                    rewound: None,
+                },
             }
         });
         notes.collect()
@@ -210,7 +216,7 @@ impl Desk {
 }
 
 impl Written {
-    fn fits(&self, found: &[Note]) -> bool {
+    fn fits(&self, found: &[DeliveryNote]) -> bool {
         let Some(found) = found.strip_prefix(self.synced.as_slice()) else {
             return false;
         };
@@ -228,6 +234,6 @@ impl Written {
 
 fn open_keeping(disk: &Arc<SimDisk>) -> io::Result<FsStore> {
     let store = open(disk)?;
-    store.keep_deliveries_in(Path::new(CURSORS))?;
+    store.keep_deliveries_in(Path::new(DELIVERIES))?;
     Ok(store)
 }

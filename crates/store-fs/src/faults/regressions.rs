@@ -18,7 +18,7 @@ use serde_json::json;
 use super::{
     disk::Machine,
     plan::Op,
-    world::{CURSORS, ROOT, World, record},
+    world::{DELIVERIES, ROOT, World, record},
 };
 use crate::{
     Durability, FsStore, Options,
@@ -64,8 +64,11 @@ fn a_deletion_that_is_asked_for_again_leaves_what_waits_in_the_outbox() {
             world.delete(id);
             world.lift_faults();
             if world.disk.exists(&layout::folder(Path::new(ROOT), id)) {
-                let cursors = world.store.keep_deliveries_in(Path::new(CURSORS)).unwrap();
-                let waiting = cursors.0.outbox.list().unwrap();
+                let deliveries = world
+                    .store
+                    .keep_deliveries_in(Path::new(DELIVERIES))
+                    .unwrap();
+                let waiting = deliveries.0.outbox.list().unwrap();
                 assert!(waiting.is_empty(), "it goes on, and a copy waits");
             }
             world.delete(id);

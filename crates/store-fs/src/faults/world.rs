@@ -12,8 +12,8 @@ use std::{
 use bytes::Bytes;
 use chrono::DateTime;
 use core_model::{
-    Catalog, ConversationId, EventLog, EventTime, ExecutionStatus, Head, Metadata, NewRecord, Row,
-    Seq, Source, StoreError, UtcTime, port::Incarnation,
+    Catalog, ConversationId, ConversationKey, EventLog, EventTime, ExecutionStatus, Head, Metadata,
+    NewRecord, Row, Seq, Source, StoreError, UtcTime,
 };
 use serde_json::json;
 use tokio::runtime::Runtime;
@@ -26,7 +26,7 @@ use super::{
 use crate::{FsLog, FsStore, Options, disk::Disk};
 
 pub(super) const ROOT: &str = "/store";
-pub(super) const CURSORS: &str = "/webhooks";
+pub(super) const DELIVERIES: &str = "/webhooks";
 
 pub(super) struct World {
     pub(super) machine: Machine,
@@ -85,7 +85,10 @@ impl World {
     pub(super) fn with_outbox(seed: u64) -> Self {
         let mut world = Self::new(seed);
         world.keeps = true;
-        world.store.keep_deliveries_in(Path::new(CURSORS)).unwrap();
+        world
+            .store
+            .keep_deliveries_in(Path::new(DELIVERIES))
+            .unwrap();
         world
     }
 
@@ -145,13 +148,13 @@ impl World {
 
     /// Takes a deleted conversation out of the outbox.
     pub(super) fn discard(&mut self, id: ConversationId) {
-        let Some(cursors) = self.store.0.cursors.get().cloned() else {
+        let Some(deliveries) = self.store.0.deliveries.get().cloned() else {
             return;
         };
         if self.expected[&id].presence == Presence::Gone {
             self.expected.get_mut(&id).unwrap().discarded = true;
             let can_fail = self.can_fail();
-            let discarded = cursors.0.outbox.discard(incarnation(id));
+            let discarded = deliveries.0.outbox.discard(key_of(id));
             self.may_fail(&discarded, can_fail);
         }
     }
@@ -308,7 +311,7 @@ impl World {
     fn open(&self) -> std::io::Result<FsStore> {
         let store = open(&self.disk)?;
         if self.keeps {
-            store.keep_deliveries_in(Path::new(CURSORS))?;
+            store.keep_deliveries_in(Path::new(DELIVERIES))?;
         }
         Ok(store)
     }
@@ -401,9 +404,9 @@ pub(super) fn note(store: &FsStore, log: &FsLog) {
 }
 
 /// All metadata here have the same time.
-pub(super) fn incarnation(id: ConversationId) -> Incarnation {
+pub(super) fn key_of(id: ConversationId) -> ConversationKey {
     let created_at = metadata(id, 0).created_at;
-    Incarnation { id, created_at }
+    ConversationKey { id, created_at }
 }
 
 fn presence(result: &Result<(), StoreError>, done: Presence) -> Presence {

@@ -50,7 +50,7 @@ impl FsLog {
 
     /// Opens the log of a deleted conversation in the folder where it waits: it takes no events, and
     /// nothing is written, mended or reported for it. Blocks.
-    pub(crate) fn load_departed(
+    pub(crate) fn load_deleted(
         id: ConversationId,
         folder: &Path,
         context: LogContext,

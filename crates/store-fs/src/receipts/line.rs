@@ -19,6 +19,19 @@ pub(super) struct Line {
     pub(super) gone: bool,
 }
 
+impl Line {
+    pub(super) fn parse(text: &[u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice(text)
+    }
+
+    /// With its line break.
+    pub(super) fn encode(&self) -> serde_json::Result<Vec<u8>> {
+        let mut text = serde_json::to_vec(self)?;
+        text.push(b'\n');
+        Ok(text)
+    }
+}
+
 mod base64 {
     use base64::{Engine, prelude::BASE64_STANDARD};
 

@@ -6,17 +6,20 @@ use std::{
 
 use async_trait::async_trait;
 use core_model::{
-    Catalog, ConversationId, Draft, EventId, EventLog, ExecutionStatus, Feed, Metadata, Row,
-    StoreError, UtcTime, Workspace, WorkspaceKind,
-    port::{Change, Cursors, Departed, FeedEntry, Incarnation, ListPage, ListQuery, Note, Notice},
+    Catalog, ConversationId, ConversationKey, Draft, EventId, EventLog, ExecutionStatus, Feed,
+    Metadata, Row, StoreError, UtcTime, Workspace, WorkspaceKind,
+    port::{
+        Change, Cursor, DeadLetter, DeletedConversation, DeliveryRecords, FeedEntry, FeedPosition,
+        FollowerRecords, ListPage, ListQuery, Notice,
+    },
 };
 use serde_json::json;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::log::Log;
+use super::{follower_table::FollowerTable, log::Log};
 
-/// Conversations, their feed, and what webhooks put down. A crash leaves all of it.
+/// Conversations, their feed, and what webhooks recorded. A crash leaves all of it.
 pub(crate) struct Memory {
     state: Mutex<State>,
     grown: watch::Sender<u64>,
@@ -26,10 +29,9 @@ pub(crate) struct Memory {
 struct State {
     feed_id: Uuid,
     conversations: BTreeMap<ConversationId, Conversation>,
-    departed: HashMap<Incarnation, (Metadata, Arc<Log>)>,
+    deleted: HashMap<ConversationKey, (Metadata, Arc<Log>)>,
     feed: Vec<FeedEntry>,
-    notes: HashMap<String, Vec<Note>>,
-    synced: HashMap<String, usize>,
+    followers: FollowerTable,
     refusing: bool,
     damaged: HashSet<ConversationId>,
     jammed: bool,
@@ -58,17 +60,14 @@ impl Memory {
     }
 
     /// Makes a conversation, unless there is one.
-    pub(crate) fn make(&self, nth: u16) -> Option<Incarnation> {
+    pub(crate) fn make(&self, nth: u16) -> Option<ConversationKey> {
         let workspace = Workspace {
             working_dir: "/work".to_owned(),
             kind: WorkspaceKind::LocalWorkspace,
         };
         let mut metadata = Metadata::new(json!({"kind": "Agent"}), workspace);
         metadata.id = Self::id(nth);
-        let of = Incarnation {
-            id: metadata.id,
-            created_at: metadata.created_at,
-        };
+        let of = metadata.key();
         let mut state = self.state.lock().unwrap();
         if state.conversations.contains_key(&of.id) {
             return None;
@@ -99,27 +98,21 @@ impl Memory {
         if drafts.is_empty() {
             return;
         }
-        let of = Incarnation {
-            id: conversation.metadata.id,
-            created_at: conversation.metadata.created_at,
-        };
+        let of = conversation.metadata.key();
         let (from, to) = conversation.log.push(drafts);
         self.tell(&mut state, of, Change::Appended { from, to });
     }
 
-    /// Deletes a conversation: its log waits among the departed.
+    /// Deletes a conversation: its log waits among the deleted.
     pub(crate) fn remove(&self, nth: u16) {
         let mut state = self.state.lock().unwrap();
         let Some(conversation) = state.conversations.remove(&Self::id(nth)) else {
             return;
         };
         let Conversation { metadata, log, .. } = conversation;
-        let of = Incarnation {
-            id: metadata.id,
-            created_at: metadata.created_at,
-        };
+        let of = metadata.key();
         let copy = log.take();
-        state.departed.insert(of, (metadata, Arc::new(copy)));
+        state.deleted.insert(of, (metadata, Arc::new(copy)));
         self.tell(&mut state, of, Change::Deleted);
     }
 
@@ -130,40 +123,33 @@ impl Memory {
         let Conversation { metadata, log, .. } = conversation;
         let drafts = (0..events).map(|nth| Draft::state("note", json!({ "nth": nth })));
         log.push(drafts.collect());
-        let of = Incarnation {
-            id: metadata.id,
-            created_at: metadata.created_at,
-        };
-        state.departed.insert(of, (metadata, Arc::new(log.take())));
+        let of = metadata.key();
+        state.deleted.insert(of, (metadata, Arc::new(log.take())));
     }
 
     /// The ids of a conversation's events, wherever it is.
-    pub(crate) fn events(&self, of: &Incarnation) -> Option<Vec<EventId>> {
+    pub(crate) fn events(&self, of: &ConversationKey) -> Option<Vec<EventId>> {
         let state = self.state.lock().unwrap();
         let alive = state.conversations.get(&of.id);
         let alive = alive.filter(|there| there.metadata.created_at == of.created_at);
         let log = match alive {
             Some(conversation) => &conversation.log,
-            None => &state.departed.get(of)?.1,
+            None => &state.deleted.get(of)?.1,
         };
         Some(log.ids())
     }
 
-    pub(crate) fn notes_of(&self, follower: &str) -> Vec<Note> {
-        let state = self.state.lock().unwrap();
-        state.notes.get(follower).cloned().unwrap_or_default()
+    pub(crate) fn records_of(&self, follower: &str) -> Option<FollowerRecords> {
+        self.state.lock().unwrap().followers.load(follower)
     }
 
-    pub(crate) fn departed_now(&self) -> usize {
-        self.state.lock().unwrap().departed.len()
+    pub(crate) fn deleted_now(&self) -> usize {
+        self.state.lock().unwrap().deleted.len()
     }
 
-    /// A power cut takes what was not synced.
+    /// A power cut takes what was not flushed.
     pub(crate) fn cut_power(&self) {
-        let state = &mut *self.state.lock().unwrap();
-        for (follower, notes) in &mut state.notes {
-            notes.truncate(state.synced.get(follower).copied().unwrap_or(0));
-        }
+        self.state.lock().unwrap().followers.lose_power();
     }
 
     /// A power cut takes the end of a log that the feed has told of.
@@ -197,12 +183,28 @@ impl Memory {
         }
     }
 
-    /// Whether notes are refused from now on.
+    /// Whether records are refused from now on.
     pub(crate) fn refuse(&self, refusing: bool) {
         self.state.lock().unwrap().refusing = refusing;
     }
 
-    fn tell(&self, state: &mut State, of: Incarnation, change: Change) {
+    fn record(
+        &self,
+        follower: &str,
+        change: impl FnOnce(&mut FollowerRecords),
+    ) -> Result<(), StoreError> {
+        let mut state = self.state.lock().unwrap();
+        if state.refusing {
+            return Err(StoreError::Io {
+                path: "cursors".to_owned(),
+                source: std::io::ErrorKind::StorageFull.into(),
+            });
+        }
+        change(state.followers.change(follower));
+        Ok(())
+    }
+
+    fn tell(&self, state: &mut State, of: ConversationKey, change: Change) {
         state.feed.push(FeedEntry {
             position: state.feed.len() as u64,
             conversation: of.id,
@@ -333,59 +335,83 @@ impl Feed for Memory {
 }
 
 #[async_trait]
-impl Cursors for Memory {
+impl DeliveryRecords for Memory {
     async fn followers(&self) -> Result<Vec<String>, StoreError> {
-        Ok(self.state.lock().unwrap().notes.keys().cloned().collect())
+        Ok(self.state.lock().unwrap().followers.names())
     }
 
-    async fn notes(&self, follower: &str) -> Result<Vec<Note>, StoreError> {
-        Ok(self.notes_of(follower))
+    async fn load(&self, follower: &str) -> Result<Option<FollowerRecords>, StoreError> {
+        Ok(self.records_of(follower))
     }
 
-    async fn append(&self, follower: &str, notes: Vec<Note>) -> Result<(), StoreError> {
-        let mut state = self.state.lock().unwrap();
-        if state.refusing {
-            return Err(StoreError::Io {
-                path: "cursors".to_owned(),
-                source: std::io::ErrorKind::StorageFull.into(),
-            });
-        }
-        let all = state.notes.entry(follower.to_owned()).or_default();
-        all.extend(notes);
-        Ok(())
+    async fn put_follower(
+        &self,
+        follower: &str,
+        name: &str,
+        since: Option<UtcTime>,
+        position: Option<FeedPosition>,
+    ) -> Result<(), StoreError> {
+        self.record(follower, |records| {
+            records.introduce(name, since);
+            records.position = position.or(records.position);
+        })
     }
 
-    async fn sync(&self, follower: &str) -> Result<(), StoreError> {
-        let mut state = self.state.lock().unwrap();
-        let len = state.notes.get(follower).map_or(0, Vec::len);
-        state.synced.insert(follower.to_owned(), len);
-        Ok(())
+    async fn mark_removed(&self, follower: &str, at: UtcTime) -> Result<(), StoreError> {
+        self.record(follower, |records| records.removed = Some(at))
     }
 
-    async fn replace(&self, follower: &str, notes: Vec<Note>) -> Result<(), StoreError> {
-        let mut state = self.state.lock().unwrap();
-        state.synced.insert(follower.to_owned(), notes.len());
-        state.notes.insert(follower.to_owned(), notes);
+    async fn put_position(&self, follower: &str, position: FeedPosition) -> Result<(), StoreError> {
+        self.record(follower, |records| records.position = Some(position))
+    }
+
+    async fn put_cursors(
+        &self,
+        follower: &str,
+        cursors: Vec<(ConversationKey, Cursor)>,
+    ) -> Result<(), StoreError> {
+        self.record(follower, |records| records.cursors.extend(cursors))
+    }
+
+    async fn rewind_all(&self, follower: &str, at: UtcTime) -> Result<(), StoreError> {
+        self.record(follower, |records| records.rewind_all(at))
+    }
+
+    async fn push_dead_letter(&self, follower: &str, letter: DeadLetter) -> Result<(), StoreError> {
+        self.record(follower, |records| {
+            records.push_dead_letter(letter);
+        })
+    }
+
+    async fn remove_dead_letter(&self, follower: &str, id: &str) -> Result<(), StoreError> {
+        self.record(follower, |records| records.remove_dead_letter(id))
+    }
+
+    async fn flush(&self, follower: &str) -> Result<(), StoreError> {
+        self.state.lock().unwrap().followers.flush(follower);
         Ok(())
     }
 
     async fn forget(&self, follower: &str) -> Result<(), StoreError> {
-        self.state.lock().unwrap().notes.remove(follower);
+        self.state.lock().unwrap().followers.forget(follower);
         Ok(())
     }
 
-    async fn departed(&self) -> Result<Vec<Departed>, StoreError> {
+    async fn deleted(&self) -> Result<Vec<DeletedConversation>, StoreError> {
         let state = self.state.lock().unwrap();
-        let departed = state.departed.keys().map(|conversation| Departed {
-            conversation: *conversation,
-            deleted_at: UtcTime::now(),
-        });
-        Ok(departed.collect())
+        let deleted = state
+            .deleted
+            .keys()
+            .map(|conversation| DeletedConversation {
+                conversation: *conversation,
+                deleted_at: UtcTime::now(),
+            });
+        Ok(deleted.collect())
     }
 
-    async fn open_departed(
+    async fn open_deleted(
         &self,
-        of: Incarnation,
+        of: ConversationKey,
     ) -> Result<(Metadata, Arc<dyn EventLog>), StoreError> {
         let state = self.state.lock().unwrap();
         if state.jammed {
@@ -394,13 +420,13 @@ impl Cursors for Memory {
                 source: std::io::Error::from_raw_os_error(24),
             });
         }
-        let found = state.departed.get(&of);
+        let found = state.deleted.get(&of);
         let (metadata, log) = found.ok_or(StoreError::NotFound(of.id))?;
         Ok((metadata.clone(), Arc::clone(log) as Arc<dyn EventLog>))
     }
 
-    async fn discard(&self, of: Incarnation) -> Result<(), StoreError> {
-        self.state.lock().unwrap().departed.remove(&of);
+    async fn discard(&self, of: ConversationKey) -> Result<(), StoreError> {
+        self.state.lock().unwrap().deleted.remove(&of);
         Ok(())
     }
 }

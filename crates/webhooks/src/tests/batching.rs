@@ -151,7 +151,7 @@ async fn the_openhands_form_tells_of_conversations_too() {
         conversation("deleting"),
     ];
     assert_eq!(told, expected);
-    assert_eq!(world.memory.departed_now(), 0);
+    assert_eq!(world.memory.deleted_now(), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -219,7 +219,7 @@ async fn events_of_a_deleted_conversation_come_when_the_receiver_is_back() {
     let again = world.memory.make(0).unwrap();
     world.memory.grow(0, 3, Finished);
     wait(1_000).await;
-    assert_eq!(world.memory.departed_now(), 1);
+    assert_eq!(world.memory.deleted_now(), 1);
     let world = world.crash(readme()).await;
     wait(10_000).await;
     world.receiver.always(None);
@@ -230,7 +230,7 @@ async fn events_of_a_deleted_conversation_come_when_the_receiver_is_back() {
         &again,
         &world.memory.events(&again).unwrap()
     ));
-    assert_eq!(world.memory.departed_now(), 0);
+    assert_eq!(world.memory.deleted_now(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -243,13 +243,13 @@ async fn a_dead_letter_keeps_its_deleted_conversation() {
     wait(60_000).await;
     let world = world.crash(readme()).await;
     wait(60_000).await;
-    assert_eq!(world.memory.departed_now(), 1);
+    assert_eq!(world.memory.deleted_now(), 1);
     let name = world.info().await.id;
     let list = world.webhooks.deliveries(&name).await.unwrap();
     let id = &list.dead_letters[0].id;
     assert!(world.webhooks.redeliver(&name, id).await.unwrap().delivered);
     wait(1_000).await;
-    assert_eq!(world.memory.departed_now(), 0);
+    assert_eq!(world.memory.deleted_now(), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,8 +10,8 @@ mod starting;
 use std::{sync::Arc, time::Duration};
 
 use core_model::{
-    ConversationId, Seq,
-    port::{Deliveries as _, DeliveriesError, Incarnation, Rewind, Rewound, WebhookInfo},
+    ConversationId, ConversationKey, Seq,
+    port::{Deliveries as _, DeliveriesError, Rewind, Rewound, WebhookInfo},
 };
 use url::Url;
 
@@ -111,7 +111,7 @@ pub(super) async fn start_each(
 ) -> Webhooks {
     let ports = Ports {
         source: Arc::clone(memory) as _,
-        cursors: Arc::clone(memory) as _,
+        records: Arc::clone(memory) as _,
     };
     let ids: Vec<String> = configs.iter().map(WebhookConfig::id).collect();
     let receivers = receivers.to_vec();
@@ -141,7 +141,11 @@ pub(super) fn beginning(config: WebhookConfig) -> WebhookConfig {
 }
 
 /// Whether what the receiver keeps, without doubles, is what the log says; and in order.
-pub(super) fn all_there(world: &World, of: &Incarnation, events: &[core_model::EventId]) -> bool {
+pub(super) fn all_there(
+    world: &World,
+    of: &ConversationKey,
+    events: &[core_model::EventId],
+) -> bool {
     let mut seen: Vec<String> = Vec::new();
     for got in world.receiver.got() {
         if got.conversation != Some(of.id) || !got.kept {

@@ -1,9 +1,9 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use core_model::{
-    EventId,
+    ConversationKey, EventId,
     ExecutionStatus::{Finished, Running},
-    port::{Deliveries as _, DeliveryList, Incarnation, Rewind},
+    port::{Deliveries as _, DeliveryList, Rewind},
 };
 use proptest::prelude::*;
 
@@ -107,9 +107,9 @@ struct World {
     memory: Arc<Memory>,
     receivers: [Arc<Receiver>; 2],
     webhooks: Webhooks,
-    alive: HashMap<u16, Incarnation>,
+    alive: HashMap<u16, ConversationKey>,
     /// The last known events of what is no more.
-    known: HashMap<Incarnation, Vec<EventId>>,
+    known: HashMap<ConversationKey, Vec<EventId>>,
 }
 
 impl World {
@@ -177,7 +177,7 @@ fn configs() -> Vec<WebhookConfig> {
 }
 
 /// The events that no dead letter accounts for.
-fn without_dead(of: &Incarnation, events: &[EventId], list: &DeliveryList) -> Vec<EventId> {
+fn without_dead(of: &ConversationKey, events: &[EventId], list: &DeliveryList) -> Vec<EventId> {
     let letters = list.dead_letters.iter();
     let spans: Vec<(u64, u64)> = letters
         .filter(|letter| letter.conversation_id == Some(of.id))

@@ -35,7 +35,7 @@ async fn as_many_as_are_looked_at_may_be_deleted_before_the_receiver_is_back() {
         (WebhookState::Idle, 0)
     );
     assert_eq!(info.delivered_events, 2 * 10_050);
-    assert_eq!(world.memory.departed_now(), 0);
+    assert_eq!(world.memory.deleted_now(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -114,11 +114,11 @@ async fn what_was_deleted_is_found_without_the_feed_and_when_it_opens_later() {
     world.receiver.always(None);
     let world = World::on(world.memory, beginning(readme()), world.receiver).await;
     wait(60_000).await;
-    assert_eq!(world.memory.departed_now(), 1);
+    assert_eq!(world.memory.deleted_now(), 1);
     world.memory.jam(false);
     wait(120_000).await;
     assert!(all_there(&world, &of, &events));
-    assert_eq!(world.memory.departed_now(), 0);
+    assert_eq!(world.memory.deleted_now(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -137,7 +137,7 @@ async fn what_the_feed_never_told_of_a_deleted_one_comes_after_the_next_start() 
     assert!(all_there(&world, &first, &events[0]));
     assert!(all_there(&world, &second, &events[1]));
     assert_eq!(world.spans().len(), 3);
-    assert_eq!(world.memory.departed_now(), 0);
+    assert_eq!(world.memory.deleted_now(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -233,16 +233,16 @@ async fn an_outbox_is_shared() {
     memory.remove(0);
     wait(60_000).await;
     assert_eq!(receivers[0].got().len(), 1);
-    assert_eq!(memory.departed_now(), 1);
+    assert_eq!(memory.deleted_now(), 1);
     drop(webhooks);
     wait(1).await;
     let webhooks = start_each(&memory, configs(), &receivers).await;
     wait(60_000).await;
-    assert_eq!(memory.departed_now(), 1);
+    assert_eq!(memory.deleted_now(), 1);
     receivers[1].always(None);
     wait(60_000).await;
     assert_eq!(receivers[0].got().len(), 1);
     assert!(receivers[1].got().iter().any(|got| got.kept));
-    assert_eq!(memory.departed_now(), 0);
+    assert_eq!(memory.deleted_now(), 0);
     drop(webhooks);
 }

@@ -1,7 +1,4 @@
-use core_model::{
-    ExecutionStatus::{Finished, Running},
-    port::Note,
-};
+use core_model::ExecutionStatus::{Finished, Running};
 use std::sync::Arc;
 
 use super::{World, all_there, beginning, openhands, readme, start, wait};
@@ -45,10 +42,8 @@ async fn one_that_comes_back_goes_on_where_it_was_and_others_are_forgotten_after
     world.memory.grow(0, 9, Finished);
     wait(1_000).await;
     drop(nothing);
-    assert!(matches!(
-        world.memory.notes_of(&id).last(),
-        Some(Note::Removed { .. })
-    ));
+    let records = world.memory.records_of(&id).unwrap();
+    assert!(records.removed.is_some());
     let world = World::on(world.memory, readme(), world.receiver).await;
     wait(10_000).await;
     assert_eq!(world.spans(), [(0, 9, true), (10, 19, true)]);

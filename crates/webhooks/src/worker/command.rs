@@ -1,10 +1,10 @@
 //! What people ask of a webhook.
 
 use core_model::{
-    Seq, UtcTime,
+    ConversationKey, Seq, UtcTime,
     port::{
-        Attempt, DeliveriesError, DeliveryList, DeliverySubject, Incarnation, ListQuery, Note,
-        Probes, Rewind, Rewound, WebhookInfo, WebhookState,
+        Attempt, Cursor, DeliveriesError, DeliveryList, DeliverySubject, ListQuery, Probes, Rewind,
+        Rewound, WebhookInfo, WebhookState,
     },
 };
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub(crate) enum Command {
 
 /// A delivery that is made again, beside the order.
 pub(super) struct Aside {
-    pub(super) of: Incarnation,
+    pub(super) of: ConversationKey,
     pub(super) id: String,
     task: Task,
     pub(super) reply: oneshot::Sender<Result<Attempt, DeliveriesError>>,
@@ -47,10 +47,12 @@ impl Worker {
                 reply.send(self.info()).ok();
             }
             Command::Deliveries(reply) => {
-                let dead = self.standing.dead.iter();
+                let dead = self.records.dead_letters.iter();
                 let list = DeliveryList {
                     items: self.ledger.recent(),
-                    dead_letters: dead.map(core_model::port::DeadLetter::shown).collect(),
+                    dead_letters: dead
+                        .map(core_model::port::DeadLetter::to_delivery)
+                        .collect(),
                 };
                 reply.send(list).ok();
             }
@@ -107,12 +109,16 @@ impl Worker {
                 let left = until.checked_duration_since(Instant::now())?;
                 Some(UtcTime(UtcTime::now().0 + left))
             }),
-            dead_letters: self.standing.dead.len() as u64,
+            dead_letters: self.records.dead_letters.len() as u64,
         }
     }
 
     fn redeliver(&mut self, id: String, reply: oneshot::Sender<Result<Attempt, DeliveriesError>>) {
-        let letter = self.standing.dead.iter().find(|letter| letter.id == id);
+        let letter = self
+            .records
+            .dead_letters
+            .iter()
+            .find(|letter| letter.id == id);
         let found = match letter {
             Some(letter) => Some((
                 letter.conversation,
@@ -181,7 +187,7 @@ impl Worker {
     async fn rewind(&mut self, to: Rewind) -> Result<Rewound, DeliveriesError> {
         let at = UtcTime::now();
         let Some(id) = to.conversation_id else {
-            self.recorder.put(vec![Note::Rewound { at }]).await?;
+            self.recorder.rewind_all(at).await?;
             return Ok(self.rewind_all(at));
         };
         let row = self.hook.ports.source.row(id);
@@ -189,10 +195,7 @@ impl Worker {
         if !self.hook.wants(id) {
             return Err(DeliveriesError::NotWanted(self.hook.name.clone()));
         }
-        let of = Incarnation {
-            id,
-            created_at: row.created_at,
-        };
+        let of = row.key();
         let end = self.hook.ports.source.feed_len().await;
         self.read_all().await;
         if self.scan.is_some() {
@@ -204,12 +207,8 @@ impl Worker {
         let next = wish.unwrap_or(Seq(0)).min(row.len);
         let stands = self.backlog.get(&of).map(|pending| pending.next);
         let next = stands.map_or(next, |stands| stands.min(next));
-        let note = Note::Cursor {
-            conversation: of,
-            next,
-            rewound: Some(at),
-        };
-        self.recorder.put(vec![note]).await?;
+        let rewound = Some(at);
+        self.recorder.rewind(of, Cursor { next, rewound }).await?;
         self.delivered.remove(&of);
         if row.len > next {
             self.grew(of, next, row.len, self.position);
@@ -222,8 +221,8 @@ impl Worker {
     }
 
     fn rewind_all(&mut self, at: UtcTime) -> Rewound {
-        self.standing.since = None;
-        self.standing.rewound = Some(at);
+        self.records.since = None;
+        self.records.rewound = Some(at);
         self.delivered.clear();
         self.watermark = 0;
         self.backlog.take_all_back(at);

@@ -3,13 +3,13 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use core_model::{
-    ExecutionStatus, Seq,
-    port::{Change, FeedEntry, Incarnation},
+    ConversationKey, ExecutionStatus, Seq,
+    port::{Change, Cursor, FeedEntry},
 };
 use tokio::time::Instant;
 
 use super::{WINDOW, Worker};
-use crate::{backlog::Growth, standing::Place};
+use crate::backlog::Growth;
 
 /// Entries of the feed that are read at a time.
 const ENTRIES: usize = 512;
@@ -23,7 +23,7 @@ impl Worker {
     /// Where it goes on after a start besides what the feed will tell: conversations that were deleted or
     /// taken back.
     pub(super) fn take_up(&mut self) {
-        for letter in &self.standing.dead {
+        for letter in &self.records.dead_letters {
             self.outbox.hold(&letter.conversation, self.hook.index);
         }
         if self.scan.is_none() {
@@ -35,7 +35,8 @@ impl Worker {
         self.tell_outbox();
         let rewound = self.delivered.iter();
         let rewound = rewound.filter(|(_, place)| place.rewound.is_some());
-        let rewound: Vec<(Incarnation, Place)> = rewound.map(|(of, place)| (*of, *place)).collect();
+        let rewound: Vec<(ConversationKey, Cursor)> =
+            rewound.map(|(of, place)| (*of, *place)).collect();
         for (of, place) in rewound {
             if let Some(row) = self.hook.row(&of).filter(|row| row.len > place.next) {
                 self.grew(of, place.next, row.len, self.position);
@@ -109,10 +110,7 @@ impl Worker {
     }
 
     fn hear(&mut self, entry: &FeedEntry) {
-        let of = Incarnation {
-            id: entry.conversation,
-            created_at: entry.created_at,
-        };
+        let of = entry.key();
         let wanted = self.hook.wants(of.id);
         match entry.change {
             Change::Created if wanted && self.hook.tells_of_conversations() => {
@@ -140,7 +138,7 @@ impl Worker {
         }
     }
 
-    fn hear_of_deletion(&mut self, of: Incarnation, position: u64, wanted: bool) {
+    fn hear_of_deletion(&mut self, of: ConversationKey, position: u64, wanted: bool) {
         if wanted && self.backlog.get(&of).is_none() && self.is_scanned(position) {
             self.look_at_departed(of);
         }
@@ -153,7 +151,7 @@ impl Worker {
             pending.owed.deleted = tells;
             true
         });
-        let mut dead = self.standing.dead.iter();
+        let mut dead = self.records.dead_letters.iter();
         let holds = waits || dead.any(|letter| letter.conversation == of);
         self.outbox
             .deleted(of, position + 1, self.hook.index, holds);
@@ -168,7 +166,7 @@ impl Worker {
 
     /// Takes note that a log grew to `to`, everything before `next` being delivered, and lets it go
     /// ahead if there is reason to.
-    pub(super) fn grew(&mut self, of: Incarnation, next: Seq, to: Seq, position: u64) {
+    pub(super) fn grew(&mut self, of: ConversationKey, next: Seq, to: Seq, position: u64) {
         let now = Instant::now();
         let growth = Growth {
             from: next,
@@ -189,7 +187,7 @@ impl Worker {
     }
 
     /// Lets a conversation go ahead that may have enough to deliver, or whose turn may have ended.
-    pub(super) fn consider(&mut self, of: &Incarnation) {
+    pub(super) fn consider(&mut self, of: &ConversationKey) {
         let Some(pending) = self.backlog.get(of) else {
             return;
         };

@@ -1,8 +1,8 @@
 //! What becomes of a conversation after a job.
 
 use core_model::{
-    Seq, StoreError, UtcTime,
-    port::{DeadLetter, DeliveriesError, DeliverySubject, Incarnation, Outcome},
+    ConversationKey, Seq, StoreError, UtcTime,
+    port::{Cursor, DeadLetter, DeliveriesError, DeliverySubject, Outcome},
 };
 use tokio::time::Instant;
 
@@ -14,7 +14,6 @@ use super::{
 use crate::{
     job::{Done, Sent, Step, warn_of_loss},
     schedule::Next,
-    standing::{DEAD_LETTERS, Place},
     verdict::Verdict,
 };
 
@@ -94,7 +93,7 @@ impl Worker {
         }
     }
 
-    fn finish_request(&mut self, of: Incarnation, sent: &Sent) {
+    fn finish_request(&mut self, of: ConversationKey, sent: &Sent) {
         let Some(pending) = self.backlog.get_mut(&of) else {
             return;
         };
@@ -149,7 +148,7 @@ impl Worker {
     }
 
     /// Goes on without it.
-    fn give_up(&mut self, of: Incarnation, sent: &Sent, attempts: u32, outcome: Outcome) {
+    fn give_up(&mut self, of: ConversationKey, sent: &Sent, attempts: u32, outcome: Outcome) {
         let reason = sent.answer.reason();
         tracing::warn!(
             webhook = self.hook.name, conversation.id = %of.id, delivery = sent.id,
@@ -177,32 +176,34 @@ impl Worker {
     }
 
     fn bury(&mut self, letter: DeadLetter) {
-        self.recorder.dead(letter.clone());
-        self.standing.dead.push_back(letter);
-        if self.standing.dead.len() > DEAD_LETTERS
-            && let Some(oldest) = self.standing.dead.pop_front()
-        {
+        self.recorder.push_dead_letter(letter.clone());
+        if let Some(oldest) = self.records.push_dead_letter(letter) {
             self.release(&oldest.conversation);
         }
     }
 
     /// What was taken is no dead letter any more.
-    fn revive(&mut self, of: &Incarnation, sent: &Sent) {
-        let Some((first, last)) = sent.span.filter(|_| !self.standing.dead.is_empty()) else {
+    fn revive(&mut self, of: &ConversationKey, sent: &Sent) {
+        let Some((first, last)) = sent.span.filter(|_| !self.records.dead_letters.is_empty())
+        else {
             return;
         };
         let taken = |letter: &DeadLetter| {
             letter.conversation == *of && first <= letter.first_seq && letter.last_seq <= last
         };
-        let revived = self.standing.dead.iter().filter(|letter| taken(letter));
+        let revived = self
+            .records
+            .dead_letters
+            .iter()
+            .filter(|letter| taken(letter));
         for letter in revived {
-            self.recorder.revived(letter.id.clone());
+            self.recorder.remove_dead_letter(letter.id.clone());
         }
-        self.standing.dead.retain(|letter| !taken(letter));
+        self.records.dead_letters.retain(|letter| !taken(letter));
     }
 
     /// What was sent is dealt with.
-    fn pass(&mut self, of: Incarnation, sent: &Sent) {
+    fn pass(&mut self, of: ConversationKey, sent: &Sent) {
         match sent.subject {
             DeliverySubject::Events => self.advance(of, sent.next, sent.changed, true),
             DeliverySubject::Conversation | DeliverySubject::Test => self.told(of),
@@ -211,7 +212,7 @@ impl Worker {
         self.consider(&of);
     }
 
-    fn advance(&mut self, of: Incarnation, next: Seq, changed: bool, put_down: bool) {
+    fn advance(&mut self, of: ConversationKey, next: Seq, changed: bool, put_down: bool) {
         let Some(pending) = self.backlog.get_mut(&of) else {
             return;
         };
@@ -221,11 +222,11 @@ impl Worker {
             pending.owed.changed = Some(pending.next);
         } else if put_down {
             let (next, rewound) = (pending.next, pending.rewound);
-            self.recorder.place(of, Place { next, rewound });
+            self.recorder.put_cursor(of, Cursor { next, rewound });
         }
     }
 
-    fn told(&mut self, of: Incarnation) {
+    fn told(&mut self, of: ConversationKey) {
         let Some(pending) = self.backlog.get_mut(&of) else {
             return;
         };
@@ -234,20 +235,20 @@ impl Worker {
         }
         if pending.owed.changed.take().is_some() {
             let (next, rewound) = (pending.next, pending.rewound);
-            self.recorder.place(of, Place { next, rewound });
+            self.recorder.put_cursor(of, Cursor { next, rewound });
             return;
         }
         pending.owed.deleted = false;
     }
 
     /// After a job: at once, later, or through with it.
-    fn go_on(&mut self, of: Incarnation, at_once: bool) {
+    fn go_on(&mut self, of: ConversationKey, at_once: bool) {
         let Some(pending) = self.backlog.go_on(of, at_once) else {
             return;
         };
         let (next, rewound) = (pending.next, pending.rewound);
         if self.scan.is_some() || self.position < self.delivered_to {
-            self.delivered.insert(of, Place { next, rewound });
+            self.delivered.insert(of, Cursor { next, rewound });
         }
         if pending.deleted || self.outbox.has(&of) {
             self.release(&of);
@@ -255,8 +256,8 @@ impl Worker {
     }
 
     /// A deleted conversation is needed as long as a dead letter leads to it.
-    fn release(&mut self, of: &Incarnation) {
-        let mut dead = self.standing.dead.iter();
+    fn release(&mut self, of: &ConversationKey) {
+        let mut dead = self.records.dead_letters.iter();
         if !dead.any(|letter| letter.conversation == *of) && self.backlog.get(of).is_none() {
             self.outbox.release(of, self.hook.index);
             self.clear_outbox();
@@ -264,7 +265,7 @@ impl Worker {
     }
 
     /// Its log cannot be read: for now, or until somebody repairs it.
-    fn stumble(&mut self, of: Incarnation, error: &StoreError) {
+    fn stumble(&mut self, of: ConversationKey, error: &StoreError) {
         tracing::error!(
             webhook = self.hook.name, conversation.id = %of.id, %error,
             "a webhook cannot read a conversation"
@@ -282,7 +283,7 @@ impl Worker {
         }
         let (first, next) = (pending.next, pending.to);
         let last_seq = Seq(next.0 - 1);
-        let rewound = pending.rewound.or(self.standing.rewound);
+        let rewound = pending.rewound.or(self.records.rewound);
         let content = format!("{}-{}", first.0, last_seq.0);
         let letter = DeadLetter {
             id: self.hook.delivery_id(&of, rewound, &content),
@@ -303,7 +304,7 @@ impl Worker {
     }
 
     /// Its log is nowhere.
-    fn miss(&mut self, of: Incarnation) {
+    fn miss(&mut self, of: ConversationKey) {
         let Some(pending) = self.backlog.get_mut(&of) else {
             return;
         };

@@ -16,8 +16,8 @@ use std::{
 };
 
 use core_model::{
-    ExecutionStatus, StoreError, UtcTime,
-    port::{Attempt, Incarnation, Note},
+    ConversationKey, ExecutionStatus, StoreError, UtcTime,
+    port::{Attempt, Cursor, FeedPosition, FollowerRecords},
 };
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use tokio::{
@@ -34,8 +34,7 @@ use crate::{
     job::{Done, Events, Job, Sent, Task},
     ledger::Ledger,
     outbox::Outbox,
-    recorder::{Keep, Recorder},
-    standing::{Place, Standing},
+    recorder::Recorder,
 };
 use command::Aside;
 use receiver::Parked;
@@ -64,16 +63,15 @@ enum Finished {
 pub(crate) struct Worker {
     hook: Arc<Hook>,
     outbox: Arc<Outbox>,
-    standing: Standing,
+    records: FollowerRecords,
     backlog: Backlog,
     jobs: Jobs,
     /// Jobs under way that go on in a log.
     busy: u32,
     /// What people asked for, and the conversations it is being done for.
     asides: VecDeque<Aside>,
-    asides_of: HashSet<Incarnation>,
+    asides_of: HashSet<ConversationKey>,
     recorder: Recorder,
-    keep: Keep,
     ledger: Ledger,
     commands: mpsc::Receiver<Command>,
     /// How far the feed was read.
@@ -83,7 +81,7 @@ pub(crate) struct Worker {
     overdue_to: u64,
     /// Where conversations stand that nothing is pending of, until the feed was read up to there: it may
     /// tell of events that were delivered.
-    delivered: HashMap<Incarnation, Place>,
+    delivered: HashMap<ConversationKey, Cursor>,
     delivered_to: u64,
     scan: Option<Scan>,
     /// Where the feed ended when all conversations had been looked through.
@@ -119,40 +117,40 @@ impl Worker {
         let hook = Arc::new(hook);
         let source = &hook.ports.source;
         let (feed, end) = (source.feed_id(), source.feed_len().await);
-        let notes = hook.ports.cursors.notes(&hook.id).await?;
-        let count = notes.len();
-        let known = Standing::fold(notes);
-        let mut recorder = Recorder::new(hook.id.clone(), Arc::clone(&hook.ports.cursors), count);
-        let mut standing = match known {
+        let mut records = match hook.ports.records.load(&hook.id).await? {
             Some(known) => known,
             None => {
                 let beginning = hook.config.start == Start::Beginning;
-                let standing = Standing {
+                let position = FeedPosition {
+                    feed,
+                    position: end,
+                };
+                let new = FollowerRecords {
                     name: hook.name.clone(),
                     since: (!beginning).then(UtcTime::now),
-                    feed: (!beginning).then_some((feed, end)),
-                    ..Standing::default()
+                    position: (!beginning).then_some(position),
+                    ..FollowerRecords::default()
                 };
-                recorder.put(Self::introduction(&hook, &standing)).await?;
-                standing
+                Self::introduce(&hook, &new).await?;
+                new
             }
         };
-        if standing.removed.take().is_some() || standing.name != hook.name {
-            recorder.put(Self::introduction(&hook, &standing)).await?;
-            standing.name.clone_from(&hook.name);
+        if records.removed.take().is_some() || records.name != hook.name {
+            Self::introduce(&hook, &records).await?;
+            records.name.clone_from(&hook.name);
         }
-        let here = standing.feed.filter(|(id, at)| *id == feed && *at <= end);
-        let delivered = std::mem::take(&mut standing.cursors);
+        let here = records.position.map(|at| (at.feed, at.position));
+        let here = here.filter(|(id, at)| *id == feed && *at <= end);
+        let delivered = std::mem::take(&mut records.cursors);
         let now = Instant::now();
         let mut worker = Self {
-            keep: keep(&hook, &outbox),
-            standing,
+            records,
             backlog: Backlog::default(),
             jobs: FuturesUnordered::new(),
             busy: 0,
             asides: VecDeque::new(),
             asides_of: HashSet::new(),
-            recorder,
+            recorder: Recorder::new(hook.id.clone(), Arc::clone(&hook.ports.records)),
             ledger: Ledger::default(),
             commands,
             position: here.map_or(end, |(_, at)| at),
@@ -177,14 +175,15 @@ impl Worker {
         Ok(worker)
     }
 
-    fn introduction(hook: &Hook, standing: &Standing) -> Vec<Note> {
-        let follower = Note::Follower {
-            name: hook.name.clone(),
-            since: standing.since,
-        };
-        let feed = standing.feed;
-        let feed = feed.map(|(feed, position)| Note::Feed { feed, position });
-        [Some(follower), feed].into_iter().flatten().collect()
+    async fn introduce(hook: &Hook, records: &FollowerRecords) -> Result<(), StoreError> {
+        let FollowerRecords {
+            since, position, ..
+        } = *records;
+        let store = &hook.ports.records;
+        store
+            .put_follower(&hook.id, &hook.name, since, position)
+            .await?;
+        store.flush(&hook.id).await
     }
 
     /// Works until it is drained, or nobody can give it commands any more.
@@ -201,7 +200,7 @@ impl Worker {
                     None => return,
                 },
                 Some(finished) = self.jobs.next() => self.finish(finished),
-                () = self.recorder.work(&self.keep) => {}
+                () = self.recorder.work() => {}
                 len = ready(&mut self.growth) => self.hear_more(len).await,
                 () = Scan::may_go_on(&mut self.scan, self.backlog.len() < WINDOW) => {
                     self.scan_on().await;
@@ -242,7 +241,7 @@ impl Worker {
         self.busy < at_a_time
     }
 
-    fn begin(&mut self, of: Incarnation) {
+    fn begin(&mut self, of: ConversationKey) {
         let row = self.hook.row(&of);
         let running = row.is_some_and(|row| row.status == ExecutionStatus::Running);
         let Some(pending) = self.backlog.get_mut(&of) else {
@@ -251,10 +250,10 @@ impl Worker {
         let job = Job {
             of,
             round: pending.round,
-            rewound: pending.rewound.or(self.standing.rewound),
+            rewound: pending.rewound.or(self.records.rewound),
             deleted: pending.deleted,
             log: pending.log.take(),
-            task: pending.task(&self.hook, &of, self.standing.rewound, !running),
+            task: pending.task(&self.hook, &of, self.records.rewound, !running),
         };
         let hook = Arc::clone(&self.hook);
         self.busy += 1;
@@ -277,7 +276,7 @@ impl Worker {
         if position > self.watermark {
             self.watermark = position;
             let feed = self.hook.ports.source.feed_id();
-            self.recorder.feed(Note::Feed { feed, position });
+            self.recorder.put_position(FeedPosition { feed, position });
         }
     }
 
@@ -290,7 +289,7 @@ impl Worker {
             }
             self.commands.close();
         } else if self.jobs.is_empty() && !waits && !std::mem::replace(&mut self.hurried, true) {
-            self.recorder.hurry();
+            self.recorder.expedite();
         }
     }
 
@@ -308,12 +307,6 @@ impl Worker {
         }
         timers.into_iter().flatten().min()
     }
-}
-
-/// Whether the cursor of a conversation can still be of use.
-fn keep(hook: &Arc<Hook>, outbox: &Arc<Outbox>) -> Keep {
-    let (hook, outbox) = (Arc::clone(hook), Arc::clone(outbox));
-    Arc::new(move |of: &Incarnation| hook.row(of).is_some() || outbox.has(of))
 }
 
 async fn ready(waiting: &mut Option<Waiting>) -> u64 {
@@ -339,7 +332,7 @@ impl Pending {
     fn task(
         &self,
         hook: &Hook,
-        of: &Incarnation,
+        of: &ConversationKey,
         all_rewound: Option<UtcTime>,
         at_rest: bool,
     ) -> Task {

@@ -1,8 +1,8 @@
 //! Whether the receiver is there, as its answers tell.
 
 use core_model::{
-    UtcTime,
-    port::{Attempt, DeliverySubject, Incarnation, Outcome},
+    ConversationKey, UtcTime,
+    port::{Attempt, DeliverySubject, Outcome},
 };
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -22,7 +22,7 @@ impl Worker {
     /// Takes down a request; a success is a sign that the receiver is there.
     pub(super) fn note(
         &mut self,
-        of: Option<Incarnation>,
+        of: Option<ConversationKey>,
         sent: &Sent,
         attempts: u32,
         outcome: Outcome,

@@ -3,10 +3,7 @@
 
 use std::{future::pending, pin::Pin};
 
-use core_model::{
-    ConversationId, ConversationOrder, Seq,
-    port::{Incarnation, ListQuery},
-};
+use core_model::{ConversationId, ConversationKey, ConversationOrder, Seq, port::ListQuery};
 
 use super::Worker;
 
@@ -72,10 +69,7 @@ impl Worker {
         });
         scan.next = page.next;
         for row in &page.rows {
-            let of = Incarnation {
-                id: row.id,
-                created_at: row.created_at,
-            };
+            let of = row.key();
             if let Some(place) = self.delivered.get_mut(&of)
                 && place.next > row.len
             {
@@ -99,7 +93,7 @@ impl Worker {
 
     /// A deleted conversation that waits: the feed may not tell of it again. How long its log is shows
     /// when it is opened.
-    pub(super) fn look_at_departed(&mut self, of: Incarnation) {
+    pub(super) fn look_at_departed(&mut self, of: ConversationKey) {
         let known = self.delivered.get(&of).map_or(Seq(0), |place| place.next);
         self.look_at(of, known.after(1));
         if self.backlog.get(&of).is_some() {
@@ -108,7 +102,7 @@ impl Worker {
         }
     }
 
-    pub(super) fn look_at(&mut self, of: Incarnation, len: Seq) {
+    pub(super) fn look_at(&mut self, of: ConversationKey, len: Seq) {
         let known = self.delivered.get(&of).map(|place| place.next);
         let next = known.unwrap_or(Seq(0));
         if next >= len || !self.hook.wants(of.id) || self.backlog.get(&of).is_some() {
@@ -116,7 +110,7 @@ impl Worker {
         }
         // Position 0 keeps the place in the feed from being put down before this one is through.
         self.grew(of, next, len, 0);
-        let since = self.standing.since.filter(|since| of.created_at < *since);
+        let since = self.records.since.filter(|since| of.created_at < *since);
         if let Some(pending) = self.backlog.get_mut(&of) {
             pending.since = since.filter(|_| known.is_none());
         }

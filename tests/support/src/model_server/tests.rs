@@ -1,13 +1,15 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use core_model::{Content, LlmSettings, Message, Role};
-use llm_client::{Delta, ModelError, ModelReply, ModelRequest, ToolSpec, connect};
+use core_model::{Content, LlmSettings};
+use llm_client::{
+    Block, Delta, ModelError, ModelMessage, ModelReply, ModelRequest, Reasoning, ToolSpec, connect,
+};
 use serde_json::{Value, json};
 
 use super::{ModelServer, Reply};
 
-fn asking(messages: Vec<Message>) -> ModelRequest {
+fn asking(messages: Vec<ModelMessage>) -> ModelRequest {
     ModelRequest {
         messages,
         tools: vec![ToolSpec {
@@ -19,7 +21,7 @@ fn asking(messages: Vec<Message>) -> ModelRequest {
     }
 }
 
-async fn ask(settings: &LlmSettings, messages: &[Message]) -> Result<ModelReply, ModelError> {
+async fn ask(settings: &LlmSettings, messages: &[ModelMessage]) -> Result<ModelReply, ModelError> {
     let model = connect(settings).expect("a model");
     model.reply(&asking(messages.to_vec()), &|_| {}).await
 }
@@ -31,11 +33,23 @@ fn streaming(server: &ModelServer, stream: bool) -> LlmSettings {
     }
 }
 
-fn hello() -> Vec<Message> {
+fn hello() -> Vec<ModelMessage> {
     vec![
-        Message::new(Role::System, vec![Content::text("be good")]),
-        Message::user("hello"),
+        ModelMessage::System(vec![Content::text("be good")]),
+        user("hello"),
     ]
+}
+
+fn user(text: &str) -> ModelMessage {
+    ModelMessage::User(vec![Content::text(text)])
+}
+
+fn result(call_id: &str, tool: &str, texts: &[&str]) -> ModelMessage {
+    ModelMessage::ToolResult {
+        call_id: call_id.to_owned(),
+        tool: tool.to_owned(),
+        content: texts.iter().map(|text| Content::text(*text)).collect(),
+    }
 }
 
 #[tokio::test]
@@ -55,11 +69,14 @@ async fn a_conversation_keeps_the_rules_streamed_or_not() {
         let settings = streaming(&server, stream);
         let mut messages = hello();
         let first = ask(&settings, &messages).await.expect("a reply");
-        assert_eq!(first.text, "Grüße, ich fange an");
-        assert_eq!(first.reasoning.as_deref(), Some("erst einmal denken"));
+        let reasoning = Block::Reasoning(Reasoning {
+            text: "erst einmal denken".to_owned(),
+            state: None,
+        });
+        let text = Block::Text("Grüße, ich fange an".to_owned());
+        assert_eq!(first.blocks[..2], [reasoning, text]);
         let arguments: Vec<Value> = first
-            .tool_calls
-            .iter()
+            .calls()
             .map(|call| serde_json::from_str(&call.arguments).expect("JSON"))
             .collect();
         assert_eq!(
@@ -68,15 +85,14 @@ async fn a_conversation_keeps_the_rules_streamed_or_not() {
         );
         assert!(first.usage.prompt_tokens > 0 && first.cost > Some(0.0));
 
-        let mut said = Message::new(Role::Assistant, vec![Content::text(first.text)]);
-        said.tool_calls = Some(first.tool_calls.clone());
-        messages.push(said);
-        for call in &first.tool_calls {
-            let result = vec![Content::text("[error]"), Content::text("")];
-            messages.push(Message::tool_result(&call.id, &call.name, result));
-        }
+        let results: Vec<ModelMessage> = first
+            .calls()
+            .map(|call| result(&call.id, &call.name, &["[error]", ""]))
+            .collect();
+        messages.push(ModelMessage::Assistant(first.blocks));
+        messages.extend(results);
         let second = ask(&settings, &messages).await.expect("a reply");
-        assert_eq!(second.text, "fertig");
+        assert_eq!(second.text(), "fertig");
         assert_eq!(server.violations(), [""; 0]);
         assert_eq!(server.requests().len(), 2);
         assert_eq!(
@@ -97,18 +113,14 @@ async fn deltas_make_up_the_reply() {
     };
     let model = connect(&streaming(&server, true)).expect("a model");
     let reply = model.reply(&asking(hello()), &hear).await.expect("a reply");
-    assert_eq!(heard.into_inner().expect("no panic"), reply.text);
+    assert_eq!(heard.into_inner().expect("no panic"), reply.text());
 }
 
 #[tokio::test]
 async fn a_request_that_breaks_the_rules_is_refused_and_recorded() {
     let server = ModelServer::start([Reply::text("kept for a good request")]);
     let settings = server.llm_settings();
-    let unasked = vec![Message::tool_result(
-        "c",
-        "terminal",
-        vec![Content::text("x")],
-    )];
+    let unasked = vec![result("c", "terminal", &["x"])];
     let refused = ask(&settings, &unasked).await.expect_err("a refusal");
     assert_eq!(refused.code(), "LLMBadRequestError");
     assert!(refused.to_string().contains("no open call"), "{refused}");
@@ -163,11 +175,11 @@ async fn a_handler_answers_and_a_slow_reply_can_be_abandoned() {
     let quick = ask(&server.llm_settings(), &hello())
         .await
         .expect("a reply");
-    assert_eq!(quick.text, "you said hello");
+    assert_eq!(quick.text(), "you said hello");
 
     let settings = server.llm_settings();
     let mut messages = hello();
-    messages[1] = Message::user("wait");
+    messages[1] = user("wait");
     tokio::select! {
         reply = ask(&settings, &messages) => panic!("too early: {reply:?}"),
         () = server.asked(2) => {}

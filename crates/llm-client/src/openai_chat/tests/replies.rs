@@ -1,11 +1,21 @@
-use core_model::{MessageToolCall, masking::SecretMask, message::CallOrigin, usage::TokenUsage};
+use core_model::{
+    LlmSettings, MessageToolCall, masking::SecretMask, message::CallOrigin, usage::TokenUsage,
+};
 use serde_json::{Value, json};
 
-use super::super::reply::parse;
-use crate::{ModelError, ModelReply};
+use super::super::OpenAiChat;
+use crate::format::Format;
+use crate::transport::complete::complete;
+use crate::{Block, ModelError, ModelReply, Reasoning};
 
 fn parsed(body: &Value) -> Result<ModelReply, ModelError> {
-    parse(body.to_string().as_bytes(), &SecretMask::default())?.complete("openai/m", 128_000)
+    let settings = LlmSettings {
+        model: "openai/m".to_owned(),
+        max_input_tokens: Some(128_000),
+        ..LlmSettings::default()
+    };
+    let raw = OpenAiChat.read_reply(body)?;
+    complete(raw, &settings, &SecretMask::default(), 1_000)
 }
 
 fn with_message(message: Value) -> ModelReply {
@@ -20,6 +30,17 @@ fn call(id: &str, name: &str, arguments: &str) -> MessageToolCall {
         arguments: arguments.to_owned(),
         origin: CallOrigin::Completion,
     }
+}
+
+fn reasoning(text: &str) -> Block {
+    Block::Reasoning(Reasoning {
+        text: text.to_owned(),
+        state: None,
+    })
+}
+
+fn calls(reply: &ModelReply) -> Vec<&MessageToolCall> {
+    reply.calls().collect()
 }
 
 #[test]
@@ -37,9 +58,12 @@ fn a_whole_reply_is_read() {
     }));
     let expected = ModelReply {
         id: "r1".to_owned(),
-        text: "aloud".to_owned(),
-        reasoning: Some("private".to_owned()),
-        tool_calls: vec![call("c1", "x", "{\"a\": 1}"), call("c2", "y", "{\"a\": 1}")],
+        blocks: vec![
+            reasoning("private"),
+            Block::Text("aloud".to_owned()),
+            Block::Call(call("c1", "x", "{\"a\": 1}")),
+            Block::Call(call("c2", "y", "{\"a\": 1}")),
+        ],
         usage: TokenUsage {
             model: "openai/m".to_owned(),
             prompt_tokens: 100,
@@ -59,26 +83,21 @@ fn a_whole_reply_is_read() {
 #[test]
 fn other_dialects_are_read_too() {
     let legacy = with_message(json!({"function_call": {"name": "x", "arguments": ""}}));
-    assert_eq!(
-        legacy.tool_calls,
-        [call(&legacy.tool_calls[0].id, "x", "{}")]
-    );
-    assert!(legacy.tool_calls[0].id.starts_with("call_"));
+    let legacy = calls(&legacy);
+    assert_eq!(legacy, [&call(&legacy[0].id, "x", "{}")]);
+    assert!(legacy[0].id.starts_with("call_"));
 
     let parts = with_message(
         json!({"content": [{"type": "text", "text": "a"}, {"text": "b"}],
                                     "reasoning": "r"}),
     );
-    assert_eq!(
-        (parts.text.as_str(), parts.reasoning.as_deref()),
-        ("ab", Some("r"))
-    );
+    assert_eq!(parts.blocks, [reasoning("r"), Block::Text("ab".to_owned())]);
 
     let refusal = with_message(json!({"content": null, "refusal": "I will not"}));
-    assert_eq!(refusal.text, "I will not");
+    assert_eq!(refusal.text(), "I will not");
 
     let empty = with_message(json!({"content": null}));
-    assert_eq!((empty.text.as_str(), empty.tool_calls.len()), ("", 0));
+    assert_eq!(empty.blocks, []);
 
     let usage = json!({"prompt_tokens": 9, "prompt_cache_hit_tokens": 4});
     let cached = parsed(&json!({"choices": [{"message": {}}], "usage": usage})).expect("a reply");
@@ -91,14 +110,11 @@ fn calls_without_an_id_of_their_own_get_one() {
     let same = json!({"id": "c", "function": {"name": "x", "arguments": {"a": 1}}});
     let none = json!({"function": {"name": "x"}});
     let reply = with_message(json!({"tool_calls": [same, same, none, none]}));
-    let ids: std::collections::BTreeSet<&str> = reply
-        .tool_calls
-        .iter()
-        .map(|call| call.id.as_str())
-        .collect();
-    assert_eq!((ids.len(), reply.tool_calls[0].id.as_str()), (4, "c"));
-    assert_eq!(reply.tool_calls[0].arguments, r#"{"a":1}"#);
-    assert_eq!(reply.tool_calls[3].arguments, "{}");
+    let calls = calls(&reply);
+    let ids: std::collections::BTreeSet<&str> = calls.iter().map(|call| call.id.as_str()).collect();
+    assert_eq!((ids.len(), calls[0].id.as_str()), (4, "c"));
+    assert_eq!(calls[0].arguments, r#"{"a":1}"#);
+    assert_eq!(calls[3].arguments, "{}");
 }
 
 #[test]
@@ -108,9 +124,6 @@ fn what_is_no_reply_is_an_error() {
         let error = parsed(&body).expect_err("no reply");
         assert_eq!(error.code(), "LLMNoResponseError", "{body}");
     }
-    let error = parse(b"<html>nope</html>", &SecretMask::default()).expect_err("no reply");
-    assert_eq!(error.code(), "LLMNoResponseError");
-    assert!(error.to_string().contains("<html>"));
 }
 
 #[test]

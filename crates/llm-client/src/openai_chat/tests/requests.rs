@@ -1,7 +1,9 @@
-use core_model::{Content, LlmSettings, Message, MessageToolCall, Role, message::CallOrigin};
+use core_model::{Content, LlmSettings, MessageToolCall, message::CallOrigin};
 use serde_json::{Value, json};
 
-use crate::{ModelRequest, ToolSpec, provider::route};
+use super::super::OpenAiChat;
+use crate::format::Format;
+use crate::{Block, ModelMessage, ModelRequest, Reasoning, ToolSpec, provider::route};
 
 fn settings(model: &str) -> LlmSettings {
     LlmSettings {
@@ -11,36 +13,49 @@ fn settings(model: &str) -> LlmSettings {
     }
 }
 
-fn body(settings: &LlmSettings, messages: Vec<Message>) -> Value {
+fn body(settings: &LlmSettings, messages: Vec<ModelMessage>) -> Value {
     let request = ModelRequest {
         messages,
         tools: Vec::new(),
         cache_key: None,
     };
-    let route = route(settings).expect("a route");
-    Value::Object(super::super::request::body(settings, &route, &request))
+    body_of(settings, &request)
 }
 
-fn system(parts: &[&str]) -> Message {
-    let parts = parts.iter().map(|text| Content::text(*text));
-    Message::new(Role::System, parts.collect())
+fn body_of(settings: &LlmSettings, request: &ModelRequest) -> Value {
+    let route = route(settings, OpenAiChat.path()).expect("a route");
+    Value::Object(OpenAiChat.body(settings, &route, request))
 }
 
-fn calling(text: &str, id: &str) -> Message {
-    let mut message = Message::new(Role::Assistant, vec![Content::text(text)]);
-    message.tool_calls = Some(vec![MessageToolCall {
+fn system(parts: &[&str]) -> ModelMessage {
+    ModelMessage::System(parts.iter().map(|text| Content::text(*text)).collect())
+}
+
+fn user(text: &str) -> ModelMessage {
+    ModelMessage::User(vec![Content::text(text)])
+}
+
+fn calling(text: &str, id: &str) -> ModelMessage {
+    let reasoning = Block::Reasoning(Reasoning {
+        text: "private".to_owned(),
+        state: None,
+    });
+    let call = Block::Call(MessageToolCall {
         id: id.to_owned(),
         responses_item_id: None,
         name: "think".to_owned(),
         arguments: r#"{"thought":"q"}"#.to_owned(),
         origin: CallOrigin::Completion,
-    }]);
-    message.reasoning_content = Some("private".to_owned());
-    message
+    });
+    ModelMessage::Assistant(vec![reasoning, Block::Text(text.to_owned()), call])
 }
 
-fn result(id: &str, parts: Vec<Content>) -> Message {
-    Message::tool_result(id, "think", parts)
+fn result(id: &str, content: Vec<Content>) -> ModelMessage {
+    ModelMessage::ToolResult {
+        call_id: id.to_owned(),
+        tool: "think".to_owned(),
+        content,
+    }
 }
 
 fn image(url: &str) -> Content {
@@ -53,15 +68,16 @@ fn image(url: &str) -> Content {
 #[test]
 fn a_request_has_the_shape_of_chat_completions() {
     let settings = settings("openai/fake");
+    let messages = vec![
+        system(&["be good", "today"]),
+        user("hello"),
+        calling("", "c1"),
+        result("c1", vec![Content::text("logged")]),
+        calling("aloud", "c2"),
+        result("c2", vec![Content::text("[error]"), Content::text("no")]),
+    ];
     let request = ModelRequest {
-        messages: vec![
-            system(&["be good", "today"]),
-            Message::user("hello"),
-            calling("", "c1"),
-            result("c1", vec![Content::text("logged")]),
-            calling("aloud", "c2"),
-            result("c2", vec![Content::text("[error]"), Content::text("no")]),
-        ],
+        messages,
         tools: vec![ToolSpec {
             name: "think".to_owned(),
             description: "d".to_owned(),
@@ -69,8 +85,7 @@ fn a_request_has_the_shape_of_chat_completions() {
         }],
         cache_key: Some("key".to_owned()),
     };
-    let route = route(&settings).expect("a route");
-    let body = Value::Object(super::super::request::body(&settings, &route, &request));
+    let body = body_of(&settings, &request);
     let call = |id: &str| {
         json!([{"id": id, "type": "function",
                 "function": {"name": "think", "arguments": r#"{"thought":"q"}"#}}])
@@ -158,7 +173,7 @@ fn reasoning_effort_goes_to_models_that_take_it_or_when_asked_for() {
 #[test]
 fn claude_models_get_cache_markers() {
     let marker = json!({"type": "ephemeral"});
-    let mut messages = vec![system(&["be good", "today"]), Message::user("hello")];
+    let mut messages = vec![system(&["be good", "today"]), user("hello")];
     let first = body(&settings("openai/claude-sonnet-4-5"), messages.clone());
     assert_eq!(first["messages"][0]["content"][0]["cache_control"], marker);
     assert_eq!(
@@ -202,7 +217,7 @@ fn some_models_want_plain_strings() {
             &settings,
             vec![
                 system(&["a", "b"]),
-                Message::user("c"),
+                user("c"),
                 calling("", "c1"),
                 result("c1", vec![Content::text("d"), Content::text("e")]),
             ],
@@ -218,7 +233,7 @@ fn some_models_want_plain_strings() {
         force_string_serializer: Some(false),
         ..settings("openai/deepseek-v3")
     };
-    let body = body(&lists, vec![Message::user("c")]);
+    let body = body(&lists, vec![user("c")]);
     assert!(body["messages"][0]["content"].is_array());
 }
 
@@ -226,10 +241,10 @@ fn some_models_want_plain_strings() {
 fn images_go_with_users_and_follow_tools() {
     let shown = |url: &str| json!({"type": "image_url", "image_url": {"url": url}});
     let messages = vec![
-        Message::new(Role::User, vec![Content::text("see"), image("data:1")]),
+        ModelMessage::User(vec![Content::text("see"), image("data:1")]),
         calling("", "c1"),
         result("c1", vec![image("data:2")]),
-        Message::user("next"),
+        user("next"),
     ];
     let body_of = |vision_off| {
         let settings = LlmSettings {
@@ -254,7 +269,7 @@ fn empty_parts_are_left_out() {
     let parts = vec![Content::text(""), Content::text("x")];
     let body = body(
         &settings("m"),
-        vec![Message::new(Role::User, parts), calling("", "c")],
+        vec![ModelMessage::User(parts), calling("", "c")],
     );
     assert_eq!(
         body["messages"][0]["content"],

@@ -3,20 +3,22 @@ use std::sync::Mutex;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::super::reply::RawReply;
-use super::super::stream::Assembler;
+use super::super::OpenAiChat;
+use crate::format::{Format, RawReply};
+use crate::message::{self, reasoning_of, text_of};
+use crate::transport::stream::StreamedReply;
 use crate::{Delta, ModelError};
 
 /// What a stream in these pieces comes to, and what was heard on the way.
 fn assemble(pieces: &[&[u8]]) -> (Result<RawReply, ModelError>, Vec<Delta>) {
     let heard = Mutex::new(Vec::new());
     let hear = |delta| heard.lock().unwrap().push(delta);
-    let mut assembler = Assembler::default();
+    let mut streamed = StreamedReply::new(OpenAiChat.stream_reader());
     let mut pushed = Ok(());
     for piece in pieces {
-        pushed = pushed.and_then(|()| assembler.push(piece, &hear));
+        pushed = pushed.and_then(|()| streamed.push(piece, &hear));
     }
-    let reply = pushed.and_then(|()| assembler.finish(&hear));
+    let reply = pushed.and_then(|()| streamed.finish(&hear));
     (reply, heard.into_inner().unwrap())
 }
 
@@ -37,10 +39,12 @@ fn stop() -> String {
 }
 
 fn calls_of(stream: &[String]) -> Vec<(String, String, String)> {
-    let reply = assembled(&(stream.concat() + &stop())).expect("a reply");
-    let calls = reply.calls.into_iter();
-    calls
-        .map(|call| (call.id, call.name, call.arguments))
+    calls_in(&assembled(&(stream.concat() + &stop())).expect("a reply"))
+}
+
+fn calls_in(reply: &RawReply) -> Vec<(String, String, String)> {
+    message::calls_of(&reply.blocks)
+        .map(|made| call(&made.id, &made.name, &made.arguments))
         .collect()
 }
 
@@ -78,17 +82,13 @@ fn a_stream_becomes_a_reply() {
     let (reply, heard) = assemble(&[whole_stream().as_bytes()]);
     let reply = reply.expect("a reply");
     assert_eq!(
-        (reply.id.as_str(), reply.text.as_str()),
+        (reply.id.as_str(), text_of(&reply.blocks).as_str()),
         ("r", "Grüße 👋 aus Köln")
     );
-    assert_eq!(reply.reasoning, "hm… ");
-    assert_eq!(reply.usage["prompt_tokens"], 5);
-    let calls = reply
-        .calls
-        .into_iter()
-        .map(|call| (call.id, call.name, call.arguments));
+    assert_eq!(reasoning_of(&reply.blocks).as_deref(), Some("hm… "));
+    assert_eq!(reply.usage.prompt_tokens, 5);
     assert_eq!(
-        calls.collect::<Vec<_>>(),
+        calls_in(&reply),
         [
             call("c1", "terminal", "{\"command\": \"echo ü\"}"),
             call("c2", "think", "{\"t\": 1}")
@@ -202,7 +202,7 @@ fn either_kind_of_end_is_an_end() {
         "data: [DONE]".to_owned(),
     ] {
         let reply = assembled(&format!("{said}{end}")).expect("a reply");
-        assert_eq!(reply.text, "a");
+        assert_eq!(text_of(&reply.blocks), "a");
     }
     // No blank line between events, as some servers send them.
     let joined = format!(
@@ -210,7 +210,8 @@ fn either_kind_of_end_is_an_end() {
         said.replace("\n\n", "\n"),
         stop().replace("\n\n", "\n")
     );
-    assert_eq!(assembled(&joined).expect("a reply").text, "a");
+    let reply = assembled(&joined).expect("a reply");
+    assert_eq!(text_of(&reply.blocks), "a");
 }
 
 #[test]
@@ -231,5 +232,5 @@ fn an_empty_reason_to_stop_is_none() {
     let cut = assembled(&piece).expect_err("a cut");
     assert_eq!(cut.code(), "LLMServiceUnavailableError");
     let reply = assembled(&format!("{piece}{piece}{}", stop())).expect("a reply");
-    assert_eq!(reply.text, "aa");
+    assert_eq!(text_of(&reply.blocks), "aa");
 }

@@ -1,0 +1,41 @@
+//! `--reload`: a supervisor that keeps the listening socket, watches, and swaps the server behind
+//! the socket. One process at a time may hold the conversations folder, so the old server stops
+//! before the new one starts; connections that arrive meanwhile wait in the socket's backlog.
+
+mod child;
+mod sources;
+mod supervisor;
+mod watch;
+
+use std::process::ExitCode;
+
+use crate::{
+    config, flags::Flags, listener, own_environment, serve::warn_of_keys_in_sight,
+    start_error::StartError, telemetry,
+};
+
+use supervisor::Supervisor;
+
+/// Supervises until SIGTERM, SIGHUP or Ctrl-C.
+///
+/// # Errors
+/// When the first configuration is no good or the socket cannot be had.
+pub fn run(flags: &Flags) -> Result<ExitCode, StartError> {
+    let forbidden = own_environment::forbid_reading();
+    let environment = own_environment::all();
+    let loaded = config::load(&flags.overrides(), &crate::texts(&environment))?;
+    // before anything starts a thread
+    let hidden = forbidden.and_then(|()| own_environment::hide(&loaded));
+    let _log = telemetry::to_stdout(loaded.settings.log_format, &loaded.settings.log_level)
+        .map_err(StartError::Log)?;
+    warn_of_keys_in_sight(hidden);
+    let listener = listener::bind(&loaded.settings.host, loaded.settings.port)?.socket;
+    let tokio = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    tokio.block_on(async {
+        Supervisor::new(flags, environment, &loaded, listener)?
+            .run()
+            .await
+    })
+}

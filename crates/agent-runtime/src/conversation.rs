@@ -1,0 +1,13 @@
+//! One conversation as its clients use it: the handle, the reads, and the actor that is its only writer.
+
+mod actor;
+mod batch;
+mod commit;
+mod decide;
+mod end_of_run_repeats;
+mod end_of_turn;
+pub(crate) mod handle;
+mod matches;
+mod reads;
+mod run_control;
+mod unanswered;

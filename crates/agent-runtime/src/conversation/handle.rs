@@ -1,0 +1,170 @@
+use std::sync::Arc;
+
+use core_model::{Content, ConversationId, ConversationInfo, message::check_content};
+
+use crate::{
+    Follower, Request, RuntimeError, Start,
+    command::{Command, CommandRequest},
+    conversation::actor,
+    residency::{Residency, live_conversation::LiveConversation},
+    run_slot::RunSlot,
+    turn::prepare::missing_system_prompt,
+};
+
+/// One conversation, to talk to and to read. Cheap to clone.
+#[derive(Clone)]
+pub struct Conversation {
+    pub(crate) live: Arc<LiveConversation>,
+    residency: Arc<Residency>,
+}
+
+impl Conversation {
+    pub(crate) fn new(live: Arc<LiveConversation>, residency: &Arc<Residency>) -> Self {
+        Self {
+            live,
+            residency: Arc::clone(residency),
+        }
+    }
+
+    #[must_use]
+    pub fn id(&self) -> ConversationId {
+        self.live.id
+    }
+
+    /// Its details as of now.
+    #[must_use]
+    pub fn info(&self) -> ConversationInfo {
+        self.live.note_read();
+        self.live.info()
+    }
+
+    /// Appends a user message and, with `run`, starts a run or lets the active one take it up.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Invalid`] when it says nothing, [`RuntimeError::RunLimit`] with `message_saved`
+    /// when only the run was refused.
+    pub async fn send_message(&self, content: Vec<Content>, run: bool) -> Result<(), RuntimeError> {
+        self.say(content, run, None, None).await
+    }
+
+    /// As [`Self::send_message`], with one effect however often it is asked. After the first time
+    /// [`Request::begun`] has to be set.
+    ///
+    /// # Errors
+    /// As [`Self::send_message`], or a store error.
+    pub async fn send_message_once(
+        &self,
+        request: Request,
+        content: Vec<Content>,
+        run: bool,
+    ) -> Result<(), RuntimeError> {
+        self.say(content, run, Some(request), None).await
+    }
+
+    /// As [`Self::send_message`]; its run uses `slot` when that was taken beforehand.
+    pub(crate) async fn say(
+        &self,
+        content: Vec<Content>,
+        run: bool,
+        once: Option<Request>,
+        slot: Option<RunSlot>,
+    ) -> Result<(), RuntimeError> {
+        check(&content)?;
+        self.ask(CommandRequest::SendMessage {
+            content,
+            run,
+            once,
+            slot,
+            system_prompt: missing_system_prompt(&self.live).await,
+        })
+        .await
+    }
+
+    /// Starts a run: answered when its first event is durable. While actions wait for consent, this
+    /// gives it.
+    ///
+    /// # Errors
+    /// [`RuntimeError::AlreadyRunning`], [`RuntimeError::RunLimit`].
+    pub async fn run(&self) -> Result<(), RuntimeError> {
+        self.start_run(None).await
+    }
+
+    /// As [`Self::run`], with one effect however often it is asked. After the first time
+    /// [`Request::begun`] has to be set.
+    ///
+    /// # Errors
+    /// As [`Self::run`], or a store error.
+    pub async fn run_once(&self, request: Request) -> Result<(), RuntimeError> {
+        self.start_run(Some(request)).await
+    }
+
+    async fn start_run(&self, once: Option<Request>) -> Result<(), RuntimeError> {
+        let system_prompt = missing_system_prompt(&self.live).await;
+        self.ask(CommandRequest::Run {
+            once,
+            system_prompt,
+        })
+        .await
+    }
+
+    /// Stops the run at its next step; on an idle conversation, marks it paused. Answered at once:
+    /// the status turns `paused` when the stopped step appends nothing more.
+    ///
+    /// # Errors
+    /// When the pause cannot be made durable.
+    pub async fn pause(&self) -> Result<(), RuntimeError> {
+        self.ask(CommandRequest::Pause).await
+    }
+
+    /// Stops the run at once: the model call is dropped, the tools' process groups are killed. Answered
+    /// when the run has ended.
+    ///
+    /// # Errors
+    /// When the interruption cannot be made durable.
+    pub async fn interrupt(&self) -> Result<(), RuntimeError> {
+        self.ask(CommandRequest::Interrupt).await
+    }
+
+    /// Accepts or rejects the actions that wait for consent; without any, does nothing.
+    ///
+    /// # Errors
+    /// As [`Self::run`] when accepting.
+    pub async fn respond_to_confirmation(
+        &self,
+        accept: bool,
+        reason: &str,
+    ) -> Result<(), RuntimeError> {
+        let reason = reason.to_owned();
+        self.ask(CommandRequest::Respond { accept, reason }).await
+    }
+
+    /// Follows the conversation from `start`.
+    ///
+    /// # Errors
+    /// [`RuntimeError::UnknownEvent`] when `start` names an event the log does not have, or a store
+    /// error.
+    pub async fn follow(&self, start: &Start) -> Result<Follower, RuntimeError> {
+        Follower::new(Arc::clone(&self.live), start).await
+    }
+
+    /// Has the stored state brought up to its log, and what a stop left open answered.
+    pub(crate) async fn recover(&self) -> Result<(), RuntimeError> {
+        self.ask(CommandRequest::Recover).await
+    }
+
+    async fn ask(&self, request: CommandRequest) -> Result<(), RuntimeError> {
+        let (command, answered) = Command::new(request);
+        self.live.send(command, |mailbox| {
+            let (live, residency) = (Arc::clone(&self.live), Arc::clone(&self.residency));
+            actor::spawn(live, residency, mailbox);
+        })?;
+        answered
+            .await
+            .map_err(|_dropped| self.live.unanswered_error())?
+    }
+}
+
+/// Refuses what no model can be asked about, before it is in the log.
+pub(crate) fn check(content: &[Content]) -> Result<(), RuntimeError> {
+    check_content(content).map_err(|fault| RuntimeError::Invalid(fault.to_string()))
+}

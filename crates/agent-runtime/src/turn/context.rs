@@ -1,0 +1,180 @@
+//! Stage 2: events into model messages.
+
+mod message;
+mod tool_calls;
+
+use core_model::{
+    Content, Event, EventBody, EventId, EventLog, Limit, Seq, StoreError, event::ActionEvent,
+};
+use llm_client::ModelMessage;
+use serde_json::{Map, Value};
+
+use self::{
+    message::ContextMessage,
+    tool_calls::{Call, CallGroup, observation_content},
+};
+
+/// Records taken in at a time.
+const STRIDE: usize = 512;
+
+/// What a model is shown of a log: a follower that keeps up at every step and turns events into
+/// messages. Answers stand right after the calls they answer, in call order, wherever they are in
+/// the log.
+#[derive(Default)]
+pub(super) struct ModelContext {
+    next: Seq,
+    items: Vec<Item>,
+    /// Whether the next call may belong to the last group. Not after anything but calls and errors:
+    /// some servers give every reply the same id.
+    group_is_open: bool,
+}
+
+enum Item {
+    System(ContextMessage),
+    Said(ContextMessage),
+    Calls(CallGroup),
+}
+
+impl ModelContext {
+    /// Takes in what was appended since the last time.
+    pub(super) async fn catch_up(
+        &mut self,
+        log: &dyn EventLog,
+        until: Seq,
+    ) -> Result<Vec<Event>, StoreError> {
+        let mut news = Vec::new();
+        while self.next < until {
+            let wanted = ((until.0 - self.next.0) as usize).min(STRIDE);
+            let records = log.read(self.next, Limit::records(wanted)).await?;
+            self.next = records.last().map_or(until, |record| record.seq.after(1));
+            for record in records {
+                let Ok(event) = record.event() else { continue };
+                self.take(&event);
+                news.push(event);
+            }
+        }
+        Ok(news)
+    }
+
+    /// The action of a call that was understood.
+    pub(super) fn action(&self, id: &EventId) -> Option<&Map<String, Value>> {
+        let groups = self.items.iter().rev().filter_map(|item| match item {
+            Item::Calls(group) => Some(group),
+            Item::System(_) | Item::Said(_) => None,
+        });
+        groups
+            .flat_map(|group| group.calls.iter())
+            .find(|call| call.action_id == *id)
+            .and_then(|call| call.action.as_ref())
+    }
+
+    /// The whole conversation as a model is sent it.
+    pub(super) fn messages(&self) -> Vec<ContextMessage> {
+        let mut messages: Vec<ContextMessage> = Vec::new();
+        for item in &self.items {
+            match item {
+                Item::System(prompt) => messages.push(prompt.clone()),
+                Item::Said(said) => {
+                    let last = messages.last_mut();
+                    if !last.is_some_and(|last| last.join_user_message(said)) {
+                        messages.push(said.clone());
+                    }
+                }
+                Item::Calls(group) => group.render(&mut messages),
+            }
+        }
+        messages
+    }
+
+    pub(super) fn take(&mut self, event: &Event) {
+        let continues_group = matches!(
+            event.body,
+            EventBody::ActionEvent(_) | EventBody::AgentErrorEvent(_)
+        );
+        self.group_is_open &= continues_group;
+        match &event.body {
+            EventBody::SystemPromptEvent(system) => {
+                let parts = [Some(&system.system_prompt), system.dynamic_context.as_ref()];
+                let content = parts.into_iter().flatten().cloned();
+                let message = ModelMessage::System(content.map(Content::from).collect());
+                self.push_system(ContextMessage::of(event, message));
+            }
+            EventBody::MessageEvent(said) => {
+                let mut message = said.llm_message.clone();
+                message
+                    .content
+                    .extend(said.extended_content.iter().cloned().map(Content::from));
+                if !message.content.is_empty() {
+                    self.items
+                        .push(Item::Said(ContextMessage::of(event, message.into())));
+                }
+            }
+            EventBody::ActionEvent(action) => self.take_call(event, action),
+            EventBody::ObservationEvent(seen) => {
+                let answers = |call: &Call| call.action_id == seen.action_id;
+                self.answer(event, answers, || observation_content(seen));
+            }
+            EventBody::UserRejectObservation(reject) => {
+                let answers = |call: &Call| call.action_id == reject.action_id;
+                let reason = &reject.rejection_reason;
+                self.answer(event, answers, || {
+                    vec![Content::text(format!("Action rejected: {reason}"))]
+                });
+            }
+            EventBody::AgentErrorEvent(error) => {
+                let answers =
+                    |call: &Call| call.answer.is_none() && call.call.id == error.tool_call_id;
+                self.answer(event, answers, || vec![Content::text(error.error.clone())]);
+            }
+            EventBody::ConversationErrorEvent(_)
+            | EventBody::ServerErrorEvent(_)
+            | EventBody::ConversationStateUpdateEvent(_)
+            | EventBody::PauseEvent(_)
+            | EventBody::InterruptEvent(_)
+            | EventBody::CondensationRequest(_)
+            | EventBody::Condensation(_)
+            | EventBody::SecurityAnalysisEvent(_)
+            | EventBody::StreamingDeltaEvent(_)
+            | EventBody::Unknown(_) => {}
+        }
+    }
+
+    /// Providers want it first, also when a message was logged before the agent could be set up.
+    fn push_system(&mut self, prompt: ContextMessage) {
+        let is_system = |item: &&Item| matches!(item, Item::System(_));
+        let place = self.items.iter().take_while(is_system).count();
+        self.items.insert(place, Item::System(prompt));
+    }
+
+    fn take_call(&mut self, event: &Event, action: &ActionEvent) {
+        let call = Call::new(event.id.clone(), action);
+        if std::mem::replace(&mut self.group_is_open, true)
+            && let Some(Item::Calls(group)) = self.items.last_mut()
+            && group.response_id == action.llm_response_id
+        {
+            group.calls.push(call);
+            return;
+        }
+        self.items.push(Item::Calls(CallGroup::new(action, call)));
+    }
+
+    /// Gives an answer to the latest call that `answers` names.
+    fn answer(
+        &mut self,
+        event: &Event,
+        answers: impl Fn(&Call) -> bool,
+        content: impl FnOnce() -> Vec<Content>,
+    ) {
+        let groups = self.items.iter_mut().rev().filter_map(|item| match item {
+            Item::Calls(group) => Some(group),
+            Item::System(_) | Item::Said(_) => None,
+        });
+        let mut calls = groups.flat_map(|group| group.calls.iter_mut());
+        if let Some(call) = calls.find(|call| answers(call)) {
+            call.answer = Some((event.id.clone(), content()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+use agent_tools::OpenError;
+use core_model::{
+    Draft, EventId,
+    event::{ErrorClassification, FailureKind, UserAction},
+};
+use llm_client::ModelError;
+
+/// How a turn ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// The agent is done with the message it saw last.
+    Finished {
+        seen: Option<EventId>,
+    },
+    /// Actions need consent.
+    Waiting {
+        seen: Option<EventId>,
+    },
+    Paused,
+    Stuck,
+    Failed {
+        code: String,
+        detail: String,
+        classification: ErrorClassification,
+    },
+    /// A fault of the server's own, perhaps in the middle of a tool call.
+    Panicked,
+    /// Ended from outside, by an interrupt or a stop.
+    Cancelled {
+        /// Answers to actions that came before the end and are not in the log, because an earlier action
+        /// was still running.
+        unlogged: Vec<Draft>,
+    },
+}
+
+/// Why an agent cannot be set up: a code that clients know, and a text for people.
+#[derive(Debug)]
+pub(crate) struct SetupError {
+    pub(crate) code: &'static str,
+    pub(crate) detail: String,
+}
+
+impl Outcome {
+    pub(crate) fn cancelled() -> Self {
+        Self::Cancelled {
+            unlogged: Vec::new(),
+        }
+    }
+
+    pub(crate) fn internal(detail: impl Into<String>) -> Self {
+        let classification =
+            ErrorClassification::new(FailureKind::Internal, false, UserAction::None);
+        Self::Failed {
+            code: "InternalError".to_owned(),
+            detail: detail.into(),
+            classification,
+        }
+    }
+
+    pub(super) fn setup(error: SetupError) -> Self {
+        Self::Failed {
+            code: error.code.to_owned(),
+            detail: error.detail,
+            classification: ErrorClassification::new(
+                FailureKind::Config,
+                false,
+                UserAction::Settings,
+            ),
+        }
+    }
+
+    pub(super) fn model(error: &ModelError) -> Self {
+        Self::Failed {
+            code: error.code().to_owned(),
+            detail: error.to_string(),
+            classification: error.classification(),
+        }
+    }
+
+    pub(super) fn iterations_spent(limit: u32) -> Self {
+        Self::Failed {
+            code: "MaxIterationsReached".to_owned(),
+            detail: format!("Agent reached maximum iterations limit ({limit})."),
+            classification: ErrorClassification::new(
+                FailureKind::AgentAction,
+                false,
+                UserAction::None,
+            ),
+        }
+    }
+}
+
+impl From<OpenError> for SetupError {
+    fn from(error: OpenError) -> Self {
+        let code = match error {
+            OpenError::UnknownTool(_) => "KeyError",
+            OpenError::Parameter { .. } => "ValueError",
+        };
+        Self {
+            code,
+            detail: error.to_string(),
+        }
+    }
+}
+
+impl From<ModelError> for SetupError {
+    fn from(error: ModelError) -> Self {
+        Self {
+            code: error.code(),
+            detail: error.to_string(),
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! The state that a stored log leads to.
+
+use std::{future::poll_fn, task::Poll};
+
+use crate::{ConversationState, EventLog, Limit, Metadata, Record, Seq, StoreError};
+
+/// Records read at a time.
+const PAGE: usize = 1024;
+
+/// Reads a log and folds its events into a state: from the stored snapshot on, or from the start when
+/// the snapshot is not of this log. An event that cannot be read is passed to `unreadable` and left out.
+///
+/// # Errors
+/// When the log cannot be read.
+pub async fn fold(
+    log: &dyn EventLog,
+    metadata: &Metadata,
+    mut unreadable: impl FnMut(&Record, serde_json::Error) + Send,
+) -> Result<ConversationState, StoreError> {
+    let stored = metadata.snapshot.as_ref();
+    let stored = stored.filter(|stored| stored.as_of <= log.len() && stored.bytes <= log.size());
+    let (mut state, mut next) = match stored {
+        Some(stored) => (stored.state.clone(), stored.as_of),
+        None => (ConversationState::new(metadata), Seq(0)),
+    };
+    while next < log.len() {
+        let records = log.read(next, Limit::records(PAGE)).await?;
+        let Some(last) = records.last() else { break };
+        next = last.seq.after(1);
+        for record in &records {
+            if let Err(error) = state.apply_bytes(&record.bytes) {
+                unreadable(record, error);
+            }
+        }
+        yield_now().await;
+    }
+    Ok(state)
+}
+
+/// Lets other tasks run: pages that are in memory are read without waiting.
+async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}

@@ -1,0 +1,83 @@
+use std::time::Duration;
+
+use core_model::{LlmSettings, usage::TokenUsage};
+use serde_json::{Map, Value};
+
+use crate::model::{ModelRequest, OnDelta};
+use crate::provider::Route;
+use crate::{Block, ModelError};
+
+/// A provider's wire format: how a request of ours becomes one of the provider's, and its answer a
+/// reply of ours. It does no I/O; the transport sends, waits, retries and prices.
+pub(crate) trait Format: Send + Sync {
+    /// The end of the endpoint's path, below the provider's address: `/chat/completions` for one.
+    fn path(&self) -> &'static str;
+
+    /// The header that carries an API key: its name in lower case, and its value.
+    fn key_header(&self, key: &str) -> (&'static str, String);
+
+    /// The body of a request.
+    fn body(
+        &self,
+        settings: &LlmSettings,
+        route: &Route,
+        request: &ModelRequest,
+    ) -> Map<String, Value>;
+
+    /// Fields of the body that a provider may refuse without the request losing its meaning.
+    fn optional_fields(&self) -> &'static [&'static str];
+
+    /// Reads an answer that came in one piece with a status of success.
+    ///
+    /// # Errors
+    /// The provider's own, when the answer is an error all the same; [`ModelError::NoResponse`] when
+    /// it is neither that nor a reply.
+    fn read_reply(&self, answer: &Value) -> Result<RawReply, ModelError>;
+
+    /// What puts together an answer that is streamed.
+    fn stream_reader(&self) -> Box<dyn StreamReader>;
+
+    /// What an answer with a status of failure means. `wait` is what its headers ask for. The text
+    /// of the error is whole: it is searched for secrets and cut afterwards.
+    fn read_error(&self, status: u16, answer: &Value, wait: Option<Duration>) -> ModelError;
+}
+
+/// Puts a streamed reply together from its server-sent events.
+pub(crate) trait StreamReader: Send {
+    /// Takes the data of the next event, and gives `on_delta` what it adds to the reply.
+    ///
+    /// # Errors
+    /// The provider's own, when the event is an error; [`ModelError::NoResponse`] when it cannot be
+    /// read.
+    fn event(&mut self, data: &str, on_delta: OnDelta<'_>) -> Result<(), ModelError>;
+
+    /// How much of the reply has come.
+    fn progress(&self) -> Progress;
+
+    /// The reply, as far as it came.
+    fn finish(self: Box<Self>) -> RawReply;
+}
+
+/// How much of a streamed reply has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// Not all of it.
+    Partial,
+    /// All of the reply, though perhaps not yet the count of its tokens.
+    Whole,
+    /// The provider said that nothing follows.
+    Closed,
+}
+
+/// What a provider answered, before it is completed and priced.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct RawReply {
+    /// Empty when the provider sent none.
+    pub(crate) id: String,
+    /// Ids, names and arguments of calls may be empty.
+    pub(crate) blocks: Vec<Block>,
+    /// The counts alone. `prompt_tokens` include those read from and written to a cache.
+    pub(crate) usage: TokenUsage,
+    /// What the provider says the call cost, in US dollars.
+    pub(crate) stated_cost: Option<f64>,
+}

@@ -1,0 +1,199 @@
+use core_model::{Content, LlmSettings, Role};
+use serde_json::{Map, Value, json};
+
+use crate::message::{Block, calls_of, reasoning_of, text_of};
+use crate::{ModelMessage, provider::Route};
+
+const NOT_SHOWN: &str = "[An image was left out: vision is disabled.]";
+const SHOWN_BELOW: &str = "[An image, attached to the next user message.]";
+
+/// The messages of a request, each as its provider takes it.
+pub(super) fn messages(settings: &LlmSettings, route: &Route, messages: &[ModelMessage]) -> Value {
+    let style = Style::of(settings, route);
+    let cached = settings.caching_prompt && route.model.to_lowercase().contains("claude");
+    let last_input = messages
+        .iter()
+        .rposition(|message| matches!(message.role(), Role::User | Role::Tool))
+        .filter(|_| cached);
+    let mut list = Vec::with_capacity(messages.len());
+    let mut tool_images = Vec::new();
+    for (at, message) in messages.iter().enumerate() {
+        if let ModelMessage::ToolResult { content, .. } = message {
+            tool_images.extend(images_of(content).filter(|_| style.images));
+        } else {
+            list.extend(images_message(&mut tool_images));
+        }
+        let mut value = style.message(message);
+        if cached && message.role() == Role::System {
+            mark(value.pointer_mut("/content/0"));
+        }
+        if last_input == Some(at) {
+            if message.role() == Role::Tool {
+                mark(Some(&mut value));
+            } else {
+                let parts = value.get_mut("content").and_then(Value::as_array_mut);
+                mark(parts.and_then(|parts| parts.last_mut()));
+            }
+        }
+        list.push(value);
+    }
+    list.extend(images_message(&mut tool_images));
+    Value::Array(list)
+}
+
+/// Marks the end of a prefix that Claude models shall cache.
+fn mark(target: Option<&mut Value>) {
+    if let Some(Value::Object(fields)) = target {
+        fields.insert("cache_control".to_owned(), json!({"type": "ephemeral"}));
+    }
+}
+
+/// Tool messages cannot hold images, so those follow the results as what a user shows.
+fn images_message(images: &mut Vec<String>) -> Option<Value> {
+    if images.is_empty() {
+        return None;
+    }
+    let mut parts = vec![json!({"type": "text", "text": "Images from the tool results above:"})];
+    parts.extend(images.drain(..).map(|url| image(&url)));
+    Some(json!({"role": "user", "content": parts}))
+}
+
+fn images_of(content: &[Content]) -> impl Iterator<Item = String> {
+    content.iter().flat_map(|part| match part {
+        Content::Text { .. } => Vec::new(),
+        Content::Image { image_urls, .. } => image_urls.clone(),
+    })
+}
+
+fn image(url: &str) -> Value {
+    json!({"type": "image_url", "image_url": {"url": url}})
+}
+
+/// What a provider or model takes in a message.
+struct Style {
+    /// Content is a string wherever it can be one.
+    plain: bool,
+    images: bool,
+    /// Reasoning goes back with the reply that it led to.
+    reasoning: bool,
+}
+
+impl Style {
+    fn of(settings: &LlmSettings, route: &Route) -> Self {
+        Self {
+            plain: settings.force_string_serializer.unwrap_or_else(|| {
+                route.provider.plain_content || wants_plain_content(&route.model)
+            }),
+            images: settings.disable_vision != Some(true),
+            reasoning: wants_reasoning_back(&route.model),
+        }
+    }
+
+    fn message(&self, message: &ModelMessage) -> Value {
+        match message {
+            ModelMessage::System(content) | ModelMessage::User(content) => {
+                json!({"role": message.role(), "content": self.parts_or_text(content)})
+            }
+            ModelMessage::Assistant(blocks) => self.assistant(blocks),
+            ModelMessage::ToolResult {
+                call_id,
+                tool,
+                content,
+            } => json!({
+                "role": "tool",
+                "content": self.text_if_possible(content),
+                "tool_call_id": call_id,
+                "name": tool,
+            }),
+        }
+    }
+
+    fn assistant(&self, blocks: &[Block]) -> Value {
+        let mut fields = Map::new();
+        let mut set = |name: &str, value| fields.insert(name.to_owned(), value);
+        set("role", json!("assistant"));
+        let text = text_of(blocks);
+        let calls: Vec<Value> = calls_of(blocks)
+            .map(|call| {
+                json!({"id": call.id, "type": "function",
+                       "function": {"name": call.name, "arguments": call.arguments}})
+            })
+            .collect();
+        if !text.is_empty() || calls.is_empty() {
+            set("content", json!(text));
+        }
+        if let Some(reasoning) = reasoning_of(blocks).filter(|_| self.reasoning) {
+            set("reasoning_content", json!(reasoning));
+        }
+        if !calls.is_empty() {
+            set("tool_calls", Value::Array(calls));
+        }
+        Value::Object(fields)
+    }
+
+    /// A list of parts; a string where the provider wants one and there is only text.
+    fn parts_or_text(&self, content: &[Content]) -> Value {
+        let mut parts = Vec::new();
+        for part in content {
+            match part {
+                // Providers refuse blank parts; a message must keep one all the same.
+                Content::Text { text, .. } if text.trim().is_empty() => {}
+                Content::Text { text, .. } => parts.push(json!({"type": "text", "text": text})),
+                Content::Image { image_urls, .. } if self.images => {
+                    parts.extend(image_urls.iter().map(|url| image(url)));
+                }
+                Content::Image { .. } => {
+                    parts.push(json!({"type": "text", "text": NOT_SHOWN}));
+                }
+            }
+        }
+        let only_text = parts.iter().all(|part| part["type"] == "text");
+        if parts.is_empty() || (self.plain && only_text) {
+            return Value::String(self.text(content));
+        }
+        Value::Array(parts)
+    }
+
+    /// A string for a single text, as every provider takes it; otherwise a list. Images have no place
+    /// in a tool's result: see [`images_message`].
+    fn text_if_possible(&self, content: &[Content]) -> Value {
+        if self.plain || content.len() <= 1 {
+            return Value::String(self.text(content));
+        }
+        let texts = content.iter().map(|part| self.text_of(part));
+        let parts: Vec<Value> = texts
+            .filter(|text| !text.is_empty())
+            .map(|text| json!({"type": "text", "text": text}))
+            .collect();
+        if parts.is_empty() {
+            return Value::String(String::new());
+        }
+        Value::Array(parts)
+    }
+
+    fn text(&self, content: &[Content]) -> String {
+        let texts = content.iter().map(|part| self.text_of(part));
+        texts.collect::<Vec<_>>().join("\n")
+    }
+
+    fn text_of<'a>(&self, part: &'a Content) -> &'a str {
+        match part {
+            Content::Text { text, .. } => text,
+            Content::Image { .. } if self.images => SHOWN_BELOW,
+            Content::Image { .. } => NOT_SHOWN,
+        }
+    }
+}
+
+fn wants_plain_content(model: &str) -> bool {
+    const NAMES: [&str; 3] = ["deepseek", "glm-", "kimi-k2-instruct"];
+    let model = model.to_lowercase();
+    NAMES.iter().any(|name| model.contains(name))
+}
+
+/// Models that want their reasoning back with the tool calls it led to.
+fn wants_reasoning_back(model: &str) -> bool {
+    const NAMES: [&str; 4] = ["deepseek-reasoner", "kimi-k2", "minimax-m2", "glm-4.7"];
+    let model = model.to_lowercase();
+    NAMES.iter().any(|name| model.contains(name))
+}

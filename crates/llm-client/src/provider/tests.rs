@@ -1,0 +1,111 @@
+use super::*;
+
+const PATH: &str = "/chat/completions";
+
+fn routed(model: &str, base_url: Option<&str>) -> (String, String) {
+    let settings = LlmSettings {
+        model: model.to_owned(),
+        base_url: base_url.map(str::to_owned),
+        ..LlmSettings::default()
+    };
+    let route = route(&settings, PATH).expect(model);
+    (route.endpoint.to_string(), route.model)
+}
+
+#[test]
+fn a_prefix_says_where_a_model_lives() {
+    let table = [
+        ("openai/gpt-5", "https://api.openai.com/v1", "gpt-5"),
+        ("gpt-5.6", "https://api.openai.com/v1", "gpt-5.6"),
+        ("openrouter/a/b", "https://openrouter.ai/api/v1", "a/b"),
+        (
+            "anthropic/claude-x",
+            "https://api.anthropic.com/v1",
+            "claude-x",
+        ),
+        ("claude-x", "https://api.anthropic.com/v1", "claude-x"),
+        (
+            "gemini/gemini-3",
+            "https://generativelanguage.googleapis.com/v1beta/openai",
+            "gemini-3",
+        ),
+        ("deepseek/v", "https://api.deepseek.com/v1", "v"),
+        ("groq/a/b", "https://api.groq.com/openai/v1", "a/b"),
+        ("mistral/m", "https://api.mistral.ai/v1", "m"),
+        ("xai/grok", "https://api.x.ai/v1", "grok"),
+        ("together_ai/a/b", "https://api.together.xyz/v1", "a/b"),
+        ("ollama/q", "http://localhost:11434/v1", "q"),
+        ("ollama_chat/q", "http://localhost:11434/v1", "q"),
+        ("lm_studio/q", "http://localhost:1234/v1", "q"),
+    ];
+    for (model, base, sent) in table {
+        let expected = (format!("{base}/chat/completions"), sent.to_owned());
+        assert_eq!(routed(model, None), expected, "{model}");
+    }
+}
+
+#[test]
+fn a_base_url_wins_and_only_known_prefixes_are_stripped() {
+    let table = [
+        ("openai/fake", "http://h:1/v1", "http://h:1/v1", "fake"),
+        ("litellm_proxy/a/b", "http://h:1/", "http://h:1", "a/b"),
+        (
+            "hosted_vllm/qwen/q",
+            "http://h:1/v1/",
+            "http://h:1/v1",
+            "qwen/q",
+        ),
+        ("qwen/q", "http://h:1/v1", "http://h:1/v1", "qwen/q"),
+        ("plain", "https://h/x", "https://h/x", "plain"),
+        ("ollama/q", "http://h:1", "http://h:1/v1", "q"),
+        (
+            "anthropic/claude-x",
+            "https://openrouter.ai/api/v1",
+            "https://openrouter.ai/api/v1",
+            "anthropic/claude-x",
+        ),
+        (
+            "openai/vendor/m",
+            "https://openrouter.ai/api/v1",
+            "https://openrouter.ai/api/v1",
+            "vendor/m",
+        ),
+    ];
+    for (model, base, endpoint, sent) in table {
+        let expected = (format!("{endpoint}/chat/completions"), sent.to_owned());
+        assert_eq!(routed(model, Some(base)), expected, "{model} at {base}");
+    }
+    let whole = "http://h/v1/chat/completions?api-version=1";
+    assert_eq!(routed("m", Some(whole)).0, whole);
+}
+
+#[test]
+fn ollama_has_an_address_setting_of_its_own() {
+    let settings = LlmSettings {
+        model: "ollama/q".to_owned(),
+        ollama_base_url: Some("http://box:11434".to_owned()),
+        ..LlmSettings::default()
+    };
+    let endpoint = route(&settings, PATH).expect("a route").endpoint;
+    assert_eq!(endpoint.as_str(), "http://box:11434/v1/chat/completions");
+}
+
+#[test]
+fn an_address_that_cannot_work_is_refused_without_showing_it() {
+    for (model, base_url) in [
+        ("m", Some("h:1?key=hunter2")),
+        ("m", Some("ftp://user:hunter2@host")),
+        ("m", Some("http://[hunter2")),
+        ("litellm_proxy/m", None),
+        ("vertex_ai/m", None),
+    ] {
+        let settings = LlmSettings {
+            model: model.to_owned(),
+            base_url: base_url.map(str::to_owned),
+            ..LlmSettings::default()
+        };
+        let refused = route(&settings, PATH).expect_err(model);
+        assert!(matches!(refused, ModelError::Configuration(_)));
+        assert!(!refused.to_string().contains("hunter2"), "{refused}");
+    }
+}

@@ -1,0 +1,160 @@
+pub(crate) mod complete;
+mod exchange;
+mod headers;
+mod http;
+mod price;
+mod refused;
+mod retry;
+mod sse;
+pub(crate) mod stream;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use core_model::{LlmSettings, masking::SecretMask};
+use reqwest::header::HeaderMap;
+
+use crate::error::clip;
+use crate::format::Format;
+use crate::model::OnDelta;
+use crate::provider::{Route, route};
+use crate::{Delta, Model, ModelError, ModelReply, ModelRequest};
+
+use complete::complete;
+use exchange::{ERROR_BODY_LIMIT, Exchange};
+use price::Pricing;
+use refused::RefusedFields;
+use retry::{Schedule, retrying};
+
+/// How much of an error's text is searched for secrets; what follows is cut off in any case.
+const SEARCHED_BYTES: usize = ERROR_BODY_LIMIT;
+
+/// A model behind an HTTP endpoint, in whichever wire format.
+pub(crate) struct HttpModel {
+    format: &'static dyn Format,
+    settings: LlmSettings,
+    route: Route,
+    headers: HeaderMap,
+    /// What providers may repeat and nobody may read.
+    mask: SecretMask,
+    schedule: Schedule,
+    pricing: Pricing,
+    refused: RefusedFields,
+}
+
+impl HttpModel {
+    /// # Errors
+    /// [`ModelError::Configuration`] when the address or a header is malformed.
+    pub(crate) fn new(
+        settings: &LlmSettings,
+        format: &'static dyn Format,
+    ) -> Result<Self, ModelError> {
+        let route = route(settings, format.path())?;
+        let (headers, mut secrets) = headers::headers(settings, &route, format)?;
+        secrets.extend(headers::secrets_in_settings(settings));
+        Ok(Self {
+            format,
+            schedule: Schedule::new(settings),
+            pricing: Pricing::new(settings),
+            // The key is in the headers, marked as sensitive, and nowhere else.
+            settings: LlmSettings {
+                api_key: None,
+                extra_headers: None,
+                ..settings.clone()
+            },
+            route,
+            headers,
+            mask: SecretMask::new(secrets),
+            refused: RefusedFields::default(),
+        })
+    }
+
+    /// One try, repeated at once without the fields that the provider refuses to know.
+    async fn ask(
+        &self,
+        request: &ModelRequest,
+        on_delta: OnDelta<'_>,
+    ) -> Result<ModelReply, ModelError> {
+        loop {
+            let mut body = self.format.body(&self.settings, &self.route, request);
+            self.refused.remove_from(&mut body);
+            let any_piece = AtomicBool::new(false);
+            let on_piece = |delta| {
+                any_piece.store(true, Ordering::Relaxed);
+                on_delta(delta);
+            };
+            let exchange = Exchange {
+                format: self.format,
+                settings: &self.settings,
+                endpoint: &self.route.endpoint,
+                headers: &self.headers,
+                mask: &self.mask,
+            };
+            let answer = exchange.run(&body, &on_piece).await;
+            let reply = answer
+                .and_then(|raw| Ok(complete(raw, &self.settings, &self.mask, SEARCHED_BYTES)?));
+            let failure = match reply {
+                Ok(reply) => return Ok(self.pricing.priced(reply)),
+                Err(failure) => failure,
+            };
+            if any_piece.into_inner() {
+                on_delta(Delta::Discarded);
+            }
+            let optional = self.format.optional_fields();
+            if !self.settings.drop_params || !self.refused.learn(&failure, &body, optional) {
+                return Err(failure.error);
+            }
+        }
+    }
+
+    /// An error as it may be shown: without secrets, and then cut.
+    fn presentable(&self, error: ModelError) -> ModelError {
+        error.map_text(|text| clip(&self.mask.mask_up_to(&text, SEARCHED_BYTES)))
+    }
+
+    /// Whether the provider is sure to refuse a request because there is no key.
+    fn lacks_key(&self) -> bool {
+        let (key_header, _) = self.format.key_header("");
+        let own_address = self.settings.base_url.is_some();
+        let provider = self.route.provider;
+        provider.needs_key && !own_address && !self.headers.contains_key(key_header)
+    }
+}
+
+#[async_trait]
+impl Model for HttpModel {
+    fn name(&self) -> &str {
+        &self.settings.model
+    }
+
+    async fn reply(
+        &self,
+        request: &ModelRequest,
+        on_delta: &(dyn Fn(Delta) + Send + Sync),
+    ) -> Result<ModelReply, ModelError> {
+        if self.lacks_key() {
+            return Err(ModelError::Authentication(format!(
+                "No API key is set for the model `{}`: set `llm.api_key`.",
+                self.settings.model
+            )));
+        }
+        retrying(&self.schedule, || async {
+            let answer = self.ask(request, on_delta).await;
+            answer.map_err(|error| self.presentable(error))
+        })
+        .await
+    }
+}
+
+impl fmt::Debug for HttpModel {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("HttpModel")
+            .field("model", &self.settings.model)
+            .field("host", &self.route.endpoint.host_str())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,116 @@
+use super::*;
+use std::cell::Cell;
+use tokio::time::Instant;
+
+fn schedule(retries: u32) -> Schedule {
+    Schedule::new(&LlmSettings {
+        num_retries: retries,
+        ..LlmSettings::default()
+    })
+}
+
+fn limited(seconds: u64) -> ModelError {
+    ModelError::RateLimit {
+        message: "slow down".to_owned(),
+        retry_after: Some(Duration::from_secs(seconds)),
+    }
+}
+
+#[test]
+fn waits_double_within_their_bounds() {
+    let waits = |fraction| -> Vec<u64> {
+        (0..6)
+            .map_while(|tried| schedule(5).wait(tried, None, fraction))
+            .map(|wait| wait.as_secs())
+            .collect()
+    };
+    assert_eq!(waits(1.0), [8, 16, 32, 64, 64]);
+    assert_eq!(waits(0.0), [8, 8, 16, 32, 32]);
+}
+
+#[test]
+fn odd_settings_do_not_panic() {
+    for multiplier in [-1.0, 0.0, 1e300, f64::NAN, f64::INFINITY] {
+        let odd = Schedule::new(&LlmSettings {
+            num_retries: u32::MAX,
+            retry_multiplier: multiplier,
+            retry_min_wait: 10,
+            retry_max_wait: 1,
+            ..LlmSettings::default()
+        });
+        let wait = odd.wait(4_000_000, None, 1.0);
+        assert_eq!(wait, Some(Duration::from_secs(10)), "{multiplier}");
+    }
+}
+
+#[test]
+fn no_wait_exceeds_a_day() {
+    let patient = Schedule::new(&LlmSettings {
+        retry_min_wait: u64::MAX,
+        retry_max_wait: u64::MAX,
+        ..LlmSettings::default()
+    });
+    assert_eq!(patient.wait(0, None, 1.0), Some(LONGEST_WAIT));
+}
+
+#[test]
+fn retry_after_is_seconds_or_a_date() {
+    let seconds = |text| parse_retry_after(text, 784_111_770).map(|wait| wait.as_secs_f64());
+    assert_eq!(seconds("7"), Some(7.0));
+    assert_eq!(seconds(" 0.5 "), Some(0.5));
+    assert_eq!(seconds("Sun, 06 Nov 1994 08:49:37 GMT"), Some(7.0));
+    assert_eq!(seconds("Sun, 06 Nov 1994 08:40:00 GMT"), Some(0.0));
+    assert_eq!(seconds("-3"), None);
+    assert_eq!(seconds("soon"), None);
+}
+
+#[test]
+fn only_what_may_pass_is_retried() {
+    let retry = |status| verdict(&ModelError::from_status(status, "m", None));
+    for status in [408, 409, 429, 500, 502, 503, 504, 529] {
+        assert_eq!(retry(status), Verdict::Retry { asked: None }, "{status}");
+    }
+    for status in [302, 400, 401, 402, 403, 404, 413, 422] {
+        assert_eq!(retry(status), Verdict::GiveUp, "{status}");
+    }
+    assert_eq!(verdict(&limited(121)), Verdict::GiveUp);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_provider_s_wait_is_kept() {
+    let calls = Cell::new(0);
+    let start = Instant::now();
+    let reply = retrying(&schedule(5), || async {
+        calls.set(calls.get() + 1);
+        match calls.get() {
+            1 => Err(limited(3)),
+            2 => Err(limited(90)),
+            _ => Ok("reply"),
+        }
+    })
+    .await;
+    assert_eq!((reply, calls.get()), (Ok("reply"), 3));
+    assert_eq!(start.elapsed().as_secs(), 93);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_error_is_told_when_retries_are_used_up() {
+    let calls = Cell::new(0);
+    let failed: Result<(), _> = retrying(&schedule(2), || async {
+        calls.set(calls.get() + 1);
+        Err(ModelError::Timeout(calls.get().to_string()))
+    })
+    .await;
+    assert_eq!(failed, Err(ModelError::Timeout("3".to_owned())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_pass_is_tried_once() {
+    let calls = Cell::new(0);
+    let failed: Result<(), _> = retrying(&schedule(5), || async {
+        calls.set(calls.get() + 1);
+        Err(limited(600))
+    })
+    .await;
+    assert_eq!((failed, calls.get()), (Err(limited(600)), 1));
+}
