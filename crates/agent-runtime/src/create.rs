@@ -282,7 +282,7 @@ async fn place_for_repository(working_dir: PathBuf) -> Option<PathBuf> {
 }
 
 /// A workspace is a git repository, so that what the agent changes can be seen: makes one unless the
-/// folder lies in one already. Without git the conversation goes on without.
+/// folder lies in one already. Without git the conversation has none.
 async fn init_repository(turns: &FolderTurns, working_dir: &Path, processes: &ToolProcesses) {
     // Conversations that begin in one folder at once: the first makes it, the others find it.
     let _turn = turns.of(working_dir).lock().await;

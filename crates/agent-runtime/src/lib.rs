@@ -23,6 +23,8 @@ mod error;
 mod folder_turns;
 mod followers;
 mod listing;
+#[cfg(test)]
+mod live_fixture;
 mod lock;
 mod new_conversation;
 mod query;
