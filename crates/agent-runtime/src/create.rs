@@ -1,36 +1,17 @@
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc};
 
-use agent_tools::process::ToolProcesses;
 use core_model::{
     Agent, ConversationId, ConversationState, Metadata, Seq, Snapshot, StoreError, UtcTime,
-    Workspace, WorkspaceKind,
+    WorkspaceKind,
     port::{Fault, FaultKind},
 };
 use serde_json::Value;
+use workspace::Workspace;
 
 use crate::{
     Conversation, Created, EventFilter, NewConversation, Request, Runtime, RuntimeError,
-    conversation::handle::check, folder_turns::FolderTurns,
-    residency::live_conversation::LiveConversation,
+    conversation::handle::check, residency::live_conversation::LiveConversation,
 };
-
-/// Longer than any healthy `git init`.
-const GIT_PATIENCE: Duration = Duration::from_secs(10);
-/// By these git takes another place for the repository than the folder it is called in.
-const ELSEWHERE: [&str; 5] = [
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_COMMON_DIR",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_INDEX_FILE",
-];
-/// One may meet another server's at work, or what a killed one left.
-const GIT_ATTEMPTS: u32 = 10;
-const BETWEEN_GIT_ATTEMPTS: Duration = Duration::from_millis(100);
 
 impl Runtime {
     /// Creates a conversation, or finds the one that has the id already.
@@ -184,26 +165,17 @@ async fn metadata(
     };
     let working_dir = std::path::absolute(&working_dir)
         .map_err(|error| RuntimeError::Invalid(format!("workspace.working_dir: {error}")))?;
-    tokio::fs::create_dir_all(&working_dir)
-        .await
-        .map_err(|source| {
-            let path = working_dir.display().to_string();
-            match Fault::of(&source).kind {
-                FaultKind::Full => RuntimeError::Store(StoreError::Io { path, source }),
-                FaultKind::ReadOnly | FaultKind::Other => RuntimeError::Invalid(format!(
-                    "workspace.working_dir: cannot make `{path}`: {source}"
-                )),
-            }
-        })?;
-    let place = place_for_repository(working_dir.clone()).await;
-    if let Some(place) = place {
-        init_repository(
-            &runtime_state.folder_turns,
-            &place,
-            &runtime_state.config.processes,
-        )
-        .await;
-    }
+    let workspace = Workspace::new(&working_dir, runtime_state.config.processes.clone());
+    workspace.create().await.map_err(|source| {
+        let path = working_dir.display().to_string();
+        match Fault::of(&source).kind {
+            FaultKind::Full => RuntimeError::Store(StoreError::Io { path, source }),
+            FaultKind::ReadOnly | FaultKind::Other => RuntimeError::Invalid(format!(
+                "workspace.working_dir: cannot make `{path}`: {source}"
+            )),
+        }
+    })?;
+    workspace.ensure_repository().await;
 
     let agent = new
         .agent
@@ -227,7 +199,7 @@ async fn metadata(
         created_at: UtcTime::now(),
         title: None,
         agent,
-        workspace: Workspace {
+        workspace: core_model::Workspace {
             working_dir: working_dir.display().to_string(),
             kind: WorkspaceKind::LocalWorkspace,
         },
@@ -268,159 +240,5 @@ fn public_module(tool: &str) -> Option<&'static str> {
         "file_editor" => Some("openhands.tools.file_editor.definition"),
         "task_tracker" => Some("openhands.tools.task_tracker.definition"),
         _ => None,
-    }
-}
-
-/// Where a workspace becomes a git repository; none where it must not.
-async fn place_for_repository(working_dir: PathBuf) -> Option<PathBuf> {
-    let shown = working_dir.display().to_string();
-    let looked = tokio::task::spawn_blocking(move || agent_tools::repository_place(&working_dir));
-    let place = looked.await.unwrap_or(Err("it could not be looked at"));
-    place
-        .inspect_err(|reason| tracing::debug!(reason, folder = shown, "no repository is made"))
-        .ok()
-}
-
-/// A workspace is a git repository, so that what the agent changes can be seen: makes one unless the
-/// folder lies in one already. Without git the conversation has none.
-async fn init_repository(turns: &FolderTurns, working_dir: &Path, processes: &ToolProcesses) {
-    // Conversations that begin in one folder at once: the first makes it, the others find it.
-    let _turn = turns.of(working_dir).lock().await;
-    if working_dir.ancestors().any(is_repository) {
-        return;
-    }
-    for attempt in 1.. {
-        let reason = match git_init(working_dir, processes).await {
-            Ok(()) => return,
-            Err(reason) => reason,
-        };
-        // Another server, or the user, made it at the same time.
-        if is_repository(working_dir) {
-            return;
-        }
-        if attempt == GIT_ATTEMPTS {
-            tracing::warn!(%reason, "git init failed in the workspace");
-            return;
-        }
-        remove_old_locks(working_dir);
-        tokio::time::sleep(BETWEEN_GIT_ATTEMPTS).await;
-    }
-}
-
-/// Whether there is a whole repository, or a link to one: what `git init` left when it was killed is
-/// none, and made whole by the next one.
-fn is_repository(folder: &Path) -> bool {
-    let git = folder.join(".git");
-    let parts = ["HEAD", "objects", "refs"];
-    git.is_file() || parts.iter().all(|part| git.join(part).exists())
-}
-
-async fn git_init(working_dir: &Path, processes: &ToolProcesses) -> Result<(), String> {
-    let mut git = tokio::process::Command::new("git");
-    // Variables that a hook of git has, or a user set, would make it elsewhere.
-    for variable in ELSEWHERE {
-        git.env_remove(variable);
-    }
-    git.args(["init", "--quiet"])
-        .env_clear()
-        .envs(processes.environment())
-        .current_dir(working_dir)
-        .kill_on_drop(true);
-    git.stdin(std::process::Stdio::null());
-    match tokio::time::timeout(GIT_PATIENCE, git.output()).await {
-        Ok(Ok(output)) if output.status.success() => Ok(()),
-        Ok(Ok(output)) => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "git is not available");
-            Ok(())
-        }
-        Err(_late) => Err("it took too long".to_owned()),
-    }
-}
-
-/// A `git init` that was killed leaves its lock files, which stop every later one. Those of one that
-/// still runs are younger.
-fn remove_old_locks(working_dir: &Path) {
-    for name in ["config.lock", "HEAD.lock"] {
-        let lock = working_dir.join(".git").join(name);
-        let age = lock
-            .metadata()
-            .and_then(|lock| lock.modified())
-            .ok()
-            .and_then(|modified| modified.elapsed().ok());
-        if age.is_some_and(|age| age > GIT_PATIENCE) {
-            // If it cannot be removed, the next attempt says so.
-            std::fs::remove_file(lock).ok();
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{fs, time::SystemTime};
-
-    use super::*;
-
-    /// By git's own word.
-    fn is_whole(folder: &Path) -> bool {
-        let asked = std::process::Command::new("git")
-            .args(["rev-parse", "--show-toplevel"])
-            .current_dir(folder)
-            .output()
-            .unwrap();
-        let top = String::from_utf8(asked.stdout).unwrap();
-        asked.status.success() && Path::new(top.trim()) == folder.canonicalize().unwrap()
-    }
-
-    #[tokio::test]
-    async fn conversations_that_begin_at_once_make_one_repository() {
-        for _ in 0..10 {
-            let processes = ToolProcesses::default();
-            let folder = tempfile::tempdir().unwrap();
-            // Two servers, with eight conversations each.
-            let servers = [FolderTurns::default(), FolderTurns::default()];
-            let begun = servers
-                .iter()
-                .cycle()
-                .take(16)
-                .map(|turns| init_repository(turns, folder.path(), &processes));
-            futures_util::future::join_all(begun).await;
-            assert!(is_whole(folder.path()));
-            assert!(!folder.path().join(".git/config.lock").exists());
-        }
-    }
-
-    #[tokio::test]
-    async fn a_repository_that_a_crash_left_half_made_is_made_whole() {
-        for left in ["config.lock", "HEAD.lock", "description"] {
-            let folder = tempfile::tempdir().unwrap();
-            let git = folder.path().join(".git");
-            fs::create_dir(&git).unwrap();
-            let file = fs::File::create(git.join(left)).unwrap();
-            let long_ago = SystemTime::now() - 10 * GIT_PATIENCE;
-            file.set_modified(long_ago).unwrap();
-            init_repository(
-                &FolderTurns::default(),
-                folder.path(),
-                &ToolProcesses::default(),
-            )
-            .await;
-            assert!(is_whole(folder.path()), "{left}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_lock_that_is_in_use_stays_and_the_conversation_goes_on() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join(".git")).unwrap();
-        let lock = folder.path().join(".git/config.lock");
-        fs::write(&lock, "").unwrap();
-        init_repository(
-            &FolderTurns::default(),
-            folder.path(),
-            &ToolProcesses::default(),
-        )
-        .await;
-        assert!(lock.exists());
     }
 }

@@ -20,7 +20,6 @@ mod conversation;
 mod create;
 mod ending;
 mod error;
-mod folder_turns;
 mod followers;
 mod listing;
 #[cfg(test)]

@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
-use agent_tools::EndedProcess;
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until},
 };
+use workspace::ProcessInfo;
 
 use crate::{
     RuntimeError,
@@ -302,7 +302,7 @@ enum Work {
 }
 
 /// Without the arguments, in which there may be secrets.
-fn logged(process: &EndedProcess) -> String {
+fn logged(process: &ProcessInfo) -> String {
     format!("{}:{}", process.name, process.id)
 }
 

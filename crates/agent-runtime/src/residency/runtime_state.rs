@@ -11,8 +11,7 @@ use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    RuntimeConfig, folder_turns::FolderTurns, residency::startup_recovery::StartupRecovery,
-    run_slot::RunSlots, vault::Vault,
+    RuntimeConfig, residency::startup_recovery::StartupRecovery, run_slot::RunSlots, vault::Vault,
 };
 
 /// What all conversations of a runtime share. Knows none of them.
@@ -25,7 +24,6 @@ pub(crate) struct RuntimeState {
     /// Actors, so that a stop can wait for them.
     pub(crate) actors: TaskTracker,
     pub(crate) recovery: StartupRecovery,
-    pub(crate) folder_turns: FolderTurns,
     started: Instant,
     /// Milliseconds after `started` of the last command.
     last_command: AtomicU64,
@@ -41,7 +39,6 @@ impl RuntimeState {
             tokio: Handle::current(),
             actors: TaskTracker::new(),
             recovery: StartupRecovery::new(store.closed_in_order()),
-            folder_turns: FolderTurns::default(),
             started: Instant::now(),
             last_command: AtomicU64::new(0),
             stopping: CancellationToken::new(),
