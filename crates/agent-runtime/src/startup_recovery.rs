@@ -1,125 +1,62 @@
-//! Recovers what the last stop left: conversations that nobody holds although they run, or whose stored
-//! state goes not as far as their log; while the server already answers.
+//! Recovers what the last stop left, while the server already answers: conversations that nobody holds
+//! although they run, or whose stored state is not of their whole log.
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex},
+use std::sync::Arc;
+
+use core_model::{
+    ConversationId, ConversationOrder, ExecutionStatus, Store, StoreError, port::ListQuery,
 };
-
-use core_model::{ConversationId, ConversationOrder, ExecutionStatus, StoreError, port::ListQuery};
 use futures_util::{StreamExt, stream};
-use tokio::sync::watch;
 
-use crate::{
-    Conversation, Runtime, RuntimeError,
-    command::Command,
-    residency::{live_conversation::LiveConversation, runtime_state::lock},
-};
+use crate::{Runtime, RuntimeConfig, RuntimeError, residency::Residency};
 
-/// Conversations looked into at a time.
+/// Conversations recovered at a time.
 const TOGETHER: usize = 8;
 /// Metadata in memory at a time.
 const CHUNK: usize = 256;
 
-/// How far a runtime has recovered what the last stop left.
-#[derive(Default)]
-pub(crate) struct StartupRecovery {
-    stage: watch::Sender<Stage>,
-    /// Orphans that are yet to be recovered; in the end, those that could not be.
-    waiting: Mutex<HashSet<ConversationId>>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-enum Stage {
-    /// The store has yet to tell which are orphans.
-    #[default]
-    Begun,
-    /// All orphans are known.
-    Known,
-    /// And none waits to be recovered any more.
-    Recovered,
-}
-
-impl StartupRecovery {
-    pub(crate) fn is_recovered(&self) -> bool {
-        *self.stage.borrow() == Stage::Recovered
-    }
-
-    /// Waits until all stored conversations are listed and recovered.
-    pub(crate) async fn until_recovered(&self) {
-        let mut reached = self.stage.subscribe();
-        // It cannot close: this holds the sender.
-        let recovered = |reached: &Stage| *reached == Stage::Recovered;
-        reached.wait_for(recovered).await.ok();
-    }
-
-    /// Whether the conversation is known to be no orphan, or no more.
-    pub(crate) fn knows(&self, id: ConversationId) -> bool {
-        *self.stage.borrow() > Stage::Begun && !self.awaits(id)
-    }
-
-    /// Whether the conversation may be an orphan that is recovered later.
-    pub(crate) fn postpones(&self, id: ConversationId) -> bool {
-        match *self.stage.borrow() {
-            Stage::Begun => true,
-            Stage::Known => self.awaits(id),
-            Stage::Recovered => false,
-        }
-    }
-
-    /// Whether the conversation is an orphan that is yet to be recovered.
-    pub(crate) fn awaits(&self, id: ConversationId) -> bool {
-        lock(&self.waiting).contains(&id)
-    }
-
-    fn known(&self, orphans: &[ConversationId]) {
-        lock(&self.waiting).extend(orphans);
-        self.reach(Stage::Known);
-    }
-
-    fn recovered(&self, id: ConversationId) {
-        lock(&self.waiting).remove(&id);
-    }
-
-    fn reach(&self, stage: Stage) {
-        self.stage
-            .send_modify(|reached| *reached = stage.max(*reached));
+impl Runtime {
+    /// Takes over a store's conversations. Those that a stop left running are recovered in the
+    /// background; see [`Self::is_recovered`]. Call it on the tokio runtime that is to run the agents.
+    #[must_use]
+    pub fn start(config: RuntimeConfig, store: Arc<dyn Store>) -> Self {
+        let residency = Residency::new(config, store);
+        // Weak, so that a runtime that is dropped does not live on in here.
+        let weak = Arc::downgrade(&residency);
+        residency.runtime.tokio.spawn(async move {
+            if let Some(residency) = weak.upgrade() {
+                recover(&Self::new(residency)).await;
+            }
+        });
+        Self::new(residency)
     }
 }
 
-/// Begins with it in the background.
-pub(crate) fn spawn(runtime: &Runtime) {
-    let state = runtime.state();
-    // Weak, so that a runtime that is given up does not live on in here.
-    let weak = Arc::downgrade(state);
-    state.tokio.spawn(async move {
-        let Some(state) = weak.upgrade() else { return };
-        let runtime = Runtime::from(state);
-        recover_orphans(&runtime).await;
-        runtime.state().recovery.reach(Stage::Recovered);
-        if runtime.state().config.resume_runs
-            && let Err(error) = resume_runs(&runtime).await
-        {
-            tracing::error!(%error, "the runs that the last stop paused are not resumed");
-        }
-    });
+async fn recover(runtime: &Runtime) {
+    recover_all(runtime).await;
+    runtime.state().recovery.finish();
+    if runtime.state().config.resume_runs
+        && let Err(error) = resume_runs(runtime).await
+    {
+        tracing::error!(%error, "the runs that the last stop paused are not resumed");
+    }
 }
 
-async fn recover_orphans(runtime: &Runtime) {
+async fn recover_all(runtime: &Runtime) {
     let orphans = match runtime.state().store.orphans(usize::MAX).await {
         Ok(orphans) => orphans,
         Err(error) => {
-            tracing::error!(%error, "the store cannot tell which conversations the last stop left open");
+            tracing::error!(%error, "the store cannot tell what the last stop left open");
             return;
         }
     };
-    runtime.state().recovery.known(&orphans);
+    runtime.state().recovery.orphans(&orphans);
     stream::iter(orphans)
         .for_each_concurrent(TOGETHER, |id| async move {
-            match recover_orphan(runtime, id).await {
+            match recover_one(runtime, id).await {
                 // The others were deleted since, or another server has them.
                 Ok(()) | Err(RuntimeError::NotFound(_) | RuntimeError::OwnedElsewhere { .. }) => {
-                    runtime.state().recovery.recovered(id);
+                    runtime.state().recovery.done(id);
                 }
                 Err(error) => {
                     tracing::error!(conversation.id = %id, %error, "a conversation cannot be read and is left out");
@@ -130,24 +67,17 @@ async fn recover_orphans(runtime: &Runtime) {
 }
 
 /// Brings the stored state up to its log and answers what a stop left open.
-async fn recover_orphan(runtime: &Runtime, id: ConversationId) -> Result<(), RuntimeError> {
+async fn recover_one(runtime: &Runtime, id: ConversationId) -> Result<(), RuntimeError> {
     if runtime.state().is_stopping() {
         return Err(RuntimeError::Stopping);
     }
-    let wanted = runtime.state().cache.peek(id).is_some();
-    let live = runtime.load(id).await?;
-    recover(&live).await?;
+    let wanted = runtime.residency.cache.peek(id).is_some();
+    let live = runtime.residency.load(id).await?;
+    runtime.conversation(live).recover().await?;
     if !wanted {
-        runtime.state().cache.let_go(id);
+        runtime.residency.cache.keep_no_longer(id);
     }
     Ok(())
-}
-
-/// Has the stored state brought up to its log, and what a stop left open answered.
-pub(crate) async fn recover(live: &Arc<LiveConversation>) -> Result<(), RuntimeError> {
-    Conversation(Arc::clone(live))
-        .ask(|answer| Command::Recover { answer })
-        .await
 }
 
 /// Starts the runs again that the last stop paused.

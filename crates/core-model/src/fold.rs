@@ -4,11 +4,15 @@ use std::{future::poll_fn, task::Poll};
 
 use crate::{ConversationState, Extent, Limit, LogReader, Metadata, Record, Seq, StoreError};
 
-/// Records read at a time.
-const PAGE: usize = 1024;
+/// What is read at a time.
+const PAGE: Limit = Limit {
+    records: 1024,
+    bytes: 1 << 20,
+};
 
 /// Reads a log up to `extent` and folds its events into a state: from the stored snapshot on, or from
-/// the start when the snapshot is not of this part of this log. An event that cannot be read is passed to `unreadable` and left out.
+/// the start when the snapshot is not of this part of this log. An
+/// event that cannot be read is passed to `unreadable` and left out.
 ///
 /// # Errors
 /// When the log cannot be read.
@@ -25,7 +29,7 @@ pub async fn fold(
         None => (ConversationState::new(metadata), Seq(0)),
     };
     while next < extent.len {
-        let records = log.read(next, Limit::records(PAGE)).await?;
+        let records = log.read(next, PAGE).await?;
         let Some(last) = records.last() else { break };
         next = last.seq.after(1);
         for record in records.iter().filter(|record| record.seq < extent.len) {

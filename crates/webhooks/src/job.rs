@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use core_model::{
     ConversationInfo, ConversationKey, Draft, EventTime, ExecutionStatus, LogReader, Seq,
-    StoreError, UtcTime, fold, port::DeliverySubject,
+    StoreError, UtcTime, port::DeliverySubject,
 };
 use serde_json::json;
 use tokio::time::Instant;
@@ -377,7 +377,7 @@ async fn info(
         }
     };
     let extent = log.visible();
-    let state = fold(log.as_ref(), extent, &metadata, |_record, _error| {}).await?;
+    let state = core_model::fold(log.as_ref(), extent, &metadata, |_, _| {}).await?;
     let folder = hook.ports.conversations.join(of.id.to_string());
     Ok(ConversationInfo::new(&metadata, &state, &folder))
 }

@@ -26,7 +26,12 @@ async fn a_command_to_a_conversation_of_another_server_is_refused_until_that_is_
     let puppet = Puppet::new(vec![Line::Say("done")]);
     let store = frail(folder.path());
     let runtime = start_with(config(&folder, &puppet), store.clone()).await;
-    let id = runtime.create(NewConversation::default()).await.unwrap().info.id;
+    let id = runtime
+        .create(NewConversation::default())
+        .await
+        .unwrap()
+        .info
+        .id;
     let conversation = runtime.open(id).await.unwrap();
     *store.theirs.lock().unwrap() = Some(holder());
     for _ in 0..3 {
@@ -47,16 +52,20 @@ async fn a_command_to_a_conversation_of_another_server_is_refused_until_that_is_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_whose_claim_is_lost_ends_and_what_waits_is_told_who_has_it() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Arc::new(
-        FsStore::open(&folder.path().join("conversations"), Default::default()).unwrap(),
-    );
+    let store =
+        Arc::new(FsStore::open(&folder.path().join("conversations"), Default::default()).unwrap());
     let (one, two) = (
         Puppet::new(vec![Line::Gate, Line::Say("lost"), Line::Say("back")]),
         Puppet::new(vec![Line::Say("taken over")]),
     );
     let first = start_with(config(&folder, &one), store.clone()).await;
     let second = start_with(config(&folder, &two), store.clone()).await;
-    let id = first.create(NewConversation::default()).await.unwrap().info.id;
+    let id = first
+        .create(NewConversation::default())
+        .await
+        .unwrap()
+        .info
+        .id;
     let here = first.open(id).await.unwrap();
     say(&here, "go").await;
     one.reached.notified().await;
@@ -67,7 +76,10 @@ async fn a_run_whose_claim_is_lost_ends_and_what_waits_is_told_who_has_it() {
     say(&there, "mine now").await;
     until(&there, ExecutionStatus::Finished).await;
     let outline_there = outline(&there).await;
-    assert!(outline_there.contains(&"paused".to_owned()), "{outline_there:?}");
+    assert!(
+        outline_there.contains(&"paused".to_owned()),
+        "{outline_there:?}"
+    );
     one.open.notify_one();
 
     // The first one sees what the second one made of it, and gets it back with its next command.

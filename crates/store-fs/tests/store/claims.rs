@@ -19,7 +19,11 @@ async fn a_later_claim_fences_the_earlier_writer_for_ever() {
     let (_root, store, id, log) = one_log(1).await;
     let mut first = claim(&store, id).await;
     assert_eq!(first.log.extent(), log.visible());
-    first.log.append(vec![message(1)], summary(IDLE)).await.unwrap();
+    first
+        .log
+        .append(vec![message(1)], summary(IDLE))
+        .await
+        .unwrap();
     let mut second = claim(&store, id).await;
     assert!(second.epoch > first.epoch);
     assert_eq!((*first.lost.borrow(), *second.lost.borrow()), (true, false));
@@ -36,7 +40,11 @@ async fn a_later_claim_fences_the_earlier_writer_for_ever() {
     assert_eq!((extent, extent.len), (log.visible(), Seq(3)));
     // What the first one gives back is not the second one's.
     drop(first);
-    second.log.append(vec![message(3)], summary(IDLE)).await.unwrap();
+    second
+        .log
+        .append(vec![message(3)], summary(IDLE))
+        .await
+        .unwrap();
     assert_eq!(all(&log).await.len(), 4);
 }
 
@@ -92,7 +100,10 @@ async fn an_append_that_was_dropped_gives_up_the_claim() {
     let mut next = claim(&store, id).await;
     assert_eq!(next.log.extent(), log.visible());
     assert_eq!(log.len(), Seq(2));
-    next.log.append(vec![message(2)], summary(IDLE)).await.unwrap();
+    next.log
+        .append(vec![message(2)], summary(IDLE))
+        .await
+        .unwrap();
     assert_eq!(all(&log).await.len(), 3);
 }
 
@@ -117,9 +128,15 @@ async fn a_row_moves_with_an_append_and_without_one() {
         let summary = summary(status);
         let extent = held.log.append(records, summary).await.unwrap();
         let row = store.row(id).await.unwrap().unwrap();
-        assert_eq!((row.status, row.updated_at.to_string()), (status, summary.updated_at.to_string()));
+        assert_eq!(
+            (row.status, row.updated_at.to_string()),
+            (status, summary.updated_at.to_string())
+        );
         assert_eq!((row.extent, extent.len), (extent, Seq(len)));
-        assert_eq!((row.extent, row.bytes), (log.visible(), log.visible().version));
+        assert_eq!(
+            (row.extent, row.bytes),
+            (log.visible(), log.visible().version)
+        );
     }
 }
 
@@ -147,7 +164,11 @@ async fn of_two_that_take_it_from_each_other_each_event_is_there_once() {
     for writer in writers {
         appended.extend(writer.await.unwrap());
     }
-    let mut found: Vec<_> = all(&log).await.into_iter().map(|record| record.head.id).collect();
+    let mut found: Vec<_> = all(&log)
+        .await
+        .into_iter()
+        .map(|record| record.head.id)
+        .collect();
     found.sort();
     appended.sort();
     assert_eq!(found, appended);
