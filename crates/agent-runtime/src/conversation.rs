@@ -4,6 +4,7 @@ mod actor;
 mod batch;
 mod commit;
 mod decide;
+mod done;
 mod end_of_run_repeats;
 mod end_of_turn;
 pub(crate) mod handle;

@@ -100,7 +100,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Followers are told by the event that follows, if one does.
+    /// Followers see it with the event that announces it.
     async fn store_metadata(&self, metadata: &Arc<Metadata>) -> Result<(), RuntimeError> {
         self.live.runtime.store.set_metadata(metadata).await?;
         self.live.published.send_if_modified(|now| {
@@ -127,7 +127,7 @@ impl Writer {
 }
 
 impl RuntimeError {
-    /// The same error for one more of those who waited for the same commit.
+    /// The same error for another answer of the same commit.
     fn again(&self) -> Self {
         match self {
             Self::NotFound(id) => Self::NotFound(*id),
