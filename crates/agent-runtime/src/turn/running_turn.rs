@@ -21,7 +21,7 @@ pub(crate) struct RunningTurn {
     pause: watch::Sender<bool>,
     slot: RunSlot,
     stop: Option<CancelReason>,
-    /// When a turn that was told to stop is aborted.
+    /// When a turn that is to end is aborted.
     abort_at: Option<Instant>,
     /// Who waits for its end, and why the actor is to stop after it, if it is.
     answers: Vec<(Option<StopReason>, Answer)>,

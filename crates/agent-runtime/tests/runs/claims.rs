@@ -107,5 +107,5 @@ async fn seeing(runtime: &Runtime, id: ConversationId, expected: &[String]) -> C
             tokio::task::yield_now().await;
         }
     };
-    timeout(PATIENCE, seen).await.unwrap()
+    timeout(GIVE_UP, seen).await.unwrap()
 }
