@@ -1,0 +1,82 @@
+//! What a job reads of the store.
+
+use std::sync::Arc;
+
+use core_model::{
+    ConversationInfo, ConversationKey, ConversationState, EventLog, Limit, Metadata, Seq,
+    StoreError,
+};
+
+use crate::endpoint::Endpoint;
+
+/// Events that are folded at a time.
+const FOLD: Limit = Limit {
+    records: 256,
+    bytes: 1 << 20,
+};
+
+/// Opens the log of this very conversation, not of a later one under its id.
+///
+/// # Errors
+/// [`StoreError::NotFound`] when it is not there (any more), or when it cannot be read.
+pub(super) async fn open(
+    endpoint: &Endpoint,
+    of: &ConversationKey,
+    deleted: bool,
+) -> Result<Arc<dyn EventLog>, StoreError> {
+    if deleted {
+        let (_, log) = endpoint.ports.records.open_deleted(*of).await?;
+        return Ok(log);
+    }
+    check_current(endpoint, of).await?;
+    let log = endpoint.ports.source.open(of.id).await?;
+    // Looked at again: the id may have been given to another one in between.
+    check_current(endpoint, of).await?;
+    Ok(log)
+}
+
+async fn check_current(endpoint: &Endpoint, of: &ConversationKey) -> Result<(), StoreError> {
+    let row = endpoint.row(of).await?;
+    row.map(drop).ok_or(StoreError::NotFound(of.id))
+}
+
+/// A conversation as its metadata and its log have it now.
+///
+/// # Errors
+/// As [`open`].
+pub(super) async fn info(
+    endpoint: &Endpoint,
+    of: &ConversationKey,
+    deleted: bool,
+) -> Result<ConversationInfo, StoreError> {
+    let source = &endpoint.ports.source;
+    let (metadata, log) = if deleted {
+        endpoint.ports.records.open_deleted(*of).await?
+    } else {
+        let log = open(endpoint, of, false).await?;
+        (source.metadata(of.id).await?, log)
+    };
+    let state = fold(&metadata, log.as_ref()).await?;
+    let folder = source.folder(of.id);
+    Ok(ConversationInfo::new(&metadata, &state, &folder))
+}
+
+async fn fold(metadata: &Metadata, log: &dyn EventLog) -> Result<ConversationState, StoreError> {
+    let stored = metadata.snapshot.as_ref();
+    let stored = stored.filter(|stored| stored.as_of <= log.len());
+    let (mut at, mut state) = match stored {
+        Some(stored) => (stored.as_of, stored.state.clone()),
+        None => (Seq(0), ConversationState::new(metadata)),
+    };
+    loop {
+        let records = log.read(at, FOLD).await?;
+        let Some(last) = records.last() else {
+            return Ok(state);
+        };
+        at = last.seq.after(1);
+        for event in records.iter().filter_map(|record| record.event().ok()) {
+            state.apply(&event);
+        }
+        tokio::task::consume_budget().await;
+    }
+}
