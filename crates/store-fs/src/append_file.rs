@@ -61,6 +61,11 @@ impl AppendFile {
         Ok(Self::new(file, path, end))
     }
 
+    /// How long it is, without what a failed write left.
+    pub(crate) fn end(&self) -> u64 {
+        self.end
+    }
+
     /// The open file, to be read or synced by others.
     pub(crate) fn file(&self) -> Arc<dyn DiskFile> {
         Arc::clone(&self.file)
@@ -85,6 +90,12 @@ impl AppendFile {
             (self.end, self.torn) = (at, true);
         }
         synced
+    }
+
+    /// Makes durable what was added, and nothing that a failed write left.
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        self.cut()?;
+        self.file.sync()
     }
 
     pub(crate) fn read(&self, at: u64, len: usize) -> io::Result<Vec<u8>> {
