@@ -1,9 +1,9 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use agent_tools::process::ToolProcesses;
 use core_model::LlmSettings;
 use llm_client::{Model, ModelError};
 use secrecy::SecretBox;
+use workspace::Processes;
 
 use crate::KeySource;
 
@@ -41,8 +41,8 @@ pub struct RuntimeConfig {
     /// Whether runs that the last stop of the server paused start again with it.
     pub resume_runs: bool,
     pub connect: Connect,
-    /// How tools start processes, and what those inherit.
-    pub processes: ToolProcesses,
+    /// How workspaces start processes, and what those inherit.
+    pub processes: Processes,
 }
 
 impl RuntimeConfig {
@@ -73,7 +73,7 @@ impl RuntimeConfig {
             secret_key: Arc::new(move || Ok(SecretBox::new(Box::new(secret_key)))),
             resume_runs: false,
             connect: Arc::new(llm_client::connect),
-            processes: ToolProcesses::default(),
+            processes: Processes::default(),
         }
     }
 }

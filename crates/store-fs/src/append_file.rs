@@ -61,11 +61,6 @@ impl AppendFile {
         Ok(Self::new(file, path, end))
     }
 
-    /// How long it is, without what a failed write left.
-    pub(crate) fn end(&self) -> u64 {
-        self.end
-    }
-
     /// The open file, to be read or synced by others.
     pub(crate) fn file(&self) -> Arc<dyn DiskFile> {
         Arc::clone(&self.file)
@@ -92,7 +87,11 @@ impl AppendFile {
         synced
     }
 
-    /// Makes durable what was added, and nothing that a failed write left.
+    pub(crate) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Makes all of it durable, and nothing of what was refused.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
         self.cut()?;
         self.file.sync()

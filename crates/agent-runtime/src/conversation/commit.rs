@@ -1,39 +1,134 @@
 use std::sync::Arc;
 
-use core_model::{ConversationState, Event, NewRecord, StoreError, port::Fault};
+use core_model::{
+    ConversationState, Event, Metadata, NewRecord, Seq, Snapshot, StoreError, port::Fault,
+};
 
-use crate::{RuntimeError, conversation::actor::Actor};
+use crate::{
+    RuntimeError, conversation::batch::CommitBatch, residency::live_conversation::LiveConversation,
+};
 
-impl Actor {
-    /// Appends a batch's events; on success its state is this conversation's state.
-    pub(crate) async fn append(
-        &mut self,
-        events: &[Event],
-        state: Arc<ConversationState>,
-    ) -> Result<(), RuntimeError> {
-        if events.is_empty() {
+/// The one writer of a conversation: of its log, and of its metadata.
+pub(super) struct Writer {
+    live: Arc<LiveConversation>,
+    state: Arc<ConversationState>,
+    len: Seq,
+}
+
+impl Writer {
+    pub(super) fn new(live: Arc<LiveConversation>) -> Self {
+        let now = live.now();
+        Self {
+            live,
+            state: now.state,
+            len: now.len,
+        }
+    }
+
+    /// An empty batch after all that was committed.
+    pub(super) fn batch(&self) -> CommitBatch {
+        CommitBatch::new(Arc::clone(&self.state), self.metadata())
+    }
+
+    /// Makes a batch true: durable, then visible, then answered. Metadata goes first. False when it
+    /// could not be made durable; that is what was answered then.
+    pub(super) async fn commit(&mut self, mut batch: CommitBatch) -> bool {
+        let announce = batch.announce;
+        let has_events = !batch.events.is_empty();
+        let answers = std::mem::take(&mut batch.answers);
+        if let Err(error) = self.make_durable(batch).await {
+            for (answer, _) in answers {
+                answer.send(Err(error.again())).ok();
+            }
+            return false;
+        }
+        if announce || has_events {
+            self.live.published.send_modify(|now| {
+                *now = now.advanced(self.len, Arc::clone(&self.state), announce);
+            });
+        }
+        if has_events {
+            self.live.list();
+        }
+        for (answer, result) in answers {
+            answer.send(result).ok();
+        }
+        true
+    }
+
+    /// Stores the state with the metadata, so that the next reader folds only the tail; does nothing when
+    /// that is stored already. `resume`: the run that a stop paused is to start again.
+    pub(super) async fn store_snapshot(&mut self, resume: bool) {
+        let metadata = self.metadata();
+        let bytes = self.live.log.size();
+        let is_stored = |of: &Snapshot| of.as_of == self.len && of.bytes == bytes;
+        if metadata.snapshot.as_ref().is_some_and(is_stored) && metadata.resume == resume {
+            return;
+        }
+        let mut batch = self.batch();
+        let state = (*self.state).clone();
+        batch.change_metadata(|metadata| {
+            metadata.resume = resume;
+            metadata.snapshot = Some(Snapshot {
+                as_of: self.len,
+                bytes,
+                state,
+            });
+        });
+        if let Err(error) = self.make_durable(batch).await {
+            tracing::warn!(
+                conversation.id = %self.live.id, %error,
+                "the state was not stored; it is folded from the log when next needed"
+            );
+        }
+    }
+
+    /// Whether the run that a stop paused is to start again.
+    pub(super) fn resumes(&self) -> bool {
+        self.metadata().resume
+    }
+
+    async fn make_durable(&mut self, batch: CommitBatch) -> Result<(), RuntimeError> {
+        if let Some(metadata) = batch.changed_metadata() {
+            self.store_metadata(metadata).await?;
+        }
+        if batch.events.is_empty() {
             return Ok(());
         }
+        self.len = self.append(&batch.events).await?;
+        self.state = batch.into_state();
+        Ok(())
+    }
+
+    /// Followers are told by the event that follows, if one does.
+    async fn store_metadata(&self, metadata: &Arc<Metadata>) -> Result<(), RuntimeError> {
+        self.live.runtime.store.set_metadata(metadata).await?;
+        self.live.published.send_if_modified(|now| {
+            *now = now.with_metadata(Arc::clone(metadata));
+            false
+        });
+        Ok(())
+    }
+
+    async fn append(&self, events: &[Event]) -> Result<Seq, RuntimeError> {
         let records: Result<Vec<NewRecord>, _> = events.iter().map(NewRecord::encode).collect();
         let records =
             records.map_err(|error| RuntimeError::Internal(format!("encoding: {error}")))?;
-        match self.live.log.append(records, Some(self.len)).await {
-            Ok(len) => {
-                self.len = len;
-                self.state = state;
-                Ok(())
-            }
-            Err(error) => {
-                tracing::error!(conversation.id = %self.live.id, %error, "nothing was appended");
-                Err(error.into())
-            }
-        }
+        let appended = self.live.log.append(records, Some(self.len)).await;
+        appended.map_err(|error| {
+            tracing::error!(conversation.id = %self.live.id, %error, "nothing was appended");
+            error.into()
+        })
+    }
+
+    fn metadata(&self) -> Arc<Metadata> {
+        Arc::clone(&self.live.published.borrow().metadata)
     }
 }
 
 impl RuntimeError {
     /// The same error for one more of those who waited for the same commit.
-    pub(crate) fn again(&self) -> Self {
+    fn again(&self) -> Self {
         match self {
             Self::NotFound(id) => Self::NotFound(*id),
             Self::Store(StoreError::Conflict { expected, found }) => {

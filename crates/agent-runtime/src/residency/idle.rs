@@ -18,13 +18,9 @@ pub(crate) enum Verdict {
 }
 
 /// Looks at a conversation whose actor had nothing to do since `last_active`.
-pub(crate) async fn look(
-    live: &LiveConversation,
-    tools: Option<&Tools>,
-    last_active: Instant,
-) -> Verdict {
+pub(crate) async fn look(live: &LiveConversation, last_active: Instant) -> Verdict {
     const UNUSED: &str = "it was not used for idle_ttl";
-    let Some(tools) = tools else {
+    let Some(tools) = live.tools.get() else {
         // There is nothing to lose: the next command or read finds all of it in the store.
         return Verdict::Leave(UNUSED);
     };
@@ -39,7 +35,7 @@ pub(crate) async fn look(
     if due.is_none_or(|due| due > now) {
         return Verdict::Stay(due);
     }
-    if !is_busy(tools).await {
+    if !is_busy(&tools).await {
         return Verdict::Leave(UNUSED);
     }
     let next_look = now + LOOK_INTERVAL.min(config.idle_ttl);

@@ -184,15 +184,13 @@ impl NoteFile {
         if self.unsure {
             self.rewrite()?;
         }
-        let file = match &mut self.open {
-            Some(file) => file,
-            None => {
-                let file = self.make()?;
-                self.open.insert(file)
-            }
-        };
-        file.append(&text)?;
-        self.lines += notes.len();
+        if self.open.is_none() {
+            self.open = Some(self.make()?);
+        }
+        if let Some(open) = &mut self.open {
+            open.append(&text)?;
+            self.lines += notes.len();
+        }
         Ok(())
     }
 
@@ -200,10 +198,10 @@ impl NoteFile {
         if self.unsure {
             return self.rewrite();
         }
-        let Some(file) = &mut self.open else {
+        let Some(open) = &mut self.open else {
             return Ok(());
         };
-        let synced = file.sync();
+        let synced = open.sync();
         // Another sync of the same file would prove nothing.
         self.unsure = synced.is_err();
         synced?;
@@ -280,8 +278,8 @@ impl NoteFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             text => text?,
         };
-        if let Some(file) = &self.open {
-            text.truncate(usize::try_from(file.end()).unwrap_or(usize::MAX));
+        if let Some(open) = &self.open {
+            text.truncate(usize::try_from(open.end()).unwrap_or(usize::MAX));
         }
         Ok(Some(text))
     }

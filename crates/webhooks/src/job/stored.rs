@@ -2,18 +2,9 @@
 
 use std::sync::Arc;
 
-use core_model::{
-    ConversationInfo, ConversationKey, ConversationState, EventLog, Limit, Metadata, Seq,
-    StoreError,
-};
+use core_model::{ConversationInfo, ConversationKey, EventLog, StoreError};
 
 use crate::endpoint::Endpoint;
-
-/// Events that are folded at a time.
-const FOLD: Limit = Limit {
-    records: 256,
-    bytes: 1 << 20,
-};
 
 /// Opens the log of this very conversation, not of a later one under its id.
 ///
@@ -56,27 +47,7 @@ pub(super) async fn info(
         let log = open(endpoint, of, false).await?;
         (source.metadata(of.id).await?, log)
     };
-    let state = fold(&metadata, log.as_ref()).await?;
+    let state = core_model::fold(log.as_ref(), &metadata, |_, _| {}).await?;
     let folder = source.folder(of.id);
     Ok(ConversationInfo::new(&metadata, &state, &folder))
-}
-
-async fn fold(metadata: &Metadata, log: &dyn EventLog) -> Result<ConversationState, StoreError> {
-    let stored = metadata.snapshot.as_ref();
-    let stored = stored.filter(|stored| stored.as_of <= log.len());
-    let (mut at, mut state) = match stored {
-        Some(stored) => (stored.as_of, stored.state.clone()),
-        None => (Seq(0), ConversationState::new(metadata)),
-    };
-    loop {
-        let records = log.read(at, FOLD).await?;
-        let Some(last) = records.last() else {
-            return Ok(state);
-        };
-        at = last.seq.after(1);
-        for event in records.iter().filter_map(|record| record.event().ok()) {
-            state.apply(&event);
-        }
-        tokio::task::consume_budget().await;
-    }
 }

@@ -14,7 +14,7 @@ const PAGE: Limit = Limit {
 /// Places of events of the wanted kinds that are looked for at a time.
 const SELECTED: usize = 1024;
 
-/// Reads the events of one change after another. The log read last stays open, for most often it is
+/// Reads the events of one change after another. The log read last stays open, because most often it is
 /// the next one too.
 pub(super) struct Logs {
     runtime: Arc<RuntimeState>,
@@ -87,7 +87,7 @@ impl Logs {
     }
 
     /// Another change comes.
-    pub(super) fn turn(&mut self) {
+    pub(super) fn next_change(&mut self) {
         self.selected.clear();
     }
 

@@ -1,0 +1,50 @@
+use std::{collections::VecDeque, time::Duration};
+
+use crate::{
+    command::{Answer, Command, StopReason},
+    conversation::end_of_run_repeats::EndOfRunRepeats,
+    turn::running_turn::{CancelReason, RunningTurn},
+};
+
+/// How long a turn may take to end by itself before it is aborted.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+
+/// The active run of a conversation, and what waits for its end.
+#[derive(Default)]
+pub(super) struct RunControl {
+    pub(super) turn: Option<RunningTurn>,
+    /// Commands that wait for the end of an interrupted turn.
+    pub(super) deferred: VecDeque<Command>,
+    pub(super) repeats: EndOfRunRepeats,
+}
+
+impl RunControl {
+    pub(super) fn is_idle(&self) -> bool {
+        self.turn.is_none()
+    }
+
+    /// Whether the turn is being ended from outside.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.turn.as_ref().is_some_and(RunningTurn::is_stopping)
+    }
+
+    /// Ends the turn and answers when it has ended; gives the answer back when there is no turn.
+    pub(super) fn interrupt(&mut self, answer: Answer) -> Option<Answer> {
+        self.cancel(CancelReason::Interrupt, answer)
+    }
+
+    /// As [`Self::interrupt`], and the actor stops after that.
+    pub(super) fn stop(&mut self, reason: StopReason, answer: Answer) -> Option<Answer> {
+        self.cancel(CancelReason::ActorStops(reason), answer)
+    }
+
+    fn cancel(&mut self, reason: CancelReason, answer: Answer) -> Option<Answer> {
+        match &mut self.turn {
+            Some(turn) => {
+                turn.stop(reason, STOP_GRACE, answer);
+                None
+            }
+            None => Some(answer),
+        }
+    }
+}
