@@ -1,6 +1,5 @@
 //! Parts of the body whose forms clients choose freely.
 
-use agent_runtime::NewConversation;
 use core_model::{ConfirmationPolicy, Content, ConversationSettings, Workspace, WorkspaceKind};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
