@@ -7,10 +7,11 @@ use std::{
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// What each crate may know of the others, in the code that ships.
-const KNOWS: [(&str, &[&str]); 10] = [
+const KNOWS: [(&str, &[&str]); 11] = [
     ("core-model", &[]),
     ("store-fs", &["core-model"]),
     ("transcript", &["core-model"]),
+    ("store-memory", &["core-model"]),
     ("llm-client", &["core-model"]),
     ("workspace", &[]),
     ("agent-tools", &["core-model", "workspace"]),
