@@ -7,8 +7,9 @@ use std::{
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// What each crate may know of the others, in the code that ships.
-const KNOWS: [(&str, &[&str]); 10] = [
+const KNOWS: [(&str, &[&str]); 11] = [
     ("core-model", &[]),
+    ("telemetry", &[]),
     ("store-fs", &["core-model"]),
     ("transcript", &["core-model"]),
     ("llm-client", &["core-model"]),
@@ -17,9 +18,15 @@ const KNOWS: [(&str, &[&str]); 10] = [
     ("webhooks", &["core-model"]),
     (
         "agent-runtime",
-        &["agent-tools", "core-model", "llm-client", "workspace"],
+        &[
+            "agent-tools",
+            "core-model",
+            "llm-client",
+            "telemetry",
+            "workspace",
+        ],
     ),
-    ("http-api", &["agent-runtime", "core-model"]),
+    ("http-api", &["agent-runtime", "core-model", "telemetry"]),
     (
         "agent-server",
         &[
@@ -29,6 +36,7 @@ const KNOWS: [(&str, &[&str]); 10] = [
             "http-api",
             "llm-client",
             "store-fs",
+            "telemetry",
             "transcript",
             "webhooks",
             "workspace",

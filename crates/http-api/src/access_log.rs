@@ -14,6 +14,8 @@ use actix_web::{
     middleware::Next,
 };
 use core_model::ConversationId;
+use telemetry::RequestServed;
+use tracing::Instrument;
 
 use crate::{
     auth::{self, Permit},
@@ -43,10 +45,14 @@ pub(crate) async fn edge<B: MessageBody>(
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let started = Instant::now();
+    let span = telemetry::request(request.method().as_str());
     let checked = shared.hosts.check(request.head());
     let checked = checked.and_then(|()| shared.origins.check(request.head()));
     let mut response = match checked {
-        Ok(()) => next.call(request).await?.map_into_left_body(),
+        Ok(()) => {
+            let answered = next.call(request).instrument(span.clone()).await?;
+            answered.map_into_left_body()
+        }
         Err(refused) => request
             .into_response(refused.error_response())
             .map_into_right_body(),
@@ -63,14 +69,14 @@ pub(crate) async fn edge<B: MessageBody>(
     let id = id
         .and_then(|text| text.parse::<ConversationId>().ok())
         .map(|id| id.to_string());
-    tracing::info!(
-        method = request.method().as_str(),
-        route = request.match_pattern().as_deref().unwrap_or("-"),
-        status = response.status().as_u16(),
-        ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        conversation.id = id,
-        "request"
-    );
+    let served = RequestServed {
+        method: request.method().as_str(),
+        route: request.match_pattern().as_deref(),
+        status: response.status().as_u16(),
+        elapsed: started.elapsed(),
+        conversation: id.as_deref(),
+    };
+    served.emit(&span);
     Ok(response)
 }
 
