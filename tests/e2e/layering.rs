@@ -45,15 +45,11 @@ const KNOWS: [(&str, &[&str]); 11] = [
 ];
 
 /// Crates that only one place may touch.
-const HOME: [(&str, &[&str]); 7] = [
+const HOME: [(&str, &[&str]); 6] = [
     ("actix-web", &["http-api", "agent-server"]),
     ("actix-http", &["http-api", "agent-server"]),
     ("paperclip", &["http-api"]),
     ("reqwest", &["llm-client", "agent-server", "webhooks"]),
-    (
-        "nix",
-        &["store-fs", "workspace", "http-api", "agent-server"],
-    ),
     ("pty-process", &["workspace"]),
     ("rustix", &["store-fs", "workspace"]),
 ];

@@ -7,7 +7,7 @@ use workspace::Processes;
 
 use crate::KeySource;
 
-/// Makes the model that settings describe.
+/// Opens the model that settings describe.
 pub type Connect = Arc<dyn Fn(&LlmSettings) -> Result<Arc<dyn Model>, ModelError> + Send + Sync>;
 
 /// What a runtime needs to know.
@@ -22,15 +22,15 @@ pub struct RuntimeConfig {
     pub idle_ttl: Duration,
     /// How long it stays, instead, where the agent left something running.
     pub idle_jobs_ttl: Duration,
-    /// Conversations that stay in memory though nobody needs them there; beyond this, the one that was
-    /// not used for the longest time leaves first, also before [`Self::idle_ttl`].
+    /// Conversations that stay in memory although they are not in use; beyond this, the one that was not
+    /// used for the longest time leaves first, also before [`Self::idle_ttl`].
     pub max_idle_conversations: usize,
-    /// Conversations at rest that keep their tools, and so their shells, open; beyond this, the
-    /// longest at rest loses its own, of those first that run nothing and that nobody follows. Its next
-    /// command starts a new shell.
+    /// Idle conversations that keep their tools, and so their shells, open; beyond this, the longest idle
+    /// one loses its own, with those first that run nothing and that nobody follows. Its next command
+    /// starts a new shell.
     pub max_idle_shells: usize,
-    /// How long a call of the terminal waits for its command at most, where the agent's parameters do
-    /// not say something else.
+    /// How long a call of the terminal waits for its command at most, unless the agent's parameters say
+    /// something else.
     pub max_foreground_terminal_timeout: Duration,
     /// For conversations that name no agent.
     pub default_llm: LlmSettings,

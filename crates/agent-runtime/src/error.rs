@@ -8,11 +8,11 @@ pub enum RuntimeError {
     NotFound(ConversationId),
     #[error("no event {0} in this conversation")]
     UnknownEvent(EventId),
-    #[error("the cursor belongs to a feed that is no more; begin anew")]
+    #[error("the cursor belongs to a feed that no longer exists; start from the beginning")]
     CursorExpired,
     #[error("the conversation is already running")]
     AlreadyRunning,
-    /// Every run slot is taken; `message_saved` when only the run was refused.
+    /// Every run slot is taken. `message_saved`: only the run was refused.
     #[error("all {limit} run slots are taken")]
     RunLimit { limit: usize, message_saved: bool },
     /// The conversation's mailbox is full.
@@ -20,7 +20,7 @@ pub enum RuntimeError {
     Busy,
     #[error("the server is stopping")]
     Stopping,
-    /// The request cannot be carried out as it stands; the text says why.
+    /// The request cannot be carried out as it is; the text says why.
     #[error("{0}")]
     Invalid(String),
     #[error(transparent)]

@@ -74,7 +74,7 @@ impl Runtime {
     }
 
     /// Several conversations as lists show them, in their order; none where there is no such
-    /// conversation, or it cannot be read. What the store has ready is not read again.
+    /// conversation, or it cannot be read. What the store keeps ready is used as it is.
     ///
     /// # Errors
     /// When the store cannot be read.

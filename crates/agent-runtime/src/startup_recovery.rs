@@ -54,7 +54,7 @@ async fn recover_all(runtime: &Runtime) {
         .for_each_concurrent(TOGETHER, |id| async move {
             match recover_one(runtime, id).await {
                 // The second was deleted since.
-                Ok(()) | Err(RuntimeError::NotFound(_)) => runtime.state().recovery.looked_into(id),
+                Ok(()) | Err(RuntimeError::NotFound(_)) => runtime.state().recovery.done(id),
                 Err(error) => {
                     tracing::error!(conversation.id = %id, %error, "a conversation cannot be read and is left out");
                 }

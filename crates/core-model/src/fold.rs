@@ -4,8 +4,11 @@ use std::{future::poll_fn, task::Poll};
 
 use crate::{ConversationState, EventLog, Limit, Metadata, Record, Seq, StoreError};
 
-/// Records read at a time.
-const PAGE: usize = 1024;
+/// What is read at a time.
+const PAGE: Limit = Limit {
+    records: 1024,
+    bytes: 1 << 20,
+};
 
 /// Reads a log and folds its events into a state: from the stored snapshot on, or from the start when
 /// the snapshot is not of this log. An event that cannot be read is passed to `unreadable` and left out.
@@ -24,7 +27,7 @@ pub async fn fold(
         None => (ConversationState::new(metadata), Seq(0)),
     };
     while next < log.len() {
-        let records = log.read(next, Limit::records(PAGE)).await?;
+        let records = log.read(next, PAGE).await?;
         let Some(last) = records.last() else { break };
         next = last.seq.after(1);
         for record in &records {

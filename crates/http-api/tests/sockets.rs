@@ -7,10 +7,10 @@
 
 #[path = "sockets/log.rs"]
 mod log;
-#[path = "sockets/places.rs"]
-mod places;
 #[path = "sockets/protocol.rs"]
 mod protocol;
+#[path = "sockets/slots.rs"]
+mod slots;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 

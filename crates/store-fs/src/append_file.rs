@@ -87,6 +87,16 @@ impl AppendFile {
         synced
     }
 
+    pub(crate) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Makes all of it durable, and nothing of what was refused.
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        self.cut()?;
+        self.file.sync()
+    }
+
     pub(crate) fn read(&self, at: u64, len: usize) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; len];
         read_exact(self.file.as_ref(), &mut bytes, at, Wait::Yes)?;

@@ -4,8 +4,8 @@ use tracing::Span;
 
 use crate::counts::COUNTS;
 use crate::spans::{
-    CONVERSATION_ID, ERROR_TYPE, HTTP_RESPONSE_STATUS_CODE, HTTP_ROUTE, INPUT_TOKENS,
-    OUTPUT_TOKENS, RESPONSE_ID,
+    CONVERSATION_ID, ERROR_TYPE, HTTP_RESPONSE_STATUS_CODE, INPUT_TOKENS, OUTPUT_TOKENS,
+    RESPONSE_ID,
 };
 
 // The targets of log lines are what filters name, so they stay when code moves.
@@ -17,6 +17,8 @@ pub struct RequestServed<'a> {
     pub method: &'a str,
     /// The route's template; never the path, which may hold what nobody may read.
     pub route: Option<&'a str>,
+    /// The id of the operation, if it is one.
+    pub operation: Option<&'a str>,
     pub status: u16,
     pub elapsed: Duration,
     pub conversation: Option<&'a str>,
@@ -27,16 +29,14 @@ impl RequestServed<'_> {
         let failed = self.status >= 500;
         COUNTS.requests.add(1);
         COUNTS.failed_requests.add_if(failed);
-        if !span.is_disabled() {
-            span.record(HTTP_ROUTE, self.route);
-            span.record(HTTP_RESPONSE_STATUS_CODE, self.status);
-            span.record(CONVERSATION_ID, self.conversation);
-            span.record(ERROR_TYPE, failed.then_some(self.status));
-        }
+        span.record(HTTP_RESPONSE_STATUS_CODE, self.status);
+        span.record(CONVERSATION_ID, self.conversation);
+        span.record(ERROR_TYPE, failed.then_some(self.status));
         tracing::info!(
             target: REQUEST_LINES,
             method = self.method,
             route = self.route.unwrap_or("-"),
+            operation = self.operation,
             status = self.status,
             ms = milliseconds(self.elapsed),
             conversation.id = self.conversation,

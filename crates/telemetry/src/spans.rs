@@ -8,7 +8,7 @@ pub const SPANS: &str = "spans";
 // OpenTelemetry's semantic conventions, "HTTP" and "Generative AI".
 pub(crate) const ERROR_TYPE: &str = "error.type";
 const HTTP_REQUEST_METHOD: &str = "http.request.method";
-pub(crate) const HTTP_ROUTE: &str = "http.route";
+const HTTP_ROUTE: &str = "http.route";
 pub(crate) const HTTP_RESPONSE_STATUS_CODE: &str = "http.response.status_code";
 const OPERATION_NAME: &str = "gen_ai.operation.name";
 pub(crate) const CONVERSATION_ID: &str = "gen_ai.conversation.id";
@@ -21,12 +21,12 @@ const TOOL_CALL_ID: &str = "gen_ai.tool.call.id";
 
 /// One request to the API, until its answer begins.
 #[must_use]
-pub fn request(method: &str) -> Span {
+pub fn request(method: &str, route: Option<&str>) -> Span {
     debug_span!(
         target: SPANS,
         "request",
         { HTTP_REQUEST_METHOD } = method,
-        { HTTP_ROUTE } = Empty,
+        { HTTP_ROUTE } = route,
         { HTTP_RESPONSE_STATUS_CODE } = Empty,
         { CONVERSATION_ID } = Empty,
         { ERROR_TYPE } = Empty,

@@ -43,7 +43,8 @@ fn a_happening_is_a_line_and_a_count_and_completes_its_span() {
         lines.read(),
         [
             json!({"level": "INFO", "target": "http_api::access_log", "message": "request",
-                   "method": "GET", "route": "/conversations/{conversation_id}", "status": 503,
+                   "method": "GET", "route": "/conversations/{conversation_id}",
+                   "operation": "get_conversation", "status": 503,
                    "ms": 7, "conversation.id": "c1"}),
             json!({"level": "INFO", "target": "http_api::access_log", "message": "request",
                    "method": "PUT", "route": "-", "status": 404, "ms": 0}),
@@ -95,10 +96,12 @@ fn a_happening_is_a_line_and_a_count_and_completes_its_span() {
 }
 
 fn emit_one_of_each() {
-    let span = telemetry::request("GET");
+    let route = Some("/conversations/{conversation_id}");
+    let span = telemetry::request("GET", route);
     let served = RequestServed {
         method: "GET",
-        route: Some("/conversations/{conversation_id}"),
+        route,
+        operation: Some("get_conversation"),
         status: 503,
         elapsed: Duration::from_millis(7),
         conversation: Some("c1"),
@@ -107,11 +110,12 @@ fn emit_one_of_each() {
     let refused = RequestServed {
         method: "PUT",
         route: None,
+        operation: None,
         status: 404,
         elapsed: Duration::ZERO,
         conversation: None,
     };
-    refused.emit(&telemetry::request("PUT"));
+    refused.emit(&telemetry::request("PUT", None));
 
     let turn = telemetry::turn(&"c1");
     let step = telemetry::step(&"c1", "m");

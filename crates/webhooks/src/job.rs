@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use core_model::{
-    ConversationInfo, ConversationKey, ConversationState, Draft, EventLog, EventTime,
-    ExecutionStatus, Limit, Metadata, Seq, StoreError, UtcTime, port::DeliverySubject,
+    ConversationInfo, ConversationKey, Draft, EventLog, EventTime, ExecutionStatus, Seq,
+    StoreError, UtcTime, port::DeliverySubject,
 };
 use serde_json::json;
 use tokio::time::Instant;
@@ -18,12 +18,6 @@ use crate::{
     outbox::DAYS,
     sender::{Answer, Outgoing},
     verdict::Verdict,
-};
-
-/// Events that are folded at a time.
-const FOLD: Limit = Limit {
-    records: 256,
-    bytes: 1 << 20,
 };
 
 pub(crate) struct Job {
@@ -373,29 +367,9 @@ async fn info(
             (hook.ports.source.metadata(of.id).await?, log)
         }
     };
-    let state = fold(&metadata, log.as_ref()).await?;
+    let state = core_model::fold(log.as_ref(), &metadata, |_, _| {}).await?;
     let folder = hook.ports.source.folder(of.id);
     Ok(ConversationInfo::new(&metadata, &state, &folder))
-}
-
-async fn fold(metadata: &Metadata, log: &dyn EventLog) -> Result<ConversationState, StoreError> {
-    let stored = metadata.snapshot.as_ref();
-    let stored = stored.filter(|stored| stored.as_of <= log.len());
-    let (mut at, mut state) = match stored {
-        Some(stored) => (stored.as_of, stored.state.clone()),
-        None => (Seq(0), ConversationState::new(metadata)),
-    };
-    loop {
-        let records = log.read(at, FOLD).await?;
-        let Some(last) = records.last() else {
-            return Ok(state);
-        };
-        at = last.seq.after(1);
-        for event in records.iter().filter_map(|record| record.event().ok()) {
-            state.apply(&event);
-        }
-        tokio::task::consume_budget().await;
-    }
 }
 
 /// What is said of a conversation whose log is gone.

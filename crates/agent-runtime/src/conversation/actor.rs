@@ -1,11 +1,10 @@
 use std::sync::Arc;
 
-use agent_tools::EndedProcess;
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until},
 };
-use workspace::{ProcessInfo, ToolFiles, Workspace};
+use workspace::ProcessInfo;
 
 use crate::{
     RuntimeError,
@@ -244,8 +243,8 @@ impl Actor {
             self.run.repeats.plan_if_short();
             let resume = stop == Some(CancelReason::ActorStops(StopReason::ServerStopping));
             self.writer.store_snapshot(resume).await;
-            if stops.is_empty() {
-                self.keep_tools();
+            if let Some(tools) = self.live.tools.get().filter(|_| stops.is_empty()) {
+                self.residency.idle_tools.add(&self.live, &tools).await;
             }
         }
         for (reason, answer) in stops {
@@ -257,18 +256,6 @@ impl Actor {
             if !self.stopped {
                 self.work(Work::Command(command)).await;
             }
-        }
-    }
-
-    /// Keeps the tools open, although there may be too many then.
-    fn keep_tools(&self) {
-        let Some(tools) = self.live.tools.get() else {
-            return;
-        };
-        if self.residency.idle_tools.add(&self.live, &tools) {
-            let residency = Arc::clone(&self.residency);
-            let tokio = &self.live.runtime.tokio;
-            tokio.spawn(async move { residency.idle_tools.reduce().await });
         }
     }
 

@@ -153,3 +153,56 @@ impl RuntimeError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core_model::Draft;
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::live_fixture::LiveFixture;
+
+    fn title(batch: &mut CommitBatch, title: &str) {
+        batch.change_metadata(|metadata| metadata.title = Some(title.to_owned()));
+        batch.push(Draft::state("title", title));
+    }
+
+    #[tokio::test]
+    async fn metadata_is_stored_and_shown_with_the_event_that_announces_it() {
+        let LiveFixture {
+            live,
+            store,
+            folder: _folder,
+        } = LiveFixture::new(&[]).await;
+        let mut writer = Writer::new(Arc::clone(&live));
+        let mut batch = writer.batch();
+        title(&mut batch, "new");
+        assert!(writer.commit(batch).await);
+        assert_eq!(live.now().metadata.title.as_deref(), Some("new"));
+        let stored = store.metadata(live.id).await.unwrap();
+        assert_eq!(stored.title.as_deref(), Some("new"));
+        assert_eq!(live.log.len(), Seq(1));
+    }
+
+    #[tokio::test]
+    async fn an_event_is_not_appended_when_the_metadata_it_announces_cannot_be_stored() {
+        let LiveFixture {
+            live,
+            store: _store,
+            folder,
+        } = LiveFixture::new(&[]).await;
+        let mut writer = Writer::new(Arc::clone(&live));
+        std::fs::remove_dir_all(folder.path().join("conversations")).unwrap();
+        let mut batch = writer.batch();
+        title(&mut batch, "lost");
+        let (answer, answered) = oneshot::channel();
+        batch.answers.push((answer, Ok(())));
+        assert!(!writer.commit(batch).await);
+        assert!(matches!(
+            answered.await.unwrap(),
+            Err(RuntimeError::Store(_) | RuntimeError::NotFound(_))
+        ));
+        let now = live.now();
+        assert_eq!((now.len, now.metadata.title.as_ref()), (Seq(0), None));
+    }
+}

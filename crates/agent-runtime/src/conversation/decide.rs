@@ -239,7 +239,7 @@ impl Decider<'_> {
         system_prompt: Option<Box<SystemPromptEvent>>,
     ) -> Result<(), RuntimeError> {
         let started = if self.status() == ExecutionStatus::Finished && !self.has_run() {
-            // Nothing to do; the client still waits to hear how its run ended.
+            // Nothing to do; the client still waits for the end of its run.
             self.batch.announce = true;
             self.run.repeats.plan();
             Ok(())

@@ -101,7 +101,7 @@ impl<'a> Matches<'a> {
     }
 }
 
-/// What of it can be told by heads; none when no event can match.
+/// The part of it that heads decide; none when no event can match.
 pub(super) fn heads(filter: &EventFilter) -> Option<HeadFilter> {
     let class = filter
         .kind

@@ -50,6 +50,6 @@ pub(crate) async fn look(live: &LiveConversation, last_active: Instant) -> Verdi
 pub(crate) async fn is_busy(tools: &Tools) -> bool {
     let tools = tools.clone();
     let asked = spawn_blocking(move || tools.iter().any(|tool| tool.is_busy()));
-    // A tool that breaks when asked is no reason to stay.
+    // A tool that panics here does not keep the conversation in memory.
     asked.await.unwrap_or(false)
 }

@@ -194,7 +194,7 @@ impl LiveConversation {
         sender.try_send(command).map_err(|_full| RuntimeError::Busy)
     }
 
-    /// Hands a request to the actor if there is one and it has room for it; nobody waits for its answer.
+    /// Hands a request to the actor if there is one that has room for it. Its answer is dropped.
     pub(crate) fn suggest(&self, request: CommandRequest) {
         if let Mailbox::Open(sender) = &*self.lock_mailbox() {
             let (command, _answered) = Command::new(request);

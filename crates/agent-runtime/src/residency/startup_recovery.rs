@@ -79,7 +79,7 @@ impl StartupRecovery {
         self.reach(Stage::Listed);
     }
 
-    pub(crate) fn looked_into(&self, id: ConversationId) {
+    pub(crate) fn done(&self, id: ConversationId) {
         lock(&self.waiting).remove(&id);
     }
 

@@ -9,6 +9,7 @@ use agent_tools::{TerminalSettings, ToolEnvironment, Tools};
 use core_model::{Agent, Draft, EventBody, Source, event::SystemPromptEvent};
 use serde::Deserialize;
 use tokio::sync::mpsc;
+use workspace::{ToolFiles, Workspace};
 
 use crate::{
     residency::live_conversation::LiveConversation,
@@ -100,9 +101,11 @@ async fn open(live: &LiveConversation) -> Result<(Agent, Tools), SetupError> {
         return Ok((agent, tools));
     }
     let environment = ToolEnvironment {
-        working_dir: now.metadata.workspace.working_dir.clone().into(),
-        folder: live.folder.clone(),
-        processes: live.runtime.config.processes.clone(),
+        workspace: Workspace::new(
+            &now.metadata.workspace.working_dir,
+            live.runtime.config.processes.clone(),
+        ),
+        files: ToolFiles::new(&live.folder),
         used_before: now.state.used_tools.clone(),
         terminal: TerminalSettings {
             max_foreground_timeout: live.runtime.config.max_foreground_terminal_timeout,

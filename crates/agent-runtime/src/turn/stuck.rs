@@ -88,7 +88,7 @@ impl StuckDetector {
     /// What of an event counts; none when nothing does.
     fn trace(&mut self, event: &Event) -> Option<Trace> {
         match &event.body {
-            // Our own hints are no user's words: they do not break a monologue.
+            // Hints of the server do not break a monologue.
             EventBody::MessageEvent(_) => {
                 (event.source == Source::Agent).then_some(Trace::AgentMessage)
             }

@@ -39,7 +39,7 @@ impl Site {
     }
 
     async fn stop(self) -> TempDir {
-        self.runtime.shut_down(PATIENCE).await;
+        self.runtime.shut_down(GIVE_UP).await;
         self.folder
     }
 
@@ -72,7 +72,7 @@ impl Site {
                 }
             }
         };
-        timeout(PATIENCE, all).await.unwrap();
+        timeout(GIVE_UP, all).await.unwrap();
         self.runtime.delete(mark).await.unwrap();
         told.retain(|frame| of(frame).0 != mark);
         told
@@ -206,7 +206,7 @@ async fn an_error_that_may_pass_ends_the_following_and_loses_nothing() {
     let mut follower = follower.await.unwrap();
     let mut told = Vec::new();
     let end = loop {
-        match timeout(PATIENCE, follower.next_page()).await.unwrap() {
+        match timeout(GIVE_UP, follower.next_page()).await.unwrap() {
             Ok(page) => told.extend(page),
             Err(end) => break end,
         }
@@ -296,12 +296,12 @@ async fn tags_choose_whose_creation_is_told_and_every_deletion_is() {
     );
     let mut live = live.await.unwrap();
     let blue = site.make(tagged("blue")).await.id();
-    let first = timeout(PATIENCE, live.next_page()).await.unwrap().unwrap();
+    let first = timeout(GIVE_UP, live.next_page()).await.unwrap().unwrap();
     assert_eq!(of(&first[0]), (blue, What::Created));
     let red = site.make(tagged("red")).await.id();
     for id in [red, blue] {
         site.runtime.delete(id).await.unwrap();
-        let next = timeout(PATIENCE, live.next_page()).await.unwrap().unwrap();
+        let next = timeout(GIVE_UP, live.next_page()).await.unwrap().unwrap();
         assert_eq!(of(&next[0]), (id, What::Deleted));
     }
     assert!(live.next_page().now_or_never().is_none());

@@ -82,7 +82,7 @@ async fn told(pieces: usize) -> (Vec<String>, Conversation, tempfile::TempDir) {
             }
         }
     };
-    timeout(PATIENCE, reading).await.unwrap();
+    timeout(GIVE_UP, reading).await.unwrap();
     (told, conversation, folder)
 }
 
@@ -143,7 +143,7 @@ async fn shown(lines: Vec<Line>, ends: ExecutionStatus) -> Vec<String> {
             }
         }
     };
-    timeout(PATIENCE, reading).await.unwrap();
+    timeout(GIVE_UP, reading).await.unwrap();
     shown
 }
 
@@ -207,7 +207,7 @@ async fn who_is_too_slow_for_the_pieces_is_told_that_they_are_void_all_the_same(
                     }
                 }
             };
-            timeout(PATIENCE, next).await.unwrap()
+            timeout(GIVE_UP, next).await.unwrap()
         };
         assert_eq!(next().await, "delta old");
         world.puppet.open.notify_one();

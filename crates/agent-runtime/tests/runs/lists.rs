@@ -41,7 +41,7 @@ async fn what_the_store_has_ready_for_lists_is_what_they_would_show_without() {
         folder,
         ..
     } = world;
-    runtime.shut_down(PATIENCE).await;
+    runtime.shut_down(GIVE_UP).await;
     drop(runtime);
     let root = folder.path().join("conversations");
     {

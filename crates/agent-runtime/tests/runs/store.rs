@@ -35,7 +35,7 @@ async fn a_log_that_fails_in_mid_run_ends_it_and_the_log_is_mended_when_next_ope
 
     store.broken.store(false, SeqCst);
     drop(conversation);
-    timeout(PATIENCE, async {
+    timeout(GIVE_UP, async {
         loop {
             // Long enough for it to leave memory.
             sleep(Duration::from_millis(500)).await;
@@ -217,7 +217,7 @@ async fn followers_hear_of_a_deletion_when_it_is_done_and_not_of_one_that_failed
             }
         }
     };
-    assert_eq!(timeout(PATIENCE, end).await.unwrap(), End::Deleted);
+    assert_eq!(timeout(GIVE_UP, end).await.unwrap(), End::Deleted);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,7 +16,8 @@ use serde::de::IgnoredAny;
 
 use super::delivery_note::{DeliveryNote, fold, notes};
 use crate::{
-    disk::{Disk, DiskFile, Open, read_all, write_all},
+    append_file::AppendFile,
+    disk::{Disk, Open, read_all},
     error::{io_at, lock},
     layout,
     meta::replace,
@@ -77,9 +78,12 @@ impl NoteFiles {
         follower: &str,
         keep: impl Fn(&ConversationKey) -> bool,
     ) -> Result<(), StoreError> {
-        self.with(follower, |file| match file.is_large() {
-            true => file.compact(keep),
-            false => file.sync(),
+        self.with(follower, |file| {
+            if file.is_large() {
+                file.compact(keep)
+            } else {
+                file.sync()
+            }
         })
     }
 
@@ -125,7 +129,7 @@ struct NoteFile {
     folder: PathBuf,
     path: PathBuf,
     /// Kept open between appends.
-    open: Option<OpenFile>,
+    open: Option<AppendFile>,
     /// Whether it is uncertain what of the file is on disk.
     unsure: bool,
     /// Whether the names of file and folder are durable.
@@ -133,24 +137,6 @@ struct NoteFile {
     /// Lines in it, and how many were left when it was last compacted.
     lines: usize,
     compacted: usize,
-}
-
-struct OpenFile {
-    file: Arc<dyn DiskFile>,
-    end: u64,
-    /// There may be bytes after the end, because a write failed.
-    torn: bool,
-}
-
-impl OpenFile {
-    /// Takes off what a write that failed left.
-    fn cut(&mut self) -> io::Result<()> {
-        if self.torn {
-            self.file.set_len(self.end)?;
-            self.torn = false;
-        }
-        Ok(())
-    }
 }
 
 impl NoteFile {
@@ -201,15 +187,10 @@ impl NoteFile {
         if self.open.is_none() {
             self.open = Some(self.make()?);
         }
-        let Some(open) = &mut self.open else {
-            return Ok(());
-        };
-        open.cut()?;
-        open.torn = true;
-        write_all(open.file.as_ref(), &text, open.end)?;
-        open.end += text.len() as u64;
-        open.torn = false;
-        self.lines += notes.len();
+        if let Some(open) = &mut self.open {
+            open.append(&text)?;
+            self.lines += notes.len();
+        }
         Ok(())
     }
 
@@ -220,9 +201,7 @@ impl NoteFile {
         let Some(open) = &mut self.open else {
             return Ok(());
         };
-        // Else what was refused would be there later.
-        open.cut()?;
-        let synced = open.file.sync();
+        let synced = open.sync();
         // Another sync of the same file would prove nothing.
         self.unsure = synced.is_err();
         synced?;
@@ -300,27 +279,24 @@ impl NoteFile {
             text => text?,
         };
         if let Some(open) = &self.open {
-            text.truncate(usize::try_from(open.end).unwrap_or(usize::MAX));
+            text.truncate(usize::try_from(open.end()).unwrap_or(usize::MAX));
         }
         Ok(Some(text))
     }
 
     /// Opens a file of whole lines that are on disk, or a new one.
-    fn make(&self) -> io::Result<OpenFile> {
+    fn make(&self) -> io::Result<AppendFile> {
         self.make_folder()?;
         let file = self.disk.open(&self.path, Open::Make)?;
-        Ok(OpenFile {
-            end: file.len()?,
-            file,
-            torn: false,
-        })
+        let end = file.len()?;
+        Ok(AppendFile::new(file, &self.path, end))
     }
 
     fn make_folder(&self) -> io::Result<()> {
-        match self.disk.exists(&self.folder) {
-            true => Ok(()),
-            false => self.disk.create_dir(&self.folder),
+        if self.disk.exists(&self.folder) {
+            return Ok(());
         }
+        self.disk.create_dir(&self.folder)
     }
 }
 

@@ -1,8 +1,8 @@
 use std::{fs, sync::Arc, time::Duration};
 
 use core_model::{
-    Catalog, ConversationId, Draft, EventBody, EventTime, Limit, Message, NewRecord, Record, Seq,
-    Source, StoreError, event::MessageEvent,
+    Catalog, ConversationId, ConversationState, Draft, EventBody, EventTime, Limit, Message,
+    NewRecord, Record, Seq, Snapshot, Source, StoreError, event::MessageEvent,
 };
 use store_fs::{Durability, FsStore, Options};
 
@@ -274,4 +274,23 @@ async fn appends_that_come_while_the_first_one_is_written_are_all_answered() {
     let answered = tokio::time::timeout(Duration::from_secs(20), all).await;
     answered.expect("an append waits for ever");
     assert_eq!(log.len(), Seq(320));
+}
+
+#[tokio::test]
+async fn a_fold_begins_with_the_snapshot_if_that_is_of_this_log() {
+    let (_root, store, id, log) = one_log(3).await;
+    let mut metadata = store.metadata(id).await.unwrap();
+    let mut marked = ConversationState::new(&metadata);
+    marked.used_tools.insert("marker".to_owned());
+    for (as_of, bytes, begins) in [(2, 1, true), (4, 1, false), (2, u64::MAX, false)] {
+        metadata.snapshot = Some(Snapshot {
+            as_of: Seq(as_of),
+            bytes,
+            state: marked.clone(),
+        });
+        let state = core_model::fold(&*log, &metadata, |_, error| panic!("{error}"));
+        let state = state.await.unwrap();
+        assert_eq!(state.used_tools.contains("marker"), begins);
+        assert_eq!(state.leaf_event_id, Some("message-2".into()));
+    }
 }
