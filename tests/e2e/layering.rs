@@ -12,6 +12,7 @@ const KNOWS: [(&str, &[&str]); 11] = [
     ("telemetry", &[]),
     ("store-fs", &["core-model"]),
     ("transcript", &["core-model"]),
+    ("store-memory", &["core-model"]),
     ("llm-client", &["core-model"]),
     ("workspace", &[]),
     ("agent-tools", &["core-model", "workspace"]),

@@ -1,6 +1,6 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use core_model::LlmSettings;
+use core_model::{ConversationId, LlmSettings};
 use llm_client::{Model, ModelError};
 use secrecy::SecretBox;
 use workspace::Processes;
@@ -36,6 +36,9 @@ pub struct RuntimeConfig {
     pub default_llm: LlmSettings,
     /// For conversations that name no workspace.
     pub default_workspace: PathBuf,
+    /// Holds a folder for each conversation, named by its id, with what its tools keep. A store on files
+    /// has its own files there too.
+    pub conversations: PathBuf,
     /// Seals secrets at rest.
     pub secret_key: KeySource,
     /// Whether runs that the last stop of the server paused start again with it.
@@ -54,11 +57,13 @@ impl RuntimeConfig {
     pub const IDLE_JOBS_TTL: Duration = Duration::from_secs(24 * 60 * 60);
     pub const MAX_FOREGROUND_TERMINAL_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
-    /// The usual limits with a key, a default model and a default workspace.
+    /// The usual limits with a key, a default model, a default workspace, and the folder that holds a
+    /// folder for each conversation.
     pub fn new(
         secret_key: [u8; 32],
         default_llm: LlmSettings,
         default_workspace: impl Into<PathBuf>,
+        conversations: impl Into<PathBuf>,
     ) -> Self {
         Self {
             max_concurrent_runs: Self::MAX_CONCURRENT_RUNS,
@@ -70,10 +75,16 @@ impl RuntimeConfig {
             max_foreground_terminal_timeout: Self::MAX_FOREGROUND_TERMINAL_TIMEOUT,
             default_llm,
             default_workspace: default_workspace.into(),
+            conversations: conversations.into(),
             secret_key: Arc::new(move || Ok(SecretBox::new(Box::new(secret_key)))),
             resume_runs: false,
             connect: Arc::new(llm_client::connect),
             processes: Processes::default(),
         }
+    }
+
+    /// The folder of one conversation.
+    pub(crate) fn folder(&self, id: ConversationId) -> PathBuf {
+        self.conversations.join(id.to_string())
     }
 }

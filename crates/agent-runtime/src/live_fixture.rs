@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use core_model::{
-    ConversationState, Event, LlmSettings, Metadata, Store, Workspace, WorkspaceKind,
+    ConversationState, Event, Extent, LlmSettings, Metadata, Store, Workspace, WorkspaceKind,
 };
 use serde_json::json;
 use store_fs::FsStore;
@@ -32,14 +32,19 @@ impl LiveFixture {
         let metadata = Metadata::new(json!({}), workspace);
         store.create(&metadata).await.unwrap();
         let log = store.open(metadata.id).await.unwrap();
-        let config = RuntimeConfig::new([7; 32], LlmSettings::default(), folder.path());
+        let config = RuntimeConfig::new(
+            [7; 32],
+            LlmSettings::default(),
+            folder.path(),
+            folder.path().join("conversations"),
+        );
         let runtime = Arc::new(RuntimeState::new(config, Arc::clone(&store)));
         let mut state = ConversationState::new(&metadata);
         for event in events {
             state.apply(event);
         }
         Self {
-            live: LiveConversation::new(runtime, log, metadata, state),
+            live: LiveConversation::new(runtime, log, Extent::default(), metadata, state),
             store,
             folder,
         }

@@ -56,7 +56,7 @@ async fn server(keys: &[&str], limits: Limits) -> Server {
         model: "scripted".to_owned(),
         ..LlmSettings::default()
     };
-    let runtime = RuntimeConfig::new([7; 32], llm, folder.path().join("project"));
+    let runtime = RuntimeConfig::new([7; 32], llm, folder.path().join("project"), store.root());
     let runtime = Runtime::start(runtime, Arc::new(store));
     let made = runtime.create(NewConversation::default()).await.unwrap();
     let keys = keys.iter().map(|key| SecretString::from(*key)).collect();

@@ -137,7 +137,7 @@ impl World {
         }
     }
 
-    /// Stops in order and starts again on the same folder.
+    /// Stops cleanly and starts again on the same folder.
     pub(crate) async fn restart(self) -> Self {
         let Self {
             runtime,
@@ -194,6 +194,7 @@ pub(crate) fn config(folder: &tempfile::TempDir, puppet: &Arc<Puppet>) -> Runtim
         [7; 32],
         LlmSettings::default(),
         folder.path().join("project"),
+        folder.path().join("conversations"),
     );
     config.connect = Arc::new(move |_| Ok(Arc::clone(&model) as Arc<dyn Model>));
     config

@@ -460,7 +460,10 @@ async fn everything_is_there_after_a_restart_and_goes_on() {
         runtime.info(id).await.unwrap().execution_status,
         ExecutionStatus::Paused
     );
-    assert_eq!(runtime.count(Some(ExecutionStatus::Paused)).await, 1);
+    assert_eq!(
+        runtime.count(Some(ExecutionStatus::Paused)).await.unwrap(),
+        1
+    );
     assert_eq!(events(&mended).await[..before.len()], before);
     let outline = outline(&mended).await;
     assert_eq!(

@@ -73,7 +73,7 @@ async fn count(
     server: Server,
     query: Query<ConversationCountParams>,
 ) -> Result<Reply<u64>, Failure> {
-    Ok(Reply(server.runtime.count(query.0.status).await))
+    Ok(Reply(server.runtime.count(query.0.status).await?))
 }
 
 pub(super) const BATCH_GET: Operation = Operation {

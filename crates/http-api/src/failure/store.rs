@@ -14,11 +14,12 @@ const RECEIPTS_RETRY_SECONDS: u32 = 600;
 
 pub(super) fn row_of(error: &StoreError) -> Row {
     match error {
-        StoreError::Conflict { .. } => row(
-            409,
-            "owned_elsewhere",
-            "Conversation is owned by another agent server instance; the write was refused",
-        ),
+        StoreError::Unavailable(_) => row(
+            503,
+            "storage_unavailable",
+            "The server cannot reach its store. Retry the request.",
+        )
+        .retry_after(STORAGE_RETRY_SECONDS),
         StoreError::TooManyReceipts { limit } => row(
             503,
             "too_many_idempotency_keys",
@@ -29,6 +30,8 @@ pub(super) fn row_of(error: &StoreError) -> Row {
         ).retry_after(RECEIPTS_RETRY_SECONDS),
         StoreError::NotFound(_)
         | StoreError::Exists(_)
+        | StoreError::Fenced
+        | StoreError::OwnedElsewhere { .. }
         | StoreError::Poisoned(_)
         | StoreError::Io { .. }
         | StoreError::Damaged { .. } => match error.fault() {

@@ -166,6 +166,13 @@ fn of_runtime(error: &RuntimeError) -> Row {
         RuntimeError::Stopping => row(503, "stopping", "The server is stopping.")
             .retry_after(1)
             .may_have_effect(),
+        RuntimeError::OwnedElsewhere { .. } => row(
+            503,
+            "owned_elsewhere",
+            "The conversation is owned by another server. Retry the request.",
+        )
+        .retry_after(1)
+        .may_have_effect(),
         RuntimeError::Invalid(reason) => row(422, "unprocessable", reason),
         RuntimeError::Store(source) => store::row_of(source).may_have_effect().fault(error),
         RuntimeError::Internal(_) => row(500, "internal", INTERNAL)

@@ -36,7 +36,7 @@ impl From<RuntimeError> for CloseReason {
             RuntimeError::NotFound(_) => Self::NotFound,
             RuntimeError::UnknownEvent(_) => Self::UnknownStart,
             RuntimeError::CursorExpired => Self::CursorExpired,
-            RuntimeError::Stopping => Self::Stopping,
+            RuntimeError::Stopping | RuntimeError::OwnedElsewhere { .. } => Self::Stopping,
             RuntimeError::Busy => Self::TooManyFollowers,
             RuntimeError::AlreadyRunning
             | RuntimeError::RunLimit { .. }

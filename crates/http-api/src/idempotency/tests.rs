@@ -13,7 +13,7 @@ use crate::{config::ApiConfig, state::ApiState};
 
 fn server(folder: &tempfile::TempDir) -> Server {
     let store = FsStore::open(folder.path(), Options::default()).unwrap();
-    let config = RuntimeConfig::new([7; 32], LlmSettings::default(), folder.path());
+    let config = RuntimeConfig::new([7; 32], LlmSettings::default(), folder.path(), store.root());
     let runtime = Runtime::start(config, Arc::new(store));
     Server(ApiState::new(runtime, ApiConfig::default(), &[]).unwrap())
 }

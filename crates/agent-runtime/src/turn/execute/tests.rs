@@ -35,7 +35,7 @@ struct Puppet {
 enum Script {
     /// Ends at once, and says so.
     End(Arc<Notify>),
-    /// Ends when all who wait here have come.
+    /// Ends when all calls that wait here have come.
     Meet(Arc<Barrier>),
     /// Ends when it may.
     Wait(Arc<Notify>),

@@ -12,7 +12,7 @@ use crate::{config::ApiConfig, state::ApiState};
 async fn what_a_client_does_not_wait_for_is_carried_out() {
     let folder = tempfile::tempdir().unwrap();
     let store = FsStore::open(folder.path(), Options::default()).unwrap();
-    let config = RuntimeConfig::new([7; 32], LlmSettings::default(), folder.path());
+    let config = RuntimeConfig::new([7; 32], LlmSettings::default(), folder.path(), store.root());
     let runtime = Runtime::start(config, Arc::new(store));
     let server = Server(ApiState::new(runtime, ApiConfig::default(), &[]).unwrap());
 

@@ -1,8 +1,9 @@
-//! What a store does for the rest of the product. `store-fs` does it with files; the ports are
-//! shaped so that a distributed engine could: an append takes the length it expects, and the feed is
+//! What a store does for the rest of the product: `store-fs` with files, `store-memory` in memory; shaped so
+//! that a database could (every write is made under a claim, whose epoch it checks), and the feed is
 //! one order over all logs.
 
 mod catalog;
+mod claims;
 mod deliveries;
 mod delivery_records;
 mod fault;
@@ -12,9 +13,10 @@ mod receipts;
 
 use thiserror::Error;
 
-use crate::{ConversationId, Seq};
+use crate::ConversationId;
 
-pub use catalog::{Catalog, ConversationOrder, ListPage, ListQuery, Notice, Row};
+pub use catalog::{Catalog, ConversationOrder, Health, ListPage, ListQuery, Notice, Row};
+pub use claims::{Claim, Claimed, Claims, Holder};
 pub use deliveries::{
     Attempt, Deliveries, DeliveriesError, Delivery, DeliveryFailure, DeliveryList, DeliverySubject,
     Lag, Outcome, Probes, Rewind, Rewound, WebhookForm, WebhookInfo, WebhookState,
@@ -25,13 +27,13 @@ pub use delivery_records::{
 };
 pub use fault::{Fault, FaultKind};
 pub use feed::{Change, Feed, FeedEntry};
-pub use log::{EventLog, Head, HeadFilter, Limit, NewRecord, Record};
+pub use log::{Extent, Head, HeadFilter, Limit, LogReader, LogWriter, NewRecord, Record, Summary};
 pub use receipts::{Digest, RECEIPT_HOURS, RECEIPTS, Receipt, Receipts};
 
 /// All that a server needs of its store.
-pub trait Store: Catalog + Feed + Receipts {}
+pub trait Store: Catalog + Claims + Feed + Receipts {}
 
-impl<T: Catalog + Feed + Receipts> Store for T {}
+impl<T: Catalog + Claims + Feed + Receipts> Store for T {}
 
 /// What can go wrong with a store, in any implementation.
 #[derive(Debug, Error)]
@@ -40,8 +42,15 @@ pub enum StoreError {
     NotFound(ConversationId),
     #[error("conversation {0} already exists")]
     Exists(ConversationId),
-    #[error("another writer appended first: expected {expected} events, found {found}")]
-    Conflict { expected: Seq, found: Seq },
+    /// The claim that this write was made under is lost: somebody else may write now, and this writer
+    /// never will again.
+    #[error("another writer has taken over")]
+    Fenced,
+    #[error("conversation {id} is owned by another server ({})", holder.server)]
+    OwnedElsewhere { id: ConversationId, holder: Holder },
+    /// The store cannot be reached for now.
+    #[error("the store is not available: {0}")]
+    Unavailable(String),
     #[error("the log takes no more events since an earlier write failed: {0}")]
     Poisoned(Fault),
     #[error("{path}: {source}")]
@@ -64,7 +73,9 @@ impl StoreError {
             Self::Io { source, .. } => Some(Fault::of(source)),
             Self::NotFound(_)
             | Self::Exists(_)
-            | Self::Conflict { .. }
+            | Self::Fenced
+            | Self::OwnedElsewhere { .. }
+            | Self::Unavailable(_)
             | Self::Damaged { .. }
             | Self::TooManyReceipts { .. } => None,
         }
