@@ -9,6 +9,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 /// What each crate may know of the others, in the code that ships.
 const KNOWS: [(&str, &[&str]); 11] = [
     ("core-model", &[]),
+    ("telemetry", &[]),
     ("store-fs", &["core-model"]),
     ("transcript", &["core-model"]),
     ("store-memory", &["core-model"]),
@@ -18,9 +19,15 @@ const KNOWS: [(&str, &[&str]); 11] = [
     ("webhooks", &["core-model"]),
     (
         "agent-runtime",
-        &["agent-tools", "core-model", "llm-client", "workspace"],
+        &[
+            "agent-tools",
+            "core-model",
+            "llm-client",
+            "telemetry",
+            "workspace",
+        ],
     ),
-    ("http-api", &["agent-runtime", "core-model"]),
+    ("http-api", &["agent-runtime", "core-model", "telemetry"]),
     (
         "agent-server",
         &[
@@ -30,6 +37,7 @@ const KNOWS: [(&str, &[&str]); 11] = [
             "http-api",
             "llm-client",
             "store-fs",
+            "telemetry",
             "transcript",
             "webhooks",
             "workspace",

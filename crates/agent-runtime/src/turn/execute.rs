@@ -4,10 +4,12 @@ use std::ops::ControlFlow::{self, Break, Continue};
 
 use agent_tools::{CallSignals, ToolError, not_found, resolve};
 use core_model::{
-    Draft, EventBody, PendingAction, Source,
+    Draft, EventBody, Observation, PendingAction, Source,
     event::{ErrorClassification, FailureKind, ObservationEvent, UserAction},
 };
 use futures_util::{FutureExt, future::BoxFuture};
+use telemetry::ToolCallEnded;
+use tracing::Instrument;
 
 use crate::turn::{
     drafts::agent_error,
@@ -78,7 +80,13 @@ fn call<'a>(
         return (Access::Exclusive, async { Some(error) }.boxed());
     };
     let run = async move {
-        match tool.run(action, signals).await {
+        let span = telemetry::tool_call(&turn.live.id, name, &pending.tool_call_id);
+        let result = tool.run(action, signals).instrument(span.clone()).await;
+        let ended = ToolCallEnded {
+            error: error_kind(&result),
+        };
+        ended.emit(&span);
+        match result {
             Ok(observation) => Some(Draft::new(
                 Source::Environment,
                 EventBody::ObservationEvent(ObservationEvent {
@@ -99,6 +107,16 @@ fn call<'a>(
         }
     };
     (tool_facts::access(tool.name(), action), run.boxed())
+}
+
+fn error_kind(result: &Result<Observation, ToolError>) -> Option<&'static str> {
+    match result {
+        Ok(observation) if observation.is_error => Some("tool"),
+        Ok(_) => None,
+        Err(ToolError::Arguments(_)) => Some("arguments"),
+        Err(ToolError::Failed(_)) => Some("execution"),
+        Err(ToolError::Cancelled) => Some("cancelled"),
+    }
 }
 
 #[cfg(test)]

@@ -47,6 +47,19 @@ impl Outcome {
         }
     }
 
+    /// The code of the error that ended the turn, if one did.
+    pub(super) fn error(&self) -> Option<&str> {
+        match self {
+            Self::Failed { code, .. } => Some(code),
+            Self::Stuck => Some("stuck"),
+            Self::Panicked => Some("panic"),
+            Self::Finished { .. }
+            | Self::Waiting { .. }
+            | Self::Paused
+            | Self::Cancelled { .. } => None,
+        }
+    }
+
     pub(crate) fn internal(detail: impl Into<String>) -> Self {
         let classification =
             ErrorClassification::new(FailureKind::Internal, false, UserAction::None);

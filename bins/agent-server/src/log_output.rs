@@ -16,6 +16,8 @@ use tracing_subscriber::{
     EnvFilter, Layer, layer::SubscriberExt, registry, util::SubscriberInitExt,
 };
 
+use telemetry::SPANS;
+
 use crate::config::LogFormat;
 use line_queue::{LineQueue, MAX_WAITING_BYTES};
 
@@ -126,5 +128,7 @@ fn filter(level: &str) -> Result<EnvFilter, String> {
         Ok(directives) if !directives.trim().is_empty() => directives,
         Ok(_) | Err(_) => format!("{QUIET},{level}"),
     };
-    EnvFilter::try_new(&directives).map_err(|error| format!("log filter `{directives}`: {error}"))
+    // Lines are about what happened, not about what it happened in.
+    let without_spans = format!("{SPANS}=off,{directives}");
+    EnvFilter::try_new(without_spans).map_err(|error| format!("log filter `{directives}`: {error}"))
 }
