@@ -30,6 +30,7 @@ const KNOWS: [(&str, &[&str]); 10] = [
             "http-api",
             "llm-client",
             "store-fs",
+            "store-memory",
             "transcript",
             "webhooks",
             "workspace",
