@@ -11,7 +11,10 @@ use std::sync::Arc;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{Finished, Worker, scan::Scan};
-use crate::job::{Job, Task, test};
+use crate::{
+    hook::Hook,
+    job::{Job, Task, test},
+};
 
 /// Deliveries that are made again at a time.
 const ASIDES: usize = 4;
@@ -136,7 +139,7 @@ impl Worker {
             )),
             None => match self.ledger.find(&id) {
                 Some((of, delivery)) => {
-                    let task = self.task_again(&of, delivery).await;
+                    let task = task_again(&self.hook, &of, delivery).await;
                     task.map(|task| (of, task))
                 }
                 None => None,
@@ -152,21 +155,6 @@ impl Worker {
             None => {
                 reply.send(Err(DeliveriesError::NoDelivery(id))).ok();
             }
-        }
-    }
-
-    /// What sends a recent delivery again; none where it was of no conversation.
-    async fn task_again(&self, of: &ConversationKey, delivery: &Delivery) -> Option<Task> {
-        let id = delivery.id.clone();
-        match (delivery.subject, delivery.first_seq, delivery.last_seq) {
-            (DeliverySubject::Events, Some(first), Some(last)) => {
-                Some(Task::Again { id, first, last })
-            }
-            (DeliverySubject::Conversation, ..) => {
-                let deleting = matches!(self.hook.row(of).await, Ok(None));
-                Some(Task::Conversation { id, deleting })
-            }
-            (DeliverySubject::Events | DeliverySubject::Test, ..) => None,
         }
     }
 
@@ -263,5 +251,18 @@ impl Worker {
                 return Ok(rewound);
             }
         }
+    }
+}
+
+/// What sends a recent delivery again; none where it was of no conversation.
+async fn task_again(hook: &Hook, of: &ConversationKey, delivery: &Delivery) -> Option<Task> {
+    let id = delivery.id.clone();
+    match (delivery.subject, delivery.first_seq, delivery.last_seq) {
+        (DeliverySubject::Events, Some(first), Some(last)) => Some(Task::Again { id, first, last }),
+        (DeliverySubject::Conversation, ..) => {
+            let deleting = matches!(hook.row(of).await, Ok(None));
+            Some(Task::Conversation { id, deleting })
+        }
+        (DeliverySubject::Events | DeliverySubject::Test, ..) => None,
     }
 }

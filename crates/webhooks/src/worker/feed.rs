@@ -130,7 +130,7 @@ impl Worker {
                 let known = self.delivered.get(&of).map(|place| place.next);
                 let known = known.filter(|_| entry.position < self.delivered_to);
                 if self.backlog.get(&of).is_none() && self.is_scanned(entry.position) {
-                    self.look_at(of, to);
+                    self.look_at(of, to).await;
                 } else if known.is_none_or(|next| next < to) {
                     self.grew(of, known.unwrap_or(from), to, entry.position)
                         .await;

@@ -138,7 +138,7 @@ impl Worker {
                 }
             }
             Next::GiveUp(fate) => {
-                self.give_up(of, sent, attempts, fate);
+                self.give_up(of, sent, attempts, fate).await;
                 return;
             }
         }
@@ -148,7 +148,7 @@ impl Worker {
     }
 
     /// Goes on without it.
-    fn give_up(&mut self, of: ConversationKey, sent: &Sent, attempts: u32, outcome: Outcome) {
+    async fn give_up(&mut self, of: ConversationKey, sent: &Sent, attempts: u32, outcome: Outcome) {
         let reason = sent.answer.reason();
         tracing::warn!(
             webhook = self.hook.name, conversation.id = %of.id, delivery = sent.id,
