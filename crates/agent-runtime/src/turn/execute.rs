@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow::{self, Break, Continue};
 
-use agent_tools::{CallSignals, ToolError, not_found, resolve};
+use agent_tools::{CallSignals, ToolCall, ToolError, not_found, resolve};
 use core_model::{
     Draft, EventBody, PendingAction, Source,
     event::{ErrorClassification, FailureKind, ObservationEvent, UserAction},
@@ -15,7 +15,6 @@ use crate::turn::{
     observe,
     outcome::Outcome,
     state::Turn,
-    tool_facts,
 };
 
 /// Carries out actions and has their answers appended in the order of the actions. A pause lets those end
@@ -38,7 +37,7 @@ pub(super) async fn execute(turn: &Turn, pending: &[PendingAction]) -> ControlFl
             () = &mut pausing, if !is_paused => {
                 is_paused = true;
                 calls.start_no_more();
-                signals.hand_back.cancel();
+                signals.stop_waiting.cancel();
                 continue;
             }
             answer = calls.next() => match answer {
@@ -78,7 +77,12 @@ fn call<'a>(
         return (Access::Exclusive, async { Some(error) }.boxed());
     };
     let run = async move {
-        match tool.run(action, signals).await {
+        let call = ToolCall {
+            action,
+            workspace: &turn.workspace,
+            signals,
+        };
+        match tool.run(call).await {
             Ok(observation) => Some(Draft::new(
                 Source::Environment,
                 EventBody::ObservationEvent(ObservationEvent {
@@ -98,7 +102,12 @@ fn call<'a>(
             )),
         }
     };
-    (tool_facts::access(tool.name(), action), run.boxed())
+    let access = if tool.call_traits(action).parallel {
+        Access::Shared
+    } else {
+        Access::Exclusive
+    };
+    (access, run.boxed())
 }
 
 #[cfg(test)]
