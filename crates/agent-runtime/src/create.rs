@@ -183,7 +183,7 @@ async fn metadata(
         .unwrap_or_else(|| Agent::with_usual_tools(runtime_state.config.default_llm.clone()));
     let mut settings = new.settings;
     for tool in &agent.tools {
-        if let Some(module) = public_module(&tool.name) {
+        if let Some(module) = agent_tools::python_module(&tool.name) {
             settings
                 .tool_module_qualnames
                 .entry(tool.name.clone())
@@ -214,14 +214,4 @@ async fn metadata(
         state,
     });
     Ok(metadata)
-}
-
-/// The Python module by which the public SDK knows a tool; it imports these when it attaches.
-fn public_module(tool: &str) -> Option<&'static str> {
-    match tool {
-        "terminal" => Some("openhands.tools.terminal.definition"),
-        "file_editor" => Some("openhands.tools.file_editor.definition"),
-        "task_tracker" => Some("openhands.tools.task_tracker.definition"),
-        _ => None,
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow::{self, Break, Continue};
 
-use agent_tools::{CallSignals, ToolError, not_found, resolve};
+use agent_tools::{CallSignals, ToolCall, ToolError, not_found, resolve};
 use core_model::{
     Draft, EventBody, Observation, PendingAction, Source,
     event::{ErrorClassification, FailureKind, ObservationEvent, UserAction},
@@ -17,7 +17,6 @@ use crate::turn::{
     observe,
     outcome::Outcome,
     state::Turn,
-    tool_facts,
 };
 
 /// Carries out actions and has their answers appended in the order of the actions. A pause lets those end
@@ -40,7 +39,7 @@ pub(super) async fn execute(turn: &Turn, pending: &[PendingAction]) -> ControlFl
             () = &mut pausing, if !is_paused => {
                 is_paused = true;
                 calls.start_no_more();
-                signals.hand_back.cancel();
+                signals.stop_waiting.cancel();
                 continue;
             }
             answer = calls.next() => match answer {
@@ -80,8 +79,13 @@ fn call<'a>(
         return (Access::Exclusive, async { Some(error) }.boxed());
     };
     let run = async move {
+        let call = ToolCall {
+            action,
+            workspace: &turn.workspace,
+            signals,
+        };
         let span = telemetry::tool_call(&turn.live.id, name, &pending.tool_call_id);
-        let result = tool.run(action, signals).instrument(span.clone()).await;
+        let result = tool.run(call).instrument(span.clone()).await;
         let ended = ToolCallEnded {
             error: error_kind(&result),
         };
@@ -106,7 +110,12 @@ fn call<'a>(
             )),
         }
     };
-    (tool_facts::access(tool.name(), action), run.boxed())
+    let access = if tool.call_traits(action).parallel {
+        Access::Shared
+    } else {
+        Access::Exclusive
+    };
+    (access, run.boxed())
 }
 
 fn error_kind(result: &Result<Observation, ToolError>) -> Option<&'static str> {

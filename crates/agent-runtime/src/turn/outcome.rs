@@ -106,7 +106,7 @@ impl Outcome {
 impl From<OpenError> for SetupError {
     fn from(error: OpenError) -> Self {
         let code = match error {
-            OpenError::UnknownTool(_) => "KeyError",
+            OpenError::UnknownTool { .. } => "KeyError",
             OpenError::Parameter { .. } => "ValueError",
         };
         Self {

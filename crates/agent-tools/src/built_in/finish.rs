@@ -1,13 +1,38 @@
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use core_model::{
-    Content, Observation,
-    event::{ToolAnnotations, ToolDefinition},
-};
+use core_model::{Content, Observation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Map;
 
-use crate::{CallSignals, Tool, ToolError, arguments};
+use super::descriptor::{ChosenBy, Descriptor, Execute, Hints};
+use crate::{ToolCall, ToolError, ToolTraits, arguments};
+
+pub(super) static DESCRIPTOR: Descriptor = Descriptor {
+    name: "finish",
+    aliases: &[],
+    kind: "Finish",
+    chosen_by: ChosenBy::Class,
+    description: DESCRIPTION,
+    hints: Hints {
+        titled: true,
+        destructive: false,
+        idempotent: true,
+        open_world: false,
+    },
+    traits: ToolTraits {
+        read_only: true,
+        parallel: false,
+        ends_turn: true,
+        harmless: true,
+    },
+    call_traits: None,
+    parameters: arguments::schema::<FinishArguments>,
+    action: |arguments| arguments::action::<FinishArguments>(arguments, "FinishAction"),
+    open: |environment, _| Ok(Arc::new(DESCRIPTOR.with(Finish, environment))),
+    log: None,
+};
 
 const DESCRIPTION: &str = "\
 End your work on the user's request and hand over the result. Nothing runs after this call, so \
@@ -19,7 +44,7 @@ did and where the results are; say plainly what failed, what you left out and wh
 check.";
 
 /// The agent's way to end a run.
-pub(crate) struct Finish;
+struct Finish;
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -29,45 +54,9 @@ struct FinishArguments {
 }
 
 #[async_trait]
-impl Tool for Finish {
-    fn name(&self) -> &str {
-        "finish"
-    }
-
-    fn definition(&self) -> ToolDefinition {
-        ToolDefinition {
-            description: DESCRIPTION.to_owned(),
-            action_type: "FinishAction".to_owned(),
-            observation_type: Some("FinishObservation".to_owned()),
-            annotations: Some(ToolAnnotations {
-                title: Some("finish".to_owned()),
-                read_only_hint: true,
-                destructive_hint: false,
-                idempotent_hint: true,
-                open_world_hint: false,
-            }),
-            kind: "FinishTool".to_owned(),
-            title: "finish".to_owned(),
-        }
-    }
-
-    fn parameters(&self) -> Value {
-        arguments::schema::<FinishArguments>()
-    }
-
-    fn action(&self, arguments: Map<String, Value>) -> Result<Map<String, Value>, ToolError> {
-        arguments::action(
-            &arguments::read::<FinishArguments>(arguments)?,
-            "FinishAction",
-        )
-    }
-
-    async fn run(
-        &self,
-        action: &Map<String, Value>,
-        _signals: &CallSignals,
-    ) -> Result<Observation, ToolError> {
-        let FinishArguments { message } = arguments::from_action(action)?;
+impl Execute for Finish {
+    async fn run(&self, call: ToolCall<'_>) -> Result<Observation, ToolError> {
+        let FinishArguments { message } = arguments::from_action(call.action)?;
         Ok(Observation {
             content: vec![Content::text(message)],
             is_error: false,
@@ -79,14 +68,21 @@ impl Tool for Finish {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use workspace::Workspace;
 
     use super::*;
+    use crate::CallSignals;
 
     #[tokio::test]
     async fn hands_the_message_over() {
         let arguments = Map::from_iter([("message".to_owned(), json!("all done"))]);
-        let action = Finish.action(arguments).unwrap();
-        let observation = Finish.run(&action, &CallSignals::default()).await.unwrap();
+        let action = (DESCRIPTOR.action)(arguments).unwrap();
+        let call = ToolCall {
+            action: &action,
+            workspace: &Workspace::default(),
+            signals: &CallSignals::default(),
+        };
+        let observation = Finish.run(call).await.unwrap();
         assert_eq!(
             json!({"action": action, "observation": observation}),
             json!({

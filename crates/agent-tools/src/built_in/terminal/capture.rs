@@ -13,7 +13,7 @@ use super::clean::Cleaner;
 /// The folder of the files with whole outputs.
 pub(super) const OUTPUTS: &str = "observations";
 
-/// How much of an output goes where.
+/// How much of an output is shown and saved.
 #[derive(Clone, Debug)]
 pub(super) struct Limits {
     /// What an observation shows, in characters.
@@ -65,8 +65,7 @@ impl Capture {
         self.append(&text);
     }
 
-    /// Nothing more comes of what was written so far: a sequence or a letter that is not whole ends
-    /// here.
+    /// What was written so far is complete: a sequence or a character that is cut off ends here.
     pub(super) fn end(&mut self) {
         let mut rest = String::new();
         self.cleaner.end(&mut rest);
@@ -78,7 +77,7 @@ impl Capture {
         self.cleaner.application_cursor()
     }
 
-    /// The text so far, at most [`Limits::shown`] characters; what comes later is captured anew.
+    /// The text so far, at most [`Limits::shown`] characters; what comes later is captured from the start.
     pub(super) fn take(&mut self) -> String {
         let mut line = String::new();
         self.cleaner.flush(&mut line);

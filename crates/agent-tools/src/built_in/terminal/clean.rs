@@ -11,7 +11,7 @@ const LINE_LIMIT: usize = 32 * 1024;
 const FURTHEST: usize = 1000;
 /// A longer title, link or other string of a sequence is taken for text, in bytes.
 const STRING_LIMIT: usize = 8 * 1024;
-/// A longer control sequence is none, in bytes.
+/// A longer control sequence is not one, in bytes.
 const CONTROL_LIMIT: usize = 64;
 /// No sequence has more intermediate bytes.
 const INTERMEDIATE_LIMIT: u8 = 3;
@@ -218,7 +218,7 @@ impl Cleaner {
         }
     }
 
-    /// Keeps the line in progress short: a progress bar is drawn anew, a long text is let go.
+    /// Keeps the line in progress short: a progress bar is redrawn, a long text is passed on.
     fn limit_line(&mut self, text: &mut String) {
         if self.line.len() <= LINE_LIMIT {
             return;

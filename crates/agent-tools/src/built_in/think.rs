@@ -1,13 +1,38 @@
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use core_model::{
-    Content, Observation,
-    event::{ToolAnnotations, ToolDefinition},
-};
+use core_model::{Content, Observation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Map;
 
-use crate::{CallSignals, Tool, ToolError, arguments};
+use super::descriptor::{ChosenBy, Descriptor, Execute, Hints};
+use crate::{ToolCall, ToolError, ToolTraits, arguments};
+
+pub(super) static DESCRIPTOR: Descriptor = Descriptor {
+    name: "think",
+    aliases: &[],
+    kind: "Think",
+    chosen_by: ChosenBy::Class,
+    description: DESCRIPTION,
+    hints: Hints {
+        titled: false,
+        destructive: false,
+        idempotent: true,
+        open_world: false,
+    },
+    traits: ToolTraits {
+        read_only: true,
+        parallel: true,
+        ends_turn: false,
+        harmless: true,
+    },
+    call_traits: None,
+    parameters: arguments::schema::<ThinkArguments>,
+    action: |arguments| arguments::action::<ThinkArguments>(arguments, "ThinkAction"),
+    open: |environment, _| Ok(Arc::new(DESCRIPTOR.with(Think, environment))),
+    log: None,
+};
 
 const DESCRIPTION: &str = "\
 Write a thought down. Nothing else happens: no file, command or network is touched.
@@ -17,7 +42,7 @@ change the code, plan an order of work, or judge what a long output means. Do no
 remarks to the user, and do not think the same thought twice.";
 
 /// A place for the model to reason in the open.
-pub(crate) struct Think;
+struct Think;
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -27,45 +52,9 @@ struct ThinkArguments {
 }
 
 #[async_trait]
-impl Tool for Think {
-    fn name(&self) -> &str {
-        "think"
-    }
-
-    fn definition(&self) -> ToolDefinition {
-        ToolDefinition {
-            description: DESCRIPTION.to_owned(),
-            action_type: "ThinkAction".to_owned(),
-            observation_type: Some("ThinkObservation".to_owned()),
-            annotations: Some(ToolAnnotations {
-                title: None,
-                read_only_hint: true,
-                destructive_hint: false,
-                idempotent_hint: true,
-                open_world_hint: false,
-            }),
-            kind: "ThinkTool".to_owned(),
-            title: "think".to_owned(),
-        }
-    }
-
-    fn parameters(&self) -> Value {
-        arguments::schema::<ThinkArguments>()
-    }
-
-    fn action(&self, arguments: Map<String, Value>) -> Result<Map<String, Value>, ToolError> {
-        arguments::action(
-            &arguments::read::<ThinkArguments>(arguments)?,
-            "ThinkAction",
-        )
-    }
-
-    async fn run(
-        &self,
-        action: &Map<String, Value>,
-        _signals: &CallSignals,
-    ) -> Result<Observation, ToolError> {
-        arguments::from_action::<ThinkArguments>(action)?;
+impl Execute for Think {
+    async fn run(&self, call: ToolCall<'_>) -> Result<Observation, ToolError> {
+        arguments::from_action::<ThinkArguments>(call.action)?;
         Ok(Observation {
             content: vec![Content::text("Your thought has been logged.")],
             is_error: false,
@@ -77,14 +66,21 @@ impl Tool for Think {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use workspace::Workspace;
 
     use super::*;
+    use crate::CallSignals;
 
     #[tokio::test]
     async fn logs_the_thought() {
         let arguments = Map::from_iter([("thought".to_owned(), json!("hm"))]);
-        let action = Think.action(arguments).unwrap();
-        let observation = Think.run(&action, &CallSignals::default()).await.unwrap();
+        let action = (DESCRIPTOR.action)(arguments).unwrap();
+        let call = ToolCall {
+            action: &action,
+            workspace: &Workspace::default(),
+            signals: &CallSignals::default(),
+        };
+        let observation = Think.run(call).await.unwrap();
         assert_eq!(
             json!({"action": action, "observation": observation}),
             json!({

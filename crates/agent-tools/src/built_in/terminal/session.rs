@@ -22,7 +22,7 @@ use super::{
 const SIZE: (u16, u16) = (50, 200);
 /// Bash is ready in milliseconds; a machine under load gets this long.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
-/// The kernel drops what goes beyond, in bytes (`N_TTY_BUF_SIZE` of Linux, less the line's end).
+/// The kernel drops what is beyond this, in bytes (`N_TTY_BUF_SIZE` of Linux, less the line's end).
 const LONGEST_LINE: usize = 4095;
 /// The line that starts a command has room for such a path, quoted, in bytes.
 const LONGEST_FOLDER: usize = 900;
@@ -37,7 +37,7 @@ const LAST_OUTPUT_TIMEOUT: Duration = Duration::from_millis(100);
 pub(super) const SCRATCH_PREFIX: &str = "agent-terminal-";
 /// The scratch folder's file, by which commands reach the shell.
 pub(super) const SCRATCH_FILE: &str = "command";
-/// Programs write plain text and wait for no reader of pages.
+/// With these, programs write plain text and start no pager.
 const PLAIN: [(&str, &str); 5] = [
     ("TERM", "dumb"),
     ("PAGER", "cat"),
@@ -45,7 +45,7 @@ const PLAIN: [(&str, &str); 5] = [
     ("MANPAGER", "cat"),
     ("SYSTEMD_PAGER", "cat"),
 ];
-/// Once a process is enough.
+/// Set by the first session of this process.
 static SWEPT: Once = Once::new();
 
 const SETUP: &str = include_str!("setup.bash");
@@ -60,12 +60,12 @@ pub(super) struct Session {
     number: u64,
 }
 
-/// How long to wait for a command.
+/// How long a command is waited for.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Patience {
-    /// Until nothing new came for so long.
+pub(super) enum WaitLimit {
+    /// Until nothing new arrived for this time.
     Quiet(Duration),
-    /// So long in all.
+    /// For this time in all.
     Total(Duration),
 }
 
@@ -74,7 +74,7 @@ pub(super) enum Patience {
 pub(super) enum Waited {
     /// The command is done, or the shell is gone.
     For(Status),
-    /// It still runs and patience is at its end.
+    /// It still runs, and the limit is reached.
     Enough,
     Cancelled,
 }
@@ -139,8 +139,8 @@ impl Session {
         .await
     }
 
-    /// Types keys or a text into the running program. Whether the program sees it only once Enter is
-    /// struck.
+    /// Types keys or a text into the running program. Returns whether the program sees it only after
+    /// Enter.
     ///
     /// # Errors
     /// As for [`Self::send`].
@@ -156,8 +156,8 @@ impl Session {
     /// Types `text` into the terminal.
     ///
     /// # Errors
-    /// When nobody reads it in time, a line of it is longer than the terminal takes, or the terminal
-    /// is gone.
+    /// When it is not read in time, a line of it is longer than the terminal takes, or the terminal is
+    /// gone.
     pub(super) async fn send(&mut self, text: &str) -> io::Result<()> {
         if self.pty.reads_by_line()? && text.lines().any(|line| line.len() > LONGEST_LINE) {
             return Err(io::Error::other(format!(
@@ -169,7 +169,7 @@ impl Session {
             .map_err(|_| io::Error::other("the program does not read its input"))?
     }
 
-    /// The terminal need not hang up when the shell ends: daemons may hold it.
+    /// The terminal may not hang up when the shell ends: daemons may hold it open.
     pub(super) fn status(&self) -> Status {
         match self.stream.status() {
             Status::Busy if self.pty.has_ended() => Status::Closed,
@@ -214,16 +214,16 @@ impl Session {
     ///
     /// # Cancel safety
     /// Nothing is lost: what arrives is kept for the next look.
-    pub(super) async fn wait(&self, patience: Patience, cancel: &CancellationToken) -> Waited {
+    pub(super) async fn wait(&self, limit: WaitLimit, cancel: &CancellationToken) -> Waited {
         let mut changes = self.stream.changes();
-        let (Patience::Quiet(limit) | Patience::Total(limit)) = patience;
-        let total = tokio::time::sleep(limit);
+        let (WaitLimit::Quiet(time) | WaitLimit::Total(time)) = limit;
+        let total = tokio::time::sleep(time);
         let ended = self.pty.ended();
         tokio::pin!(total, ended);
         let mut has_ended = false;
         loop {
             if self.stream.has_begun() {
-                // the shell has read it, and it may name secrets
+                // the shell has read it, and it may contain secrets
                 self.scratch.clear();
             }
             match self.stream.status() {
@@ -238,9 +238,9 @@ impl Session {
                     total.set(tokio::time::sleep(LAST_OUTPUT_TIMEOUT));
                 }
                 Ok(()) = changes.changed() => {
-                    // what daemons write after the shell's end prolongs nothing
-                    if let (Patience::Quiet(limit), false) = (patience, has_ended) {
-                        total.set(tokio::time::sleep(limit));
+                    // what daemons write after the shell's end does not extend the wait
+                    if let (WaitLimit::Quiet(time), false) = (limit, has_ended) {
+                        total.set(tokio::time::sleep(time));
                     }
                 }
                 () = &mut total => {
@@ -255,14 +255,14 @@ impl Session {
     pub(super) async fn interrupt(&self) -> bool {
         let never = CancellationToken::new();
         let group = self.pty.interrupt();
-        let waited = self.wait(Patience::Total(INTERRUPT_GRACE), &never).await;
+        let waited = self.wait(WaitLimit::Total(INTERRUPT_GRACE), &never).await;
         // members that outlived their leader as well
         self.pty.kill_group(group);
         match waited {
             Waited::For(Status::Done(_)) => true,
             Waited::For(Status::Closed | Status::Busy) | Waited::Cancelled => false,
             Waited::Enough => matches!(
-                self.wait(Patience::Total(INTERRUPT_GRACE), &never).await,
+                self.wait(WaitLimit::Total(INTERRUPT_GRACE), &never).await,
                 Waited::For(Status::Done(_))
             ),
         }
@@ -286,7 +286,7 @@ impl Session {
     /// Ends the shell and everything it started.
     pub(super) async fn end(self) {
         self.pty.hang_up().await;
-        // killing waits for the killed to be gone; without a runtime it is done right here
+        // killing blocks until the killed are gone; without a runtime it happens right here
         tokio::task::spawn_blocking(move || drop(self)).await.ok();
     }
 
@@ -299,7 +299,7 @@ impl Session {
         let line = format!("\\builtin . {}\n", quoted(&file));
         self.send(&line).await?;
         match self
-            .wait(Patience::Total(START_TIMEOUT), &CancellationToken::new())
+            .wait(WaitLimit::Total(START_TIMEOUT), &CancellationToken::new())
             .await
         {
             Waited::For(Status::Done(_)) => Ok(()),

@@ -1,4 +1,4 @@
-//! The terminal's output as it arrives: a task reads it, whether or not anyone waits for it.
+//! The terminal's output as it arrives: a task reads it, whether or not a call waits for it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,7 +10,7 @@ use super::{
     marker::{Piece, Prompt, Scanner},
 };
 
-/// What the shell is at.
+/// What the shell is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Status {
     /// A command was sent and is not done.
@@ -75,7 +75,7 @@ impl Stream {
         }
     }
 
-    /// Makes ready for the command of that number.
+    /// Prepares for the command of that number.
     pub(super) fn expect(&self, number: u64) {
         let mut inner = lock(&self.inner);
         inner.number = number;
@@ -88,7 +88,7 @@ impl Stream {
         }
     }
 
-    /// Whether the shell has taken the command.
+    /// Whether the shell has started the command.
     pub(super) fn has_begun(&self) -> bool {
         let inner = lock(&self.inner);
         inner.capturing || inner.status != Status::Busy
@@ -178,7 +178,7 @@ impl Inner {
                 capture.end();
                 *status = Status::Done(prompt);
             }
-            // a line typed at the prompt by accident: nobody waits for it
+            // a line typed at the prompt by accident: no call waits for it
             Piece::Prompt(_) => {}
         });
     }
@@ -201,7 +201,7 @@ fn joined(earlier: String, later: &str) -> String {
     format!("{}\n{later}", &earlier[start..])
 }
 
-/// `set -x` and `set -v` show the line by which a command is started; nobody asked for that one.
+/// `set -x` and `set -v` show the line by which a command is started, which is not the agent's.
 fn without_own_line(text: &str, number: u64) -> String {
     let own = format!("__terminal_begin {number} ");
     let lines: Vec<&str> = text

@@ -9,25 +9,30 @@ use std::{
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use workspace::ToolFiles;
+use workspace::Workspace;
 
 use super::*;
-use crate::parse_call;
+use crate::{CallSignals, ToolEnvironment, built_in::descriptor::BuiltIn, parse_call};
 
 struct Bench {
     folder: TempDir,
-    editor: FileEditor,
+    editor: BuiltIn<FileEditor>,
+    workspace: Workspace,
 }
 
 impl Bench {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let editor = FileEditor::new(ToolEnvironment {
-            workspace: Workspace::new(folder.path(), Default::default()),
-            files: ToolFiles::new(folder.path().join("conversation")),
+        let workspace = Workspace::new(folder.path(), Default::default());
+        let environment = ToolEnvironment {
+            workspace: workspace.clone(),
             ..ToolEnvironment::default()
-        });
-        Self { folder, editor }
+        };
+        Self {
+            folder,
+            editor: DESCRIPTOR.with(FileEditor::default(), &environment),
+            workspace,
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -53,8 +58,12 @@ impl Bench {
 
     async fn call_exactly(&self, arguments: Value) -> Value {
         let call = parse_call(&self.editor, &arguments.to_string()).unwrap();
-        let signals = CallSignals::default();
-        json!(self.editor.run(&call.action, &signals).await.unwrap())
+        let call = ToolCall {
+            action: &call.action,
+            workspace: &self.workspace,
+            signals: &CallSignals::default(),
+        };
+        json!(self.editor.tool.run(call).await.unwrap())
     }
 
     /// What the model reads after a call that must fail.
@@ -365,12 +374,17 @@ async fn a_cancelled_call_says_so() {
     let bench = Bench::with("a", "x\n");
     let arguments = json!({"path": bench.path("a")}).to_string();
     let call = parse_call(&bench.editor, &arguments).unwrap();
-    let held = bench.editor.editor.lock().unwrap();
+    let held = bench.editor.tool.editor.lock().unwrap();
     let signals = CallSignals::default();
     signals.cancel.cancel();
     let runtime = tokio::runtime::Handle::current();
+    let call = ToolCall {
+        action: &call.action,
+        workspace: &bench.workspace,
+        signals: &signals,
+    };
     let outcome = std::thread::scope(|scope| {
-        let work = scope.spawn(|| runtime.block_on(bench.editor.run(&call.action, &signals)));
+        let work = scope.spawn(|| runtime.block_on(bench.editor.tool.run(call)));
         work.join().unwrap()
     });
     assert!(matches!(outcome, Err(ToolError::Cancelled)), "{outcome:?}");
@@ -387,8 +401,8 @@ proptest! {
         edits in prop::collection::vec((0..14_u64, "[a-c\n]{0,4}", "[x-z\r\n]{0,4}"), 1..10),
     ) {
         let bench = Bench::with("f", &content);
-        let mut editor = bench.editor.editor.lock().unwrap();
-        let mut run = |arguments: Value| editor.run(&bench.editor.workspace, serde_json::from_value(arguments).unwrap());
+        let mut editor = bench.editor.tool.editor.lock().unwrap();
+        let mut run = |arguments: Value| editor.run(&bench.workspace, serde_json::from_value(arguments).unwrap());
         let path = bench.path("f");
         let mut contents = vec![content];
         for (line, old, new) in edits {

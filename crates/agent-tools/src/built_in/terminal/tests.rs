@@ -14,15 +14,17 @@ use tempfile::TempDir;
 use workspace::{ProcessInfo, Processes, ScratchFolder, ToolFiles, Workspace};
 
 use super::{
-    Terminal, TerminalSettings, model_text,
+    DESCRIPTOR, Terminal, TerminalSettings,
+    log::model_text,
     session::{SCRATCH_FILE, SCRATCH_PREFIX},
 };
-use crate::{CallSignals, Tool, ToolEnvironment, ToolError};
+use crate::{CallSignals, ToolCall, ToolError, built_in::descriptor::Execute};
 
 const HANG_GUARD: Duration = Duration::from_secs(60);
 
 struct Bench {
     terminal: Terminal,
+    workspace: Workspace,
     folder: TempDir,
 }
 
@@ -35,13 +37,10 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         let working_dir = folder.path().join("project");
         fs::create_dir(&working_dir).unwrap();
-        let environment = ToolEnvironment {
-            workspace: Workspace::new(working_dir, Processes::default()),
-            files: ToolFiles::new(folder.path().join("conversation")),
-            ..ToolEnvironment::default()
-        };
+        let files = ToolFiles::new(folder.path().join("conversation"));
         Self {
-            terminal: Terminal::new(environment, settings),
+            terminal: Terminal::new(files, false, settings),
+            workspace: Workspace::new(working_dir, Processes::default()),
             folder,
         }
     }
@@ -60,8 +59,12 @@ impl Bench {
         let Value::Object(arguments) = arguments else {
             panic!("no object");
         };
-        let action = self.terminal.action(arguments)?;
-        tokio::time::timeout(HANG_GUARD, self.terminal.run(&action, signals))
+        let call = ToolCall {
+            action: &(DESCRIPTOR.action)(arguments)?,
+            workspace: &self.workspace,
+            signals,
+        };
+        tokio::time::timeout(HANG_GUARD, self.terminal.run(call))
             .await
             .expect("the terminal hangs")
     }
@@ -584,7 +587,7 @@ async fn the_shell_inherits_no_secrets() {
     let again = std::process::Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
-            "builtin::terminal::tests::the_shell_inherits_no_secrets",
+            "built_in::terminal::tests::the_shell_inherits_no_secrets",
         ])
         .env("PROBE_PLAIN", "unknown")
         .env("PROBE_API_KEY", "leaked")
@@ -852,7 +855,7 @@ fn what_a_killed_server_left_is_swept_and_what_lives_is_kept() {
 #[tokio::test]
 async fn interrupts_work_though_whoever_started_us_ignores_them() {
     let program = std::env::current_exe().unwrap();
-    let test = "builtin::terminal::tests::control_c_ends_a_command_and_nothing_more";
+    let test = "built_in::terminal::tests::control_c_ends_a_command_and_nothing_more";
     let run = tokio::process::Command::new("bash")
         .args(["-c", "trap '' INT QUIT HUP; exec \"$0\" --exact \"$1\""])
         .arg(program)
@@ -872,14 +875,10 @@ async fn interrupts_work_though_whoever_started_us_ignores_them() {
 #[tokio::test]
 async fn a_new_shell_after_a_restart_says_that_it_is_new() {
     let folder = tempfile::tempdir().unwrap();
-    let environment = ToolEnvironment {
-        workspace: Workspace::new(folder.path(), Processes::default()),
-        files: ToolFiles::new(folder.path().join("conversation")),
-        used_before: ["terminal".to_owned()].into(),
-        ..ToolEnvironment::default()
-    };
+    let files = ToolFiles::new(folder.path().join("conversation"));
     let bench = Bench {
-        terminal: Terminal::new(environment, TerminalSettings::default()),
+        terminal: Terminal::new(files, true, TerminalSettings::default()),
+        workspace: Workspace::new(folder.path(), Processes::default()),
         folder,
     };
     let first = bench.call(json!({"command": "true"})).await;
@@ -926,14 +925,10 @@ async fn what_still_runs_keeps_the_tool_busy_and_is_named_when_it_is_ended() {
         }
 
         // The next shell of the conversation says so, once.
-        let environment = ToolEnvironment {
-            used_before: ["terminal".to_owned()].into(),
-            ..bench.terminal.environment.clone()
-        };
-        let next = Terminal::new(environment, TerminalSettings::default());
+        let files = ToolFiles::new(bench.folder.path().join("conversation"));
         let bench = Bench {
-            terminal: next,
-            folder: bench.folder,
+            terminal: Terminal::new(files, true, TerminalSettings::default()),
+            ..bench
         };
         let prefix = |observation: Observation| {
             let prefix = observation.fields["metadata"]["prefix"].as_str();
@@ -1259,7 +1254,7 @@ async fn no_call_waits_longer_than_the_longest_time() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_to_hand_back_leaves_its_command_running() {
+async fn a_call_that_is_to_stop_waiting_leaves_its_command_running() {
     let bench = Bench::new();
     let signals = CallSignals::default();
     let command = "echo $$ > pid; until [ -e go ]; do sleep 0.05; done; echo end";
@@ -1267,7 +1262,7 @@ async fn a_call_that_is_to_hand_back_leaves_its_command_running() {
         bench.try_call(json!({ "command": command, "timeout": 1000 }), &signals),
         async {
             bench.file("pid").await;
-            signals.hand_back.cancel();
+            signals.stop_waiting.cancel();
         }
     );
     let answer = answer.unwrap();

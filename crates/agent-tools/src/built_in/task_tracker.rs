@@ -1,17 +1,64 @@
-use std::io::{self, ErrorKind};
+use std::{
+    io::{self, ErrorKind},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
-use core_model::{
-    Content, Observation,
-    event::{ToolAnnotations, ToolDefinition},
-};
+use core_model::{Content, Observation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 use tokio::{sync::Mutex, task::spawn_blocking};
 use workspace::ToolFiles;
 
-use crate::{CallSignals, Tool, ToolEnvironment, ToolError, arguments};
+use super::descriptor::{ChosenBy, Descriptor, Execute, Hints};
+use crate::{ToolCall, ToolError, ToolTraits, arguments};
+
+pub(super) static DESCRIPTOR: Descriptor = Descriptor {
+    name: "task_tracker",
+    aliases: &[],
+    kind: "TaskTracker",
+    chosen_by: ChosenBy::Name {
+        python_module: "openhands.tools.task_tracker.definition",
+    },
+    description: DESCRIPTION,
+    hints: Hints {
+        titled: false,
+        destructive: false,
+        idempotent: true,
+        open_world: false,
+    },
+    traits: PLANNING,
+    call_traits: Some(|action| {
+        if action
+            .get("command")
+            .is_some_and(|command| command == "view")
+        {
+            VIEWING
+        } else {
+            PLANNING
+        }
+    }),
+    parameters: arguments::schema::<TaskTrackerArguments>,
+    action: |arguments| arguments::action::<TaskTrackerArguments>(arguments, "TaskTrackerAction"),
+    open: |environment, _| {
+        let tracker = TaskTracker::new(environment.files.clone());
+        Ok(Arc::new(DESCRIPTOR.with(tracker, environment)))
+    },
+    log: None,
+};
+
+const PLANNING: ToolTraits = ToolTraits {
+    read_only: false,
+    parallel: false,
+    ends_turn: false,
+    harmless: false,
+};
+const VIEWING: ToolTraits = ToolTraits {
+    read_only: true,
+    parallel: true,
+    ..PLANNING
+};
 
 const DESCRIPTION: &str = "\
 Keep the list of tasks for your current work, so that neither you nor the user lose track.
@@ -34,16 +81,16 @@ const FILE: &str = "TASKS.json";
 const MAX_FILE_BYTES: u64 = 16 << 20;
 
 /// The agent's plan: a list of tasks in `TASKS.json` of the conversation's folder.
-pub(crate) struct TaskTracker {
+struct TaskTracker {
     files: ToolFiles,
     /// Held while the file is read or replaced: calls may come in parallel.
     turn: Mutex<()>,
 }
 
 impl TaskTracker {
-    pub(crate) fn new(environment: ToolEnvironment) -> Self {
+    fn new(files: ToolFiles) -> Self {
         Self {
-            files: environment.files,
+            files,
             turn: Mutex::new(()),
         }
     }
@@ -91,45 +138,9 @@ enum Status {
 }
 
 #[async_trait]
-impl Tool for TaskTracker {
-    fn name(&self) -> &str {
-        "task_tracker"
-    }
-
-    fn definition(&self) -> ToolDefinition {
-        ToolDefinition {
-            description: DESCRIPTION.to_owned(),
-            action_type: "TaskTrackerAction".to_owned(),
-            observation_type: Some("TaskTrackerObservation".to_owned()),
-            annotations: Some(ToolAnnotations {
-                title: None,
-                read_only_hint: false,
-                destructive_hint: false,
-                idempotent_hint: true,
-                open_world_hint: false,
-            }),
-            kind: "TaskTrackerTool".to_owned(),
-            title: "task_tracker".to_owned(),
-        }
-    }
-
-    fn parameters(&self) -> Value {
-        arguments::schema::<TaskTrackerArguments>()
-    }
-
-    fn action(&self, arguments: Map<String, Value>) -> Result<Map<String, Value>, ToolError> {
-        arguments::action(
-            &arguments::read::<TaskTrackerArguments>(arguments)?,
-            "TaskTrackerAction",
-        )
-    }
-
-    async fn run(
-        &self,
-        action: &Map<String, Value>,
-        _signals: &CallSignals,
-    ) -> Result<Observation, ToolError> {
-        let TaskTrackerArguments { command, task_list } = arguments::from_action(action)?;
+impl Execute for TaskTracker {
+    async fn run(&self, call: ToolCall<'_>) -> Result<Observation, ToolError> {
+        let TaskTrackerArguments { command, task_list } = arguments::from_action(call.action)?;
         let _turn = self.turn.lock().await;
         let files = self.files.clone();
         let done = spawn_blocking(move || match command {
@@ -212,20 +223,25 @@ fn observation(command: Command, done: io::Result<(String, Vec<Task>)>) -> Obser
 mod tests {
     use std::fs;
 
+    use serde_json::Value;
+    use workspace::Workspace;
+
     use super::*;
+    use crate::CallSignals;
 
     fn tracker(folder: &tempfile::TempDir) -> TaskTracker {
-        TaskTracker::new(ToolEnvironment {
-            files: ToolFiles::new(folder.path().join("conversation")),
-            ..ToolEnvironment::default()
-        })
+        TaskTracker::new(ToolFiles::new(folder.path().join("conversation")))
     }
 
     async fn call(tracker: &TaskTracker, arguments: Value) -> Value {
         let arguments = arguments.as_object().cloned().unwrap();
-        let action = tracker.action(arguments).unwrap();
-        let signals = CallSignals::default();
-        json!(tracker.run(&action, &signals).await.unwrap())
+        let action = (DESCRIPTOR.action)(arguments).unwrap();
+        let call = ToolCall {
+            action: &action,
+            workspace: &Workspace::default(),
+            signals: &CallSignals::default(),
+        };
+        json!(tracker.run(call).await.unwrap())
     }
 
     #[tokio::test]
@@ -296,16 +312,13 @@ mod tests {
 
     #[test]
     fn actions_have_all_fields() {
-        let folder = tempfile::tempdir().unwrap();
-        let action = tracker(&folder).action(Map::new()).unwrap();
+        let action = (DESCRIPTOR.action)(Map::new()).unwrap();
         assert_eq!(
             serde_json::to_string(&action).unwrap(),
             r#"{"command":"view","task_list":[],"kind":"TaskTrackerAction"}"#
         );
         let wrong = json!({"task_list": [{"title": "a", "status": "open"}]});
-        let error = tracker(&folder)
-            .action(wrong.as_object().cloned().unwrap())
-            .unwrap_err();
+        let error = (DESCRIPTOR.action)(wrong.as_object().cloned().unwrap()).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("task_list[0].status"), "{text}");
         assert!(text.contains("in_progress"), "{text}");

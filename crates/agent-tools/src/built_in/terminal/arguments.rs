@@ -1,4 +1,4 @@
-//! What a model asks of the terminal.
+//! The arguments of a terminal's call.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use super::keys::{Input, is_control_key};
 use crate::ToolError;
 
 const FIELDS: &str = "command, is_input, timeout, reset";
-/// Longer waits are cut to this.
-pub(crate) const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+/// Longer waits are shortened to this.
+pub(super) const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
-/// A checked call.
+/// Checked arguments.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Call {
+pub(super) struct TerminalArguments {
     pub(super) command: String,
     pub(super) is_input: bool,
     /// In seconds, at least 0.
@@ -21,27 +21,27 @@ pub(super) struct Call {
     pub(super) reset: bool,
 }
 
-impl Call {
+impl TerminalArguments {
     /// Reads arguments or a logged action.
     ///
     /// # Errors
     /// [`ToolError::Arguments`] names the field and what is wrong with it.
     pub(super) fn read(fields: &Map<String, Value>) -> Result<Self, ToolError> {
-        let mut call = Self::default();
+        let mut arguments = Self::default();
         let mut has_command = false;
         for (name, value) in fields {
             match (name.as_str(), value) {
                 ("command", Value::String(command)) => {
-                    call.command.clone_from(command);
+                    arguments.command.clone_from(command);
                     has_command = true;
                 }
                 ("command", _) => return wrong("command", "a string", value),
-                ("is_input", Value::Bool(flag)) => call.is_input = *flag,
-                ("reset", Value::Bool(flag)) => call.reset = *flag,
+                ("is_input", Value::Bool(flag)) => arguments.is_input = *flag,
+                ("reset", Value::Bool(flag)) => arguments.reset = *flag,
                 ("is_input" | "reset", Value::Null) | ("timeout", Value::Null) => {}
                 ("is_input" | "reset", _) => return wrong(name, "true or false", value),
                 ("timeout", _) => match value.as_f64().filter(|seconds| *seconds >= 0.0) {
-                    Some(seconds) => call.timeout = Some(seconds),
+                    Some(seconds) => arguments.timeout = Some(seconds),
                     None => return wrong("timeout", "a number of seconds, 0 or more", value),
                 },
                 ("kind", Value::String(kind)) if kind == "TerminalAction" => {}
@@ -55,18 +55,18 @@ impl Call {
         if !has_command {
             return Err(ToolError::Arguments("command: missing".into()));
         }
-        if call.command.contains('\0') {
+        if arguments.command.contains('\0') {
             return Err(ToolError::Arguments(
                 "command: a NUL character cannot be typed".into(),
             ));
         }
-        if call.reset && call.is_input {
+        if arguments.reset && arguments.is_input {
             return Err(ToolError::Arguments(
                 "reset: a new shell has no program that could take input; leave out is_input"
                     .into(),
             ));
         }
-        Ok(call)
+        Ok(arguments)
     }
 
     /// The action as it is logged.
@@ -97,7 +97,41 @@ impl Call {
     }
 }
 
-fn wrong(field: &str, expected: &str, value: &Value) -> Result<Call, ToolError> {
+/// JSON Schema of the arguments.
+pub(super) fn parameters() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "command": {
+                "type": "string",
+                "description": "What bash runs, one line or many. Empty: see what the running \
+                    command wrote since. With is_input: what is typed into the running \
+                    command, a text with Enter after it, or keys by name without Enter, such as \
+                    C-c, C-d, Up, Tab, Escape, F1; \"\\n\" is Enter alone.",
+            },
+            "is_input": {
+                "type": "boolean",
+                "description": "The command is input for the program that runs, not a new \
+                    command. Default false.",
+            },
+            "timeout": {
+                "type": "number",
+                "minimum": 0,
+                "description": "Answer after so many seconds at the latest; the command goes \
+                    on. Without it, the answer comes when nothing new is written for a while. A longer \
+                    time than the longest that calls wait here has no effect.",
+            },
+            "reset": {
+                "type": "boolean",
+                "description": "Kill the shell and all it runs, then run the command, if any, \
+                    in a new one. Not together with is_input. Default false.",
+            },
+        },
+        "required": ["command"],
+    })
+}
+
+fn wrong(field: &str, expected: &str, value: &Value) -> Result<TerminalArguments, ToolError> {
     Err(ToolError::Arguments(format!(
         "{field}: expected {expected}, got {value}"
     )))
@@ -107,11 +141,11 @@ fn wrong(field: &str, expected: &str, value: &Value) -> Result<Call, ToolError> 
 mod tests {
     use super::*;
 
-    fn read(fields: Value) -> Result<Call, String> {
+    fn read(fields: Value) -> Result<TerminalArguments, String> {
         let Value::Object(fields) = fields else {
             return Err("no object".into());
         };
-        Call::read(&fields).map_err(|error| error.to_string())
+        TerminalArguments::read(&fields).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -122,7 +156,7 @@ mod tests {
             Value::Object(action.clone()).to_string(),
             r#"{"command":"ls","is_input":false,"timeout":2.0,"reset":false,"kind":"TerminalAction"}"#
         );
-        assert_eq!(Call::read(&action).unwrap(), call);
+        assert_eq!(TerminalArguments::read(&action).unwrap(), call);
         let plain = read(json!({"command": "ls", "timeout": null}))
             .unwrap()
             .action();

@@ -1,8 +1,8 @@
-//! What was still running when a shell was ended between two commands, so that the agent can be told.
+//! What was still running when a shell was ended between two commands, for a note to the agent.
 
 use workspace::{ProcessInfo, ToolFiles};
 
-use super::short;
+use super::observation::short;
 
 /// Exists until the next shell starts.
 const FILE: &str = "ENDED_PROCESSES";

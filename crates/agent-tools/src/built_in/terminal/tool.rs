@@ -1,105 +1,38 @@
-//! The terminal: one persistent bash per conversation.
-//!
-//! | module | holds |
-//! |---|---|
-//! | [`definition`] | what clients and models are told |
-//! | [`call`] | the arguments |
-//! | [`keys`] | what is typed into a running program |
-//! | [`session`] | bash in a pseudo-terminal, its set-up and its end |
-//! | [`stream`] | its output, read as it comes |
-//! | [`marker`] | where a command's output begins and ends |
-//! | [`clean`], [`capture`] | text instead of escapes; head, tail and file |
-//! | [`ended`] | which processes ended with it, for the agent |
-//! | [`observation`] | the answer |
-
-mod call;
-mod capture;
-mod clean;
-mod definition;
-mod ended;
-mod keys;
-mod marker;
-mod observation;
-mod session;
-mod stream;
-#[cfg(test)]
-mod tests;
-
 use std::time::Duration;
 
 use async_trait::async_trait;
-use core_model::{Observation, event::ToolDefinition};
-use serde_json::{Map, Value};
+use core_model::Observation;
 use tokio::{sync::Mutex, time::sleep};
-use workspace::ProcessInfo;
+use workspace::{ProcessInfo, ToolFiles};
 
-use self::{
-    call::Call,
+use super::{
+    arguments::TerminalArguments,
     capture::{Limits, OUTPUTS},
+    ended_processes,
     keys::Input,
-    observation::{Answer, HOW_TO_GO_ON, THIS_COMMAND},
-    session::{Patience, Session, Waited},
+    observation::{Answer, HOW_TO_CONTINUE, THIS_COMMAND, short},
+    session::{Session, WaitLimit, Waited},
+    settings::TerminalSettings,
+    state::State,
     stream::Status,
 };
-use crate::{CallSignals, Tool, ToolEnvironment, ToolError};
-
-pub(crate) use call::LONGEST_TIMEOUT;
-pub use observation::model_text;
-
-/// Limits of the terminal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TerminalSettings {
-    /// A call without `timeout` is answered when nothing new was written for so long.
-    pub soft_timeout: Duration,
-    /// The same for a call that types into a running program, where silence mostly means that
-    /// the program waits for more.
-    pub input_soft_timeout: Duration,
-    /// Every call is answered after so long, also one whose command writes all the time or that has a
-    /// longer `timeout`.
-    pub max_foreground_timeout: Duration,
-    /// What an observation shows of an output, in characters. What background jobs wrote gets a third of
-    /// that beside it.
-    pub output_cap: usize,
-    /// What the file of a longer output takes, in bytes.
-    pub saved_output_cap: u64,
-}
-
-impl Default for TerminalSettings {
-    fn default() -> Self {
-        Self {
-            soft_timeout: Duration::from_secs(30),
-            input_soft_timeout: Duration::from_secs(3),
-            max_foreground_timeout: Duration::from_secs(600),
-            output_cap: 30_000,
-            saved_output_cap: 256 * 1024 * 1024,
-        }
-    }
-}
+use crate::{ToolCall, ToolError, built_in::descriptor::Execute};
 
 /// The `terminal` tool.
 #[derive(Debug)]
-pub(crate) struct Terminal {
-    environment: ToolEnvironment,
+pub(super) struct Terminal {
+    files: ToolFiles,
+    /// Whether an earlier shell of the conversation ended with its tool.
+    used_before: bool,
     settings: TerminalSettings,
-    state: Mutex<State>,
-}
-
-/// The shell, started at first need.
-#[derive(Debug, Default)]
-struct State {
-    session: Option<Session>,
-    /// Whether there has been a shell yet.
-    opened: bool,
-    /// Whether the last shell ended by itself or with an interrupt, and no new one was started since.
-    lost: bool,
-    /// The command whose end nobody has seen yet.
-    unfinished: Option<String>,
+    pub(super) state: Mutex<State>,
 }
 
 impl Terminal {
-    pub(crate) fn new(environment: ToolEnvironment, settings: TerminalSettings) -> Self {
+    pub(super) fn new(files: ToolFiles, used_before: bool, settings: TerminalSettings) -> Self {
         Self {
-            environment,
+            files,
+            used_before,
             settings,
             state: Mutex::default(),
         }
@@ -107,37 +40,41 @@ impl Terminal {
 
     async fn answer(
         &self,
-        call: Call,
+        arguments: TerminalArguments,
         state: &mut State,
-        signals: &CallSignals,
+        call: ToolCall<'_>,
     ) -> Result<Answer, ToolError> {
-        if call.reset {
-            return self.reset(call, state, signals).await;
+        if arguments.reset {
+            return self.reset(arguments, state, call).await;
         }
         let refusal = match state.unfinished.clone() {
-            Some(running) => return self.go_on(call, running, state, signals).await,
-            None if call.is_input => "No previous running command to interact with.",
-            None if call.command.trim().is_empty() => {
+            Some(running) => {
+                return self
+                    .answer_while_unfinished(arguments, running, state, call)
+                    .await;
+            }
+            None if arguments.is_input => "No previous running command to interact with.",
+            None if arguments.command.trim().is_empty() => {
                 "No previous running command to retrieve logs from."
             }
-            None => return self.start(call, state, signals).await,
+            None => return self.start(arguments, state, call).await,
         };
         let background = state.background();
-        Ok(Answer::refused(call.command, refusal.into()).after(&background))
+        Ok(Answer::refused(arguments.command, refusal.into()).after(&background))
     }
 
     async fn reset(
         &self,
-        call: Call,
+        arguments: TerminalArguments,
         state: &mut State,
-        signals: &CallSignals,
+        call: ToolCall<'_>,
     ) -> Result<Answer, ToolError> {
         const DONE: &str = "A new shell was started; variables, functions, the working directory \
             and running commands of the old one are gone.";
         let background = state.background();
         state.end().await;
         state.lost = false;
-        if call.command.trim().is_empty() {
+        if arguments.command.trim().is_empty() {
             let answer = Answer {
                 text: DONE.into(),
                 command: "[RESET]".into(),
@@ -146,7 +83,7 @@ impl Terminal {
             };
             return Ok(answer.after(&background));
         }
-        let answer = self.start(call, state, signals).await?;
+        let answer = self.start(arguments, state, call).await?;
         let answer = Answer {
             command: format!("[RESET] {}", answer.command),
             prefix: format!("[{DONE}]\n{}", answer.prefix),
@@ -158,9 +95,9 @@ impl Terminal {
     /// Runs a command in a shell that is free.
     async fn start(
         &self,
-        call: Call,
+        arguments: TerminalArguments,
         state: &mut State,
-        signals: &CallSignals,
+        call: ToolCall<'_>,
     ) -> Result<Answer, ToolError> {
         const LOST: &str = "[The shell had ended since the last command. This one ran in a new \
             shell, without the variables, working directory and jobs of the old one.]\n";
@@ -171,14 +108,14 @@ impl Terminal {
             background = state.background();
             state.end().await;
         }
-        // ended with the server, or closed because nobody had used it for long
-        let closed = !state.opened && self.environment.used_before.contains(self.name());
+        // ended with the server, or closed because it was not used for long
+        let closed = !state.opened && self.used_before;
         let lost = killed || closed || state.lost;
         let mut notes = if lost { LOST.to_owned() } else { String::new() };
         if closed {
-            notes.push_str(&ended::take_note(&self.environment.files));
+            notes.push_str(&ended_processes::take_note(&self.files));
         }
-        let workspace = &self.environment.workspace;
+        let workspace = call.workspace;
         let mut moved = None;
         if let Some(session) = &state.session {
             moved = session
@@ -199,9 +136,9 @@ impl Terminal {
             notes.push_str(&format!("[{note}]\n"));
         }
         let folder = moved.as_ref().map(|to| to.folder.as_path());
-        state.unfinished = Some(call.command.clone());
+        state.unfinished = Some(arguments.command.clone());
         if let Some(session) = &mut state.session
-            && let Err(error) = session.submit(&call.command, folder).await
+            && let Err(error) = session.submit(&arguments.command, folder).await
         {
             state.end().await;
             return Err(ToolError::Failed(format!(
@@ -209,7 +146,7 @@ impl Terminal {
             )));
         }
         let answer = self
-            .wait(call, self.settings.soft_timeout, state, signals)
+            .wait(arguments, self.settings.soft_timeout, state, call)
             .await?;
         if let Some(session) = &state.session {
             background.push_str(&session.take_before());
@@ -221,43 +158,43 @@ impl Terminal {
         })
     }
 
-    /// Deals with a call that comes while `running` was not seen to end.
-    async fn go_on(
+    /// A call that arrives before `running` was seen to end.
+    async fn answer_while_unfinished(
         &self,
-        call: Call,
+        arguments: TerminalArguments,
         running: String,
         state: &mut State,
-        signals: &CallSignals,
+        call: ToolCall<'_>,
     ) -> Result<Answer, ToolError> {
         let Some(session) = &mut state.session else {
             state.unfinished = None;
-            return self.start(call, state, signals).await;
+            return self.start(arguments, state, call).await;
         };
-        let input = call.input();
-        let wants_output = call.command.is_empty();
+        let input = arguments.input();
+        let wants_output = arguments.command.is_empty();
         let status = session.status();
         match status {
             Status::Busy if wants_output => {
                 let answer = self
-                    .wait(call, self.settings.soft_timeout, state, signals)
+                    .wait(arguments, self.settings.soft_timeout, state, call)
                     .await?;
-                Ok(continued(answer, &running))
+                Ok(answer.continuing(&running))
             }
             Status::Busy => {
                 if let Some(input) = input {
-                    return self.type_in(call, &input, &running, state, signals).await;
+                    return self.type_in(arguments, &input, &running, state, call).await;
                 }
                 let output = session.take_output();
                 let text = format!(
-                    "This command was not run, for `{}` still runs. {HOW_TO_GO_ON}\n\
+                    "This command was not run, for `{}` still runs. {HOW_TO_CONTINUE}\n\
                      New output of the running command:\n{output}",
                     short(&running)
                 );
-                Ok(Answer::refused(call.command, text))
+                Ok(Answer::refused(arguments.command, text))
             }
             Status::Done(_) | Status::Closed if wants_output || input.is_some() => {
-                let answer = self.ended(call.command, status, state).await;
-                let mut answer = continued(answer, &running);
+                let answer = self.ended(arguments.command, status, state).await;
+                let mut answer = answer.continuing(&running);
                 if !wants_output {
                     answer.prefix = format!(
                         "[The command ended before this input, which was not sent.]\n{}",
@@ -268,7 +205,7 @@ impl Terminal {
             }
             Status::Done(_) | Status::Closed => {
                 let last = self.ended(running.clone(), status, state).await;
-                let answer = self.start(call, state, signals).await?;
+                let answer = self.start(arguments, state, call).await?;
                 let notes = answer.prefix.strip_suffix(THIS_COMMAND);
                 let notes = notes.unwrap_or(&answer.prefix);
                 Ok(Answer {
@@ -284,14 +221,14 @@ impl Terminal {
         }
     }
 
-    /// Types into `running` and waits for what it makes of that.
+    /// Types into `running` and waits for its response.
     async fn type_in(
         &self,
-        call: Call,
+        arguments: TerminalArguments,
         input: &Input,
         running: &str,
         state: &mut State,
-        signals: &CallSignals,
+        call: ToolCall<'_>,
     ) -> Result<Answer, ToolError> {
         const NOT_YET: &str = "\n[The program reads whole lines: it sees what was typed once Enter is \
             typed as well.]";
@@ -302,63 +239,67 @@ impl Terminal {
             Ok(waits_for_enter) => waits_for_enter,
             Err(error) => {
                 let text = format!(
-                    "Could not type into `{}`: {error}. {HOW_TO_GO_ON}",
+                    "Could not type into `{}`: {error}. {HOW_TO_CONTINUE}",
                     short(running)
                 );
-                return Ok(Answer::refused(call.command, text));
+                return Ok(Answer::refused(arguments.command, text));
             }
         };
-        let patience = self.settings.input_soft_timeout;
-        let patience = patience.min(self.settings.soft_timeout);
-        let mut answer = self.wait(call, patience, state, signals).await?;
+        let settings = &self.settings;
+        let soft_timeout = settings.input_soft_timeout.min(settings.soft_timeout);
+        let mut answer = self.wait(arguments, soft_timeout, state, call).await?;
         if waits_for_enter && answer.timeout {
             answer.suffix.insert_str(0, NOT_YET);
         }
-        Ok(continued(answer, running))
+        Ok(answer.continuing(&running))
     }
 
-    /// Waits for the command in the shell and says how that went.
+    /// Waits for the command in the shell, and answers with what came of it.
     async fn wait(
         &self,
-        call: Call,
+        arguments: TerminalArguments,
         soft_timeout: Duration,
         state: &mut State,
-        signals: &CallSignals,
+        call: ToolCall<'_>,
     ) -> Result<Answer, ToolError> {
         let Some(session) = &mut state.session else {
             return Err(ToolError::Failed("the shell is gone".into()));
         };
         let longest = self.settings.max_foreground_timeout;
-        let patience = call
+        let limit = arguments
             .time_limit()
-            .map_or(Patience::Quiet(soft_timeout), Patience::Total);
+            .map_or(WaitLimit::Quiet(soft_timeout), WaitLimit::Total);
         let waited = tokio::select! {
             biased;
-            waited = session.wait(patience, &signals.cancel) => waited,
-            () = signals.hand_back.cancelled() => {
+            waited = session.wait(limit, &call.signals.cancel) => waited,
+            () = call.signals.stop_waiting.cancelled() => {
                 let why = "Waiting was ended because the conversation was paused.";
-                return Ok(Answer::goes_on(call.command, session.take_output(), why));
+                return Ok(Answer::unfinished(arguments.command, session.take_output(), why));
             }
             () = sleep(longest) => {
                 let why = format!(
                     "No call waits longer than {} s.",
                     longest.as_secs_f64()
                 );
-                return Ok(Answer::goes_on(call.command, session.take_output(), &why));
+                return Ok(Answer::unfinished(arguments.command, session.take_output(), &why));
             }
         };
         match waited {
-            Waited::For(status) => Ok(self.ended(call.command, status, state).await),
+            Waited::For(status) => Ok(self.ended(arguments.command, status, state).await),
             Waited::Enough => {
-                let why = match patience {
-                    Patience::Quiet(limit) => {
+                let why = match limit {
+                    WaitLimit::Quiet(limit) => {
                         format!("Nothing new was written for {} s.", limit.as_secs_f64())
                     }
-                    Patience::Total(limit) => {
+                    WaitLimit::Total(limit) => {
                         format!("The timeout of {} s is over.", limit.as_secs_f64())
                     }
                 };
-                Ok(Answer::goes_on(call.command, session.take_output(), &why))
+                Ok(Answer::unfinished(
+                    arguments.command,
+                    session.take_output(),
+                    &why,
+                ))
             }
             Waited::Cancelled => {
                 if session.interrupt().await {
@@ -372,7 +313,7 @@ impl Terminal {
         }
     }
 
-    /// The answer for a command that is done, or took its shell along.
+    /// The answer for a command that is done, or ended its shell.
     async fn ended(&self, command: String, status: Status, state: &mut State) -> Answer {
         state.unfinished = None;
         let Some(session) = &mut state.session else {
@@ -391,10 +332,10 @@ impl Terminal {
                 } else {
                     ""
                 };
-                // an interactive bash says so when it exits
+                // an interactive bash writes this when it exits
                 let said = output.strip_suffix("exit").filter(|_| exited);
                 let output = said.unwrap_or(&output).trim_end();
-                // what it started ends now, not with the next command
+                // what it started is ended now, not with the next command
                 state.end().await;
                 state.lost = true;
                 let gap = if output.is_empty() { "" } else { "\n" };
@@ -417,42 +358,22 @@ impl Terminal {
         Limits {
             shown: self.settings.output_cap,
             saved: self.settings.saved_output_cap,
-            files: self.environment.files.clone(),
+            files: self.files.clone(),
         }
     }
 }
 
 #[async_trait]
-impl Tool for Terminal {
-    fn name(&self) -> &str {
-        "terminal"
-    }
-
-    fn definition(&self) -> ToolDefinition {
-        definition::definition()
-    }
-
-    fn parameters(&self) -> Value {
-        definition::parameters()
-    }
-
-    fn action(&self, arguments: Map<String, Value>) -> Result<Map<String, Value>, ToolError> {
-        Ok(Call::read(&arguments)?.action())
-    }
-
-    async fn run(
-        &self,
-        action: &Map<String, Value>,
-        signals: &CallSignals,
-    ) -> Result<Observation, ToolError> {
-        let call = Call::read(action)?;
+impl Execute for Terminal {
+    async fn run(&self, call: ToolCall<'_>) -> Result<Observation, ToolError> {
+        let arguments = TerminalArguments::read(call.action)?;
         let mut state = tokio::select! {
             biased;
-            () = signals.cancel.cancelled() => return Err(ToolError::Cancelled),
+            () = call.signals.cancel.cancelled() => return Err(ToolError::Cancelled),
             state = self.state.lock() => state,
         };
-        let answer = self.answer(call, &mut state, signals).await?;
-        Ok(answer.observation(&self.environment.files.path(OUTPUTS)))
+        let answer = self.answer(arguments, &mut state, call).await?;
+        Ok(answer.observation(&self.files.path(OUTPUTS)))
     }
 
     fn is_busy(&self) -> bool {
@@ -464,61 +385,8 @@ impl Tool for Terminal {
     async fn close(&self) -> Vec<ProcessInfo> {
         let mut state = self.state.lock().await;
         let running = state.running();
-        ended::record(&self.environment.files, &running);
+        ended_processes::record(&self.files, &running);
         state.end().await;
         running
-    }
-}
-
-impl State {
-    /// What background jobs wrote since the last command.
-    fn background(&self) -> String {
-        let session = self.session.as_ref();
-        session.map(Session::take_between).unwrap_or_default()
-    }
-
-    /// What runs in the shell, or was left running by it. Of the shell itself only what it runs without
-    /// any other process, such as a loop.
-    fn running(&self) -> Vec<ProcessInfo> {
-        let Some(session) = &self.session else {
-            return Vec::new();
-        };
-        let mut running = session.running();
-        if let Some(command) = &self.unfinished
-            && running.is_empty()
-            && session.status() == Status::Busy
-        {
-            running.extend(session.shell().map(|shell| ProcessInfo {
-                command: command.clone(),
-                ..shell
-            }));
-        }
-        running
-    }
-
-    /// Ends the shell with all it runs.
-    async fn end(&mut self) {
-        self.unfinished = None;
-        if let Some(session) = self.session.take() {
-            session.end().await;
-        }
-    }
-}
-
-fn continued(answer: Answer, running: &str) -> Answer {
-    Answer {
-        prefix: format!("[New output of `{}`:]\n", short(running)),
-        ..answer
-    }
-}
-
-/// Enough of a command to know it by.
-fn short(command: &str) -> String {
-    const LENGTH: usize = 80;
-    let line = command.trim().lines().next().unwrap_or_default();
-    if line.len() == command.trim().len() && line.chars().count() <= LENGTH {
-        line.to_owned()
-    } else {
-        line.chars().take(LENGTH).chain(['…']).collect()
     }
 }

@@ -26,7 +26,7 @@ fn apart<F: Future<Output = ()>>(test: &str, body: impl FnOnce() -> F) {
         .args([
             "--exact",
             "--nocapture",
-            &format!("builtin::terminal::tests::processes::{test}"),
+            &format!("built_in::terminal::tests::processes::{test}"),
         ])
         .env(APART, "1")
         .process_group(0)
@@ -43,10 +43,7 @@ fn apart<F: Future<Output = ()>>(test: &str, body: impl FnOnce() -> F) {
 
 fn bench(processes: &Processes) -> Bench {
     let mut bench = Bench::new();
-    let mut environment = bench.terminal.environment.clone();
-    let folder = environment.workspace.folder().to_owned();
-    environment.workspace = Workspace::new(folder, processes.clone());
-    bench.terminal = Terminal::new(environment, TerminalSettings::default());
+    bench.workspace = Workspace::new(bench.workspace.folder(), processes.clone());
     bench
 }
 

@@ -9,9 +9,9 @@ use workspace::{find_program, host_name, user_name};
 use super::marker::Prompt;
 
 /// The exit code of what has none (yet).
-const NONE: i32 = -1;
+pub(super) const NONE: i32 = -1;
 
-/// An answer in the making.
+/// An answer that is being built.
 #[derive(Debug, Default)]
 pub(super) struct Answer {
     pub(super) text: String,
@@ -41,19 +41,19 @@ impl Answer {
         }
     }
 
-    /// The command goes on; `why` the caller is answered now.
-    pub(super) fn goes_on(command: String, text: String, why: &str) -> Self {
+    /// The command still runs. `why`: the reason that the call is answered now.
+    pub(super) fn unfinished(command: String, text: String, why: &str) -> Self {
         Self {
             text,
             command,
             exit_code: Some(NONE),
             timeout: true,
-            suffix: format!("\n[{why} The command goes on. {HOW_TO_GO_ON}]"),
+            suffix: format!("\n[{why} The command goes on. {HOW_TO_CONTINUE}]"),
             ..Self::default()
         }
     }
 
-    /// The call was of no use.
+    /// The call changed nothing.
     pub(super) fn refused(command: String, text: String) -> Self {
         Self {
             text,
@@ -74,6 +74,14 @@ impl Answer {
             self.prefix
         );
         Self { prefix, ..self }
+    }
+
+    /// The same, as what `running` wrote since the last call.
+    pub(super) fn continuing(self, running: &str) -> Self {
+        Self {
+            prefix: format!("[New output of `{}`:]\n", short(running)),
+            ..self
+        }
     }
 
     /// The observation, with `folder` as the place of whole outputs.
@@ -117,50 +125,26 @@ impl Answer {
     }
 }
 
-const KIND: &str = "TerminalObservation";
+pub(super) const KIND: &str = "TerminalObservation";
 
-/// Parts what a command wrote from what stands before it.
+/// Separates what a command wrote from what stands before it.
 pub(super) const THIS_COMMAND: &str = "[Output of this command:]\n";
 
 /// What a model can do about a command that runs.
-pub(super) const HOW_TO_GO_ON: &str = "Call again with an empty command to see what else it \
+pub(super) const HOW_TO_CONTINUE: &str = "Call again with an empty command to see what else it \
     writes, with is_input and a text to answer it, or with is_input and \"C-c\" to interrupt it \
     (\"C-z\" suspends, \"C-d\" ends its input); if that does not help, with reset. For a command \
     known to be slow, give a timeout.";
 
-/// What a model reads of a terminal's observation: its output with the notes around it. `None` for
-/// observations of other tools.
-#[must_use]
-pub fn model_text(observation: &Observation) -> Option<String> {
-    if observation.fields.get("kind")? != KIND {
-        return None;
+/// Enough of a command to know it by.
+pub(super) fn short(command: &str) -> String {
+    const LENGTH: usize = 80;
+    let line = command.trim().lines().next().unwrap_or_default();
+    if line.len() == command.trim().len() && line.chars().count() <= LENGTH {
+        line.to_owned()
+    } else {
+        line.chars().take(LENGTH).chain(['…']).collect()
     }
-    let metadata = observation.fields.get("metadata");
-    let note = |name: &str| {
-        metadata?
-            .get(name)?
-            .as_str()
-            .filter(|note| !note.is_empty())
-    };
-    let output: Vec<&str> = observation
-        .content
-        .iter()
-        .filter_map(Content::as_text)
-        .collect();
-    let mut text = note("prefix").unwrap_or_default().to_owned();
-    text.push_str(&output.join("\n"));
-    text.push_str(note("suffix").unwrap_or_default());
-    if let Some(folder) = note("working_dir") {
-        text.push_str(&format!("\n[Current working directory: {folder}]"));
-    }
-    if let Some(python) = note("py_interpreter_path") {
-        text.push_str(&format!("\n[Python interpreter: {python}]"));
-    }
-    let exit_code = metadata.and_then(|metadata| metadata.get("exit_code")?.as_i64());
-    if let Some(exit_code) = exit_code.filter(|code| *code != i64::from(NONE)) {
-        text.push_str(&format!("\n[Command finished with exit code {exit_code}]"));
-    }
-    Some(text)
 }
 
 /// The Python that a shell with this `PATH` runs.
@@ -233,26 +217,5 @@ mod tests {
             "kind": "TerminalObservation",
         });
         assert_eq!(value.to_string(), expected.to_string());
-    }
-
-    #[test]
-    fn a_model_reads_output_and_notes() {
-        let observation =
-            Answer::done("ls".into(), "a".into(), prompt("")).observation(Path::new("/f"));
-        assert_eq!(
-            model_text(&observation).unwrap(),
-            "a\n[The command completed with exit code 3.]\n[Current working directory: /w]\n\
-             [Command finished with exit code 3]"
-        );
-        let refused = Answer::refused("x".into(), "no".into()).observation(Path::new("/f"));
-        assert_eq!(model_text(&refused).unwrap(), "no");
-        assert_eq!(refused.fields.get("exit_code"), None);
-    }
-
-    #[test]
-    fn other_observations_are_not_read() {
-        let mut observation = Answer::refused("x".into(), "no".into()).observation(Path::new("/f"));
-        observation.fields["kind"] = json!("ThinkObservation");
-        assert_eq!(model_text(&observation), None);
     }
 }

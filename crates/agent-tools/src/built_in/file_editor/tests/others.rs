@@ -240,8 +240,8 @@ proptest! {
     ) {
         let bench = Bench::with("f", &content);
         let path = bench.path("f");
-        let mut editor = bench.editor.editor.lock().unwrap();
-        let mut run = |arguments: Value| editor.run(&bench.editor.workspace, serde_json::from_value(arguments).unwrap());
+        let mut editor = bench.editor.tool.editor.lock().unwrap();
+        let mut run = |arguments: Value| editor.run(&bench.workspace, serde_json::from_value(arguments).unwrap());
         let now = || fs::read_to_string(&path).ok();
         // What an undo has to bring back: the contents before the edits since others wrote.
         let mut earlier: Vec<String> = Vec::new();
