@@ -106,7 +106,7 @@ impl Store {
             Err(error) => {
                 tracing::warn!(
                     conversation.id = %id, %error,
-                    "deleted without a look at its log: events that nobody put down are not told of"
+                    "deleted without a look at its log: the feed does not tell of events that its row does not count"
                 );
                 None
             }

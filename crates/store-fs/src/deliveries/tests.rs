@@ -341,7 +341,7 @@ async fn opening_one_that_waits_changes_nothing_and_leaves_the_store_ready() {
     assert_eq!(store.ready(), Ok(()));
     assert!(store.notices().is_empty());
     let closed = layout::closed_file(&at.path().join("conversations"));
-    assert!(closed.exists(), "the store is still closed in order");
+    assert!(closed.exists(), "the store is still closed cleanly");
 }
 
 #[tokio::test]
