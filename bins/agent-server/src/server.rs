@@ -4,6 +4,7 @@ use std::{
     io,
     net::SocketAddr,
     num::{NonZeroU64, NonZeroUsize},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -68,7 +69,7 @@ impl Server {
         let send_timeout = Duration::from_secs(settings.socket_send_timeout_seconds.get());
         listener::bound_connections(&socket, send_timeout + LAST_WORDS_WAIT)?;
         let store = Arc::new(open_store(settings)?);
-        let config = runtime_config(settings, resume, processes)?;
+        let config = runtime_config(settings, resume, processes, store.root().to_owned())?;
         let runtime = Runtime::start(config, Arc::clone(&store) as _);
         let webhooks = Arc::new(webhooks::start(settings, store, &runtime).await?);
         let api = Api::new(runtime.clone(), api_config(settings, address, &webhooks))
@@ -176,6 +177,7 @@ fn runtime_config(
     settings: &Settings,
     resume: bool,
     processes: Processes,
+    conversations: PathBuf,
 ) -> Result<RuntimeConfig, StartError> {
     let (secret_key, origin) = secret_key::source(settings)?;
     match origin {
@@ -202,6 +204,7 @@ fn runtime_config(
         ),
         default_llm: settings.llm.clone(),
         default_workspace: settings.workspace_path.clone(),
+        conversations,
         secret_key,
         resume_runs: resume,
         connect: Arc::new(llm_client::connect),

@@ -64,8 +64,11 @@ impl Command {
         (Self { request, answer }, answered)
     }
 
+    /// Answers that it is not carried out. An actor that ends anyway has done what a stop wants.
     pub(crate) fn refuse(self, error: RuntimeError) {
-        self.answer.send(Err(error)).ok();
+        let is_stop = matches!(self.request, CommandRequest::Stop(_));
+        let result = if is_stop { Ok(()) } else { Err(error) };
+        self.answer.send(result).ok();
     }
 }
 

@@ -1,7 +1,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use core_model::{
-    Agent, ConversationId, ConversationState, Metadata, Seq, Snapshot, StoreError, UtcTime,
+    Agent, ConversationId, ConversationState, Extent, Metadata, Seq, Snapshot, StoreError, UtcTime,
     WorkspaceKind,
     port::{Fault, FaultKind},
 };
@@ -77,7 +77,7 @@ async fn create(runtime: &Runtime, new: NewConversation) -> Result<Created, Runt
         // The same request again would find a conversation, and its message would be lost. One with
         // a key knows what is missing. What has events is not taken away: others may have seen them.
         if request.is_none()
-            && conversation.live.now().len == Seq(0)
+            && conversation.live.now().extent.len == Seq(0)
             && let Err(error) = runtime.delete(id).await
         {
             tracing::warn!(%error, conversation.id = %id, "a refused conversation stays, empty");
@@ -106,7 +106,8 @@ async fn store(
     }
     let log = store.open(id).await?;
     let state = ConversationState::new(&metadata);
-    let fresh = LiveConversation::new(Arc::clone(runtime.state()), log, metadata, state);
+    let shared = Arc::clone(runtime.state());
+    let fresh = LiveConversation::new(shared, log, Extent::default(), metadata, state);
     Ok(Some(match cache.put(fresh, removals) {
         Some(live) => live,
         None => runtime.recovered(id).await?,
@@ -226,8 +227,7 @@ async fn metadata(
     };
     let state = ConversationState::new(&metadata);
     metadata.snapshot = Some(Snapshot {
-        as_of: Seq(0),
-        bytes: 0,
+        extent: Extent::default(),
         state,
     });
     Ok(metadata)

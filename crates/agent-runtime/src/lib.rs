@@ -22,6 +22,8 @@ mod ending;
 mod error;
 mod followers;
 mod listing;
+#[cfg(test)]
+mod live_fixture;
 mod lock;
 mod new_conversation;
 mod query;

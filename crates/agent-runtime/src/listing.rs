@@ -19,7 +19,7 @@ impl Runtime {
             }
             None => {
                 let metadata = self.state().store.metadata(id).await?;
-                match self.stored_info(&metadata) {
+                match self.stored_info(&metadata).await? {
                     Some(info) => info,
                     None => self.recovered(id).await?.info(),
                 }
@@ -52,8 +52,11 @@ impl Runtime {
         };
         for (at, metadata) in places.into_iter().zip(stored) {
             let Some(metadata) = metadata else { continue };
-            let stored = self.stored_info(&metadata);
-            infos[at] = match stored.or_else(|| self.postponed_info(&metadata)) {
+            let known = match self.stored_info(&metadata).await? {
+                Some(info) => Some(info),
+                None => self.postponed_info(&metadata).await?,
+            };
+            infos[at] = match known {
                 Some(info) => Some(info),
                 None => match self.info(metadata.id).await {
                     Ok(info) => Some(info),
@@ -74,7 +77,7 @@ impl Runtime {
     }
 
     /// Several conversations as lists show them, in their order; none where there is no such
-    /// conversation, or it cannot be read. What the store has ready is not read again.
+    /// conversation, or it cannot be read. What the store keeps ready is used as it is.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -84,11 +87,8 @@ impl Runtime {
         include_skills: bool,
     ) -> Result<Vec<Option<Listed>>, RuntimeError> {
         let mut listed: Vec<Option<Listed>> = vec![None; ids.len()];
-        if !include_skills && self.state().recovery.is_recovered() {
-            let rests = |at: &usize| {
-                self.residency.cache.peek(ids[*at]).is_none()
-                    && self.state().recovery.knows(ids[*at])
-            };
+        if !include_skills {
+            let rests = |at: &usize| self.residency.cache.peek(ids[*at]).is_none();
             let places: Vec<usize> = (0..ids.len()).filter(rests).collect();
             let wanted: Vec<ConversationId> = places.iter().map(|at| ids[*at]).collect();
             let ready = self.state().store.infos(&wanted).await?;
@@ -109,27 +109,38 @@ impl Runtime {
 
     /// What the stored state says, if that is all there is: a log that may be longer, or a run that no
     /// actor knows of, is read and recovered on the way into memory.
-    fn stored_info(&self, metadata: &Metadata) -> Option<ConversationInfo> {
-        let row = self.state().store.row(metadata.id)?;
-        let snapshot = metadata.snapshot.as_ref()?;
-        let fits = self.state().recovery.knows(metadata.id) && row.bytes == snapshot.bytes;
-        let folder = self.state().store.folder(metadata.id);
-        ConversationInfo::at_rest(metadata, &folder).filter(|_| fits)
+    async fn stored_info(
+        &self,
+        metadata: &Metadata,
+    ) -> Result<Option<ConversationInfo>, RuntimeError> {
+        let id = metadata.id;
+        let (true, Some(snapshot)) = (self.state().recovery.knows(id), &metadata.snapshot) else {
+            return Ok(None);
+        };
+        let row = self.state().store.row(id).await?;
+        let fits = row.is_some_and(|row| row.extent == snapshot.extent);
+        let info = || ConversationInfo::at_rest(metadata, &self.state().config.folder(id));
+        Ok(fits.then(info).flatten())
     }
 
     /// What the stored state says of a conversation that is yet to be recovered, under the status it is
     /// listed with.
-    fn postponed_info(&self, metadata: &Metadata) -> Option<ConversationInfo> {
-        let row = self.state().store.row(metadata.id)?;
+    async fn postponed_info(
+        &self,
+        metadata: &Metadata,
+    ) -> Result<Option<ConversationInfo>, RuntimeError> {
         if !self.state().recovery.postpones(metadata.id) {
-            return None;
+            return Ok(None);
         }
+        let Some(row) = self.state().store.row(metadata.id).await? else {
+            return Ok(None);
+        };
         let fresh = || ConversationState::new(metadata);
         let snapshot = metadata.snapshot.as_ref();
         let mut state = snapshot.map_or_else(fresh, |snapshot| snapshot.state.clone());
         state.execution_status = row.status;
-        let folder = self.state().store.folder(metadata.id);
-        Some(ConversationInfo::new(metadata, &state, &folder))
+        let folder = self.state().config.folder(metadata.id);
+        Ok(Some(ConversationInfo::new(metadata, &state, &folder)))
     }
 
     /// One page of the list of conversations. Waits until the list is complete.
@@ -140,13 +151,13 @@ impl Runtime {
         &self,
         query: &ConversationQuery,
     ) -> Result<ConversationPage, RuntimeError> {
-        self.state().recovery.until_listed().await;
-        let page = self.state().store.list(&ListQuery {
+        let rows = ListQuery {
             status: query.status,
             first: query.page_id.as_ref().and_then(|id| id.parse().ok()),
             limit: query.limit,
             order: query.order,
-        });
+        };
+        let page = self.state().store.list(&rows).await?;
         let ids: Vec<ConversationId> = page.rows.iter().map(|row| row.id).collect();
         let items = self.listed(&ids, query.include_skills).await?;
         Ok(ConversationPage {
@@ -156,8 +167,10 @@ impl Runtime {
     }
 
     /// How many conversations there are, of one status or in all. Waits until the list is complete.
-    pub async fn count(&self, status: Option<ExecutionStatus>) -> u64 {
-        self.state().recovery.until_listed().await;
-        self.state().store.count(status)
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn count(&self, status: Option<ExecutionStatus>) -> Result<u64, RuntimeError> {
+        Ok(self.state().store.count(status).await?)
     }
 }

@@ -1,5 +1,6 @@
 //! What is in memory, and for how long.
 
+pub(crate) mod catch_up;
 pub(crate) mod conversation_cache;
 pub(crate) mod idle;
 pub(crate) mod idle_tools;
@@ -63,14 +64,10 @@ impl Residency {
             // Opened first, because that may change the metadata.
             let log = store.open(id).await?;
             let metadata = store.metadata(id).await?;
-            let state = core_model::fold(log.as_ref(), &metadata, |record, error| {
-                tracing::warn!(
-                    conversation.id = %id, seq = %record.seq, %error,
-                    "an event cannot be read and is left out of the state"
-                );
-            })
-            .await?;
-            let live = LiveConversation::new(Arc::clone(&self.runtime), log, metadata, state);
+            let extent = log.visible();
+            let state = catch_up::fold(log.as_ref(), extent, &metadata).await?;
+            let runtime = Arc::clone(&self.runtime);
+            let live = LiveConversation::new(runtime, log, extent, metadata, state);
             if let Some(live) = self.cache.put(live, removals) {
                 return Ok(live);
             }

@@ -8,7 +8,10 @@ use core_model::{
 
 use crate::{
     AllFilter, AllFollower, AllStart, Conversation, RuntimeError,
-    residency::{Residency, live_conversation::LiveConversation, runtime_state::RuntimeState},
+    residency::{
+        Residency, catch_up::catch_up, live_conversation::LiveConversation,
+        runtime_state::RuntimeState,
+    },
 };
 
 /// All conversations of one server. Cheap to clone. Its tasks live on the tokio runtime it was
@@ -24,8 +27,8 @@ impl Runtime {
     }
 
     /// Whether all stored conversations are listed and recovered. [`Self::search`] and [`Self::count`]
-    /// wait until they are listed, all else waits for nothing; one that is listed and yet to be recovered
-    /// shows there with its stored state.
+    /// wait until the store has them listed, all else waits for nothing; one that is listed and yet to be
+    /// recovered shows there with its stored state.
     #[must_use]
     pub fn is_recovered(&self) -> bool {
         self.state().recovery.is_recovered()
@@ -107,13 +110,13 @@ impl Runtime {
         if self.state().is_stopping() {
             return Err("the server is stopping".to_owned());
         }
-        self.state().store.ready()
+        self.state().store.health().ready
     }
 
     /// What the store found and repaired, or left as it was, since the start; the newest last.
     #[must_use]
     pub fn notices(&self) -> Vec<Notice> {
-        self.state().store.notices()
+        self.state().store.health().notices
     }
 
     /// Seconds since a client last asked for something to be done.
@@ -136,8 +139,8 @@ impl Runtime {
         Conversation::new(live, &self.residency)
     }
 
-    /// A conversation in memory. One whose log says that it is running, though nobody runs it, is
-    /// recovered first: an append that failed left it so.
+    /// A conversation in memory, with what another server appended to it. One whose log says that it is
+    /// running, though nobody runs it, is recovered first: an append that failed left it so.
     pub(crate) async fn recovered(
         &self,
         id: ConversationId,
@@ -152,6 +155,9 @@ impl Runtime {
             // Put there too late for the stop to find it.
             return Err(RuntimeError::Stopping);
         }
+        if !is_new && live.has_no_actor() {
+            catch_up(&live, live.log.visible()).await?;
+        }
         self.recover_lost_run(&live).await;
         Ok(live)
     }
@@ -161,9 +167,17 @@ impl Runtime {
         let is_lost = || live.has_no_actor() || self.state().recovery.awaits(live.id);
         if says_running
             && is_lost()
-            && let Err(error) = self.conversation(Arc::clone(live)).recover().await
+            && let Err(error) = self.recover_if_unheld(live).await
         {
             tracing::error!(conversation.id = %live.id, %error, "a lost run was not recovered");
         }
+    }
+
+    /// A run that another server carries out is none of ours.
+    async fn recover_if_unheld(&self, live: &Arc<LiveConversation>) -> Result<(), RuntimeError> {
+        if live.has_no_actor() && self.state().store.holder(live.id).await?.is_some() {
+            return Ok(());
+        }
+        self.conversation(Arc::clone(live)).recover().await
     }
 }

@@ -1,15 +1,14 @@
-//! Recovers what the last stop left, while the server already answers: the list is completed and lost runs
-//! are ended.
+//! Recovers what the last stop left, while the server already answers: conversations that nobody holds
+//! although they run, or whose stored state is not of their whole log.
 
 use std::sync::Arc;
 
-use core_model::{ConversationId, ConversationOrder, ExecutionStatus, Store, port::ListQuery};
+use core_model::{
+    ConversationId, ConversationOrder, ExecutionStatus, Store, StoreError, port::ListQuery,
+};
 use futures_util::{StreamExt, stream};
 
-use crate::{
-    Runtime, RuntimeConfig, RuntimeError,
-    residency::{Residency, live_conversation::LiveConversation},
-};
+use crate::{Runtime, RuntimeConfig, RuntimeError, residency::Residency};
 
 /// Conversations recovered at a time.
 const TOGETHER: usize = 8;
@@ -36,25 +35,29 @@ impl Runtime {
 async fn recover(runtime: &Runtime) {
     recover_all(runtime).await;
     runtime.state().recovery.finish();
-    if runtime.state().config.resume_runs {
-        resume_runs(runtime).await;
+    if runtime.state().config.resume_runs
+        && let Err(error) = resume_runs(runtime).await
+    {
+        tracing::error!(%error, "the runs that the last stop paused are not resumed");
     }
 }
 
 async fn recover_all(runtime: &Runtime) {
-    let unfit = match runtime.state().store.check().await {
-        Ok(unfit) => unfit,
+    let orphans = match runtime.state().store.orphans(usize::MAX).await {
+        Ok(orphans) => orphans,
         Err(error) => {
-            tracing::error!(%error, "the store cannot be checked; its list may lack conversations");
+            tracing::error!(%error, "the store cannot tell what the last stop left open");
             return;
         }
     };
-    runtime.state().recovery.listed(&unfit);
-    stream::iter(unfit)
+    runtime.state().recovery.orphans(&orphans);
+    stream::iter(orphans)
         .for_each_concurrent(TOGETHER, |id| async move {
             match recover_one(runtime, id).await {
-                // The second was deleted since.
-                Ok(()) | Err(RuntimeError::NotFound(_)) => runtime.state().recovery.looked_into(id),
+                // The others were deleted since, or another server has them.
+                Ok(()) | Err(RuntimeError::NotFound(_) | RuntimeError::OwnedElsewhere { .. }) => {
+                    runtime.state().recovery.done(id);
+                }
                 Err(error) => {
                     tracing::error!(conversation.id = %id, %error, "a conversation cannot be read and is left out");
                 }
@@ -70,51 +73,31 @@ async fn recover_one(runtime: &Runtime, id: ConversationId) -> Result<(), Runtim
     }
     let wanted = runtime.residency.cache.peek(id).is_some();
     let live = runtime.residency.load(id).await?;
-    if is_recovered(&live) {
-        live.list();
-    } else {
-        runtime.conversation(live).recover().await?;
-    }
+    runtime.conversation(live).recover().await?;
     if !wanted {
         runtime.residency.cache.keep_no_longer(id);
     }
     Ok(())
 }
 
-/// Whether nothing runs that nobody carries out, and the stored state is that of the whole log.
-fn is_recovered(live: &LiveConversation) -> bool {
-    // One that has an actor is being written to, and recovered.
-    let is_unwritten = live.has_no_actor();
-    let now = live.now();
-    let snapshot = now.metadata.snapshot.as_ref();
-    is_unwritten
-        && now.state.execution_status != ExecutionStatus::Running
-        && snapshot.is_some_and(|of| of.as_of == now.len && of.bytes == live.log.size())
-}
-
 /// Starts the runs again that the last stop paused.
-async fn resume_runs(runtime: &Runtime) {
+async fn resume_runs(runtime: &Runtime) -> Result<(), StoreError> {
     let store = &runtime.state().store;
-    let paused = store.list(&ListQuery {
+    let paused = ListQuery {
         status: Some(ExecutionStatus::Paused),
         first: None,
         limit: usize::MAX,
         order: ConversationOrder::Updated,
-    });
-    let ids: Vec<ConversationId> = paused.rows.iter().map(|row| row.id).collect();
+    };
+    let paused = store.list(&paused).await?.rows;
+    let ids: Vec<ConversationId> = paused.iter().map(|row| row.id).collect();
     for ids in ids.chunks(CHUNK) {
-        let stored = match store.metadata_of(ids).await {
-            Ok(stored) => stored,
-            Err(error) => {
-                tracing::error!(%error, "the runs that the last stop paused are not resumed");
-                return;
-            }
-        };
-        let resumable = stored.into_iter().flatten();
+        let resumable = store.metadata_of(ids).await?.into_iter().flatten();
         for metadata in resumable.filter(|metadata| metadata.resume) {
             resume(runtime, metadata.id).await;
         }
     }
+    Ok(())
 }
 
 async fn resume(runtime: &Runtime, id: ConversationId) {

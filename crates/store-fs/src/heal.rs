@@ -111,8 +111,8 @@ impl Inner {
             return Err(io::Error::other("the log is shorter than it was"));
         }
         if torn && len > end {
-            let tail = recovery::move_aside(disk.as_ref(), &self.folder, file.as_ref(), end..len)?;
-            recovery::tell_of_torn(self.id, &tail, &self.context.notices);
+            let tail = recovery::move_torn(disk.as_ref(), &self.folder, file.as_ref(), end..len)?;
+            recovery::report_torn(self.id, &tail, &self.context.notices);
         }
         file.set_len(end)?;
         if self.context.durability != Durability::Os {

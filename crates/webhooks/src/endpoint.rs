@@ -1,6 +1,6 @@
 //! Where one webhook's events go: what was configured, and the requests that follow from it.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use core_model::{
@@ -31,6 +31,8 @@ impl<T: Catalog + Feed> Source for T {}
 #[derive(Clone)]
 pub struct Ports {
     pub source: Arc<dyn Source>,
+    /// Holds a folder for each conversation, named by its id.
+    pub conversations: PathBuf,
     /// Where it is recorded what was delivered.
     pub records: Arc<dyn DeliveryRecords>,
 }
@@ -132,12 +134,15 @@ impl Endpoint {
     /// # Errors
     /// When the store cannot be read.
     pub(crate) async fn row(&self, of: &ConversationKey) -> Result<Option<Row>, StoreError> {
-        let row = self.ports.source.row(of.id);
+        let row = self.ports.source.row(of.id).await?;
         Ok(row.filter(|row| row.created_at == of.created_at))
     }
 
     /// All that it wants of the conversations that there are.
-    pub(crate) async fn count_wanted(&self) -> Rewound {
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(crate) async fn count_wanted(&self) -> Result<Rewound, StoreError> {
         let mut rewound = Rewound {
             conversations: 0,
             events: 0,
@@ -149,14 +154,14 @@ impl Endpoint {
             order: ConversationOrder::Created,
         };
         loop {
-            let page = self.ports.source.list(&query);
+            let page = self.ports.source.list(&query).await?;
             for row in page.rows.iter().filter(|row| self.wants(row.id)) {
                 rewound.conversations += 1;
-                rewound.events += row.len.0;
+                rewound.events += row.extent.len.0;
             }
             query.first = page.next;
             if query.first.is_none() {
-                return rewound;
+                return Ok(rewound);
             }
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use core_model::{
-    ConversationKey, Draft, EventLog, EventTime, ExecutionStatus, Seq, StoreError, UtcTime,
+    ConversationKey, Draft, EventTime, ExecutionStatus, LogReader, Seq, StoreError, UtcTime,
     port::DeliverySubject,
 };
 use serde_json::json;
@@ -30,7 +30,7 @@ pub(crate) struct Job {
     pub(crate) rewound: Option<UtcTime>,
     pub(crate) deleted: bool,
     /// If it is open already.
-    pub(crate) log: Option<Arc<dyn EventLog>>,
+    pub(crate) log: Option<Arc<dyn LogReader>>,
     pub(crate) task: Task,
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct Done {
     pub(crate) deleted: bool,
     /// How long the log of a deleted one is, if it was opened.
     pub(crate) len: Option<Seq>,
-    pub(crate) log: Option<Arc<dyn EventLog>>,
+    pub(crate) log: Option<Arc<dyn LogReader>>,
     pub(crate) step: Step,
 }
 
@@ -94,7 +94,7 @@ impl Job {
             of: self.of,
             round: self.round,
             deleted: self.deleted,
-            len: log.map(|log| log.len()),
+            len: log.map(|log| log.visible().len),
             log: self.log,
             step: step.unwrap_or_else(|error| {
                 if matches!(error, StoreError::NotFound(_)) {
@@ -115,7 +115,7 @@ impl Job {
         }
     }
 
-    async fn open(&mut self, endpoint: &Endpoint) -> Result<Arc<dyn EventLog>, StoreError> {
+    async fn open(&mut self, endpoint: &Endpoint) -> Result<Arc<dyn LogReader>, StoreError> {
         let log = match self.log.take() {
             Some(log) => log,
             None => stored::open(endpoint, &self.of, self.deleted).await?,
@@ -128,7 +128,7 @@ impl Job {
         let of = self.of;
         let row = endpoint.row(&of).await?;
         let log = self.open(endpoint).await?;
-        let len = log.len();
+        let len = log.visible().len;
         let mut from = events.from;
         if let Some(since) = events.since {
             from = from.max(log.since(EventTime::from(since.0)).await?);

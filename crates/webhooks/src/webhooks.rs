@@ -90,7 +90,7 @@ impl Webhooks {
         check_list(&configs)?;
         let wanted: Vec<String> = configs.iter().map(WebhookConfig::id).collect();
         retire_others(&ports, &wanted).await?;
-        let end = ports.source.feed_len().await;
+        let end = ports.source.feed_len().await?;
         let outbox = Outbox::open(Arc::clone(&ports.records), end, configs.len()).await?;
         let recovered = recovered.boxed().shared();
         let mut workers = Vec::with_capacity(configs.len());

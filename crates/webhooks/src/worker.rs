@@ -79,7 +79,7 @@ impl Worker {
     ) -> Result<Self, StoreError> {
         let endpoint = Arc::new(endpoint);
         let source = Arc::clone(&endpoint.ports.source);
-        let (feed, end) = (source.feed_id(), source.feed_len().await);
+        let (feed, end) = (source.feed_id(), source.feed_len().await?);
         let records = introduce(
             &endpoint,
             FeedPosition {
@@ -124,9 +124,10 @@ impl Worker {
         }
         for (of, cursor) in self.progress.rewound_ones() {
             let row = self.endpoint.row(&of).await?;
-            if let Some(row) = row.filter(|row| row.len > cursor.next) {
+            if let Some(row) = row.filter(|row| row.extent.len > cursor.next) {
                 let position = self.feed.position();
-                self.progress.grew(of, cursor.next, row.len, position).await;
+                let len = row.extent.len;
+                self.progress.grew(of, cursor.next, len, position).await;
             }
         }
         self.moved();
@@ -262,7 +263,9 @@ impl Worker {
             }
             Command::Drain(reply) => {
                 let recording = false;
-                self.read_all().await;
+                if let Ok(end) = self.endpoint.ports.source.feed_len().await {
+                    self.read_all(end).await;
+                }
                 self.progress.flush();
                 self.drain = Some(Drain { reply, recording });
             }
@@ -317,8 +320,7 @@ impl Worker {
     }
 
     /// Reads to the feed's end, or as far as there is room.
-    async fn read_all(&mut self) {
-        let end = self.endpoint.ports.source.feed_len().await;
+    async fn read_all(&mut self, end: u64) {
         while self.read_feed(end).await {
             tokio::task::yield_now().await;
         }
@@ -336,21 +338,25 @@ impl Worker {
                 return;
             }
             Ok(None) => return,
-            Err(error) => {
-                let webhook = &self.endpoint.name;
-                tracing::error!(webhook, %error, "a webhook cannot read the list of conversations");
-                self.history.read_failed(error.to_string());
-                return;
-            }
+            Err(error) => return self.scan_failed(&error),
         };
         for row in &rows {
-            self.progress.look_at(row.key(), row.len).await;
+            self.progress.look_at(row.key(), row.extent.len).await;
         }
         if last {
-            self.feed.end_scan().await;
+            if let Err(error) = self.feed.end_scan().await {
+                self.scan_failed(&error);
+                return;
+            }
             self.moved();
             self.outbox.clear_soon();
         }
+    }
+
+    fn scan_failed(&mut self, error: &StoreError) {
+        let webhook = &self.endpoint.name;
+        tracing::error!(webhook, %error, "a webhook cannot read the list of conversations");
+        self.history.read_failed(error.to_string());
     }
 
     /// Something was read: what that settles for the outbox and for what was delivered.
@@ -371,14 +377,14 @@ impl Worker {
         let Some(id) = to.conversation_id else {
             return self.rewind_all().await;
         };
-        let row = self.endpoint.ports.source.row(id);
+        let row = self.endpoint.ports.source.row(id).await?;
         let row = row.ok_or(DeliveriesError::NoConversation(id))?;
         if !self.endpoint.wants(id) {
             return Err(DeliveriesError::NotWanted(self.endpoint.name.clone()));
         }
-        let (of, len) = (row.key(), row.len);
-        let end = self.endpoint.ports.source.feed_len().await;
-        self.read_all().await;
+        let (of, len) = (row.key(), row.extent.len);
+        let end = self.endpoint.ports.source.feed_len().await?;
+        self.read_all(end).await;
         if self.feed.is_scanning() {
             self.progress.find(of, len).await;
         }
@@ -397,7 +403,7 @@ impl Worker {
         self.progress.rewind_all().await?;
         self.watermark.reset();
         self.feed.scan_again();
-        Ok(self.endpoint.count_wanted().await)
+        Ok(self.endpoint.count_wanted().await?)
     }
 }
 

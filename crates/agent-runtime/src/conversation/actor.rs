@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use core_model::port::Claim;
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until},
@@ -11,14 +12,16 @@ use crate::{
     command::{Answer, Command, StopReason},
     conversation::{
         batch::{AfterCommit, CommitBatch},
+        claim,
         commit::Writer,
-        decide::{Decider, Done},
+        decide::Decider,
+        done::Done,
         end_of_turn,
         run_control::RunControl,
     },
     residency::{
         Residency,
-        idle::{self, Verdict},
+        idle::{self, IdleVerdict},
         live_conversation::LiveConversation,
     },
     run_slot::RunSlot,
@@ -32,17 +35,23 @@ use crate::{
 /// Commands decided on and made durable together.
 const MAX_BATCH: usize = 64;
 
-/// Starts the one task that writes a conversation.
+/// Starts the one task that writes a conversation. Commands wait until the conversation is claimed.
 pub(super) fn spawn(
     live: Arc<LiveConversation>,
     residency: Arc<Residency>,
-    mailbox: mpsc::Receiver<Command>,
+    mut mailbox: mpsc::Receiver<Command>,
 ) {
     let runtime = Arc::clone(&live.runtime);
-    let actor = Actor::new(live, residency, mailbox);
-    runtime
-        .actors
-        .spawn_on(actor.work_until_stopped(), &runtime.tokio);
+    let work = async move {
+        match claim::take(&live).await {
+            Ok(claim) => {
+                let actor = Actor::new(live, residency, mailbox, claim);
+                actor.work_until_stopped().await;
+            }
+            Err(error) => live.refuse_waiting(&mut mailbox, &error),
+        }
+    };
+    runtime.actors.spawn_on(work, &runtime.tokio);
 }
 
 /// One conversation's writer: takes commands and a turn's proposals, one batch at a time.
@@ -64,10 +73,11 @@ impl Actor {
         live: Arc<LiveConversation>,
         residency: Arc<Residency>,
         mailbox: mpsc::Receiver<Command>,
+        claim: Claim,
     ) -> Self {
         let (proposer, proposals) = mpsc::channel(1);
         Self {
-            writer: Writer::new(Arc::clone(&live)),
+            writer: Writer::new(Arc::clone(&live), claim),
             live,
             residency,
             mailbox,
@@ -84,7 +94,7 @@ impl Actor {
         let mut last_active = Instant::now();
         let mut next_look = last_active.checked_add(idle_ttl);
         let mut reason = "it has nothing to do";
-        while !self.stopped {
+        while !(self.stopped || self.writer.is_fenced()) {
             let finished = std::mem::take(&mut self.finished);
             let is_unused = self.run.is_idle() && !self.live.tools.are_open();
             if finished && is_unused && self.live.detach_actor(&self.mailbox) {
@@ -94,6 +104,7 @@ impl Actor {
             let idle = next_look.filter(|_| self.run.is_idle());
             tokio::select! {
                 biased;
+                () = claim::lost(&mut self.writer.claim.lost) => self.writer.fence(),
                 outcome = running_turn::end(&mut self.run.turn) => self.end_turn(outcome).await,
                 Some(proposal) = self.proposals.recv() => self.work(Work::Proposal(proposal)).await,
                 command = self.mailbox.recv() => match command {
@@ -109,11 +120,11 @@ impl Actor {
                 }
                 () = at(idle) => {
                     match idle::look(&self.live, last_active).await {
-                        Verdict::Stay(until) => {
+                        IdleVerdict::Stay(until) => {
                             next_look = until;
                             continue;
                         }
-                        Verdict::Leave(why) => reason = why,
+                        IdleVerdict::Leave(why) => reason = why,
                     }
                     // Stored first: once this has left memory, another actor may write.
                     self.writer.store_snapshot(false).await;
@@ -125,7 +136,31 @@ impl Actor {
             last_active = Instant::now();
             next_look = last_active.checked_add(idle_ttl);
         }
+        if self.writer.is_fenced() {
+            reason = "another server has the conversation";
+            self.abandon().await;
+        }
         self.close_tools(reason).await;
+    }
+
+    /// Leaves the conversation to its new holder: ends the turn, and refuses what waits.
+    async fn abandon(&mut self) {
+        let error = self.writer.owned_elsewhere().await;
+        tracing::warn!(conversation.id = %self.live.id, "its claim is lost; it leaves memory");
+        self.proposals.close();
+        for (reason, answer) in self.run.abandon().await {
+            // A stop has what it wants.
+            let result = if reason.is_some() {
+                Ok(())
+            } else {
+                Err(error.again())
+            };
+            answer.send(result).ok();
+        }
+        for command in std::mem::take(&mut self.run.deferred) {
+            command.refuse(error.again());
+        }
+        self.live.refuse_waiting(&mut self.mailbox, &error);
     }
 
     /// Decides on one piece of work and on whatever else waits by now, and commits it all at once.
@@ -152,12 +187,12 @@ impl Actor {
                 if self.run.is_idle() {
                     self.writer.store_snapshot(resume).await;
                 }
-                self.live.list();
+                self.writer.move_row().await;
                 answer.send(Ok(())).ok();
                 self.finished = true;
             }
             Some(AfterCommit::Recovered(answer)) => {
-                self.live.lose_run();
+                self.writer.lose_run().await;
                 let reason = "what a stop left open could not be answered".to_owned();
                 answer.send(Err(RuntimeError::Internal(reason))).ok();
             }
@@ -237,14 +272,14 @@ impl Actor {
         let continues = batch.start.is_some();
         let committed = self.commit(batch).await;
         if !committed {
-            self.live.lose_run();
+            self.writer.lose_run().await;
         }
         if !(committed && continues) {
             self.run.repeats.plan_if_short();
             let resume = stop == Some(CancelReason::ActorStops(StopReason::ServerStopping));
             self.writer.store_snapshot(resume).await;
-            if stops.is_empty() {
-                self.keep_tools();
+            if let Some(tools) = self.live.tools.get().filter(|_| stops.is_empty()) {
+                self.residency.idle_tools.add(&self.live, &tools).await;
             }
         }
         for (reason, answer) in stops {
@@ -256,18 +291,6 @@ impl Actor {
             if !self.stopped {
                 self.work(Work::Command(command)).await;
             }
-        }
-    }
-
-    /// Keeps the tools open, although there may be too many then.
-    fn keep_tools(&self) {
-        let Some(tools) = self.live.tools.get() else {
-            return;
-        };
-        if self.residency.idle_tools.add(&self.live, &tools) {
-            let residency = Arc::clone(&self.residency);
-            let tokio = &self.live.runtime.tokio;
-            tokio.spawn(async move { residency.idle_tools.reduce().await });
         }
     }
 

@@ -33,7 +33,7 @@ pub(super) fn record(
     let Some(stop) = stop else {
         return record_outcome(outcome, slot, paused, batch);
     };
-    // Free before anybody hears that the run has ended.
+    // Free before anybody learns that the run has ended.
     drop(slot);
     let known = match outcome {
         Outcome::Cancelled { unlogged } => unlogged,

@@ -1,6 +1,6 @@
 use std::{collections::VecDeque, ops::Range};
 
-use core_model::{EventBody, EventLog, HeadFilter, Record, Seq, Source};
+use core_model::{EventBody, HeadFilter, LogReader, Record, Seq, Source};
 
 use crate::{EventFilter, RuntimeError};
 
@@ -11,7 +11,7 @@ const SELECTED: usize = 1024;
 
 /// The events of a range that a filter admits, a stretch at a time.
 pub(super) struct Matches<'a> {
-    log: &'a dyn EventLog,
+    log: &'a dyn LogReader,
     /// None: nothing is admitted.
     heads: Option<HeadFilter>,
     /// In lower case.
@@ -27,7 +27,7 @@ pub(super) struct Matches<'a> {
 
 impl<'a> Matches<'a> {
     pub(super) fn of(
-        log: &'a dyn EventLog,
+        log: &'a dyn LogReader,
         filter: &EventFilter,
         range: Range<Seq>,
         backwards: bool,
@@ -44,7 +44,7 @@ impl<'a> Matches<'a> {
     }
 
     /// The latest first, of which the caller picks some.
-    pub(super) fn backwards(log: &'a dyn EventLog, heads: HeadFilter, range: Range<Seq>) -> Self {
+    pub(super) fn backwards(log: &'a dyn LogReader, heads: HeadFilter, range: Range<Seq>) -> Self {
         Self {
             log,
             heads: Some(heads),
@@ -101,7 +101,7 @@ impl<'a> Matches<'a> {
     }
 }
 
-/// What of it can be told by heads; none when no event can match.
+/// The part of it that heads decide; none when no event can match.
 pub(super) fn heads(filter: &EventFilter) -> Option<HeadFilter> {
     let class = filter
         .kind

@@ -18,7 +18,7 @@ impl Conversation {
     /// When the log cannot be read.
     pub async fn search_events(&self, query: &EventQuery) -> Result<EventPage, RuntimeError> {
         self.live.note_read();
-        let len = self.live.now().len;
+        let len = self.live.now().extent.len;
         let start = match &query.page_id {
             Some(id) => self.live.log.find(&EventId(id.clone())).await?,
             None => None,
@@ -60,7 +60,7 @@ impl Conversation {
                 None => 0,
             });
         }
-        let mut matches = self.matches(filter, Seq(0)..self.live.now().len, false);
+        let mut matches = self.matches(filter, Seq(0)..self.live.now().extent.len, false);
         let mut count = 0;
         while let Some(found) = matches.next(usize::MAX, PAGE_BYTES).await? {
             count += found.len() as u64;
@@ -75,7 +75,7 @@ impl Conversation {
     pub async fn event(&self, id: &EventId) -> Result<Option<Bytes>, RuntimeError> {
         self.live.note_read();
         let found = self.live.log.find(id).await?;
-        let Some(seq) = found.filter(|seq| *seq < self.live.now().len) else {
+        let Some(seq) = found.filter(|seq| *seq < self.live.now().extent.len) else {
             return Ok(None);
         };
         let mut records = self.live.log.read_at(&[seq], PAGE_BYTES).await?;
@@ -94,7 +94,7 @@ impl Conversation {
             ..HeadFilter::default()
         };
         let log = self.live.log.as_ref();
-        let mut matches = Matches::backwards(log, spoken, Seq(0)..self.live.now().len);
+        let mut matches = Matches::backwards(log, spoken, Seq(0)..self.live.now().extent.len);
         while let Some(found) = matches.next(STRIDE, PAGE_BYTES).await? {
             if let Some(text) = found.iter().find_map(final_words) {
                 return Ok(text);

@@ -3,7 +3,7 @@ use std::{collections::VecDeque, time::Duration};
 use crate::{
     command::{Answer, Command, StopReason},
     conversation::end_of_run_repeats::EndOfRunRepeats,
-    turn::running_turn::{CancelReason, RunningTurn},
+    turn::running_turn::{self, CancelReason, RunningTurn},
 };
 
 /// How long a turn may take to end by itself before it is aborted.
@@ -36,6 +36,17 @@ impl RunControl {
     /// As [`Self::interrupt`], and the actor stops after that.
     pub(super) fn stop(&mut self, reason: StopReason, answer: Answer) -> Option<Answer> {
         self.cancel(CancelReason::ActorStops(reason), answer)
+    }
+
+    /// Ends the turn without a word in the log; who waited for its end, and why the actor was to stop
+    /// after it, if it was.
+    pub(super) async fn abandon(&mut self) -> Vec<(Option<StopReason>, Answer)> {
+        if let Some(turn) = &mut self.turn {
+            turn.cancel(STOP_GRACE);
+            running_turn::end(&mut self.turn).await;
+        }
+        let ended = self.turn.take().map(RunningTurn::into_ended);
+        ended.map(|ended| ended.answers).unwrap_or_default()
     }
 
     fn cancel(&mut self, reason: CancelReason, answer: Answer) -> Option<Answer> {

@@ -1,9 +1,9 @@
 mod cursor;
+mod frame;
 mod logs;
 
 use std::{collections::VecDeque, sync::Arc};
 
-use bytes::Bytes;
 use core_model::{
     ConversationId, Record, Seq, StoreError,
     port::{Change, FeedEntry},
@@ -15,62 +15,13 @@ use crate::{
     residency::{Residency, published::End},
 };
 
-pub use self::cursor::Cursor;
+pub use self::{
+    cursor::Cursor,
+    frame::{AllFilter, AllFrame, AllStart},
+};
 
 /// Entries of the feed that are looked at together.
 const ENTRIES: usize = 64;
-
-/// Where a follower of all conversations begins.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AllStart {
-    /// With what happens from now on.
-    #[default]
-    Live,
-    /// With everything that is still stored.
-    Beginning,
-    At(Cursor),
-}
-
-/// What a follower wants. Empty: everything.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AllFilter {
-    pub conversations: Vec<ConversationId>,
-    /// Class names of events. Frames about conversations as a whole are sent in any case.
-    pub kinds: Vec<String>,
-    /// All of these tags, each with that value or with any. A deletion is sent whatever they are, because
-    /// a conversation's tags are gone with it.
-    pub tags: Vec<(String, Option<String>)>,
-}
-
-/// What a follower of all conversations is sent. `cursor` is where to continue after it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AllFrame {
-    /// A conversation was created. One that had events already when a lost feed was begun again is left out.
-    Created {
-        cursor: Cursor,
-        conversation: ConversationId,
-    },
-    /// A logged event, as the JSON text of its line.
-    Event {
-        cursor: Cursor,
-        conversation: ConversationId,
-        seq: Seq,
-        json: Bytes,
-    },
-    /// The events `from..to` cannot be read, because what is stored is damaged. Single damaged lines in a
-    /// log that can be read show as gaps between the seqs.
-    Skipped {
-        cursor: Cursor,
-        conversation: ConversationId,
-        from: Seq,
-        to: Seq,
-    },
-    /// A conversation is gone, with all its events.
-    Deleted {
-        cursor: Cursor,
-        conversation: ConversationId,
-    },
-}
 
 /// Reads what happens in all conversations, in one order, and then keeps up: each logged event once,
 /// those of one conversation in its log's order. Costs a cursor and at most one page; logs are opened
@@ -99,7 +50,7 @@ impl AllFollower {
             seq: 0,
         };
         let cursor = match start {
-            AllStart::Live => beginning.at(runtime.store.feed_len().await),
+            AllStart::Live => beginning.at(runtime.store.feed_len().await?),
             AllStart::Beginning => {
                 // What the last stop left unrecorded belongs to the beginning too.
                 runtime.recovery.until_recovered().await;
@@ -107,7 +58,7 @@ impl AllFollower {
             }
             AllStart::At(cursor) => {
                 let foreign = cursor.feed != beginning.feed;
-                if foreign || cursor.position > runtime.store.feed_len().await {
+                if foreign || cursor.position > runtime.store.feed_len().await? {
                     return Err(RuntimeError::CursorExpired);
                 }
                 cursor
@@ -158,7 +109,7 @@ impl AllFollower {
             let frame = match entry.change {
                 _ if !self.wants(conversation) => None,
                 Change::Created => {
-                    let tagged = self.is_current(&entry) && self.is_tagged(&entry).await?;
+                    let tagged = self.is_current(&entry).await? && self.is_tagged(&entry).await?;
                     tagged.then(|| AllFrame::Created {
                         cursor: self.after(&entry),
                         conversation,
@@ -187,23 +138,17 @@ impl AllFollower {
     async fn read_feed(&mut self) -> Result<(), End> {
         // Nothing is kept open while nothing happens.
         self.logs.close();
-        let len = self
-            .residency
-            .runtime
-            .store
-            .feed_grown(self.cursor.position)
-            .await;
-        let entries = self
-            .residency
-            .runtime
-            .store
-            .feed_entries(self.cursor.position, ENTRIES);
-        let entries = entries.await.map_err(|error| {
+        let (store, position) = (&self.residency.runtime.store, self.cursor.position);
+        let read = async {
+            let len = store.feed_grown(position).await?;
+            Ok((len, store.feed_entries(position, ENTRIES).await?))
+        };
+        let (len, entries) = read.await.map_err(|error: StoreError| {
             tracing::error!(%error, "a follower cannot read the feed");
             End::Failed
         })?;
         if entries.is_empty() {
-            // Only entries that tell nothing.
+            // Only entries that mean nothing.
             self.cursor = self.cursor.at(len);
         }
         self.entries.extend(entries);
@@ -219,13 +164,13 @@ impl AllFollower {
     ) -> Result<Vec<AllFrame>, End> {
         let resumed = self.cursor.position == entry.position;
         let from = from.max(Seq(if resumed { self.cursor.seq } else { 0 }));
-        if from >= to || !self.is_current(entry) || !self.is_tagged(entry).await? {
+        if from >= to || !self.is_current(entry).await? || !self.is_tagged(entry).await? {
             self.pass(entry);
             return Ok(Vec::new());
         }
         let read = self.logs.read(entry, from, to).await;
         // Checked again: the id may have been given to another one while its log was read.
-        if !self.is_current(entry) {
+        if !self.is_current(entry).await? {
             self.pass(entry);
             return Ok(Vec::new());
         }
@@ -300,9 +245,19 @@ impl AllFollower {
     }
 
     /// Whether an entry is about the conversation that has its id now.
-    fn is_current(&self, entry: &FeedEntry) -> bool {
-        let row = self.residency.runtime.store.row(entry.conversation);
-        row.is_some_and(|row| row.created_at == entry.created_at)
+    async fn is_current(&self, entry: &FeedEntry) -> Result<bool, End> {
+        let id = entry.conversation;
+        let row = self
+            .residency
+            .runtime
+            .store
+            .row(id)
+            .await
+            .map_err(|error| {
+                tracing::error!(conversation.id = %id, %error, "a follower cannot read the list");
+                End::Failed
+            })?;
+        Ok(row.is_some_and(|row| row.created_at == entry.created_at))
     }
 
     /// Whether the conversation has the tags that are wanted. One whose tags are damaged may have them.

@@ -15,7 +15,7 @@ use crate::{
     residency::{
         live_conversation::LiveConversation,
         published::{End, Published},
-        transients::{Delta, discarded_frame},
+        transients::{TransientDelta, discarded_frame},
     },
 };
 
@@ -61,10 +61,10 @@ pub enum Frame {
 pub struct Follower {
     live: Arc<LiveConversation>,
     watch: watch::Receiver<Published>,
-    deltas: broadcast::Receiver<Delta>,
+    deltas: broadcast::Receiver<TransientDelta>,
     /// A delta that comes after events which are still to be sent.
-    held: Option<Delta>,
-    /// Discarded replies that it was told of, or that came before it.
+    held: Option<TransientDelta>,
+    /// Discarded replies that it was sent, or that came before it.
     discards: u64,
     /// The next seq to send.
     cursor: Seq,
@@ -87,8 +87,8 @@ impl Follower {
         let discards = live.no_delta().discards;
         let mut watch = live.published.subscribe();
         let goal = watch.borrow_and_update().clone();
-        let began_at = goal.len;
-        let cursor = first_seq(&live, goal.len, start).await?;
+        let began_at = goal.extent.len;
+        let cursor = first_seq(&live, goal.extent.len, start).await?;
         let (page, epoch) = (VecDeque::new(), None);
         Ok(Self {
             live,
@@ -157,9 +157,9 @@ impl Follower {
             if let Some(delta) = self.delta() {
                 return Ok(Frame::Delta(delta));
             }
-            if self.cursor < goal.len {
-                let behind = self.held.as_ref().map_or(goal.len, |held| held.at);
-                self.turn_page(goal.len.min(behind)).await?;
+            if self.cursor < goal.extent.len {
+                let behind = self.held.as_ref().map_or(goal.extent.len, |held| held.at);
+                self.turn_page(goal.extent.len.min(behind)).await?;
             } else if self.epoch != Some(goal.epoch) {
                 self.epoch = Some(goal.epoch);
                 return Ok(Frame::Snapshot(self.live.snapshot_frame(&goal)));
@@ -201,7 +201,7 @@ impl Follower {
         }
     }
 
-    fn skip_deltas(&mut self) -> Delta {
+    fn skip_deltas(&mut self) -> TransientDelta {
         self.deltas = self.deltas.resubscribe();
         self.live.no_delta()
     }

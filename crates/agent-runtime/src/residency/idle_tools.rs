@@ -30,21 +30,16 @@ impl IdleTools {
         }
     }
 
-    /// Adds a conversation whose turn has just ended. Whether they are too many now.
-    pub(crate) fn add(&self, live: &Arc<LiveConversation>, tools: &Tools) -> bool {
+    /// Adds a conversation whose turn has just ended. Beyond the limit, the one that can best do without
+    /// is asked to close its tools.
+    pub(crate) async fn add(&self, live: &Arc<LiveConversation>, tools: &Tools) {
         self.remove(live);
         lock(&self.queue).push_back(Idle {
             live: Arc::downgrade(live),
             tools: tools.iter().map(Arc::downgrade).collect(),
         });
-        self.beyond_limit().is_some()
-    }
-
-    /// Asks those that are least needed to close their tools, until no more are open than may be. Looks
-    /// at processes, so the actor does not wait for it.
-    pub(crate) async fn reduce(&self) {
         while let Some(all) = self.beyond_limit() {
-            // A panic there is one of a tool, and leaves the first.
+            // It looks at processes. A panic there is one of a tool, and leaves the first.
             let first = all.front().cloned();
             let found = spawn_blocking(move || least_needed(&all).cloned()).await;
             let Some(chosen) = found.ok().flatten().or(first) else {

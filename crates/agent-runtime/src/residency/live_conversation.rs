@@ -5,7 +5,7 @@ use std::{
 
 use bytes::Bytes;
 use core_model::{
-    ConversationId, ConversationInfo, ConversationState, EventLog, Metadata, Row, UtcTime,
+    ConversationId, ConversationInfo, ConversationState, Extent, LogReader, Metadata,
 };
 use tokio::{
     sync::{broadcast, mpsc, watch},
@@ -20,7 +20,7 @@ use crate::{
         open_tools::OpenTools,
         published::{End, Published},
         runtime_state::RuntimeState,
-        transients::{Delta, Transients},
+        transients::{TransientDelta, Transients},
     },
 };
 
@@ -28,7 +28,8 @@ use crate::{
 pub(crate) struct LiveConversation {
     pub(crate) id: ConversationId,
     pub(crate) runtime: Arc<RuntimeState>,
-    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) log: Arc<dyn LogReader>,
+    /// With what its tools keep.
     pub(crate) folder: PathBuf,
     /// What is true and durable; followers wait here.
     pub(crate) published: watch::Sender<Published>,
@@ -50,15 +51,16 @@ enum Mailbox {
 impl LiveConversation {
     pub(crate) fn new(
         runtime: Arc<RuntimeState>,
-        log: Arc<dyn EventLog>,
+        log: Arc<dyn LogReader>,
+        extent: Extent,
         metadata: Metadata,
         state: ConversationState,
     ) -> Arc<Self> {
         let id = metadata.id;
-        let published = Published::new(log.len(), state, metadata);
+        let published = Published::new(extent, state, metadata);
         Arc::new(Self {
             id,
-            folder: runtime.store.folder(id),
+            folder: runtime.config.folder(id),
             runtime,
             log,
             published: watch::Sender::new(published),
@@ -84,26 +86,26 @@ impl LiveConversation {
     }
 
     /// Receives transients from now on.
-    pub(crate) fn listen(&self) -> broadcast::Receiver<Delta> {
+    pub(crate) fn listen(&self) -> broadcast::Receiver<TransientDelta> {
         self.transients.listen()
     }
 
     /// Sends a piece of a reply to those who listen now.
     pub(crate) fn send_piece(&self, piece: impl FnOnce() -> Bytes) {
-        let at = self.published.borrow().len;
+        let at = self.published.borrow().extent.len;
         self.transients.send_piece(at, piece);
     }
 
     /// Tells those who listen now that the pieces of a reply are void.
     pub(crate) fn discard_reply(&self) {
-        let at = self.published.borrow().len;
+        let at = self.published.borrow().extent.len;
         self.transients.discard_reply(at);
     }
 
     /// Stands in for deltas that were skipped: as many replies are discarded by now.
-    pub(crate) fn no_delta(&self) -> Delta {
-        Delta {
-            at: self.published.borrow().len,
+    pub(crate) fn no_delta(&self) -> TransientDelta {
+        TransientDelta {
+            at: self.published.borrow().extent.len,
             discards: self.transients.discards(),
             piece: None,
         }
@@ -122,35 +124,14 @@ impl LiveConversation {
         self.published.receiver_count() > 0
     }
 
-    /// Brings the list of conversations up to date.
-    pub(crate) fn list(&self) {
-        if self.is_deleted() {
-            return;
-        }
-        let now = self.now();
-        let state = now.shown_state();
-        let created_at = now.metadata.created_at;
-        self.runtime.store.note(Row {
-            id: self.id,
-            created_at,
-            updated_at: state
-                .updated_at
-                .map_or(created_at, |time| UtcTime(time.utc())),
-            status: state.execution_status,
-            len: now.len,
-            bytes: self.log.size(),
-        });
-    }
-
     /// Publishes that the run is over although the log does not take that. What the log says stays as it
     /// is, to be recovered when it is next opened.
     pub(crate) fn lose_run(&self) {
         self.published.send_modify(|now| {
-            let mut moment = now.advanced(now.len, Arc::clone(&now.state), true);
+            let mut moment = now.advanced(now.extent, Arc::clone(&now.state), true);
             moment.run_lost = true;
             *now = moment;
         });
-        self.list();
     }
 
     /// Why a command got no answer.
@@ -194,7 +175,7 @@ impl LiveConversation {
         sender.try_send(command).map_err(|_full| RuntimeError::Busy)
     }
 
-    /// Hands a request to the actor if there is one and it has room for it; nobody waits for its answer.
+    /// Hands a request to the actor if there is one that has room for it. Its answer is dropped.
     pub(crate) fn suggest(&self, request: CommandRequest) {
         if let Mailbox::Open(sender) = &*self.lock_mailbox() {
             let (command, _answered) = Command::new(request);
@@ -234,6 +215,21 @@ impl LiveConversation {
         detaches
     }
 
+    /// Ends without an actor: what waits for one is refused, and the next command starts another.
+    pub(crate) fn refuse_waiting(
+        &self,
+        actors_end: &mut mpsc::Receiver<Command>,
+        error: &RuntimeError,
+    ) {
+        let mut mailbox = self.lock_mailbox();
+        if matches!(*mailbox, Mailbox::Open(_)) {
+            *mailbox = Mailbox::NoActor;
+        }
+        while let Ok(command) = actors_end.try_recv() {
+            command.refuse(error.again());
+        }
+    }
+
     /// Tells followers that nothing more comes.
     pub(crate) fn end(&self, end: End) {
         self.published.send_modify(|now| now.end = Some(end));
@@ -253,9 +249,5 @@ impl LiveConversation {
 
     fn lock_mailbox(&self) -> MutexGuard<'_, Mailbox> {
         lock(&self.mailbox)
-    }
-
-    fn is_deleted(&self) -> bool {
-        matches!(*self.lock_mailbox(), Mailbox::Closed(End::Deleted))
     }
 }

@@ -22,7 +22,7 @@ impl OpenTools {
         lock(&self.0).get_or_insert(opened).clone()
     }
 
-    /// For who closes them.
+    /// Takes them out; the caller closes them.
     pub(crate) fn take(&self) -> Tools {
         lock(&self.0).take().unwrap_or_default()
     }

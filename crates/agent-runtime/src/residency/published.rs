@@ -6,14 +6,14 @@ use std::{
 
 use bytes::Bytes;
 use core_model::{
-    ConversationInfo, ConversationState, Draft, EventTime, ExecutionStatus, Metadata, Seq,
-    info::full_state,
+    ConversationInfo, ConversationState, Draft, EventTime, ExecutionStatus, Extent, Metadata,
+    Summary, UtcTime, info::full_state,
 };
 
-/// One consistent moment: the visible length, and what holds at exactly that length.
+/// One consistent moment: how far the log is visible, and what holds at exactly that extent.
 #[derive(Clone)]
 pub(crate) struct Published {
-    pub(crate) len: Seq,
+    pub(crate) extent: Extent,
     /// Moves when followers are to be sent a snapshot.
     pub(crate) epoch: u64,
     pub(crate) state: Arc<ConversationState>,
@@ -34,9 +34,9 @@ pub enum End {
 }
 
 impl Published {
-    pub(super) fn new(len: Seq, state: ConversationState, metadata: Metadata) -> Self {
+    pub(super) fn new(extent: Extent, state: ConversationState, metadata: Metadata) -> Self {
         Self {
-            len,
+            extent,
             epoch: 0,
             state: Arc::new(state),
             metadata: Arc::new(metadata),
@@ -61,7 +61,7 @@ impl Published {
     }
 
     /// The state as readers are shown it.
-    pub(super) fn shown_state(&self) -> Cow<'_, ConversationState> {
+    fn shown_state(&self) -> Cow<'_, ConversationState> {
         if self.run_lost && self.state.execution_status == ExecutionStatus::Running {
             let mut state = (*self.state).clone();
             state.execution_status = ExecutionStatus::Error;
@@ -70,15 +70,40 @@ impl Published {
         Cow::Borrowed(&self.state)
     }
 
-    /// The moment after a commit.
-    pub(crate) fn advanced(&self, len: Seq, state: Arc<ConversationState>, announce: bool) -> Self {
+    /// What lists show of it.
+    pub(crate) fn summary(&self) -> Summary {
+        summary(&self.shown_state(), &self.metadata)
+    }
+
+    /// The moment after another server wrote.
+    pub(super) fn replaced(
+        &self,
+        extent: Extent,
+        state: ConversationState,
+        metadata: Metadata,
+    ) -> Self {
         Self {
-            len,
+            run_lost: false,
+            ..self
+                .with_metadata(Arc::new(metadata))
+                .advanced(extent, Arc::new(state), true)
+        }
+    }
+
+    /// The moment after a commit.
+    pub(crate) fn advanced(
+        &self,
+        extent: Extent,
+        state: Arc<ConversationState>,
+        announce: bool,
+    ) -> Self {
+        Self {
+            extent,
             epoch: self.epoch + u64::from(announce),
             state,
             metadata: Arc::clone(&self.metadata),
             end: self.end,
-            run_lost: self.run_lost && len == self.len,
+            run_lost: self.run_lost && extent == self.extent,
             frame: Arc::default(),
         }
     }
@@ -90,5 +115,15 @@ impl Published {
             frame: Arc::default(),
             ..self.clone()
         }
+    }
+}
+
+/// What lists show of a conversation in this state.
+pub(crate) fn summary(state: &ConversationState, metadata: &Metadata) -> Summary {
+    Summary {
+        status: state.execution_status,
+        updated_at: state
+            .updated_at
+            .map_or(metadata.created_at, |time| UtcTime(time.utc())),
     }
 }

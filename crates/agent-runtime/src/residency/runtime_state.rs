@@ -38,7 +38,7 @@ impl RuntimeState {
             slots: RunSlots::new(config.max_concurrent_runs),
             tokio: Handle::current(),
             actors: TaskTracker::new(),
-            recovery: StartupRecovery::new(store.closed_in_order()),
+            recovery: StartupRecovery::default(),
             started: Instant::now(),
             last_command: AtomicU64::new(0),
             stopping: CancellationToken::new(),

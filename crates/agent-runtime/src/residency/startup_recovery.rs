@@ -6,80 +6,63 @@ use tokio::sync::watch;
 use crate::lock::lock;
 
 /// How far the recovery after a start has come.
+#[derive(Default)]
 pub(crate) struct StartupRecovery {
     stage: watch::Sender<Stage>,
-    /// Listed with their stored state, and yet to be recovered; in the end, those that could not be.
+    /// Orphans that are yet to be recovered; in the end, those that could not be.
     waiting: Mutex<HashSet<ConversationId>>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum Stage {
-    /// The list may lack conversations.
+    /// The store has yet to say which conversations are orphans.
+    #[default]
     Begun,
-    /// The list is complete.
-    Listed,
-    /// And no conversation waits to be recovered any more.
+    /// All orphans are known.
+    Known,
+    /// And none waits to be recovered any more.
     Recovered,
 }
 
 impl StartupRecovery {
-    /// `clean`: the list is complete, and nothing was left to be recovered.
-    pub(crate) fn new(clean: bool) -> Self {
-        let stage = if clean {
-            Stage::Recovered
-        } else {
-            Stage::Begun
-        };
-        Self {
-            stage: watch::Sender::new(stage),
-            waiting: Mutex::default(),
-        }
-    }
-
     pub(crate) fn is_recovered(&self) -> bool {
         *self.stage.borrow() == Stage::Recovered
     }
 
-    /// Waits until all stored conversations are listed and recovered.
+    /// Waits until all orphans are recovered.
     pub(crate) async fn until_recovered(&self) {
-        self.until(Stage::Recovered).await;
+        let mut stage = self.stage.subscribe();
+        // It cannot close: this holds the sender.
+        let recovered = |stage: &Stage| *stage == Stage::Recovered;
+        stage.wait_for(recovered).await.ok();
     }
 
-    /// Waits until all stored conversations are listed.
-    pub(crate) async fn until_listed(&self) {
-        self.until(Stage::Listed).await;
-    }
-
-    /// Whether the conversation's row is known to fit its log.
+    /// Whether the conversation is known to be no orphan, or none any more.
     pub(crate) fn knows(&self, id: ConversationId) -> bool {
-        let listed = *self.stage.borrow() >= Stage::Listed;
-        listed && !self.awaits(id)
+        *self.stage.borrow() > Stage::Begun && !self.awaits(id)
     }
 
-    /// Whether the conversation is listed before it was recovered.
+    /// Whether the conversation may be an orphan that is yet to be recovered.
     pub(crate) fn postpones(&self, id: ConversationId) -> bool {
-        let listed = *self.stage.borrow() == Stage::Listed;
-        listed && self.awaits(id)
+        match *self.stage.borrow() {
+            Stage::Begun => true,
+            Stage::Known => self.awaits(id),
+            Stage::Recovered => false,
+        }
     }
 
-    /// Whether the conversation is yet to be recovered.
+    /// Whether the conversation is an orphan that is yet to be recovered.
     pub(crate) fn awaits(&self, id: ConversationId) -> bool {
         lock(&self.waiting).contains(&id)
     }
 
-    async fn until(&self, stage: Stage) {
-        let mut reached = self.stage.subscribe();
-        // It cannot close: this holds the sender.
-        reached.wait_for(|reached| *reached >= stage).await.ok();
+    /// These are all orphans.
+    pub(crate) fn orphans(&self, orphans: &[ConversationId]) {
+        lock(&self.waiting).extend(orphans);
+        self.reach(Stage::Known);
     }
 
-    /// The list is complete; these are yet to be recovered.
-    pub(crate) fn listed(&self, waiting: &[ConversationId]) {
-        lock(&self.waiting).extend(waiting);
-        self.reach(Stage::Listed);
-    }
-
-    pub(crate) fn looked_into(&self, id: ConversationId) {
+    pub(crate) fn done(&self, id: ConversationId) {
         lock(&self.waiting).remove(&id);
     }
 

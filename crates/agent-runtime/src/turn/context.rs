@@ -4,7 +4,7 @@ mod message;
 mod tool_calls;
 
 use core_model::{
-    Content, Event, EventBody, EventId, EventLog, Limit, Seq, StoreError, event::ActionEvent,
+    Content, Event, EventBody, EventId, Limit, LogReader, Seq, StoreError, event::ActionEvent,
 };
 use llm_client::ModelMessage;
 use serde_json::{Map, Value};
@@ -39,7 +39,7 @@ impl ModelContext {
     /// Takes in what was appended since the last time.
     pub(super) async fn catch_up(
         &mut self,
-        log: &dyn EventLog,
+        log: &dyn LogReader,
         until: Seq,
     ) -> Result<Vec<Event>, StoreError> {
         let mut news = Vec::new();

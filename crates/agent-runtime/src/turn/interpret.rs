@@ -2,15 +2,13 @@
 
 use agent_tools::{ToolError, not_found, parse_call, resolve};
 use core_model::{
-    ConversationState, Draft, EventBody, EventId, Message, MessageToolCall, Role, Source,
-    TextContent,
+    Draft, EventBody, EventId, Message, MessageToolCall, Role, Source, TextContent,
     event::{ActionEvent, ErrorClassification, MessageEvent, SecurityRisk},
 };
 use llm_client::ModelReply;
 use serde_json::{Map, Value, json};
 
 use crate::turn::{
-    approve::model_judges,
     drafts::{agent_error, environment_message},
     state::Turn,
     tool_facts,
@@ -49,11 +47,9 @@ pub(super) fn message(reply: &ModelReply) -> SaidMessage {
 
 /// Turns tool calls into action events; a call that cannot be understood is answered at once. What
 /// follows a call that ends the turn is dropped.
-pub(super) fn tool_calls(
-    turn: &Turn,
-    state: &ConversationState,
-    reply: &ModelReply,
-) -> ToolCallGroup {
+///
+/// `model_judges`: the model's own word on an action's risk counts.
+pub(super) fn tool_calls(turn: &Turn, reply: &ModelReply, model_judges: bool) -> ToolCallGroup {
     let mut group = ToolCallGroup {
         drafts: Vec::new(),
         risks: Vec::new(),
@@ -69,7 +65,7 @@ pub(super) fn tool_calls(
         let mut event = action_event(reply, call, name, index == 0);
         let error = match parsed {
             Ok(parsed) => {
-                if model_judges(state) {
+                if model_judges {
                     event.security_risk = parsed.security_risk;
                 }
                 let summary = || format!("{name}: {}", call.arguments);

@@ -10,7 +10,7 @@ use core_model::{ConversationState, Draft, EventBody};
 use crate::{
     residency::idle::is_busy,
     turn::{
-        drafts::environment_message, outcome::Outcome, state::Turn, stuck::Verdict, tool_facts,
+        drafts::environment_message, outcome::Outcome, state::Turn, stuck::StuckVerdict, tool_facts,
     },
 };
 
@@ -18,7 +18,7 @@ use crate::{
 pub(super) async fn catch_up(turn: &mut Turn) -> ControlFlow<Outcome, Arc<ConversationState>> {
     let now = turn.live.now();
     let log = turn.live.log.as_ref();
-    match turn.context.catch_up(log, now.len).await {
+    match turn.context.catch_up(log, now.extent.len).await {
         Ok(news) => {
             for event in &news {
                 turn.stuck.take(event);
@@ -55,10 +55,10 @@ pub(super) async fn check_progress(
         return Continue(state);
     }
     match turn.stuck.verdict() {
-        Verdict::Fine => Continue(state),
-        Verdict::Stuck if is_busy(&turn.tools).await && turn.stuck.excuse() => Continue(state),
-        Verdict::Stuck => Break(Outcome::Stuck),
-        Verdict::Nudge(text) => {
+        StuckVerdict::Fine => Continue(state),
+        StuckVerdict::Stuck if is_busy(&turn.tools).await && turn.stuck.excuse() => Continue(state),
+        StuckVerdict::Stuck => Break(Outcome::Stuck),
+        StuckVerdict::Nudge(text) => {
             turn.propose(vec![environment_message(&text)]).await?;
             catch_up(turn).await
         }

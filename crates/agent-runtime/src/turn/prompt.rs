@@ -5,7 +5,7 @@ use serde_json::Value;
 
 const SYSTEM: &str = include_str!("prompt/system.md");
 
-/// What an agent is told before anything else, and the tools it is given.
+/// The first event of an agent: its instructions, and the tools it is given.
 pub(super) fn system(agent: &Agent, workspace: &Workspace, tools: &Tools) -> SystemPromptEvent {
     let text = agent.system_prompt.as_deref().unwrap_or(SYSTEM).trim();
     SystemPromptEvent {

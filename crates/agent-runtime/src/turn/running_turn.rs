@@ -21,7 +21,7 @@ pub(crate) struct RunningTurn {
     pause: watch::Sender<bool>,
     slot: RunSlot,
     stop: Option<CancelReason>,
-    /// When a turn that was told to stop is aborted.
+    /// When a turn that is to end is aborted.
     abort_at: Option<Instant>,
     /// Who waits for its end, and why the actor is to stop after it, if it is.
     answers: Vec<(Option<StopReason>, Answer)>,
@@ -81,8 +81,7 @@ impl RunningTurn {
     /// Ends the turn now; aborts it if it takes longer than `grace`. A stop of the actor outranks an
     /// interrupt.
     pub(crate) fn stop(&mut self, stop: CancelReason, grace: Duration, answer: Answer) {
-        self.cancel.cancel();
-        self.abort_at.get_or_insert_with(|| Instant::now() + grace);
+        self.cancel(grace);
         let reason = match stop {
             CancelReason::Interrupt => {
                 self.stop.get_or_insert(stop);
@@ -94,6 +93,12 @@ impl RunningTurn {
             }
         };
         self.answers.push((reason, answer));
+    }
+
+    /// Ends the turn now, for no reason that the log is told; aborts it if it takes longer than `grace`.
+    pub(crate) fn cancel(&mut self, grace: Duration) {
+        self.cancel.cancel();
+        self.abort_at.get_or_insert_with(|| Instant::now() + grace);
     }
 
     pub(crate) fn is_stopping(&self) -> bool {

@@ -73,7 +73,7 @@ async fn step(turn: &mut Turn, state: &ConversationState) -> ControlFlow<Outcome
             Break(turn.finished())
         };
     }
-    let group = interpret::tool_calls(turn, state, &reply);
+    let group = interpret::tool_calls(turn, &reply, approve::model_judges(state));
     let approval = approve::approve(state, &group);
     drafts.extend(group.drafts);
     drafts.extend(approval.analysis);

@@ -33,7 +33,7 @@ pub(super) struct StuckDetector {
 
 /// What to do about it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum StuckVerdict {
     Fine,
     /// Tell the agent, once.
     Nudge(String),
@@ -71,24 +71,24 @@ impl StuckDetector {
     }
 
     /// Asked before every step.
-    pub(super) fn verdict(&mut self) -> Verdict {
+    pub(super) fn verdict(&mut self) -> StuckVerdict {
         if rules::is_stuck(&self.window) {
-            return Verdict::Stuck;
+            return StuckVerdict::Stuck;
         }
         if !self.nudged
             && let Some((tool, error)) = rules::repeated_error(&self.window)
         {
             let nudge = nudge(tool, error);
             self.nudged = true;
-            return Verdict::Nudge(nudge);
+            return StuckVerdict::Nudge(nudge);
         }
-        Verdict::Fine
+        StuckVerdict::Fine
     }
 
     /// What of an event counts; none when nothing does.
     fn trace(&mut self, event: &Event) -> Option<Trace> {
         match &event.body {
-            // Our own hints are no user's words: they do not break a monologue.
+            // Hints of the server do not break a monologue.
             EventBody::MessageEvent(_) => {
                 (event.source == Source::Agent).then_some(Trace::AgentMessage)
             }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use core_model::{
-    EventLog, Seq, UtcTime,
+    LogReader, Seq, UtcTime,
     port::{Cursor, DeliverySubject},
 };
 use tokio::time::Instant;
@@ -39,7 +39,7 @@ pub(crate) struct Pending {
     /// Where the batch ends that is to be tried again.
     pub(crate) retry_to: Option<Seq>,
     /// Open while it is busy, and while it is its turn again soon.
-    pub(crate) log: Option<Arc<dyn EventLog>>,
+    pub(crate) log: Option<Arc<dyn LogReader>>,
     /// Moves when it is rewound: what is under way then does not count.
     pub(crate) round: u32,
     pub(super) phase: Phase,

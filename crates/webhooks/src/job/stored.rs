@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use core_model::{ConversationInfo, ConversationKey, EventLog, StoreError};
+use core_model::{ConversationInfo, ConversationKey, LogReader, StoreError};
 
 use crate::endpoint::Endpoint;
 
@@ -14,7 +14,7 @@ pub(super) async fn open(
     endpoint: &Endpoint,
     of: &ConversationKey,
     deleted: bool,
-) -> Result<Arc<dyn EventLog>, StoreError> {
+) -> Result<Arc<dyn LogReader>, StoreError> {
     if deleted {
         let (_, log) = endpoint.ports.records.open_deleted(*of).await?;
         return Ok(log);
@@ -47,7 +47,8 @@ pub(super) async fn info(
         let log = open(endpoint, of, false).await?;
         (source.metadata(of.id).await?, log)
     };
-    let state = core_model::fold(log.as_ref(), &metadata, |_, _| {}).await?;
-    let folder = source.folder(of.id);
+    let extent = log.visible();
+    let state = core_model::fold(log.as_ref(), extent, &metadata, |_, _| {}).await?;
+    let folder = endpoint.ports.conversations.join(of.id.to_string());
     Ok(ConversationInfo::new(&metadata, &state, &folder))
 }

@@ -121,7 +121,8 @@ impl FeedReader {
         let source = Arc::clone(&self.source);
         let (position, overdue) = (self.position, self.position < self.overdue_to);
         Box::pin(async move {
-            let len = source.feed_grown(position).await;
+            // Where that cannot be told, the feed is read to find out why.
+            let len = source.feed_grown(position).await.unwrap_or(position);
             if !overdue {
                 tokio::time::sleep(GATHER_DELAY).await;
             }
@@ -175,10 +176,22 @@ impl FeedReader {
     }
 
     /// All conversations have been looked through.
-    pub(super) async fn end_scan(&mut self) {
+    ///
+    /// # Errors
+    /// When the feed cannot tell how long it is; the last of them are looked at again after a while.
+    pub(super) async fn end_scan(&mut self) -> Result<(), StoreError> {
+        self.scanned_to = match self.source.feed_len().await {
+            Ok(len) => len,
+            Err(error) => {
+                if let Some(scan) = &mut self.scan {
+                    scan.pause(RETRY_DELAY);
+                }
+                return Err(error);
+            }
+        };
         self.scan = None;
-        self.scanned_to = self.source.feed_len().await;
         self.delivered_to = self.scanned_to;
+        Ok(())
     }
 }
 

@@ -71,14 +71,16 @@ impl Scan {
         if !std::mem::replace(&mut self.deleted, true) {
             return Ok(Found::Deleted);
         }
-        let page = source.list(&ListQuery {
+        let query = ListQuery {
             status: None,
             first: self.next,
             limit: PAGE,
             order: ConversationOrder::Created,
-        });
-        self.next = page.next;
-        match self.next {
+        };
+        let page = source.list(&query).await?;
+        // The last page is read again until all that follows it is known.
+        self.next = page.next.or(self.next);
+        match page.next {
             Some(_) => Ok(Found::Rows(page.rows)),
             None => Ok(Found::LastRows(page.rows)),
         }

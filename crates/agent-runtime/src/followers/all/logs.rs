@@ -1,7 +1,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use core_model::{
-    ConversationId, EventLog, HeadFilter, Limit, Record, Seq, StoreError, UtcTime, port::FeedEntry,
+    ConversationId, HeadFilter, Limit, LogReader, Record, Seq, StoreError, UtcTime, port::FeedEntry,
 };
 
 use crate::residency::runtime_state::RuntimeState;
@@ -28,7 +28,7 @@ pub(super) struct Logs {
 struct Open {
     id: ConversationId,
     created_at: UtcTime,
-    log: Arc<dyn EventLog>,
+    log: Arc<dyn LogReader>,
 }
 
 impl Logs {
@@ -95,7 +95,7 @@ impl Logs {
         self.open = None;
     }
 
-    async fn open(&mut self, entry: &FeedEntry) -> Result<Arc<dyn EventLog>, StoreError> {
+    async fn open(&mut self, entry: &FeedEntry) -> Result<Arc<dyn LogReader>, StoreError> {
         let id = entry.conversation;
         if let Some(open) = &self.open
             && open.id == id

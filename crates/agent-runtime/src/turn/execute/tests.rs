@@ -6,13 +6,9 @@ use std::{
 
 use agent_tools::Tool;
 use async_trait::async_trait;
-use core_model::{
-    Agent, Event, LlmSettings, Metadata, Observation, Store, Workspace, WorkspaceKind,
-    event::ToolDefinition,
-};
+use core_model::{Agent, Event, LlmSettings, Observation, event::ToolDefinition};
 use llm_client::{Delta, Model, ModelError, ModelReply, ModelRequest};
 use serde_json::{Map, Value, json};
-use store_fs::FsStore;
 use tokio::{
     sync::{Barrier, Notify, mpsc, watch},
     time::timeout,
@@ -21,15 +17,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
-    RuntimeConfig,
-    residency::{live_conversation::LiveConversation, runtime_state::RuntimeState},
+    live_fixture::LiveFixture,
     turn::{context::ModelContext, proposal::Proposal, state::TurnSignals, stuck::StuckDetector},
 };
 
 /// Long enough on any machine: a test that waits for so long has failed.
 const GIVE_UP: Duration = Duration::from_secs(20);
 
-/// Does what each of its calls is told by name. It goes by the name of a tool that may run beside others.
+/// Plays the script that each of its calls names. It has the name of a tool that may run beside others.
 #[derive(Default)]
 struct Puppet {
     scripts: BTreeMap<&'static str, Script>,
@@ -40,13 +35,13 @@ struct Puppet {
 enum Script {
     /// Ends at once, and says so.
     End(Arc<Notify>),
-    /// Ends when all who wait here have come.
+    /// Ends when all calls that wait here have come.
     Meet(Arc<Barrier>),
     /// Ends when it may.
     Wait(Arc<Notify>),
     /// Ends when it is cancelled.
     UntilCancelled,
-    /// Ends when it is told to wait no longer.
+    /// Ends when it is to wait no longer.
     UntilHandedBack,
 }
 
@@ -115,32 +110,19 @@ struct Stage {
     pause: watch::Sender<bool>,
     cancel: CancellationToken,
     puppet: Arc<Puppet>,
-    _folder: tempfile::TempDir,
+    _fixture: LiveFixture,
 }
 
 impl Stage {
     async fn new(limit: u32, scripts: Vec<(&'static str, Script)>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let store = FsStore::open(&folder.path().join("conversations"), Default::default());
-        let store: Arc<dyn Store> = Arc::new(store.unwrap());
-        let workspace = Workspace {
-            working_dir: folder.path().display().to_string(),
-            kind: WorkspaceKind::LocalWorkspace,
-        };
-        let metadata = Metadata::new(json!({}), workspace);
-        store.create(&metadata).await.unwrap();
-        let log = store.open(metadata.id).await.unwrap();
-        let config = RuntimeConfig::new([7; 32], LlmSettings::default(), folder.path());
-        let runtime = Arc::new(RuntimeState::new(config, store));
-        let mut state = core_model::ConversationState::new(&metadata);
+        let actions: Vec<Event> = scripts.iter().map(|(script, _)| action(script)).collect();
         let mut context = ModelContext::default();
-        for (script, _) in &scripts {
-            let action = action(script);
-            state.apply(&action);
-            context.take(&action);
+        for action in &actions {
+            context.take(action);
         }
-        let pending = state.pending.clone();
-        let live = LiveConversation::new(runtime, log, metadata, state);
+        let fixture = LiveFixture::new(&actions).await;
+        let live = Arc::clone(&fixture.live);
+        let pending = live.now().state.pending.clone();
         let puppet = Arc::new(Puppet {
             scripts: scripts.into_iter().collect(),
             started: Mutex::default(),
@@ -171,7 +153,7 @@ impl Stage {
             pause,
             cancel,
             puppet,
-            _folder: folder,
+            _fixture: fixture,
         }
     }
 
@@ -181,10 +163,10 @@ impl Stage {
         meanwhile: impl Future<Output = ()>,
     ) -> (ControlFlow<Outcome>, Vec<String>, Arc<Puppet>) {
         let (turn, pending) = (&self.turn, &self.pending);
-        let mut told = Vec::new();
+        let mut proposed = Vec::new();
         let take_proposals = async {
             while let Some(proposal) = self.proposals.recv().await {
-                told.extend(proposal.drafts.iter().map(text));
+                proposed.extend(proposal.drafts.iter().map(text));
                 proposal.answer.send(Ok(())).unwrap();
             }
         };
@@ -197,7 +179,7 @@ impl Stage {
         let (ended, ()) = timeout(GIVE_UP, async { tokio::join!(executed, meanwhile) })
             .await
             .expect("the calls end");
-        (ended, told, self.puppet)
+        (ended, proposed, self.puppet)
     }
 }
 
@@ -222,17 +204,17 @@ async fn nothing() {}
 
 #[tokio::test]
 async fn calls_that_may_run_beside_others_overlap_and_are_logged_in_order() {
-    let meet = || Script::Meet(Arc::new(Barrier::new(1)));
+    // Neither passes before the other has come.
     let both = Arc::new(Barrier::new(2));
     let scripts = vec![
         ("a", Script::Meet(Arc::clone(&both))),
         ("b", Script::Meet(both)),
-        ("c", meet()),
+        ("c", Script::Meet(Arc::new(Barrier::new(1)))),
     ];
     let stage = Stage::new(2, scripts).await;
-    let (ended, told, _) = stage.execute(nothing()).await;
+    let (ended, proposed, _) = stage.execute(nothing()).await;
     assert!(ended.is_continue());
-    assert_eq!(told, ["a", "b", "c"]);
+    assert_eq!(proposed, ["a", "b", "c"]);
 }
 
 #[tokio::test]
@@ -247,9 +229,9 @@ async fn a_later_call_that_ends_first_is_logged_after_the_earlier_one() {
         ended.notified().await;
         go.notify_one();
     };
-    let (ended, told, _) = stage.execute(meanwhile).await;
+    let (ended, proposed, _) = stage.execute(meanwhile).await;
     assert!(ended.is_continue());
-    assert_eq!(told, ["a", "b"]);
+    assert_eq!(proposed, ["a", "b"]);
 }
 
 #[tokio::test]
@@ -272,9 +254,9 @@ async fn with_a_limit_of_one_a_call_starts_after_the_last_ones_answer() {
         assert_eq!(*puppet.started.lock().unwrap(), ["a"]);
         go.notify_one();
     };
-    let (ended, told, _) = stage.execute(meanwhile).await;
+    let (ended, proposed, _) = stage.execute(meanwhile).await;
     assert!(ended.is_continue());
-    assert_eq!(told, ["a", "b"]);
+    assert_eq!(proposed, ["a", "b"]);
 }
 
 #[tokio::test]
@@ -297,12 +279,12 @@ async fn an_interrupt_ends_all_that_run_and_keeps_what_had_come_back() {
         }
         cancel.cancel();
     };
-    let (ended, told, _) = stage.execute(meanwhile).await;
+    let (ended, proposed, _) = stage.execute(meanwhile).await;
     let Break(Outcome::Cancelled { unlogged }) = ended else {
         panic!("the turn was cancelled: {ended:?}");
     };
     assert_eq!(unlogged.iter().map(text).collect::<Vec<_>>(), ["b"]);
-    assert_eq!(told, [""; 0]);
+    assert_eq!(proposed, [""; 0]);
 }
 
 #[tokio::test]
@@ -321,8 +303,8 @@ async fn a_pause_lets_those_end_that_run_and_starts_no_other() {
         }
         pause.send_replace(true);
     };
-    let (ended, told, puppet) = stage.execute(meanwhile).await;
+    let (ended, proposed, puppet) = stage.execute(meanwhile).await;
     assert!(ended.is_continue());
-    assert_eq!(told, ["a", "b"]);
+    assert_eq!(proposed, ["a", "b"]);
     assert_eq!(*puppet.started.lock().unwrap(), ["a", "b"]);
 }

@@ -68,7 +68,7 @@ impl Call {
     }
 }
 
-/// Whether a command runs, as far as an observation tells.
+/// Whether a command runs, if the observation says so.
 pub(super) fn runs_after(seen: &Observation) -> Option<bool> {
     if seen.fields.get("kind")? != "TerminalObservation" {
         return None;
