@@ -10,8 +10,8 @@ use core_model::{ConversationKey, StoreError, UtcTime, port::DeliveryRecords};
 use tokio::sync::Notify;
 
 /// How long a deleted conversation waits at the most.
-pub(crate) const DAYS: u32 = 7;
-const LONGEST_WAIT: Duration = Duration::from_secs(DAYS as u64 * 24 * 60 * 60);
+pub(crate) const MAX_WAIT_DAYS: u32 = 7;
+const MAX_WAIT: Duration = Duration::from_secs(MAX_WAIT_DAYS as u64 * 24 * 60 * 60);
 /// How often those that waited too long are looked for, while any wait.
 const CLEAR_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
@@ -166,24 +166,24 @@ impl Outbox {
         let mut state = self.lock();
         let State { read_to, items } = &mut *state;
         let everybody = read_to.iter().copied().min().flatten();
-        let mut done = Vec::new();
+        let mut removed = Vec::new();
         items.retain(|of, item| {
             let waited = (now.0 - item.deleted_at.0).to_std().unwrap_or_default();
-            let heard = everybody.is_some_and(|everybody| item.position <= everybody);
-            let through = item.holders.is_empty() && heard;
-            if !through && waited > LONGEST_WAIT {
+            let known = everybody.is_some_and(|everybody| item.position <= everybody);
+            let done = item.holders.is_empty() && known;
+            if !done && waited > MAX_WAIT {
                 tracing::error!(
                     conversation.id = %of.id,
-                    "a deleted conversation is removed after {DAYS} days although a webhook did not get all of its events"
+                    "a deleted conversation is removed after {MAX_WAIT_DAYS} days although a webhook did not get all of its events"
                 );
             }
-            let keep = !through && waited <= LONGEST_WAIT;
+            let keep = !done && waited <= MAX_WAIT;
             if !keep {
-                done.push(*of);
+                removed.push(*of);
             }
             keep
         });
-        done
+        removed
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -1,4 +1,4 @@
-//! A store in memory and a receiver that answers as it is told, for tests on a paused clock.
+//! A store in memory and a receiver that follows a script, for tests on a paused clock.
 
 mod follower_table;
 mod log;
@@ -6,4 +6,4 @@ mod memory;
 mod receiver;
 
 pub(crate) use memory::Memory;
-pub(crate) use receiver::{Reaction, Receiver};
+pub(crate) use receiver::{Reaction, TestReceiver};

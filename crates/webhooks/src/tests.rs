@@ -1,4 +1,4 @@
-//! Whole webhooks on a paused clock: a store in memory, a receiver that answers as it is told.
+//! Whole webhooks on a paused clock: a store in memory, a receiver that follows a script.
 
 mod batching;
 mod failing;
@@ -17,13 +17,13 @@ use url::Url;
 
 use crate::{
     Ports, ServerIdentity, Start, WebhookConfig, Webhooks,
-    testing::{Memory, Receiver},
+    testing::{Memory, TestReceiver},
 };
 
 /// Some webhooks with one receiver.
 pub(super) struct World {
     pub(super) memory: Arc<Memory>,
-    pub(super) receiver: Arc<Receiver>,
+    pub(super) receiver: Arc<TestReceiver>,
     pub(super) webhooks: Webhooks,
 }
 
@@ -39,14 +39,14 @@ pub(super) fn openhands() -> WebhookConfig {
 }
 
 impl World {
-    pub(super) async fn new(config: WebhookConfig, receiver: Arc<Receiver>) -> Self {
+    pub(super) async fn new(config: WebhookConfig, receiver: Arc<TestReceiver>) -> Self {
         Self::on(Memory::new(), config, receiver).await
     }
 
     pub(super) async fn on(
         memory: Arc<Memory>,
         config: WebhookConfig,
-        receiver: Arc<Receiver>,
+        receiver: Arc<TestReceiver>,
     ) -> Self {
         let webhooks = start(&memory, vec![config], &receiver).await;
         Self {
@@ -56,7 +56,7 @@ impl World {
         }
     }
 
-    /// Ends without a word, and starts anew.
+    /// Ends without a drain, and starts again.
     pub(super) async fn crash(self, config: WebhookConfig) -> Self {
         drop(self.webhooks);
         // Tasks that were aborted are gone when others had their turn.
@@ -97,7 +97,7 @@ impl World {
 pub(super) async fn start(
     memory: &Arc<Memory>,
     configs: Vec<WebhookConfig>,
-    receiver: &Arc<Receiver>,
+    receiver: &Arc<TestReceiver>,
 ) -> Webhooks {
     let receivers = vec![Arc::clone(receiver); configs.len()];
     start_each(memory, configs, &receivers).await
@@ -107,7 +107,7 @@ pub(super) async fn start(
 pub(super) async fn start_each(
     memory: &Arc<Memory>,
     configs: Vec<WebhookConfig>,
-    receivers: &[Arc<Receiver>],
+    receivers: &[Arc<TestReceiver>],
 ) -> Webhooks {
     let ports = Ports {
         source: Arc::clone(memory) as _,
@@ -141,7 +141,7 @@ pub(super) fn beginning(config: WebhookConfig) -> WebhookConfig {
     }
 }
 
-/// Whether what the receiver keeps, without doubles, is what the log says; and in order.
+/// Whether what the receiver keeps, without doubles, is the log, in its order.
 pub(super) fn all_there(
     world: &World,
     of: &ConversationKey,

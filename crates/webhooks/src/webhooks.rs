@@ -117,7 +117,8 @@ impl Webhooks {
         Ok(Self { workers, outbox })
     }
 
-    /// Sends what waits to receivers that take it, for at most `deadline`, and records how far each got. Nothing is delivered after that.
+    /// Sends what waits to receivers that take it, for at most `deadline`, and records how far each got.
+    /// Nothing is delivered after that.
     pub async fn drain(&self, deadline: Duration) {
         let drained = self.workers.iter().map(|worker| async {
             let (reply, drained) = oneshot::channel();

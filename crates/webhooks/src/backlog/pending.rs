@@ -23,9 +23,9 @@ pub(crate) struct Pending {
     /// `next` is yet to be found: the first event since then.
     pub(crate) since: Option<UtcTime>,
     pub(crate) rewound: Option<UtcTime>,
-    /// When the oldest undelivered event happened or was heard of.
+    /// When the oldest undelivered event happened, or when the feed told of it.
     pub(crate) oldest: UtcTime,
-    /// When the events from this one on were heard of, the last ones.
+    /// The last events that the feed told of: the first one of them, and when.
     pub(super) latest: (Seq, Instant),
     /// When they are sent even if they are few.
     pub(super) due: Instant,
@@ -109,9 +109,9 @@ impl Pending {
         self.since = None;
         self.retry_to = None;
         self.seen = Seen::default();
-        let (from, heard) = self.latest;
+        let (from, told) = self.latest;
         if self.next >= from {
-            self.due = self.due.max(heard + flush_delay);
+            self.due = self.due.max(told + flush_delay);
         }
     }
 }

@@ -135,7 +135,7 @@ impl FeedReader {
         self.growth = Some(Box::pin(std::future::ready(len)));
     }
 
-    /// Reads some of the feed, which is at least `len` long; nothing: only entries that tell nothing.
+    /// Reads some of the feed, which is at least `len` long; no entries: there are none that tell anything up to there.
     ///
     /// # Errors
     /// When that fails; it is tried again after a while.

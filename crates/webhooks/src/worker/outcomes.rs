@@ -12,7 +12,7 @@ use crate::{
     endpoint::Endpoint,
     history::History,
     job::{Done, Step},
-    outbox::DAYS,
+    outbox::MAX_WAIT_DAYS,
     schedule::Next,
     sent::Sent,
 };
@@ -244,7 +244,7 @@ impl Outcomes<'_> {
         if events > 0 {
             tracing::error!(
                 conversation.id = %of.id, webhook = self.endpoint.name, events,
-                "a deleted conversation's log is gone before all of its events were delivered; it is kept for {DAYS} days"
+                "a deleted conversation's log is gone before all of its events were delivered; it is kept for {MAX_WAIT_DAYS} days"
             );
         }
         self.progress.abandon(&of);

@@ -33,7 +33,7 @@ pub(super) struct Progress {
     delivered: Option<HashMap<ConversationKey, Cursor>>,
     /// Where the feed ended at the start: what it has before is overdue.
     overdue_to: u64,
-    /// Whether everything is sent as soon as it is heard of, because the server stops.
+    /// Whether everything is sent as soon as the feed tells of it, because the server stops.
     flushing: bool,
 }
 
@@ -68,7 +68,7 @@ impl Progress {
         self.delivered.as_ref()?.get(of).copied()
     }
 
-    /// The feed tells of no delivered event any more.
+    /// The feed tells of no delivered events from now on.
     pub(super) fn forget_delivered(&mut self) {
         self.delivered = None;
     }
@@ -225,7 +225,7 @@ impl Progress {
         pending.owed.deleted = false;
     }
 
-    /// After a job: at once, later, or nothing is left of it.
+    /// After a job: the conversation continues at once or later, or nothing is left to deliver of it.
     pub(super) fn proceed(&mut self, of: ConversationKey, at_once: bool) {
         let Some(pending) = self.backlog.proceed(of, at_once) else {
             return;
@@ -253,7 +253,7 @@ impl Progress {
         self.outbox.clear_soon();
     }
 
-    /// The feed told that a conversation is deleted. Where conversations are delivered too, that is.
+    /// The feed told that a conversation is deleted; with `deliver`, so is the receiver.
     pub(super) fn deleted(&mut self, of: ConversationKey, position: u64, deliver: bool) {
         if let Some(pending) = self.backlog.get_mut(&of) {
             pending.owed.deleted = deliver;

@@ -16,7 +16,7 @@ pub(super) struct Receiver {
     schedule: Schedule,
     /// Requests at a time.
     max_in_flight: u32,
-    /// No request before then: the receiver wants to be left alone.
+    /// No request before then: the receiver asked for a pause.
     hold_until: Option<Instant>,
     parked: Option<Parked>,
     last_success: Option<Instant>,
@@ -101,7 +101,7 @@ impl Receiver {
         true
     }
 
-    /// The receiver asked to be left alone until then.
+    /// The receiver wants no requests until then.
     pub(super) fn hold(&mut self, until: Instant) {
         self.hold_until = self.hold_until.max(Some(until));
     }
@@ -111,7 +111,7 @@ impl Receiver {
         self.last_success.is_some_and(|success| success >= began)
     }
 
-    /// After a failure: a receiver that is parked already, or that fails again and again, is left alone
+    /// After a failure: a receiver that is parked already, or that fails again and again, gets no request
     /// until its next probe.
     pub(super) fn park_if_failing(&mut self, sent: &Sent, jitter: f64) {
         if self.parked.is_some() || self.failed_in_row >= FAILURES_TO_PARK {
@@ -119,7 +119,7 @@ impl Receiver {
         }
     }
 
-    /// Leaves the receiver alone but for a probe now and then.
+    /// Sends the receiver nothing but a probe now and then.
     pub(super) fn park(&mut self, sent: &Sent, jitter: f64) {
         let probes = self.parked.as_ref().map_or(0, |parked| parked.probes);
         let delay = self.schedule.probe(probes + 1, jitter);

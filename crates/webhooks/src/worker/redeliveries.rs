@@ -30,7 +30,8 @@ pub(super) struct Redeliveries {
 }
 
 impl Redeliveries {
-    /// Sends this once more as soon as it can be; nothing: there is no such delivery.
+    /// Sends this once more as soon as it can be; without anything to send, answers that there is no such
+    /// delivery.
     pub(super) fn push(&mut self, id: String, what: Option<(ConversationKey, Task)>, reply: Reply) {
         let Some((of, task)) = what else {
             reply.send(Err(DeliveriesError::NoDelivery(id))).ok();
@@ -45,7 +46,7 @@ impl Redeliveries {
     }
 
     /// The next one that can be sent, which is under way from now on: one request at a time for a
-    /// conversation, those in order (`is_busy`) included.
+    /// conversation, its next delivery (`is_busy`) included.
     pub(super) fn start(
         &mut self,
         is_busy: impl Fn(&ConversationKey) -> bool,
