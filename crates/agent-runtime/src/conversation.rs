@@ -5,6 +5,7 @@ mod batch;
 mod claim;
 mod commit;
 mod decide;
+mod done;
 mod end_of_run_repeats;
 mod end_of_turn;
 pub(crate) mod handle;

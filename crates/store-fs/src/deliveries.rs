@@ -121,7 +121,7 @@ impl FsDeliveryRecords {
             if !context.disk.exists(one) {
                 context.disk.create_dir(one)?;
             }
-            // Also one that is there: whoever made it may not have come to this.
+            // Also one that is there: the process that made it may have ended before this.
             context.disk.sync_dir(parent(one))?;
         }
         Ok(Self(Arc::new(DeliveryFolder {

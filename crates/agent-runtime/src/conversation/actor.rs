@@ -14,13 +14,14 @@ use crate::{
         batch::{AfterCommit, CommitBatch},
         claim,
         commit::Writer,
-        decide::{Decider, Done},
+        decide::Decider,
+        done::Done,
         end_of_turn,
         run_control::RunControl,
     },
     residency::{
         Residency,
-        idle::{self, Verdict},
+        idle::{self, IdleVerdict},
         live_conversation::LiveConversation,
     },
     run_slot::RunSlot,
@@ -119,11 +120,11 @@ impl Actor {
                 }
                 () = at(idle) => {
                     match idle::look(&self.live, last_active).await {
-                        Verdict::Stay(until) => {
+                        IdleVerdict::Stay(until) => {
                             next_look = until;
                             continue;
                         }
-                        Verdict::Leave(why) => reason = why,
+                        IdleVerdict::Leave(why) => reason = why,
                     }
                     // Stored first: once this has left memory, another actor may write.
                     self.writer.store_snapshot(false).await;

@@ -16,7 +16,7 @@ pub(super) struct CommitBatch {
     state: Arc<ConversationState>,
     metadata: Arc<Metadata>,
     metadata_changed: bool,
-    /// Who is told, once it is durable, and what.
+    /// Sent once it is durable.
     pub(super) answers: Vec<(Answer, Result<(), RuntimeError>)>,
     /// Whether followers are sent a snapshot after these events.
     pub(super) announce: bool,

@@ -137,7 +137,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Followers are told by the event that follows, if one does.
+    /// Followers see it with the event that announces it.
     async fn store_metadata(&mut self, metadata: &Arc<Metadata>) -> Result<(), RuntimeError> {
         if let Err(error) = self.claim.log.set_metadata(metadata).await {
             return Err(self.refused(error).await);

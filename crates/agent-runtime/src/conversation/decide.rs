@@ -1,7 +1,7 @@
 //! What each command means, given the state after all that was decided before it.
 
 use core_model::{
-    Content, Draft, EventBody, EventId, ExecutionStatus, LogReader, Message, Role, Source,
+    Content, Draft, EventBody, ExecutionStatus, Message, Role, Source,
     event::{MessageEvent, Nothing, RejectionSource, SystemPromptEvent, UserRejectObservation},
 };
 
@@ -10,6 +10,7 @@ use crate::{
     command::{Command, CommandRequest},
     conversation::{
         batch::{AfterCommit, CommitBatch},
+        done::Done,
         run_control::RunControl,
         unanswered::recovery_drafts,
     },
@@ -17,41 +18,6 @@ use crate::{
 };
 
 pub(super) const SUPERSEDED: &str = "Superseded by a new user message";
-
-/// What of a request is done already.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Done {
-    message: bool,
-    run: bool,
-}
-
-impl Done {
-    /// What of a command's request is in the log or in this batch. Only what was begun before is looked
-    /// for in the log.
-    pub(super) async fn of(
-        request: &CommandRequest,
-        batch: &CommitBatch,
-        log: &dyn LogReader,
-    ) -> Result<Self, RuntimeError> {
-        let Some(once) = request.once() else {
-            return Ok(Self::default());
-        };
-        Ok(Self {
-            message: exists(once.message(), once, batch, log).await?,
-            run: exists(once.run(), once, batch, log).await?,
-        })
-    }
-}
-
-async fn exists(
-    id: EventId,
-    once: Request,
-    batch: &CommitBatch,
-    log: &dyn LogReader,
-) -> Result<bool, RuntimeError> {
-    let pending = batch.events.iter().any(|event| event.id == id);
-    Ok(pending || once.begun && log.find(&id).await?.is_some())
-}
 
 /// Decides on commands, one after another.
 pub(super) struct Decider<'a> {

@@ -1,9 +1,9 @@
 mod cursor;
+mod frame;
 mod logs;
 
 use std::{collections::VecDeque, sync::Arc};
 
-use bytes::Bytes;
 use core_model::{
     ConversationId, Record, Seq, StoreError,
     port::{Change, FeedEntry},
@@ -15,62 +15,13 @@ use crate::{
     residency::{Residency, published::End},
 };
 
-pub use self::cursor::Cursor;
+pub use self::{
+    cursor::Cursor,
+    frame::{AllFilter, AllFrame, AllStart},
+};
 
 /// Entries of the feed that are looked at together.
 const ENTRIES: usize = 64;
-
-/// Where a follower of all conversations begins.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AllStart {
-    /// With what happens from now on.
-    #[default]
-    Live,
-    /// With everything that is still stored.
-    Beginning,
-    At(Cursor),
-}
-
-/// What a follower wants. Empty: everything.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AllFilter {
-    pub conversations: Vec<ConversationId>,
-    /// Class names of events. Frames about conversations as a whole are sent in any case.
-    pub kinds: Vec<String>,
-    /// All of these tags, each with that value or with any. A deletion is sent whatever they are, because
-    /// a conversation's tags are gone with it.
-    pub tags: Vec<(String, Option<String>)>,
-}
-
-/// What a follower of all conversations is sent. `cursor` is where to continue after it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AllFrame {
-    /// A conversation was created. One that had events already when a lost feed was begun again is left out.
-    Created {
-        cursor: Cursor,
-        conversation: ConversationId,
-    },
-    /// A logged event, as the JSON text of its line.
-    Event {
-        cursor: Cursor,
-        conversation: ConversationId,
-        seq: Seq,
-        json: Bytes,
-    },
-    /// The events `from..to` cannot be read, because what is stored is damaged. Single damaged lines in a
-    /// log that can be read show as gaps between the seqs.
-    Skipped {
-        cursor: Cursor,
-        conversation: ConversationId,
-        from: Seq,
-        to: Seq,
-    },
-    /// A conversation is gone, with all its events.
-    Deleted {
-        cursor: Cursor,
-        conversation: ConversationId,
-    },
-}
 
 /// Reads what happens in all conversations, in one order, and then keeps up: each logged event once,
 /// those of one conversation in its log's order. Costs a cursor and at most one page; logs are opened
@@ -197,7 +148,7 @@ impl AllFollower {
             End::Failed
         })?;
         if entries.is_empty() {
-            // Only entries that tell nothing.
+            // Only entries that mean nothing.
             self.cursor = self.cursor.at(len);
         }
         self.entries.extend(entries);
@@ -317,9 +268,9 @@ impl AllFollower {
         }
         let id = entry.conversation;
         let tags = match self.residency.cache.peek(id) {
-            Some(live) => live.now().metadata.tags.clone(),
+            Some(live) => live.now().metadata.settings.tags.clone(),
             None => match self.residency.runtime.store.metadata(id).await {
-                Ok(metadata) => metadata.tags,
+                Ok(metadata) => metadata.settings.tags,
                 Err(StoreError::NotFound(_)) => return Ok(false),
                 Err(StoreError::Damaged { .. }) => return Ok(true),
                 Err(error) => {

@@ -15,7 +15,7 @@ use crate::{
     residency::{
         live_conversation::LiveConversation,
         published::{End, Published},
-        transients::{Delta, discarded_frame},
+        transients::{TransientDelta, discarded_frame},
     },
 };
 
@@ -61,10 +61,10 @@ pub enum Frame {
 pub struct Follower {
     live: Arc<LiveConversation>,
     watch: watch::Receiver<Published>,
-    deltas: broadcast::Receiver<Delta>,
+    deltas: broadcast::Receiver<TransientDelta>,
     /// A delta that comes after events which are still to be sent.
-    held: Option<Delta>,
-    /// Discarded replies that it was told of, or that came before it.
+    held: Option<TransientDelta>,
+    /// Discarded replies that it was sent, or that came before it.
     discards: u64,
     /// The next seq to send.
     cursor: Seq,
@@ -201,7 +201,7 @@ impl Follower {
         }
     }
 
-    fn skip_deltas(&mut self) -> Delta {
+    fn skip_deltas(&mut self) -> TransientDelta {
         self.deltas = self.deltas.resubscribe();
         self.live.no_delta()
     }

@@ -20,7 +20,7 @@ use crate::{
         open_tools::OpenTools,
         published::{End, Published},
         runtime_state::RuntimeState,
-        transients::{Delta, Transients},
+        transients::{TransientDelta, Transients},
     },
 };
 
@@ -86,7 +86,7 @@ impl LiveConversation {
     }
 
     /// Receives transients from now on.
-    pub(crate) fn listen(&self) -> broadcast::Receiver<Delta> {
+    pub(crate) fn listen(&self) -> broadcast::Receiver<TransientDelta> {
         self.transients.listen()
     }
 
@@ -103,8 +103,8 @@ impl LiveConversation {
     }
 
     /// Stands in for deltas that were skipped: as many replies are discarded by now.
-    pub(crate) fn no_delta(&self) -> Delta {
-        Delta {
+    pub(crate) fn no_delta(&self) -> TransientDelta {
+        TransientDelta {
             at: self.published.borrow().extent.len,
             discards: self.transients.discards(),
             piece: None,

@@ -15,14 +15,14 @@ const DELTA_RING: usize = 128;
 #[derive(Default)]
 pub(crate) struct Transients {
     /// Created for the first listener, because it has its full size at once.
-    ring: OnceLock<broadcast::Sender<Delta>>,
+    ring: OnceLock<broadcast::Sender<TransientDelta>>,
     /// Replies whose pieces were sent and then discarded.
     discards: AtomicU64,
 }
 
 /// A piece of a reply that is being written, or that the pieces so far are void.
 #[derive(Clone)]
-pub(crate) struct Delta {
+pub(crate) struct TransientDelta {
     /// The length of the log when it came: it belongs behind the events before that.
     pub(crate) at: Seq,
     /// How many replies had been discarded by then.
@@ -32,7 +32,7 @@ pub(crate) struct Delta {
 }
 
 impl Transients {
-    pub(crate) fn listen(&self) -> broadcast::Receiver<Delta> {
+    pub(crate) fn listen(&self) -> broadcast::Receiver<TransientDelta> {
         let ring = || broadcast::Sender::new(DELTA_RING);
         self.ring.get_or_init(ring).subscribe()
     }
@@ -44,7 +44,7 @@ impl Transients {
 
     pub(crate) fn discard_reply(&self, at: Seq) {
         self.discards.fetch_add(1, Ordering::AcqRel);
-        self.send(|| Delta {
+        self.send(|| TransientDelta {
             at,
             discards: self.discards(),
             piece: None,
@@ -52,7 +52,7 @@ impl Transients {
     }
 
     pub(crate) fn send_piece(&self, at: Seq, piece: impl FnOnce() -> Bytes) {
-        self.send(|| Delta {
+        self.send(|| TransientDelta {
             at,
             discards: self.discards(),
             piece: Some(piece()),
@@ -60,7 +60,7 @@ impl Transients {
     }
 
     /// Encodes nothing when no one listens.
-    fn send(&self, delta: impl FnOnce() -> Delta) {
+    fn send(&self, delta: impl FnOnce() -> TransientDelta) {
         let ring = self.ring.get().filter(|ring| ring.receiver_count() > 0);
         if let Some(ring) = ring {
             ring.send(delta()).ok();

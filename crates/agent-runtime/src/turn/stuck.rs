@@ -33,7 +33,7 @@ pub(super) struct StuckDetector {
 
 /// What to do about it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum StuckVerdict {
     Fine,
     /// Tell the agent, once.
     Nudge(String),
@@ -71,18 +71,18 @@ impl StuckDetector {
     }
 
     /// Asked before every step.
-    pub(super) fn verdict(&mut self) -> Verdict {
+    pub(super) fn verdict(&mut self) -> StuckVerdict {
         if rules::is_stuck(&self.window) {
-            return Verdict::Stuck;
+            return StuckVerdict::Stuck;
         }
         if !self.nudged
             && let Some((tool, error)) = rules::repeated_error(&self.window)
         {
             let nudge = nudge(tool, error);
             self.nudged = true;
-            return Verdict::Nudge(nudge);
+            return StuckVerdict::Nudge(nudge);
         }
-        Verdict::Fine
+        StuckVerdict::Fine
     }
 
     /// What of an event counts; none when nothing does.
@@ -100,7 +100,7 @@ impl StuckDetector {
             }
             EventBody::ObservationEvent(seen) => {
                 let call = self.answered(seen.tool_call_id.as_ref());
-                self.runs = call::runs_after(&seen.observation).unwrap_or(self.runs);
+                self.runs = agent_tools::still_running(&seen.observation).unwrap_or(self.runs);
                 if let Some(call) = call {
                     if call.waited(&seen.observation, event.timestamp) {
                         self.window.clear();
@@ -116,7 +116,7 @@ impl StuckDetector {
             EventBody::AgentErrorEvent(error) => {
                 let call = self.answered(error.tool_call_id.as_ref());
                 // An interrupted one was ended.
-                self.runs &= call.is_none_or(|call| !call.is_terminal());
+                self.runs &= call.is_none_or(|call| !call.may_leave_running());
                 Some(Trace::Error(error.error.clone()))
             }
             EventBody::UserRejectObservation(reject) => {

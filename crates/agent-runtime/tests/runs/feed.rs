@@ -6,7 +6,7 @@ use agent_runtime::{
     AllFilter, AllFrame, AllStart, Conversation, Cursor, End, NewConversation, Runtime,
     RuntimeError,
 };
-use core_model::{Content, ConversationId, Seq};
+use core_model::{Content, ConversationId, ConversationSettings, Seq};
 use futures_util::FutureExt;
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -178,7 +178,7 @@ async fn every_cursor_goes_on_right_behind_its_frame_also_in_mid_change() {
             assert_eq!(rest, all[at + 1..], "{cursor}");
         }
     }
-    // One that nobody was ever told goes on with the next change.
+    // One that was never sent continues with the next change.
     let all = site.told(AllStart::Beginning, &AllFilter::default()).await;
     let change = cursor(&all[0]).to_string();
     let beyond = format!("{}-999999", change.strip_suffix("-0").unwrap());
@@ -221,7 +221,7 @@ async fn an_error_that_may_pass_ends_the_following_and_loses_nothing() {
     told.retain(|frame| [bad.id(), good.id()].contains(&of(frame).0));
     assert_eq!(told, expected);
 
-    // What is damaged stays so: it is told, and the others go on.
+    // What is damaged stays so: it is reported, and the others continue.
     shut(Shut::Damaged);
     let told = site.told(AllStart::Beginning, &AllFilter::default()).await;
     let of_bad = told.iter().filter(|frame| of(frame).0 == bad.id());
@@ -284,7 +284,10 @@ async fn damaged_lines_are_gaps_and_the_rest_is_told() {
 async fn tags_choose_whose_creation_is_told_and_every_deletion_is() {
     let site = Site::new().await;
     let tagged = |team: &str| NewConversation {
-        tags: [("team".to_owned(), team.to_owned())].into(),
+        settings: ConversationSettings {
+            tags: [("team".to_owned(), team.to_owned())].into(),
+            ..ConversationSettings::default()
+        },
         ..NewConversation::default()
     };
     let live = site.runtime.follow_all(
@@ -325,7 +328,7 @@ async fn a_cursor_of_a_feed_that_was_lost_is_refused() {
         .follow_all(AllStart::At(old), AllFilter::default())
         .await;
     assert!(matches!(refused, Err(RuntimeError::CursorExpired)));
-    // Begun anew, it tells what is stored.
+    // From the beginning, it sends what is stored.
     let told = site.told(AllStart::Beginning, &AllFilter::default()).await;
     let mut seqs = Vec::new();
     for frame in &told {

@@ -157,7 +157,7 @@ async fn pieces_that_no_event_comes_of_are_void() {
             ExecutionStatus::Finished,
             vec!["delta a", "void", "delta b", "said b"],
         ),
-        // Nothing was told: nothing is void.
+        // Nothing was sent: nothing is void.
         (
             vec![Line::Discard, Line::Say("b")],
             ExecutionStatus::Finished,

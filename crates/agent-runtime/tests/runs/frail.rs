@@ -38,7 +38,7 @@ pub(crate) struct Frail {
     pub(crate) theirs: Mutex<Option<Holder>>,
     /// Logs that cannot be opened, and why.
     pub(crate) shut: Mutex<HashMap<ConversationId, Shut>>,
-    /// Opening such a log goes on at a notice.
+    /// Lets the opening of such a log continue.
     pub(crate) may_open: Notify,
     /// How often a log was opened.
     pub(crate) opened: AtomicUsize,

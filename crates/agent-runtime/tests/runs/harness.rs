@@ -137,7 +137,7 @@ impl World {
         }
     }
 
-    /// Stops in order and starts again on the same folder.
+    /// Stops cleanly and starts again on the same folder.
     pub(crate) async fn restart(self) -> Self {
         let Self {
             runtime,

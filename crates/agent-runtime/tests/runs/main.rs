@@ -1,4 +1,4 @@
-//! The runtime on a real store and real tools, with a model that does as it is told.
+//! The runtime on a real store and real tools, with a scripted model.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod claims;

@@ -104,7 +104,7 @@ impl HostPattern {
     }
 
     /// Where the pattern has a port, an authority without one is on the usual port of its scheme,
-    /// which a `Host` does not tell.
+    /// which a `Host` does not say.
     pub(crate) fn matches(&self, authority: &Authority) -> bool {
         self.matches_host(&authority.host)
             && match (self.port, authority.port) {

@@ -66,7 +66,7 @@ impl Hosts {
         Ok(())
     }
 
-    /// The name, if it is not one of ours. Nobody can have an address lead elsewhere.
+    /// The name, if it is not one of ours. Nobody can make an address lead elsewhere.
     fn foreign_name<'a>(&self, authority: &'a Authority) -> Option<&'a str> {
         let Host::Name(name) = &authority.host else {
             return None;

@@ -215,7 +215,7 @@ fn split(text: &str) -> Option<(String, &str)> {
     is_scheme.then(|| (scheme.to_ascii_lowercase(), rest))
 }
 
-/// What stands behind a scheme that is not the web's.
+/// What follows a scheme that is not the web's.
 fn is_plain(rest: &str) -> bool {
     let plain = |c: char| c.is_ascii_graphic() && !"/\\?#@*\"'<>,;`".contains(c);
     !rest.is_empty() && rest.chars().all(plain)

@@ -344,7 +344,7 @@ async fn opening_one_that_waits_changes_nothing_and_leaves_the_store_ready() {
     let health = store.health();
     assert_eq!((health.ready, health.notices), (Ok(()), Vec::new()));
     let closed = layout::closed_file(&at.path().join("conversations"));
-    assert!(closed.exists(), "the store is still closed in order");
+    assert!(closed.exists(), "the store is still closed cleanly");
 }
 
 #[tokio::test]

@@ -49,11 +49,11 @@ fn four_equal_calls_with_equal_results_are_stuck() {
     for _ in 0..3 {
         call(&mut detector, "ls");
         see(&mut detector, "same");
-        assert_eq!(detector.verdict(), Verdict::Fine);
+        assert_eq!(detector.verdict(), StuckVerdict::Fine);
     }
     call(&mut detector, "ls");
     see(&mut detector, "same");
-    assert_eq!(detector.verdict(), Verdict::Stuck);
+    assert_eq!(detector.verdict(), StuckVerdict::Stuck);
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn a_changing_result_is_progress() {
         call(&mut detector, "date");
         see(&mut detector, &n.to_string());
     }
-    assert_eq!(detector.verdict(), Verdict::Fine);
+    assert_eq!(detector.verdict(), StuckVerdict::Fine);
 }
 
 #[test]
@@ -73,11 +73,13 @@ fn equal_errors_are_hinted_at_once_and_then_stuck() {
         call(&mut detector, "bad");
         fail(&mut detector, "no such flag");
     }
-    assert!(matches!(detector.verdict(), Verdict::Nudge(text) if text.contains("no such flag")));
-    assert_eq!(detector.verdict(), Verdict::Fine);
+    assert!(
+        matches!(detector.verdict(), StuckVerdict::Nudge(text) if text.contains("no such flag"))
+    );
+    assert_eq!(detector.verdict(), StuckVerdict::Fine);
     call(&mut detector, "bad");
     fail(&mut detector, "no such flag");
-    assert_eq!(detector.verdict(), Verdict::Stuck);
+    assert_eq!(detector.verdict(), StuckVerdict::Stuck);
 }
 
 #[test]
@@ -86,11 +88,11 @@ fn who_waits_for_a_background_job_is_excused_but_not_for_ever() {
     let mut excused = 0;
     loop {
         for _ in 0..SAME_RESULT {
-            assert_eq!(detector.verdict(), Verdict::Fine);
+            assert_eq!(detector.verdict(), StuckVerdict::Fine);
             call(&mut detector, "tail -1 job.log");
             see(&mut detector, "building");
         }
-        assert_eq!(detector.verdict(), Verdict::Stuck);
+        assert_eq!(detector.verdict(), StuckVerdict::Stuck);
         if !detector.excuse() {
             break;
         }
@@ -106,7 +108,7 @@ fn different_arguments_are_different_errors() {
         call(&mut detector, &format!("try {n}"));
         fail(&mut detector, "no");
     }
-    assert_eq!(detector.verdict(), Verdict::Fine);
+    assert_eq!(detector.verdict(), StuckVerdict::Fine);
 }
 
 /// A call at `start` seconds and what came of it at `end`.
@@ -159,7 +161,7 @@ fn looking_at_a_command_that_runs_is_no_repetition() {
             goes_on(""),
             [0, 0],
         );
-        assert_eq!(detector.verdict(), Verdict::Fine);
+        assert_eq!(detector.verdict(), StuckVerdict::Fine);
     }
     // nor is what is done between two looks
     for _ in 0..20 {
@@ -177,7 +179,7 @@ fn looking_at_a_command_that_runs_is_no_repetition() {
             json!({"content": []}),
             [0, 0],
         );
-        assert_eq!(detector.verdict(), Verdict::Fine);
+        assert_eq!(detector.verdict(), StuckVerdict::Fine);
     }
 }
 
@@ -187,7 +189,7 @@ fn looking_at_nothing_is_stuck() {
     let nothing =
         json!({"content": [], "is_error": true, "timeout": false, "kind": "TerminalObservation"});
     for _ in 0..4 {
-        assert_eq!(detector.verdict(), Verdict::Fine);
+        assert_eq!(detector.verdict(), StuckVerdict::Fine);
         timed(
             &mut detector,
             "terminal",
@@ -196,12 +198,15 @@ fn looking_at_nothing_is_stuck() {
             [0, 0],
         );
     }
-    assert_eq!(detector.verdict(), Verdict::Stuck);
+    assert_eq!(detector.verdict(), StuckVerdict::Stuck);
 }
 
 #[test]
 fn reading_a_status_counts_only_while_nothing_runs() {
-    for (first, stuck) in [(goes_on(""), Verdict::Fine), (done(""), Verdict::Stuck)] {
+    for (first, stuck) in [
+        (goes_on(""), StuckVerdict::Fine),
+        (done(""), StuckVerdict::Stuck),
+    ] {
         for tool in ["task_tracker", "file_editor"] {
             let mut detector = StuckDetector::default();
             timed(
@@ -240,11 +245,11 @@ fn sleeping_and_looking_again_is_waiting_and_running_again_is_not() {
         }
         detector.verdict()
     };
-    assert_eq!(rounds("sleep 30; cat status", [0, 30]), Verdict::Fine);
-    assert_eq!(rounds("wait; cat status", [0, 2]), Verdict::Fine);
-    assert_eq!(rounds("sleep 0; cat status", [0, 0]), Verdict::Stuck);
-    assert_eq!(rounds("cat no-sleep-here", [0, 30]), Verdict::Stuck);
-    assert_eq!(rounds("make test", [0, 30]), Verdict::Stuck);
+    assert_eq!(rounds("sleep 30; cat status", [0, 30]), StuckVerdict::Fine);
+    assert_eq!(rounds("wait; cat status", [0, 2]), StuckVerdict::Fine);
+    assert_eq!(rounds("sleep 0; cat status", [0, 0]), StuckVerdict::Stuck);
+    assert_eq!(rounds("cat no-sleep-here", [0, 30]), StuckVerdict::Stuck);
+    assert_eq!(rounds("make test", [0, 30]), StuckVerdict::Stuck);
 }
 
 #[test]
@@ -258,7 +263,7 @@ fn a_loop_after_a_wait_is_still_a_loop() {
         [0, 30],
     );
     for _ in 0..4 {
-        assert_eq!(detector.verdict(), Verdict::Fine);
+        assert_eq!(detector.verdict(), StuckVerdict::Fine);
         timed(
             &mut detector,
             "terminal",
@@ -267,7 +272,7 @@ fn a_loop_after_a_wait_is_still_a_loop() {
             [0, 3],
         );
     }
-    assert_eq!(detector.verdict(), Verdict::Stuck);
+    assert_eq!(detector.verdict(), StuckVerdict::Stuck);
 }
 
 #[test]
@@ -277,7 +282,7 @@ fn back_and_forth_is_stuck_and_a_user_message_makes_a_new_start() {
         call(&mut detector, ["a", "b"][n % 2]);
         see(&mut detector, ["x", "y"][n % 2]);
     }
-    assert_eq!(detector.verdict(), Verdict::Stuck);
+    assert_eq!(detector.verdict(), StuckVerdict::Stuck);
     feed(
         &mut detector,
         json!({
@@ -285,14 +290,14 @@ fn back_and_forth_is_stuck_and_a_user_message_makes_a_new_start() {
             "llm_message": {"role": "user", "content": []},
         }),
     );
-    assert_eq!(detector.verdict(), Verdict::Fine);
+    assert_eq!(detector.verdict(), StuckVerdict::Fine);
 }
 
 #[test]
 fn three_replies_without_a_call_are_stuck_though_hinted_at_in_between() {
     let mut detector = StuckDetector::default();
     for _ in 0..3 {
-        assert_eq!(detector.verdict(), Verdict::Fine);
+        assert_eq!(detector.verdict(), StuckVerdict::Fine);
         for source in ["agent", "environment"] {
             let message = json!({"role": "user", "content": []});
             feed(
@@ -301,5 +306,5 @@ fn three_replies_without_a_call_are_stuck_though_hinted_at_in_between() {
             );
         }
     }
-    assert_eq!(detector.verdict(), Verdict::Stuck);
+    assert_eq!(detector.verdict(), StuckVerdict::Stuck);
 }
