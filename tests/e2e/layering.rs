@@ -7,7 +7,7 @@ use std::{
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// What each crate may know of the others, in the code that ships.
-const KNOWS: [(&str, &[&str]); 11] = [
+const KNOWS: &[(&str, &[&str])] = &[
     ("core-model", &[]),
     ("telemetry", &[]),
     ("store-fs", &["core-model"]),
@@ -37,6 +37,7 @@ const KNOWS: [(&str, &[&str]); 11] = [
             "http-api",
             "llm-client",
             "store-fs",
+            "store-memory",
             "telemetry",
             "transcript",
             "webhooks",
@@ -46,7 +47,7 @@ const KNOWS: [(&str, &[&str]); 11] = [
 ];
 
 /// Crates that only one place may touch.
-const HOME: [(&str, &[&str]); 6] = [
+const HOME: &[(&str, &[&str])] = &[
     ("actix-web", &["http-api", "agent-server"]),
     ("actix-http", &["http-api", "agent-server"]),
     ("paperclip", &["http-api"]),

@@ -21,7 +21,7 @@ use tokio::{
 use url::{Host, Url};
 
 use crate::{
-    Method,
+    config::Method,
     guard::{ForbiddenAddress, Guard, System, is_forbidden_host},
     sender::{Answer, Failure, FailureKind, Outgoing, Sender},
 };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use core_model::port::Outcome;
 
-use crate::{OnExhausted, verdict::Verdict};
+use crate::{config::OnExhausted, verdict::Verdict};
 
 /// The first probe comes within this time, a later one twice as long after the one before, up to the
 /// longest.

@@ -8,7 +8,7 @@ use core_model::masking::SecretMask;
 use reqwest::header::HeaderMap;
 use url::Url;
 
-use crate::Method;
+use crate::config::Method;
 
 /// One request.
 #[derive(Clone, Debug)]

@@ -51,7 +51,7 @@ pub(super) async fn check_progress(
     turn: &mut Turn,
     state: Arc<ConversationState>,
 ) -> ControlFlow<Outcome, Arc<ConversationState>> {
-    if !turn.live.now().metadata.stuck_detection {
+    if !turn.live.now().metadata.settings.stuck_detection {
         return Continue(state);
     }
     match turn.stuck.verdict() {

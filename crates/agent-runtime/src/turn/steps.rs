@@ -39,7 +39,7 @@ async fn run_stages(
     signals: TurnSignals,
 ) -> ControlFlow<Outcome, Infallible> {
     let mut turn = prepare::prepare(live, proposer, signals).await?;
-    let limit = turn.live.now().metadata.max_iterations;
+    let limit = turn.live.now().metadata.settings.max_iterations;
     let mut iterations = 0;
     let mut span = Span::none();
     loop {

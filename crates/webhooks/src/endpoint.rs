@@ -1,12 +1,13 @@
-//! One webhook: what it was configured to do, and what it needs for that.
+//! Where one webhook's events go: what was configured, and the requests that follow from it.
 
 use std::{path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use core_model::{
-    Catalog, ConversationId, ConversationKey, Feed, HeadFilter, Row, StoreError, UtcTime,
+    Catalog, ConversationId, ConversationKey, ConversationOrder, Feed, HeadFilter, Row, StoreError,
+    UtcTime,
     masking::SecretMask,
-    port::DeliveryRecords,
+    port::{DeliveryRecords, ListQuery, Rewound},
     secrets::{secrets_in_header, secrets_in_url},
 };
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
@@ -14,8 +15,8 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::{
-    InvalidWebhook, Method, SecretText, Target, WebhookConfig,
     batch::{Batch, Portion},
+    config::{InvalidWebhook, Method, SecretText, Target, WebhookConfig},
     schedule::Schedule,
     sender::{Outgoing, Sender},
     signature::Signer,
@@ -26,7 +27,7 @@ pub trait Source: Catalog + Feed {}
 
 impl<T: Catalog + Feed> Source for T {}
 
-/// What webhooks need to work.
+/// What webhooks need of a store.
 #[derive(Clone)]
 pub struct Ports {
     pub source: Arc<dyn Source>,
@@ -36,16 +37,19 @@ pub struct Ports {
     pub records: Arc<dyn DeliveryRecords>,
 }
 
-/// What the webhooks of a server have in common.
+/// Who sends.
 #[derive(Clone, Default)]
-pub struct Common {
-    /// The server's first API key, which goes along in the OpenHands form.
+pub struct ServerIdentity {
+    /// The server's first API key, which is sent in the OpenHands form.
     pub session_key: Option<String>,
-    /// Who sends: `agent-server/0.1.0`.
+    /// `agent-server/0.1.0`.
     pub user_agent: String,
 }
 
-/// What a request tells of itself, after Standard Webhooks.
+/// Rows of the list that are counted at a time.
+const COUNT_PAGE: usize = 1024;
+
+/// Headers of Standard Webhooks.
 const ID: &str = "webhook-id";
 const TIMESTAMP: &str = "webhook-timestamp";
 const SIGNATURE: &str = "webhook-signature";
@@ -56,8 +60,8 @@ const LAST_SEQ: &str = "x-last-seq";
 /// The header of the OpenHands form.
 const SESSION_KEY: &str = "x-session-api-key";
 
-/// A webhook at work.
-pub(crate) struct Hook {
+/// Where the events of one webhook go.
+pub(crate) struct Endpoint {
     /// Its place in the configuration.
     pub(crate) index: usize,
     pub(crate) id: String,
@@ -67,7 +71,7 @@ pub(crate) struct Hook {
     pub(crate) schedule: Schedule,
     pub(crate) ports: Ports,
     pub(crate) sender: Arc<dyn Sender>,
-    /// Hides what is secret of the webhook in what is told of its deliveries.
+    /// Hides the webhook's secrets in what is shown of its deliveries.
     pub(crate) mask: SecretMask,
     signer: Option<Signer>,
     headers: HeaderMap,
@@ -75,7 +79,7 @@ pub(crate) struct Hook {
     namespace: Uuid,
 }
 
-impl Hook {
+impl Endpoint {
     /// # Errors
     /// When the configuration has names of variables for what is to be sent.
     pub(crate) fn new(
@@ -83,7 +87,7 @@ impl Hook {
         config: WebhookConfig,
         ports: Ports,
         sender: Arc<dyn Sender>,
-        common: &Common,
+        server: &ServerIdentity,
     ) -> Result<Self, InvalidWebhook> {
         let kinds = &config.kinds;
         let filter = (!kinds.is_empty()).then(|| HeadFilter {
@@ -106,17 +110,17 @@ impl Hook {
             },
             ports,
             sender,
-            mask: mask(&config, common),
+            mask: mask(&config, server),
             signer: config.signer()?,
-            headers: headers(&config, common)?,
+            headers: headers(&config, server)?,
             namespace: Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("webhook/{id}").as_bytes()),
             id,
             config,
         })
     }
 
-    /// Whether it is told of conversations too, not only of their events.
-    pub(crate) fn tells_of_conversations(&self) -> bool {
+    /// Whether it wants conversations too, not only their events.
+    pub(crate) fn wants_conversations(&self) -> bool {
         matches!(self.config.target, Target::Base(_))
     }
 
@@ -125,13 +129,41 @@ impl Hook {
         wanted.is_empty() || wanted.contains(&id)
     }
 
-    /// What is known of a conversation, if it is still the one that has its id.
+    /// What the list has of a conversation, if its id was not given to another one since.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub(crate) async fn row(&self, of: &ConversationKey) -> Result<Option<Row>, StoreError> {
         let row = self.ports.source.row(of.id).await?;
         Ok(row.filter(|row| row.created_at == of.created_at))
+    }
+
+    /// All that it wants of the conversations that there are.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(crate) async fn count_wanted(&self) -> Result<Rewound, StoreError> {
+        let mut rewound = Rewound {
+            conversations: 0,
+            events: 0,
+        };
+        let mut query = ListQuery {
+            status: None,
+            first: None,
+            limit: COUNT_PAGE,
+            order: ConversationOrder::Created,
+        };
+        loop {
+            let page = self.ports.source.list(&query).await?;
+            for row in page.rows.iter().filter(|row| self.wants(row.id)) {
+                rewound.conversations += 1;
+                rewound.events += row.extent.len.0;
+            }
+            query.first = page.next;
+            if query.first.is_none() {
+                return Ok(rewound);
+            }
+        }
     }
 
     /// The id of a delivery: the same for the same content, however often it is sent.
@@ -159,7 +191,7 @@ impl Hook {
         request
     }
 
-    /// The request that tells how a conversation stands.
+    /// The request with the details of a conversation.
     pub(crate) fn conversation(&self, id: &str, of: &ConversationKey, info: Bytes) -> Outgoing {
         let mut request = self.request(self.url(&["conversations"]), id, info);
         set(&mut request.headers, CONVERSATION, &of.id.to_string());
@@ -207,14 +239,14 @@ impl Hook {
     }
 }
 
-/// What is configured outranks what is usual.
-fn headers(config: &WebhookConfig, common: &Common) -> Result<HeaderMap, InvalidWebhook> {
+/// What is configured outranks the defaults.
+fn headers(config: &WebhookConfig, server: &ServerIdentity) -> Result<HeaderMap, InvalidWebhook> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let Some(agent) = value(&common.user_agent) {
+    if let Some(agent) = value(&server.user_agent) {
         headers.insert(USER_AGENT, agent);
     }
-    if let (Target::Base(_), Some(key)) = (&config.target, &common.session_key)
+    if let (Target::Base(_), Some(key)) = (&config.target, &server.session_key)
         && let Some(mut value) = value(key)
     {
         value.set_sensitive(true);
@@ -225,7 +257,7 @@ fn headers(config: &WebhookConfig, common: &Common) -> Result<HeaderMap, Invalid
 }
 
 /// Every secret that a request may carry.
-fn mask(config: &WebhookConfig, common: &Common) -> SecretMask {
+fn mask(config: &WebhookConfig, server: &ServerIdentity) -> SecretMask {
     let headers = config.headers.values().filter_map(SecretText::text);
     let secret = config.secret.as_ref().and_then(SecretText::text);
     let bare = secret
@@ -233,7 +265,7 @@ fn mask(config: &WebhookConfig, common: &Common) -> SecretMask {
         .map(|(_, bare)| bare);
     let mut secrets: Vec<String> = headers.flat_map(secrets_in_header).collect();
     secrets.extend([secret, bare].into_iter().flatten().map(str::to_owned));
-    secrets.extend(common.session_key.clone());
+    secrets.extend(server.session_key.clone());
     secrets.extend(secrets_in_url(config.target.url().as_str()));
     SecretMask::new(secrets)
 }

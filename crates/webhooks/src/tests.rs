@@ -16,7 +16,7 @@ use core_model::{
 use url::Url;
 
 use crate::{
-    Common, Ports, Start, WebhookConfig, Webhooks,
+    Ports, ServerIdentity, Start, WebhookConfig, Webhooks,
     testing::{Memory, Receiver},
 };
 
@@ -119,7 +119,7 @@ pub(super) async fn start_each(
     Webhooks::start_with(
         configs,
         ports,
-        &Common::default(),
+        &ServerIdentity::default(),
         std::future::ready(()),
         &move |config| {
             let nth = ids.iter().position(|id| *id == config.id()).unwrap();

@@ -1,4 +1,4 @@
-//! What a webhook did lately, for people.
+//! The last deliveries of a webhook and their counts, for people.
 
 use std::collections::VecDeque;
 
@@ -7,26 +7,24 @@ use core_model::{
     port::{Delivery, DeliveryFailure, Outcome},
 };
 
-use crate::{job::Sent, verdict::Verdict};
+use crate::{sent::Sent, verdict::Verdict};
 
 /// Deliveries that are remembered.
 const RECENT: usize = 100;
 
 #[derive(Default)]
-pub(crate) struct Ledger {
+pub(crate) struct History {
     pub(crate) delivered_events: u64,
     pub(crate) succeeded: u64,
     pub(crate) failed: u64,
-    /// Since the last success.
-    pub(crate) failed_in_row: u32,
     pub(crate) last_success_at: Option<UtcTime>,
     pub(crate) last_error: Option<DeliveryFailure>,
     recent: VecDeque<(Option<ConversationKey>, Delivery)>,
 }
 
-impl Ledger {
-    /// Takes down a request, and what becomes of what it brought.
-    pub(crate) fn note(
+impl History {
+    /// Adds a request, and what becomes of its events.
+    pub(crate) fn add(
         &mut self,
         of: Option<ConversationKey>,
         sent: &Sent,
@@ -38,11 +36,9 @@ impl Ledger {
         if taken {
             self.succeeded += 1;
             self.delivered_events += sent.events;
-            self.failed_in_row = 0;
             self.last_success_at = Some(at);
         } else {
             self.failed += 1;
-            self.failed_in_row += 1;
             self.last_error = Some(DeliveryFailure {
                 at,
                 status: sent.answer.status(),
@@ -72,8 +68,8 @@ impl Ledger {
         self.recent.push_back((of, delivery));
     }
 
-    /// Something else than an answer kept events from being delivered.
-    pub(crate) fn trip(&mut self, reason: String) {
+    /// What is to be delivered could not be read.
+    pub(crate) fn read_failed(&mut self, reason: String) {
         self.last_error = Some(DeliveryFailure {
             at: UtcTime::now(),
             status: None,
