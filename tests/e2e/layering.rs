@@ -166,6 +166,8 @@ fn tools_and_turns_reach_the_machine_only_through_the_workspace() {
         let text = fs::read_to_string(&source).unwrap();
         let shipped = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
         for (number, line) in shipped.lines().enumerate() {
+            // the crate `store_fs` is none of them, though its name ends like one
+            let line = line.replace("store_fs::", "");
             let found = MACHINE.iter().find(|way| line.contains(**way));
             assert!(
                 found.is_none(),

@@ -2,16 +2,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What the process has done since it started: like log lines, it is the whole process's.
 pub static COUNTS: Counts = Counts {
-    requests: Counter::ZERO,
-    failed_requests: Counter::ZERO,
-    turns: Counter::ZERO,
-    failed_turns: Counter::ZERO,
-    model_calls: Counter::ZERO,
-    failed_model_calls: Counter::ZERO,
-    input_tokens: Counter::ZERO,
-    output_tokens: Counter::ZERO,
-    tool_calls: Counter::ZERO,
-    failed_tool_calls: Counter::ZERO,
+    requests: Counter::new(),
+    failed_requests: Counter::new(),
+    turns: Counter::new(),
+    failed_turns: Counter::new(),
+    model_calls: Counter::new(),
+    failed_model_calls: Counter::new(),
+    input_tokens: Counter::new(),
+    output_tokens: Counter::new(),
+    tool_calls: Counter::new(),
+    failed_tool_calls: Counter::new(),
 };
 
 /// Those that failed are counted among the others too.
@@ -35,7 +35,9 @@ pub struct Counts {
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    const ZERO: Self = Self(AtomicU64::new(0));
+    const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
 
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
