@@ -122,6 +122,8 @@ impl Inner {
         self.durable.reaches(end);
         let probe = self.folder.join(PROBE_FILE);
         let tried = disk.open(&probe, Open::Make).and_then(|file| {
+            // One that a kill left has its room already, and would prove nothing.
+            file.set_len(0)?;
             write_all(file.as_ref(), &[0; PROBE], 0)?;
             file.sync()
         });
