@@ -7,16 +7,18 @@ use std::{
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// What each crate may know of the others, in the code that ships.
-const KNOWS: [(&str, &[&str]); 9] = [
+const KNOWS: [(&str, &[&str]); 10] = [
     ("core-model", &[]),
     ("store-fs", &["core-model"]),
     ("transcript", &["core-model"]),
+    ("store-memory", &["core-model"]),
     ("llm-client", &["core-model"]),
-    ("agent-tools", &["core-model"]),
+    ("workspace", &[]),
+    ("agent-tools", &["core-model", "workspace"]),
     ("webhooks", &["core-model"]),
     (
         "agent-runtime",
-        &["agent-tools", "core-model", "llm-client"],
+        &["agent-tools", "core-model", "llm-client", "workspace"],
     ),
     ("http-api", &["agent-runtime", "core-model"]),
     (
@@ -30,6 +32,7 @@ const KNOWS: [(&str, &[&str]); 9] = [
             "store-fs",
             "transcript",
             "webhooks",
+            "workspace",
         ],
     ),
 ];
@@ -40,8 +43,8 @@ const HOME: [(&str, &[&str]); 6] = [
     ("actix-http", &["http-api", "agent-server"]),
     ("paperclip", &["http-api"]),
     ("reqwest", &["llm-client", "agent-server", "webhooks"]),
-    ("pty-process", &["agent-tools"]),
-    ("rustix", &["store-fs", "agent-tools"]),
+    ("pty-process", &["workspace"]),
+    ("rustix", &["store-fs", "workspace"]),
 ];
 
 #[test]
@@ -96,7 +99,7 @@ const SIGNALS: [&str; 7] = [
 #[test]
 fn one_file_sends_signals() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let home = root.join("crates/agent-tools/src/process/signal.rs");
+    let home = root.join("crates/workspace/src/processes/signal.rs");
     let mut sources = Vec::new();
     for folder in ["crates", "bins"] {
         for member in fs::read_dir(root.join(folder)).unwrap() {
@@ -112,9 +115,55 @@ fn one_file_sends_signals() {
             let found = SIGNALS.iter().find(|call| line.contains(**call));
             assert!(
                 found.is_none(),
-                "{}:{}: use agent_tools::process::send",
+                "{}:{}: use workspace::send",
                 source.display(),
                 number + 1
+            );
+        }
+    }
+}
+
+/// How else code could start a process or touch a file.
+const MACHINE: [&str; 17] = [
+    "fs::",
+    "std::process",
+    "process::Command",
+    "os::unix",
+    "nix::",
+    "rustix::",
+    "libc::",
+    ".exists()",
+    ".is_dir()",
+    ".is_file()",
+    ".is_symlink()",
+    ".metadata()",
+    ".symlink_metadata()",
+    ".canonicalize()",
+    ".read_dir()",
+    ".read_link()",
+    ".try_exists()",
+];
+
+/// What an agent may do is decided in one place only if there is no other way to do it.
+#[test]
+fn tools_and_turns_reach_the_machine_only_through_the_workspace() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut sources = Vec::new();
+    for member in ["agent-tools", "agent-runtime"] {
+        collect(&root.join("crates").join(member).join("src"), &mut sources);
+    }
+    assert!(sources.len() > 20, "have they moved?");
+    for source in sources {
+        let text = fs::read_to_string(&source).unwrap();
+        let shipped = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        for (number, line) in shipped.lines().enumerate() {
+            let found = MACHINE.iter().find(|way| line.contains(**way));
+            assert!(
+                found.is_none(),
+                "{}:{}: use the workspace crate instead of `{}`",
+                source.display(),
+                number + 1,
+                found.unwrap()
             );
         }
     }

@@ -26,6 +26,8 @@ mod glibc {
     const SELDOM: Duration = Duration::from_secs(60);
     /// What is worth the trouble.
     const WORTH: u64 = 16 << 20;
+    /// By then what only a start needs has been done.
+    const STARTED: Duration = Duration::from_secs(1);
 
     /// Before threads are started.
     #[expect(
@@ -44,6 +46,8 @@ mod glibc {
     /// Gives back what is free between pieces in use while the process is larger than it once was; never
     /// ends.
     pub(crate) async fn give_back() {
+        tokio::time::sleep(STARTED).await;
+        unmap_program();
         let (mut smallest, mut pause) = (resident(), EVERY);
         loop {
             tokio::time::sleep(pause).await;
@@ -64,6 +68,36 @@ mod glibc {
         }
     }
 
+    /// Takes the program's code out of this process's memory. What is used after a start, a small part of it,
+    /// comes back from the page cache when it is called.
+    #[expect(unsafe_code, reason = "unmapping pages has no safe interface")]
+    fn unmap_program() {
+        let Some((from, to)) = program_code() else {
+            return;
+        };
+        // SAFETY: the range is one mapping of this program's file that nobody can write to, so that no page
+        // of it differs from the file, and each comes back as it was. Where the kernel refuses, all stays.
+        unsafe {
+            libc::madvise(
+                std::ptr::with_exposed_provenance_mut(from),
+                to - from,
+                libc::MADV_DONTNEED,
+            );
+        }
+    }
+
+    /// Where the code of the running program is mapped.
+    fn program_code() -> Option<(usize, usize)> {
+        let program = std::env::current_exe().ok()?;
+        let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+        let code = maps.lines().find(|line| {
+            line.contains(" r-xp ") && program.to_str().is_some_and(|name| line.ends_with(name))
+        })?;
+        let (from, to) = code.split_once(' ')?.0.split_once('-')?;
+        let number = |digits| usize::from_str_radix(digits, 16).ok();
+        Some((number(from)?, number(to)?))
+    }
+
     #[expect(unsafe_code, reason = "trimming has no safe interface")]
     fn trim() {
         // SAFETY: malloc_trim gives free pages back under the allocator's own locks, and touches no
@@ -77,5 +111,19 @@ mod glibc {
         let pages = std::fs::read_to_string("/proc/self/statm").ok();
         let pages = pages.and_then(|text| text.split(' ').nth(1)?.parse::<u64>().ok());
         pages.unwrap_or_default() * 4096
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn code_that_was_unmapped_comes_back() {
+            let (from, to) = program_code().unwrap();
+            let here = (program_code as fn() -> Option<(usize, usize)>) as usize;
+            assert!((from..to).contains(&here));
+            unmap_program();
+            assert_eq!(program_code(), Some((from, to)));
+        }
     }
 }

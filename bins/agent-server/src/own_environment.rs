@@ -7,7 +7,7 @@ use std::{
     os::unix::ffi::{OsStrExt, OsStringExt},
 };
 
-use agent_tools::process::is_passed;
+use workspace::is_passed;
 
 use crate::config::Loaded;
 

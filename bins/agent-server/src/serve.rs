@@ -2,9 +2,9 @@
 
 use std::{io, net::IpAddr, process::ExitCode, time::Duration};
 
-use agent_tools::process::ToolProcesses;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracing::{info, warn};
+use workspace::Processes;
 
 use crate::{
     config::{self, Loaded, Settings},
@@ -63,7 +63,7 @@ pub(crate) fn warn_of_keys_in_sight(hidden: io::Result<()>) {
 }
 
 /// How tools start processes here: what loses its shell comes to this process, which ends it.
-pub(crate) fn adopting_processes(settings: &Settings) -> ToolProcesses {
+pub(crate) fn adopting_processes(settings: &Settings) -> Processes {
     let processes = tool_processes(settings);
     if let Err(error) = processes.adopt_orphans() {
         warn!("daemons that agents start may outlive their conversation: {error}");
@@ -72,7 +72,7 @@ pub(crate) fn adopting_processes(settings: &Settings) -> ToolProcesses {
 }
 
 /// Ends what an earlier server left, and from now on what loses its shell.
-fn end_strays(processes: &ToolProcesses) {
+fn end_strays(processes: &Processes) {
     let earlier = processes.clone();
     tokio::spawn(async move {
         // It looks through all processes: the first requests come first.
@@ -118,7 +118,7 @@ pub fn agent_threads() -> io::Result<tokio::runtime::Runtime> {
 async fn serve(
     settings: &Settings,
     flags: &Flags,
-    processes: &ToolProcesses,
+    processes: &Processes,
 ) -> Result<ExitCode, StartError> {
     let mut signals = Signals::listen()?;
     let listener = if flags.supervised {

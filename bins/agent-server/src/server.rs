@@ -4,6 +4,7 @@ use std::{
     io,
     net::SocketAddr,
     num::{NonZeroU64, NonZeroUsize},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -11,10 +12,10 @@ use std::{
 use ::webhooks::Webhooks;
 use actix_web::{App, dev::ServerHandle};
 use agent_runtime::{Runtime, RuntimeConfig};
-use agent_tools::process::{ToolProcessSettings, ToolProcesses};
 use http_api::{Api, ApiConfig, HostCheck};
 use store_fs::{FsStore, Options};
 use tokio::{join, task::JoinHandle, time::timeout};
+use workspace::{Policy, Processes};
 
 use crate::{
     config::{Durability, Settings},
@@ -52,8 +53,8 @@ pub struct Server {
 
 impl Server {
     /// Opens the store, mends what a crash left, and serves on `listener`. Call it on the tokio
-    /// runtime that is to run the agents. With `resume`, runs that the last stop paused go on. Tools start
-    /// their processes by `processes`; [`tool_processes`] has the settings' own.
+    /// runtime that is to run the agents. With `resume`, runs that the last stop paused go on. Conversations
+    /// start their processes with `processes`; [`tool_processes`] makes those of the settings.
     ///
     /// # Errors
     /// A [`StartError`] that says what to do.
@@ -61,14 +62,14 @@ impl Server {
         settings: &Settings,
         listener: Listener,
         resume: bool,
-        processes: ToolProcesses,
+        processes: Processes,
     ) -> Result<Self, StartError> {
         let Listener { socket, inherited } = listener;
         let address = socket.local_addr()?;
         let send_timeout = Duration::from_secs(settings.socket_send_timeout_seconds.get());
         listener::bound_connections(&socket, send_timeout + LAST_WORDS_WAIT)?;
         let store = Arc::new(open_store(settings)?);
-        let config = runtime_config(settings, resume, processes)?;
+        let config = runtime_config(settings, resume, processes, store.root().to_owned())?;
         let runtime = Runtime::start(config, Arc::clone(&store) as _);
         let webhooks = Arc::new(webhooks::start(settings, store, &runtime).await?);
         let api = Api::new(runtime.clone(), api_config(settings, address, &webhooks))
@@ -141,13 +142,14 @@ impl Server {
     }
 }
 
-/// How tools start processes under these settings. They inherit from the environment as it is now.
+/// How conversations start processes under these settings. They inherit from the environment as it is now.
 #[must_use]
-pub fn tool_processes(settings: &Settings) -> ToolProcesses {
-    ToolProcesses::new(&ToolProcessSettings {
+pub fn tool_processes(settings: &Settings) -> Processes {
+    let policy = Policy {
         environment: settings.tool_environment.clone(),
-        owned_folder: Some(settings.conversations_path.clone()),
-    })
+        ..Policy::default()
+    };
+    Processes::new(&policy, Some(&settings.conversations_path))
 }
 
 fn open_store(settings: &Settings) -> Result<FsStore, StartError> {
@@ -174,7 +176,8 @@ fn open_store(settings: &Settings) -> Result<FsStore, StartError> {
 fn runtime_config(
     settings: &Settings,
     resume: bool,
-    processes: ToolProcesses,
+    processes: Processes,
+    conversations: PathBuf,
 ) -> Result<RuntimeConfig, StartError> {
     let (secret_key, origin) = secret_key::source(settings)?;
     match origin {
@@ -201,6 +204,7 @@ fn runtime_config(
         ),
         default_llm: settings.llm.clone(),
         default_workspace: settings.workspace_path.clone(),
+        conversations,
         secret_key,
         resume_runs: resume,
         connect: Arc::new(llm_client::connect),

@@ -2,7 +2,6 @@
 
 use std::io;
 
-use agent_tools::process;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::console;
@@ -46,7 +45,7 @@ impl Signals {
     pub fn listen() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
-            hangup: if process::is_ignored(process::Signal::HUP) {
+            hangup: if workspace::is_ignored(workspace::Signal::HUP) {
                 None
             } else {
                 Some(signal(SignalKind::hangup())?)

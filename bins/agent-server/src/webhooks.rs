@@ -28,6 +28,7 @@ pub(crate) async fn start(
         records.stop_keeping_deleted();
     }
     let ports = Ports {
+        conversations: store.root().to_owned(),
         source: store,
         records: Arc::new(records),
     };

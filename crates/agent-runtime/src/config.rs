@@ -1,13 +1,13 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use agent_tools::process::ToolProcesses;
-use core_model::LlmSettings;
+use core_model::{ConversationId, LlmSettings};
 use llm_client::{Model, ModelError};
 use secrecy::SecretBox;
+use workspace::Processes;
 
 use crate::KeySource;
 
-/// Makes the model that settings describe.
+/// Opens the model that settings describe.
 pub type Connect = Arc<dyn Fn(&LlmSettings) -> Result<Arc<dyn Model>, ModelError> + Send + Sync>;
 
 /// What a runtime needs to know.
@@ -22,27 +22,30 @@ pub struct RuntimeConfig {
     pub idle_ttl: Duration,
     /// How long it stays, instead, where the agent left something running.
     pub idle_jobs_ttl: Duration,
-    /// Conversations that stay in memory though nobody needs them there; beyond this, the one that was
-    /// not used for the longest time leaves first, also before [`Self::idle_ttl`].
+    /// Conversations that stay in memory although they are not in use; beyond this, the one that was not
+    /// used for the longest time leaves first, also before [`Self::idle_ttl`].
     pub max_idle_conversations: usize,
-    /// Conversations at rest that keep their tools, and so their shells, open; beyond this, the
-    /// longest at rest loses its own, of those first that run nothing and that nobody follows. Its next
-    /// command starts a new shell.
+    /// Idle conversations that keep their tools, and so their shells, open; beyond this, the longest idle
+    /// one loses its own, with those first that run nothing and that nobody follows. Its next command
+    /// starts a new shell.
     pub max_idle_shells: usize,
-    /// How long a call of the terminal waits for its command at most, where the agent's parameters do
-    /// not say something else.
+    /// How long a call of the terminal waits for its command at most, unless the agent's parameters say
+    /// something else.
     pub max_foreground_terminal_timeout: Duration,
     /// For conversations that name no agent.
     pub default_llm: LlmSettings,
     /// For conversations that name no workspace.
     pub default_workspace: PathBuf,
+    /// Holds a folder for each conversation, named by its id, with what its tools keep. A store on files
+    /// has its own files there too.
+    pub conversations: PathBuf,
     /// Seals secrets at rest.
     pub secret_key: KeySource,
     /// Whether runs that the last stop of the server paused start again with it.
     pub resume_runs: bool,
     pub connect: Connect,
-    /// How tools start processes, and what those inherit.
-    pub processes: ToolProcesses,
+    /// How workspaces start processes, and what those inherit.
+    pub processes: Processes,
 }
 
 impl RuntimeConfig {
@@ -54,11 +57,13 @@ impl RuntimeConfig {
     pub const IDLE_JOBS_TTL: Duration = Duration::from_secs(24 * 60 * 60);
     pub const MAX_FOREGROUND_TERMINAL_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
-    /// The usual limits with a key, a default model and a default workspace.
+    /// The usual limits with a key, a default model, a default workspace, and the folder that holds a
+    /// folder for each conversation.
     pub fn new(
         secret_key: [u8; 32],
         default_llm: LlmSettings,
         default_workspace: impl Into<PathBuf>,
+        conversations: impl Into<PathBuf>,
     ) -> Self {
         Self {
             max_concurrent_runs: Self::MAX_CONCURRENT_RUNS,
@@ -70,10 +75,16 @@ impl RuntimeConfig {
             max_foreground_terminal_timeout: Self::MAX_FOREGROUND_TERMINAL_TIMEOUT,
             default_llm,
             default_workspace: default_workspace.into(),
+            conversations: conversations.into(),
             secret_key: Arc::new(move || Ok(SecretBox::new(Box::new(secret_key)))),
             resume_runs: false,
             connect: Arc::new(llm_client::connect),
-            processes: ToolProcesses::default(),
+            processes: Processes::default(),
         }
+    }
+
+    /// The folder of one conversation.
+    pub(crate) fn folder(&self, id: ConversationId) -> PathBuf {
+        self.conversations.join(id.to_string())
     }
 }

@@ -1,9 +1,15 @@
 //! One conversation as its clients use it: the handle, the reads, and the actor that is its only writer.
 
-pub(crate) mod actor;
-pub(crate) mod batch;
+mod actor;
+mod batch;
+mod claim;
 mod commit;
-pub(crate) mod decide;
+mod decide;
+mod done;
+mod end_of_run_repeats;
+mod end_of_turn;
 pub(crate) mod handle;
+mod matches;
 mod reads;
-pub(crate) mod recover;
+mod run_control;
+mod unanswered;

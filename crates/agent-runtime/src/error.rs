@@ -1,4 +1,7 @@
-use core_model::{ConversationId, EventId, StoreError};
+use core_model::{
+    ConversationId, EventId, StoreError,
+    port::{Fault, Holder},
+};
 use thiserror::Error;
 
 /// Why the runtime did not do what it was asked.
@@ -8,11 +11,11 @@ pub enum RuntimeError {
     NotFound(ConversationId),
     #[error("no event {0} in this conversation")]
     UnknownEvent(EventId),
-    #[error("the cursor belongs to a feed that is no more; begin anew")]
+    #[error("the cursor belongs to a feed that no longer exists; start from the beginning")]
     CursorExpired,
     #[error("the conversation is already running")]
     AlreadyRunning,
-    /// Every run slot is taken; `message_saved` when only the run was refused.
+    /// Every run slot is taken. `message_saved`: only the run was refused.
     #[error("all {limit} run slots are taken")]
     RunLimit { limit: usize, message_saved: bool },
     /// The conversation's mailbox is full.
@@ -20,7 +23,10 @@ pub enum RuntimeError {
     Busy,
     #[error("the server is stopping")]
     Stopping,
-    /// The request cannot be carried out as it stands; the text says why.
+    /// Another server has the conversation; which, where that is known.
+    #[error("the conversation is owned by another server")]
+    OwnedElsewhere { holder: Option<Holder> },
+    /// The request cannot be carried out as it is; the text says why.
     #[error("{0}")]
     Invalid(String),
     #[error(transparent)]
@@ -34,12 +40,44 @@ impl From<StoreError> for RuntimeError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NotFound(id) => Self::NotFound(id),
+            StoreError::Fenced => Self::OwnedElsewhere { holder: None },
+            StoreError::OwnedElsewhere { holder, .. } => Self::OwnedElsewhere {
+                holder: Some(holder),
+            },
             StoreError::Exists(_)
-            | StoreError::Conflict { .. }
+            | StoreError::Unavailable(_)
             | StoreError::Poisoned(_)
             | StoreError::Io { .. }
             | StoreError::Damaged { .. }
             | StoreError::TooManyReceipts { .. } => Self::Store(error),
+        }
+    }
+}
+
+impl RuntimeError {
+    /// The same error for one more of those who waited for the same commit.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::NotFound(id) => Self::NotFound(*id),
+            Self::OwnedElsewhere { holder } => Self::OwnedElsewhere {
+                holder: holder.clone(),
+            },
+            Self::Store(StoreError::Unavailable(reason)) => {
+                Self::Store(StoreError::Unavailable(reason.clone()))
+            }
+            Self::Store(error) => {
+                let fault = error.fault();
+                let fault = fault.unwrap_or_else(|| Fault::other(error.to_string()));
+                Self::Store(StoreError::Poisoned(fault))
+            }
+            Self::UnknownEvent(_)
+            | Self::CursorExpired
+            | Self::AlreadyRunning
+            | Self::RunLimit { .. }
+            | Self::Busy
+            | Self::Stopping
+            | Self::Invalid(_)
+            | Self::Internal(_) => Self::Internal(self.to_string()),
         }
     }
 }

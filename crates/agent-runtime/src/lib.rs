@@ -1,39 +1,47 @@
 //! Runs agents: one actor a conversation, turns as its children, followers beside it.
 //!
-//! Read from top to bottom; each line knows those below it.
+//! Read from top to bottom; each line knows only those below it.
 //!
 //! | module | does |
 //! |---|---|
-//! | `runtime`, `create` | starts, finds, lists, deletes, shuts down; creates a conversation |
-//! | `startup_recovery` | recovers what the last stop left |
-//! | `followers` | read a conversation's log, or all by way of the feed, and keep up |
+//! | `startup_recovery` | starts a runtime, recovers what the last stop left |
+//! | `create`, `listing`, `ending` | creates, lists, deletes conversations; stops the server |
+//! | `runtime` | opens conversations |
 //! | `conversation` | handle, reads, and the actor: takes commands, decides, commits |
-//! | `turn` | a run of the agent as a child task: one file a stage |
+//! | `turn` | a run of the agent as a child task, one file a stage |
+//! | `followers` | read a conversation's log, or all by way of the feed, and keep up |
 //! | `residency` | what is in memory: conversations, their tools, what they share |
-//! | `command` | what a conversation can be asked |
-//! | `config`, `error`, `query`, `vault` | settings, errors, queries, secrets at rest |
+//! | `command`, `new_conversation`, `query` | what can be asked |
+//! | `config`, `error`, `run_slot`, `vault` | settings, errors, run slots, secrets at rest |
 
 mod command;
 mod config;
 mod conversation;
 mod create;
+mod ending;
 mod error;
-mod folder_turns;
 mod followers;
+mod listing;
+#[cfg(test)]
+mod live_fixture;
+mod lock;
+mod new_conversation;
 mod query;
 mod residency;
+mod run_slot;
 mod runtime;
 mod startup_recovery;
 mod turn;
 mod vault;
 
-pub use command::{Created, NewConversation, Request};
 pub use config::{Connect, RuntimeConfig};
 pub use conversation::handle::Conversation;
 pub use core_model::ConversationOrder;
 pub use error::RuntimeError;
 pub use followers::all::{AllFilter, AllFollower, AllFrame, AllStart, Cursor};
-pub use followers::follower::{End, Follower, Frame, Start};
+pub use followers::follower::{Follower, Frame, Start};
+pub use new_conversation::{Created, NewConversation, Request};
 pub use query::{ConversationPage, ConversationQuery, EventFilter, EventPage, EventQuery, Listed};
+pub use residency::published::End;
 pub use runtime::Runtime;
 pub use vault::{KeySource, Vault};

@@ -80,7 +80,7 @@ pub struct ConversationPage {
 #[derive(Clone, Debug)]
 pub enum Listed {
     Info(Box<ConversationInfo>),
-    /// The same as JSON, as the store has it of a conversation at rest.
+    /// The same as JSON, as the store has it of a conversation without an actor.
     Json(Bytes),
 }
 
@@ -95,7 +95,7 @@ impl Listed {
     }
 
     /// # Errors
-    /// When what the store has is no such JSON.
+    /// When the store's JSON is not a valid conversation.
     pub fn info(self) -> serde_json::Result<ConversationInfo> {
         match self {
             Self::Info(info) => Ok(*info),

@@ -1,11 +1,33 @@
-//! One run of the agent, as a child task that proposes events to its conversation's actor.
+//! One run of the agent, as a child task that proposes events to its conversation's actor and never
+//! appends. Plain functions over one [`state::Turn`], one file a stage:
+//!
+//! | stage | does |
+//! |---|---|
+//! | `prepare` | opens model and tools, proposes the system prompt |
+//! | `context` | events into model messages |
+//! | `ask` | one model call |
+//! | `interpret` | a reply into events; malformed calls are answered at once |
+//! | `approve` | which calls need consent |
+//! | `execute`, `gate` | carries out calls, beside each other where tools allow it |
+//! | `observe` | observations in the order of their actions; whether the turn ends |
+//!
+//! `steps` calls them in this order until one ends the turn.
 
-pub(crate) mod context;
-pub(crate) mod drafts;
+mod approve;
+mod ask;
+mod context;
+mod drafts;
+mod execute;
+mod gate;
+mod interpret;
+mod observe;
 pub(crate) mod outcome;
-pub(crate) mod prompt;
+pub(crate) mod prepare;
+mod prompt;
 pub(crate) mod proposal;
-pub(crate) mod reply_pieces;
-pub(crate) mod running;
-pub(crate) mod step;
-pub(crate) mod stuck;
+mod reply_pieces;
+pub(crate) mod running_turn;
+mod state;
+mod steps;
+mod stuck;
+mod tool_facts;

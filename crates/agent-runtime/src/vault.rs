@@ -1,4 +1,4 @@
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chacha20poly1305::{
@@ -12,14 +12,14 @@ use core_model::{
 use secrecy::{ExposeSecret, SecretBox};
 use serde_json::Value;
 
-use crate::RuntimeError;
+use crate::{RuntimeError, lock::lock};
 
 const NONCE_BYTES: usize = 24;
 
 /// Seals secrets at rest with XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha) under the server's key.
 pub struct Vault {
     source: KeySource,
-    /// Whoever asks the source; others wait for the key.
+    /// Held while the source is asked; others wait for the key.
     asking: Mutex<()>,
     key: OnceLock<SecretBox<[u8; 32]>>,
 }
@@ -81,7 +81,7 @@ impl Vault {
         if let Some(key) = self.key.get() {
             return Ok(key);
         }
-        let _asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        let _asking = lock(&self.asking);
         if let Some(key) = self.key.get() {
             return Ok(key);
         }

@@ -1,11 +1,12 @@
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use core_model::{Observation, event::ToolDefinition};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
+use workspace::{ProcessInfo, ToolFiles, Workspace};
 
-use crate::{TerminalSettings, ToolError, process::ToolProcesses};
+use crate::{TerminalSettings, ToolError};
 
 /// Something an agent can do. One value lives as long as its conversation is in memory and may keep
 /// state between calls: a shell, an undo history.
@@ -49,19 +50,9 @@ pub trait Tool: Send + Sync {
     }
 
     /// Ends what the tool still runs, and says what that was. The tool is not used afterwards.
-    async fn close(&self) -> Vec<EndedProcess> {
+    async fn close(&self) -> Vec<ProcessInfo> {
         Vec::new()
     }
-}
-
-/// A process that ended with its tool.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EndedProcess {
-    pub id: i32,
-    /// The program's name, without arguments: these may hold what is in no log.
-    pub name: String,
-    /// The command line as the system has it.
-    pub command: String,
 }
 
 /// What is said to a tool while it carries out one call.
@@ -75,14 +66,12 @@ pub struct CallSignals {
 }
 
 /// Where a conversation's tools work.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct ToolEnvironment {
-    /// The agent's workspace; exists, absolute.
-    pub working_dir: PathBuf,
-    /// The conversation's folder, for what a tool keeps: full outputs, the task list.
-    pub folder: PathBuf,
-    /// How they start processes.
-    pub processes: ToolProcesses,
+    /// Where the agent works.
+    pub workspace: Workspace,
+    /// For what a tool keeps: full outputs, the task list.
+    pub files: ToolFiles,
     /// Tools that were used before these were opened. What they had in memory, a shell for one, is
     /// gone since.
     pub used_before: BTreeSet<String>,

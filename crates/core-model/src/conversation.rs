@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    ConversationId, ConversationKey, ConversationState, EventId, Seq, UtcTime, event::SecurityRisk,
+    ConversationId, ConversationKey, ConversationState, EventId, Extent, UtcTime,
+    event::SecurityRisk,
 };
 
 /// Where a conversation stands.
@@ -201,11 +202,11 @@ pub struct TornTail {
     pub found_at: UtcTime,
 }
 
-/// The fold of a log's first `as_of` events, which take up `bytes` bytes.
+/// A stored fold of a log, with the extent that it is true of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
-    pub as_of: Seq,
-    pub bytes: u64,
+    #[serde(flatten)]
+    pub extent: Extent,
     pub state: ConversationState,
 }
 

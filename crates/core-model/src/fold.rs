@@ -2,7 +2,7 @@
 
 use std::{future::poll_fn, task::Poll};
 
-use crate::{ConversationState, EventLog, Limit, Metadata, Record, Seq, StoreError};
+use crate::{ConversationState, Extent, Limit, LogReader, Metadata, Record, Seq, StoreError};
 
 /// What is read at a time.
 const PAGE: Limit = Limit {
@@ -10,27 +10,29 @@ const PAGE: Limit = Limit {
     bytes: 1 << 20,
 };
 
-/// Reads a log and folds its events into a state: from the stored snapshot on, or from the start when
-/// the snapshot is not of this log. An event that cannot be read is passed to `unreadable` and left out.
+/// Reads a log up to `extent` and folds its events into a state: from the stored snapshot on, or from
+/// the start when the snapshot is not of this part of this log. An
+/// event that cannot be read is passed to `unreadable` and left out.
 ///
 /// # Errors
 /// When the log cannot be read.
 pub async fn fold(
-    log: &dyn EventLog,
+    log: &dyn LogReader,
+    extent: Extent,
     metadata: &Metadata,
     mut unreadable: impl FnMut(&Record, serde_json::Error) + Send,
 ) -> Result<ConversationState, StoreError> {
     let stored = metadata.snapshot.as_ref();
-    let stored = stored.filter(|stored| stored.as_of <= log.len() && stored.bytes <= log.size());
+    let stored = stored.filter(|stored| stored.extent.len <= extent.len && log.had(stored.extent));
     let (mut state, mut next) = match stored {
-        Some(stored) => (stored.state.clone(), stored.as_of),
+        Some(stored) => (stored.state.clone(), stored.extent.len),
         None => (ConversationState::new(metadata), Seq(0)),
     };
-    while next < log.len() {
+    while next < extent.len {
         let records = log.read(next, PAGE).await?;
         let Some(last) = records.last() else { break };
         next = last.seq.after(1);
-        for record in &records {
+        for record in records.iter().filter(|record| record.seq < extent.len) {
             if let Err(error) = state.apply_bytes(&record.bytes) {
                 unreadable(record, error);
             }

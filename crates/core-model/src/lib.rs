@@ -12,7 +12,7 @@
 //! | [`usage`] | tokens and money |
 //! | [`secrets`] | where settings keep secrets, and how to hide them |
 //! | [`masking`] | takes secrets out of texts that others wrote |
-//! | [`port`] | what a store does: `EventLog`, `Catalog`, `Feed`, `Receipts` |
+//! | [`port`] | what a store does: `Catalog`, `Claims`, `LogReader`, `LogWriter`, `Feed`, `Receipts` |
 
 pub mod agent;
 pub mod conversation;
@@ -40,8 +40,8 @@ pub use info::ConversationInfo;
 pub use line_head::LineHead;
 pub use message::{Content, Message, MessageToolCall, Role, TextContent};
 pub use port::{
-    Catalog, ConversationOrder, EventLog, Feed, Head, HeadFilter, Limit, NewRecord, Record, Row,
-    Store, StoreError,
+    Catalog, Claims, ConversationOrder, Extent, Feed, Head, HeadFilter, Limit, LogReader,
+    LogWriter, NewRecord, Record, Row, Store, StoreError, Summary,
 };
 pub use state::{ConversationState, PendingAction};
 pub use time::{EventTime, UtcTime};

@@ -42,7 +42,7 @@ async fn main() -> anyhow::Result<()> {
         model: "scripted".to_owned(),
         ..LlmSettings::default()
     };
-    let config = RuntimeConfig::new([7; 32], llm, folder.path().join("project"));
+    let config = RuntimeConfig::new([7; 32], llm, folder.path().join("project"), store.root());
     let runtime = Runtime::start(config, Arc::new(store));
     let api = Api::new(runtime.clone(), ApiConfig::default())?;
     let mode = std::env::args().nth(1);

@@ -1,4 +1,4 @@
-//! The interactive documentation: Swagger UI out of the binary, and the document it shows.
+//! The interactive documentation: Swagger UI from the binary, and the document that it shows.
 
 use std::{
     borrow::Cow,
@@ -7,24 +7,22 @@ use std::{
 };
 
 use actix_web::{
-    HttpRequest, HttpResponse, Resource, ResponseError,
-    http::{
-        Method,
-        header::{self, HeaderValue},
-    },
+    HttpRequest, HttpResponse, ResponseError,
+    http::header::{self, HeaderValue},
     web,
 };
 use bytes::Bytes;
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 use crate::{
-    encoding::Document,
-    error::Failure,
-    extract::Server,
-    routes::{self, READS},
+    failure::Failure,
+    openapi,
+    operation::{Dialect, Handler, Kind, Operation, Part, Tag, handler},
+    reply::Document,
+    request::Server,
 };
 
-/// Nothing from elsewhere; Swagger UI styles its elements in place and draws icons from data URLs.
+/// Nothing from other sites; Swagger UI styles its elements in place and draws icons from data URLs.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; \
      style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; \
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -33,29 +31,41 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; \
 #[folder = "assets/"]
 struct Assets;
 
-/// Everything about documentation, one resource a path.
-pub(crate) fn resources() -> [Resource; 4] {
-    [
-        web::resource("/openapi.json").route(routes::on(Method::GET).to(document)),
-        web::resource("/docs").route(routes::on(Method::GET).to(page)),
-        web::resource("/docs/{file}").route(routes::on(Method::GET).to(file)),
-        web::resource("/redoc").route(routes::on(Method::GET).to(to_docs)),
-    ]
-    .map(|resource| resource.default_service(routes::refusing_methods(READS.to_owned())))
+pub(crate) const OPERATIONS: &[Operation] = &[
+    Operation {
+        paths: &[(Dialect::Readme, "/openapi.json")],
+        ..document_operation("openapi", handler!(undocumented document))
+    },
+    Operation {
+        paths: &[(Dialect::Readme, "/docs")],
+        ..document_operation("docs", handler!(undocumented page))
+    },
+    Operation {
+        paths: &[(Dialect::Readme, "/docs/{file}")],
+        ..document_operation("docs_file", handler!(undocumented file))
+    },
+    Operation {
+        paths: &[(Dialect::Readme, "/redoc")],
+        ..document_operation("redoc", handler!(undocumented to_docs))
+    },
+];
+
+const fn document_operation(id: &'static str, handler: Handler) -> Operation {
+    Operation {
+        kind: Kind::Document,
+        needs_key: false,
+        part: Part::Docs,
+        ..Operation::get(id, Tag::Server, handler)
+    }
 }
 
 async fn document(server: Server, request: HttpRequest) -> HttpResponse {
-    let configured = &server.0.config.prefix;
-    let mounted = request
-        .path()
-        .strip_suffix("/openapi.json")
-        .unwrap_or_default();
-    let prefix = if configured.is_empty() {
-        mounted
-    } else {
-        configured
+    let prefix = server.prefix(&request, "/openapi.json");
+    let build = || {
+        let document = openapi::document(&server.operations, prefix)?;
+        Ok(Document::new(document.to_string().into()))
     };
-    match server.0.openapi(prefix) {
+    match server.documents.get(prefix, build) {
         Ok(document) => document.answer(
             &request,
             HttpResponse::Ok()
@@ -113,23 +123,23 @@ fn asset(path: &str, request: &HttpRequest) -> HttpResponse {
         return response.finish();
     }
     response.content_type(content_type(path));
-    packed(path, data).answer(request, &mut response)
+    compressed(path, data).answer(request, &mut response)
 }
 
-/// A file of the binary, compressed when it is first asked for.
-fn packed(path: &str, data: Cow<'static, [u8]>) -> Document {
-    static PACKED: Mutex<Option<HashMap<String, Document>>> = Mutex::new(None);
+/// A file of the binary, compressed when it is first requested.
+fn compressed(path: &str, data: Cow<'static, [u8]>) -> Document {
+    static COMPRESSED: Mutex<Option<HashMap<String, Document>>> = Mutex::new(None);
     // Held meanwhile, so that it is done once.
-    let mut packed = PACKED.lock().unwrap_or_else(PoisonError::into_inner);
-    let packed = packed.get_or_insert_default();
-    if let Some(document) = packed.get(path) {
+    let mut files = COMPRESSED.lock().unwrap_or_else(PoisonError::into_inner);
+    let files = files.get_or_insert_default();
+    if let Some(document) = files.get(path) {
         return document.clone();
     }
     let document = Document::new(match data {
         Cow::Borrowed(bytes) => Bytes::from_static(bytes),
         Cow::Owned(bytes) => Bytes::from(bytes),
     });
-    packed.insert(path.to_owned(), document.clone());
+    files.insert(path.to_owned(), document.clone());
     document
 }
 
@@ -144,55 +154,4 @@ fn content_type(path: &str) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use actix_web::{body::to_bytes, test::TestRequest};
-
-    use super::*;
-
-    #[actix_web::test]
-    async fn the_page_and_all_it_asks_for_are_in_the_binary() {
-        let request = TestRequest::get().to_http_request();
-        let page = to_bytes(asset("index.html", &request).into_body())
-            .await
-            .unwrap();
-        let page = String::from_utf8(page.to_vec()).unwrap();
-        let wanted: Vec<&str> = page
-            .split(['"'])
-            .filter_map(|part| part.strip_prefix("docs/"))
-            .collect();
-        assert_eq!(wanted.len(), 4, "{wanted:?}");
-        for name in wanted {
-            let response = file(web::Path::from(name.to_owned()), request.clone()).await;
-            assert_eq!(response.status(), 200, "{name}");
-            assert!(
-                response
-                    .headers()
-                    .contains_key(header::CONTENT_SECURITY_POLICY)
-            );
-        }
-        assert!(!page.contains("://"), "the page leads elsewhere");
-    }
-
-    #[actix_web::test]
-    async fn a_known_file_is_not_sent_again() {
-        let first = asset("start.js", &TestRequest::get().to_http_request());
-        let tag = first
-            .headers()
-            .get(header::ETAG)
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .to_owned();
-        let request = TestRequest::get().insert_header((header::IF_NONE_MATCH, tag));
-        assert_eq!(asset("start.js", &request.to_http_request()).status(), 304);
-    }
-
-    #[actix_web::test]
-    async fn nothing_but_the_assets_is_served() {
-        let request = TestRequest::get().to_http_request();
-        for name in ["../Cargo.toml", "/etc/passwd", "nope.js", ""] {
-            let response = file(web::Path::from(name.to_owned()), request.clone()).await;
-            assert_eq!(response.status(), 404, "{name}");
-        }
-    }
-}
+mod tests;

@@ -1,57 +1,100 @@
 //! Whether the server is well, and what it is.
 
+mod bodies;
+mod examples;
+mod versions;
+
 use actix_web::HttpRequest;
 use core_model::port::Notice;
 use paperclip::actix::api_v2_operation;
 
+use self::{
+    bodies::{HealthStatus, Ready, ReadyDetails, ReadyNotice, ServerInfo},
+    versions::{PROTOCOL_VERSION, USABLE_TOOLS},
+};
 use crate::{
-    auth::Permit,
-    error::Failure,
-    extract::Server,
+    access::KeyCheck,
+    failure::Failure,
+    operation::{Dialect, Handler, Operation, Part, Tag, handler},
     reply::{Readiness, Reply},
-    wire::{HealthStatus, Ready, ReadyDetails, ReadyNotice, ServerInfo},
+    request::Server,
 };
 
-/// The version of the protocol this server speaks; clients compare it with the one they need.
-pub(crate) const PROTOCOL_VERSION: &str = "1.58.0";
-/// The tools an agent may be given by name.
-pub(crate) const USABLE_TOOLS: [&str; 3] = ["terminal", "file_editor", "task_tracker"];
+pub(crate) const OPERATIONS: &[Operation] = &[
+    Operation {
+        paths: &[(Dialect::Readme, "/health")],
+        example: Some(examples::ok),
+        ..server_operation("health", Part::Health, handler!(health))
+    },
+    Operation {
+        paths: &[(Dialect::Readme, "/alive")],
+        example: Some(examples::ok),
+        ..server_operation("alive", Part::Health, handler!(alive))
+    },
+    Operation {
+        paths: &[(Dialect::Readme, "/ready")],
+        example: Some(examples::ready),
+        difference: Some("Adds `details`: what was found and repaired in stored conversations."),
+        ..server_operation("ready", Part::Health, handler!(ready))
+    },
+    Operation {
+        paths: &[(Dialect::Readme, "/server_info")],
+        example: Some(examples::server_info),
+        difference: Some(ADDED_INFO),
+        ..server_operation("server_info", Part::Health, handler!(server_info))
+    },
+    Operation {
+        paths: &[(Dialect::Readme, "/")],
+        example: Some(examples::server_info),
+        difference: Some(ADDED_INFO),
+        ..server_operation("root", Part::Root, handler!(root))
+    },
+];
 
-/// Is it there
+const ADDED_INFO: &str =
+    "Adds `server` and `server_version`: name and version of this implementation.";
+
+/// One that needs no key.
+const fn server_operation(id: &'static str, part: Part, handler: Handler) -> Operation {
+    Operation {
+        needs_key: false,
+        part,
+        ..Operation::get(id, Tag::Server, handler)
+    }
+}
+
+/// Health check
 ///
 /// Answers as long as the process serves requests at all.
-#[api_v2_operation(tags("Server"), operation_id = "health")]
-pub(crate) async fn health() -> Result<Reply<HealthStatus>, Failure> {
+#[api_v2_operation]
+async fn health() -> Result<Reply<HealthStatus>, Failure> {
     Ok(Reply(HealthStatus { status: "ok" }))
 }
 
-/// Is it alive
+/// Liveness check
 ///
-/// The same as `/health`, under the name that orchestrators ask for.
-#[api_v2_operation(tags("Server"), operation_id = "alive")]
-pub(crate) async fn alive() -> Result<Reply<HealthStatus>, Failure> {
+/// The same as `/health`, under the name that orchestrators use.
+#[api_v2_operation]
+async fn alive() -> Result<Reply<HealthStatus>, Failure> {
     Ok(Reply(HealthStatus { status: "ok" }))
 }
 
-/// Is it ready
+/// Readiness check
 ///
-/// 200 when the store is open and takes writes; 503 with the reason when not. With a valid key it also
-/// tells what was found and mended in stored conversations.
-#[api_v2_operation(tags("Server"), operation_id = "ready")]
-pub(crate) async fn ready(
-    server: Server,
-    request: HttpRequest,
-) -> Result<Readiness<Ready>, Failure> {
-    let runtime = &server.0.runtime;
+/// 200 when the store is open and accepts writes; 503 with the reason when not. With a valid key it also
+/// reports what was found and repaired in stored conversations.
+#[api_v2_operation]
+async fn ready(server: Server, request: HttpRequest) -> Result<Readiness<Ready>, Failure> {
+    let runtime = &server.runtime;
     let notice = |notice: Notice| ReadyNotice {
         conversation_id: notice.conversation_id,
         found_at: notice.found_at,
         text: notice.text,
     };
-    // Anybody may ask whether the server is ready; notices name conversations.
-    let notices = match server.0.keys.judge(request.headers()) {
-        Permit::Granted => runtime.notices(),
-        Permit::Refused | Permit::Absent => Vec::new(),
+    // Anybody may ask whether the server is ready, but notices name conversations.
+    let notices = match server.access.keys.check_headers(request.headers()) {
+        KeyCheck::Passed => runtime.notices(),
+        KeyCheck::Wrong | KeyCheck::Missing => Vec::new(),
     };
     let details = ReadyDetails {
         settled: runtime.is_recovered(),
@@ -78,39 +121,27 @@ pub(crate) async fn ready(
     })
 }
 
-/// What it is
+/// Server information
 ///
 /// Versions, uptime and the tools that agents may be given.
-#[api_v2_operation(tags("Server"), operation_id = "server_info")]
-pub(crate) async fn server_info(
-    server: Server,
-    request: HttpRequest,
-) -> Result<Reply<ServerInfo>, Failure> {
+#[api_v2_operation]
+async fn server_info(server: Server, request: HttpRequest) -> Result<Reply<ServerInfo>, Failure> {
     Ok(Reply(info(&server, &request, "/server_info")))
 }
 
-/// What it is, at the root
+/// Server information at the root
 ///
 /// The same as `/server_info`.
-#[api_v2_operation(tags("Server"), operation_id = "root")]
-pub(crate) async fn root(
-    server: Server,
-    request: HttpRequest,
-) -> Result<Reply<ServerInfo>, Failure> {
+#[api_v2_operation]
+async fn root(server: Server, request: HttpRequest) -> Result<Reply<ServerInfo>, Failure> {
     Ok(Reply(info(&server, &request, "/")))
 }
 
 fn info(server: &Server, request: &HttpRequest, here: &str) -> ServerInfo {
-    let configured = &server.0.config.prefix;
-    let mounted = request.path().strip_suffix(here).unwrap_or_default();
-    let prefix = if configured.is_empty() {
-        mounted
-    } else {
-        configured
-    };
+    let prefix = server.prefix(request, here);
     ServerInfo {
-        uptime: server.0.started.elapsed().as_secs_f64().floor(),
-        idle_time: server.0.runtime.idle_seconds().floor(),
+        uptime: server.started.elapsed().as_secs_f64().floor(),
+        idle_time: server.runtime.idle_seconds().floor(),
         title: "OpenHands Agent Server",
         version: PROTOCOL_VERSION,
         sdk_version: PROTOCOL_VERSION,
@@ -126,7 +157,6 @@ fn info(server: &Server, request: &HttpRequest, here: &str) -> ServerInfo {
         available_conversation_runtimes: ["local"].into(),
         capabilities: ["idempotent_conversation_create_v1"].into(),
         max_foreground_terminal_timeout_seconds: server
-            .0
             .runtime
             .max_foreground_terminal_timeout()
             .as_secs_f64(),

@@ -1,52 +1,58 @@
-//! The agent server's HTTP and WebSocket interface, as a piece that mounts into any actix app.
+//! The agent server's HTTP and WebSocket interface, as a library that mounts into any actix app.
 //!
-//! A request comes in at the top of this table and goes down:
+//! A route is declared once, as an `Operation` beside its handler; the router, the OpenAPI document, the
+//! key check, the log line and `docs/COMPATIBILITY.md` read that declaration. What stands above calls what
+//! stands below:
 //!
 //! | module | does |
 //! |---|---|
-//! | `configure` | mounts everything into an app; settings and limits |
-//! | `routes` | every URL, in one table that serves and documents |
-//! | `access_log`, `hosts`, `cors`, `auth` | logs, refuses foreign hosts and pages, asks for the key |
-//! | `host_name`, `origin` | hosts and origins, and patterns of them |
-//! | `extract`, `query`, `validation` | reads ids, parameters and bodies; says what is wrong with them |
-//! | `conversations`, `events`, `socket`, `stream`, `webhooks`, `health`, `docs` | the handlers |
-//! | `source`, `telling`, `form`, `outlet`, `goodbye` | what sockets and event streams send: pages, as chunks in the form of the connection, which pulls them, to an end with a reason |
-//! | `wire` | bodies of requests and answers |
-//! | `reply`, `error` | what goes back: one table of errors |
-//! | `openapi` | the document |
+//! | `api` | mounts everything into an app |
+//! | `operations`, `routes` | the list of all operations; the router's table |
+//! | `docs`, `openapi` | the documentation and the document it shows |
+//! | `conversations`, `events`, `sockets`, `webhooks`, `health` | one folder a resource: declarations, handlers, bodies, queries, examples, tests |
+//! | `middleware` | logs each request, checks its key |
+//! | `idempotency`, `message`, `follow_query` | what several resources read |
+//! | `request`, `reply` | what handlers take and give back |
+//! | `state` | what all workers share |
+//! | `operation` | the declaration of a route |
+//! | `follow` | what sockets and event streams send |
+//! | `access` | which hosts, web pages and keys are let in |
+//! | `failure`, `validation` | one table of errors; what is wrong with a request |
+//! | `describe`, `buf_list`, `key_locks`, `headers`, `config`, `error` | the ground floor |
 
-mod access_log;
-mod auth;
-mod configure;
+mod access;
+mod api;
+mod buf_list;
+#[cfg(test)]
+mod compatibility;
+mod config;
 mod conversations;
-mod cors;
+mod describe;
 mod docs;
-mod encoding;
 mod error;
 mod events;
-mod extract;
-mod form;
-mod gathered;
-mod goodbye;
+mod failure;
+mod follow;
+mod follow_query;
+mod headers;
 mod health;
-mod host_name;
-mod hosts;
 mod idempotency;
+mod key_locks;
+mod message;
+mod middleware;
 mod openapi;
-mod origin;
-mod outlet;
-mod places;
-mod query;
+mod operation;
+mod operations;
 mod reply;
+mod request;
 mod routes;
-mod socket;
-mod source;
-mod stream;
-mod telling;
+mod sockets;
+mod state;
 mod validation;
 mod webhooks;
-mod wire;
 
-pub use auth::check_key;
-pub use configure::{Api, ApiConfig, CorsConfig, HostCheck, HostConfig, Limits, Surface};
-pub use error::{ApiError, ERROR_CODE_HEADER};
+pub use access::check_key;
+pub use api::Api;
+pub use config::{ApiConfig, CorsConfig, HostCheck, HostConfig, Limits, Surface};
+pub use error::ApiError;
+pub use headers::ERROR_CODE_HEADER;

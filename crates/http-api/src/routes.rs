@@ -1,204 +1,77 @@
-//! Every URL, once. The same table serves the requests and describes them in the OpenAPI document.
+//! The router's table, from the declarations of the operations.
 
-use actix_web::{
-    FromRequest, Handler, HttpResponse, Resource, Responder, ResponseError, Route, guard,
-    http::Method, web,
-};
-use paperclip::v2::schema::Apiv2Operation;
+use std::iter;
+
+use actix_web::{HttpResponse, Resource, ResponseError, Route, guard, web};
 
 use crate::{
-    conversations, error::Failure, events, extract::Dialect, health as about, socket, stream,
-    webhooks as hooks,
+    failure::Failure,
+    operation::{Dialect, Operation, OperationTable, Verb},
 };
 
-/// Takes down routes: to serve them, or to describe them.
-pub(crate) trait Table {
-    fn route<F, Args>(&mut self, method: Method, path: &str, handler: F)
-    where
-        F: Handler<Args>,
-        Args: FromRequest + 'static,
-        F::Output: Responder + 'static,
-        F::Future: Apiv2Operation;
-}
-
-/// Where the conversations live, once for each dialect.
-pub(crate) const CONVERSATIONS: [&str; 2] = ["/conversations", "/api/conversations"];
-/// Where all conversations are followed, once for each dialect.
-pub(crate) const EVENTS: [&str; 2] = ["/events", "/api/events"];
-/// Where the webhooks are looked after, once for each dialect.
-pub(crate) const WEBHOOKS: [&str; 2] = ["/webhooks", "/api/webhooks"];
-/// Where the OpenHands dialect keeps its sockets.
-pub(crate) const SOCKETS: &str = "/sockets";
-/// How a socket's route ends; requests to become one authenticate inside.
-pub(crate) const SOCKET_ROUTES: [&str; 6] = [
-    "/conversations/{conversation_id}/events/socket",
-    "/conversations/{conversation_id}/events/session",
-    "/events/socket",
-    "/sockets/events",
-    "/sockets/events/{conversation_id}",
-    "/sockets/session/{conversation_id}",
-];
-
-/// How an event stream's route ends.
-pub(crate) const STREAM_ROUTE: &str = "/events/stream";
-
-/// The routes of conversations, below `at`.
-pub(crate) fn conversations(table: &mut impl Table, at: &str) {
-    let path = |rest: &str| format!("{at}{rest}");
-    table.route(Method::POST, at, conversations::create);
-    table.route(Method::GET, at, conversations::batch);
-    table.route(Method::GET, &path("/search"), conversations::search);
-    table.route(Method::GET, &path("/count"), conversations::count);
-    table.route(Method::GET, &path("/{conversation_id}"), conversations::get);
-    table.route(
-        Method::DELETE,
-        &path("/{conversation_id}"),
-        conversations::delete,
-    );
-    table.route(
-        Method::POST,
-        &path("/{conversation_id}/run"),
-        conversations::run,
-    );
-    table.route(
-        Method::POST,
-        &path("/{conversation_id}/pause"),
-        conversations::pause,
-    );
-    table.route(
-        Method::POST,
-        &path("/{conversation_id}/interrupt"),
-        conversations::interrupt,
-    );
-    let last_words = path("/{conversation_id}/agent_final_response");
-    table.route(Method::GET, &last_words, conversations::final_response);
-    table.route(
-        Method::GET,
-        &path("/{conversation_id}/events"),
-        events::list,
-    );
-    table.route(
-        Method::POST,
-        &path("/{conversation_id}/events"),
-        events::send,
-    );
-    table.route(
-        Method::GET,
-        &path("/{conversation_id}/events/search"),
-        events::search,
-    );
-    table.route(
-        Method::GET,
-        &path("/{conversation_id}/events/count"),
-        events::count,
-    );
-    table.route(
-        Method::GET,
-        &path("/{conversation_id}/events/socket"),
-        socket::open,
-    );
-    table.route(
-        Method::GET,
-        &path("/{conversation_id}/events/session"),
-        socket::session,
-    );
-    table.route(
-        Method::GET,
-        &path("/{conversation_id}/events/stream"),
-        stream::conversation,
-    );
-    let respond = path("/{conversation_id}/events/respond_to_confirmation");
-    table.route(Method::POST, &respond, events::respond_to_confirmation);
-    table.route(
-        Method::GET,
-        &path("/{conversation_id}/events/{event_id}"),
-        events::get,
-    );
-}
-
-/// The sockets of the OpenHands dialect, below `at`.
-pub(crate) fn sockets(table: &mut impl Table, at: &str) {
-    table.route(
-        Method::GET,
-        &format!("{at}/events/{{conversation_id}}"),
-        socket::open,
-    );
-    table.route(
-        Method::GET,
-        &format!("{at}/session/{{conversation_id}}"),
-        socket::session,
-    );
-    table.route(Method::GET, &format!("{at}/events"), socket::all);
-}
-
-/// What happens in all conversations, below `at`.
-pub(crate) fn events(table: &mut impl Table, at: &str) {
-    table.route(Method::GET, &format!("{at}/stream"), stream::all);
-    table.route(Method::GET, &format!("{at}/socket"), socket::all);
-}
-
-/// Webhooks, below `at`.
-pub(crate) fn webhooks(table: &mut impl Table, at: &str) {
-    let path = |rest: &str| format!("{at}{rest}");
-    table.route(Method::GET, at, hooks::list);
-    table.route(Method::GET, &path("/{name}"), hooks::get);
-    let deliveries = path("/{name}/deliveries");
-    table.route(Method::GET, &deliveries, hooks::deliveries);
-    let redeliver = path("/{name}/deliveries/{delivery_id}/redeliver");
-    table.route(Method::POST, &redeliver, hooks::redeliver);
-    table.route(Method::POST, &path("/{name}/test"), hooks::test);
-    table.route(Method::POST, &path("/{name}/rewind"), hooks::rewind);
-}
-
-/// Whether the server is well, and what it is.
-pub(crate) fn health(table: &mut impl Table) {
-    table.route(Method::GET, "/health", about::health);
-    table.route(Method::GET, "/alive", about::alive);
-    table.route(Method::GET, "/ready", about::ready);
-    table.route(Method::GET, "/server_info", about::server_info);
-}
-
-pub(crate) fn root(table: &mut impl Table) {
-    table.route(Method::GET, "/", about::root);
-}
-
-/// The parts that are served as scopes, where the key is asked for before a path is looked up.
-pub(crate) fn scopes() -> [(&'static str, Dialect, Served); 6] {
-    let [mut readme, mut api, mut socket, mut everything, mut hooks] = <[Served; 5]>::default();
-    conversations(&mut readme, "");
-    conversations(&mut api, "/conversations");
-    events(&mut api, "/events");
-    sockets(&mut socket, "");
-    events(&mut everything, "");
-    webhooks(&mut hooks, "");
-    webhooks(&mut api, "/webhooks");
-    [
-        ("/conversations", Dialect::Readme, readme),
-        ("/events", Dialect::Readme, everything),
-        ("/webhooks", Dialect::Readme, hooks),
-        ("/api", Dialect::OpenHands, api),
-        ("/v1", Dialect::OpenHands, Served::default()),
-        (SOCKETS, Dialect::OpenHands, socket),
-    ]
-}
+/// Belongs to us although nothing is served below it yet.
+const RESERVED: (&str, Dialect) = ("/v1", Dialect::OpenHands);
 
 /// Every path, for an app that has no other routes.
-pub(crate) const ELSEWHERE: &str = "/{elsewhere:.*}";
+pub(crate) const EVERY_PATH: &str = "/{path:.*}";
 
-/// The methods of what can be read: the server leaves out the body of an answer to HEAD by itself.
-pub(crate) const READS: &str = "GET, HEAD";
+/// What is below one first part of the path and needs a key, which is checked before the path is looked up.
+pub(crate) struct Scope {
+    pub(crate) path: &'static str,
+    pub(crate) dialect: Dialect,
+    paths: Vec<Path>,
+}
 
-/// A route for a method, and with GET for HEAD too.
-pub(crate) fn on(method: Method) -> Route {
-    if method == Method::GET {
-        web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
-    } else {
-        web::method(method)
+/// A path with the operations of its methods.
+struct Path {
+    path: &'static str,
+    operations: Vec<&'static Operation>,
+}
+
+impl Scope {
+    /// One resource for each path; each answers other methods with 405.
+    pub(crate) fn into_resources(self) -> impl Iterator<Item = Resource> {
+        let prefix = self.path.len();
+        self.paths
+            .into_iter()
+            .map(move |path| path.into_resource(prefix))
     }
 }
 
-/// Answers methods other than those with 405.
-pub(crate) fn refusing_methods(allow: String) -> Route {
+/// The scopes, and a resource for each path outside of them.
+pub(crate) fn routes(operations: &OperationTable) -> (Vec<Scope>, impl Iterator<Item = Resource>) {
+    let keyed = operations.iter().filter(|operation| operation.needs_key);
+    let keyed = keyed.flat_map(|operation| operation.paths);
+    let roots = keyed.map(|(dialect, path)| (first_part(path), *dialect));
+    let mut scopes: Vec<Scope> = Vec::new();
+    for (path, dialect) in roots.chain(iter::once(RESERVED)) {
+        if !scopes.iter().any(|scope| scope.path == path) {
+            scopes.push(Scope {
+                path,
+                dialect,
+                paths: Vec::new(),
+            });
+        }
+    }
+    let mut outside = Vec::new();
+    for operation in operations.iter() {
+        for (_, path) in operation.paths {
+            let root = first_part(path);
+            let scope = scopes.iter_mut().find(|scope| scope.path == root);
+            let paths = scope.map_or(&mut outside, |scope| &mut scope.paths);
+            add(paths, path, operation);
+        }
+    }
+    for scope in &mut scopes {
+        sort(&mut scope.paths);
+    }
+    sort(&mut outside);
+    let outside = outside.into_iter().map(|path| path.into_resource(0));
+    (scopes, outside)
+}
+
+/// A route that answers methods other than those in `allow` with 405.
+fn refuse_methods(allow: String) -> Route {
     web::to(move || {
         let allow = allow.clone();
         async move { Failure::MethodNotAllowed { allow }.error_response() }
@@ -209,61 +82,50 @@ pub(crate) async fn not_found() -> HttpResponse {
     Failure::NotFound.error_response()
 }
 
-/// Routes to serve, grouped by path.
-#[derive(Default)]
-pub(crate) struct Served(Vec<ServedPath>);
-
-struct ServedPath {
-    path: String,
-    methods: Vec<String>,
-    resource: Resource,
-}
-
-impl Table for Served {
-    fn route<F, Args>(&mut self, method: Method, path: &str, handler: F)
-    where
-        F: Handler<Args>,
-        Args: FromRequest + 'static,
-        F::Output: Responder + 'static,
-        F::Future: Apiv2Operation,
-    {
-        let name = if method == Method::GET {
-            READS.to_owned()
-        } else {
-            method.to_string()
-        };
-        let route = on(method).to(handler);
-        match self.0.iter().position(|served| served.path == path) {
-            Some(at) => {
-                let served = self.0.remove(at);
-                let mut methods = served.methods;
-                methods.push(name);
-                let resource = served.resource.route(route);
-                self.0.insert(
-                    at,
-                    ServedPath {
-                        path: served.path,
-                        methods,
-                        resource,
-                    },
-                );
-            }
-            None => self.0.push(ServedPath {
-                path: path.to_owned(),
-                methods: vec![name],
-                resource: web::resource(path).route(route),
-            }),
-        }
+fn add(paths: &mut Vec<Path>, path: &'static str, operation: &'static Operation) {
+    match paths.iter_mut().find(|known| known.path == path) {
+        Some(known) => known.operations.push(operation),
+        None => paths.push(Path {
+            path,
+            operations: vec![operation],
+        }),
     }
 }
 
-impl Served {
-    /// One resource for each path, in the order of the table; each answers other methods with 405.
-    pub(crate) fn into_resources(self) -> impl Iterator<Item = Resource> {
-        self.0.into_iter().map(
-            |ServedPath {
-                 methods, resource, ..
-             }| { resource.default_service(refusing_methods(methods.join(", "))) },
-        )
+/// The first path that matches is served: `/search` goes before `/{conversation_id}`.
+fn sort(paths: &mut [Path]) {
+    paths.sort_by_cached_key(|path| {
+        let parts = path.path.split('/');
+        parts.map(|part| part.starts_with('{')).collect::<Vec<_>>()
+    });
+}
+
+/// `/conversations` of `/conversations/search`.
+fn first_part(path: &'static str) -> &'static str {
+    let end = path.get(1..).and_then(|rest| rest.find('/'));
+    end.map_or(path, |end| &path[..=end])
+}
+
+impl Path {
+    /// `prefix`: so much of the path is matched by the scope.
+    fn into_resource(self, prefix: usize) -> Resource {
+        let methods = self.operations.iter().map(|it| it.method.allow());
+        let allow = methods.collect::<Vec<_>>().join(", ");
+        let resource = web::resource(self.path.get(prefix..).unwrap_or_default());
+        let resource = resource.default_service(refuse_methods(allow));
+        self.operations.into_iter().fold(resource, |resource, it| {
+            resource.route((it.handler.serve)(route_for(it.method)))
+        })
     }
 }
+
+fn route_for(verb: Verb) -> Route {
+    if verb == Verb::Get {
+        web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+    } else {
+        web::method(verb.method())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,7 @@ async fn host(prefix: &'static str) -> (String, TempDir) {
         model: "scripted".to_owned(),
         ..LlmSettings::default()
     };
-    let runtime = RuntimeConfig::new([7; 32], llm, folder.path().join("project"));
+    let runtime = RuntimeConfig::new([7; 32], llm, folder.path().join("project"), store.root());
     let runtime = Runtime::start(runtime, Arc::new(store));
     let config = ApiConfig {
         keys: vec![SecretString::from(KEY)],

@@ -54,7 +54,7 @@ async fn runtime() -> (Runtime, TempDir) {
         model: "scripted".to_owned(),
         ..LlmSettings::default()
     };
-    let runtime = RuntimeConfig::new([7; 32], llm, folder.path().join("project"));
+    let runtime = RuntimeConfig::new([7; 32], llm, folder.path().join("project"), store.root());
     let runtime = Runtime::start(runtime, Arc::new(store));
     (runtime, folder)
 }

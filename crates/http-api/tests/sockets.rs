@@ -7,10 +7,10 @@
 
 #[path = "sockets/log.rs"]
 mod log;
-#[path = "sockets/places.rs"]
-mod places;
 #[path = "sockets/protocol.rs"]
 mod protocol;
+#[path = "sockets/slots.rs"]
+mod slots;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -56,7 +56,7 @@ async fn server(keys: &[&str], limits: Limits) -> Server {
         model: "scripted".to_owned(),
         ..LlmSettings::default()
     };
-    let runtime = RuntimeConfig::new([7; 32], llm, folder.path().join("project"));
+    let runtime = RuntimeConfig::new([7; 32], llm, folder.path().join("project"), store.root());
     let runtime = Runtime::start(runtime, Arc::new(store));
     let made = runtime.create(NewConversation::default()).await.unwrap();
     let keys = keys.iter().map(|key| SecretString::from(*key)).collect();

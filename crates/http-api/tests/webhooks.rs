@@ -42,7 +42,7 @@ impl Host {
             model: "scripted".to_owned(),
             ..LlmSettings::default()
         };
-        let runtime = RuntimeConfig::new([7; 32], llm, folder.path().join("project"));
+        let runtime = RuntimeConfig::new([7; 32], llm, folder.path().join("project"), store.root());
         let config = ApiConfig {
             keys: vec![SecretString::from(KEY)],
             webhooks,

@@ -10,7 +10,7 @@ const KEY_REFUSED: &str =
 /// never a key, a header or an address's query.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ModelError {
-    /// The settings cannot work: nothing was sent, or what answered is no model.
+    /// The settings cannot work: nothing was sent, or what answered is not a model.
     #[error("model settings: {0}")]
     Configuration(String),
     /// No key, or one that the provider refuses.
@@ -54,8 +54,8 @@ impl ModelError {
         Self::from_whole(status, message, retry_after).map_text(|text| clip(&text))
     }
 
-    /// The same with the whole message, as long as what is secret in it is not hidden yet: of what a
-    /// cut leaves of a secret, nobody could tell that it is one.
+    /// The same with the whole message, as long as the secrets in it are not masked: what a cut leaves
+    /// of a secret could not be recognised any more.
     pub(crate) fn from_whole(status: u16, message: &str, retry_after: Option<Duration>) -> Self {
         let said = message.to_owned();
         match status {

@@ -44,7 +44,7 @@ pub(crate) trait Format: Send + Sync {
 
 /// Puts a streamed reply together from its server-sent events.
 pub(crate) trait StreamReader: Send {
-    /// Takes the data of the next event, and tells `on_delta` what it adds to the reply.
+    /// Takes the data of the next event, and gives `on_delta` what it adds to the reply.
     ///
     /// # Errors
     /// The provider's own, when the event is an error; [`ModelError::NoResponse`] when it cannot be

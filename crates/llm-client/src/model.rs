@@ -66,7 +66,7 @@ pub enum Delta {
     Discarded,
 }
 
-/// Hears the pieces of a reply, in order.
+/// What the pieces of a reply are given to, in order.
 pub(crate) type OnDelta<'a> = &'a (dyn Fn(Delta) + Send + Sync);
 
 /// Something that answers. One value serves one conversation's settings; calls may overlap.
@@ -75,9 +75,9 @@ pub trait Model: Send + Sync {
     /// The model's name as the settings give it, provider prefix included.
     fn name(&self) -> &str;
 
-    /// Asks once, retrying what is worth retrying. `on_delta` hears the pieces of a streamed reply,
-    /// in order. When a try fails after some, it hears [`Delta::Discarded`] before the pieces of the
-    /// next.
+    /// Asks once, retrying what is worth retrying. `on_delta` is given the pieces of a streamed reply,
+    /// in order. When a try fails after some, it is given [`Delta::Discarded`] before the pieces of
+    /// the next.
     ///
     /// # Errors
     /// A [`ModelError`] that says whose fault it was and whether trying later can help.

@@ -9,7 +9,7 @@ pub(crate) struct Provider {
     pub(crate) prefix: &'static str,
     /// Where it is, unless the settings say otherwise. `None`: only they know.
     base_url: Option<&'static str>,
-    /// Hosted services refuse calls without a key; those on one's own machine need none.
+    /// Hosted services refuse calls without a key; those on one's own machine do without.
     pub(crate) needs_key: bool,
     /// What it calls the limit on a reply's length.
     pub(crate) length_limit: &'static str,

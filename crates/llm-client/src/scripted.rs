@@ -13,8 +13,9 @@ use crate::{Block, Delta, Model, ModelError, ModelMessage, ModelReply, ModelRequ
 use script::{Answer, Step};
 
 /// A streamed reply comes in pieces of about this many characters.
-const PIECE: usize = 12;
-const EXCERPT: usize = 200;
+const PIECE_CHARS: usize = 12;
+/// How much of a tool's result the last reply repeats.
+const EXCERPT_CHARS: usize = 200;
 const HELP: &str = "\
 This conversation uses the built-in scripted model: it needs no key, and does just what a message \
 tells it to, step by step.
@@ -172,7 +173,7 @@ fn outcome(message: &ModelMessage) -> Option<String> {
     };
     let said = text.trim_start_matches(ERROR).trim();
     let said = said.split("\n[").next().unwrap_or_default().trim();
-    let shown: String = said.chars().take(EXCERPT).collect();
+    let shown: String = said.chars().take(EXCERPT_CHARS).collect();
     let more = if shown.len() < said.len() { "…" } else { "" };
     Some(format!("the last call, of {tool}, {how}: {shown}{more}"))
 }
@@ -247,7 +248,7 @@ fn usage(model: &str, request: &ModelRequest, reply: &ModelReply) -> TokenUsage 
 fn pieces(text: &str) -> impl Iterator<Item = String> {
     let characters: Vec<char> = text.chars().collect();
     let pieces: Vec<String> = characters
-        .chunks(PIECE)
+        .chunks(PIECE_CHARS)
         .map(|piece| piece.iter().collect())
         .collect();
     pieces.into_iter()

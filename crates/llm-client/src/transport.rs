@@ -38,7 +38,7 @@ pub(crate) struct HttpModel {
     settings: LlmSettings,
     route: Route,
     headers: HeaderMap,
-    /// What providers may echo and nobody shall read.
+    /// What providers may repeat and nobody may read.
     mask: SecretMask,
     schedule: Schedule,
     pricing: Pricing,
@@ -59,7 +59,7 @@ impl HttpModel {
             format,
             schedule: Schedule::new(settings),
             pricing: Pricing::new(settings),
-            // The key lives in the headers, marked as sensitive, and nowhere else.
+            // The key is in the headers, marked as sensitive, and nowhere else.
             settings: LlmSettings {
                 api_key: None,
                 extra_headers: None,
@@ -81,9 +81,9 @@ impl HttpModel {
         loop {
             let mut body = self.format.body(&self.settings, &self.route, request);
             self.refused.remove_from(&mut body);
-            let any_heard = AtomicBool::new(false);
-            let hear = |delta| {
-                any_heard.store(true, Ordering::Relaxed);
+            let any_piece = AtomicBool::new(false);
+            let on_piece = |delta| {
+                any_piece.store(true, Ordering::Relaxed);
                 on_delta(delta);
             };
             let exchange = Exchange {
@@ -93,14 +93,14 @@ impl HttpModel {
                 headers: &self.headers,
                 mask: &self.mask,
             };
-            let answer = exchange.run(&body, &hear).await;
+            let answer = exchange.run(&body, &on_piece).await;
             let reply = answer
                 .and_then(|raw| Ok(complete(raw, &self.settings, &self.mask, SEARCHED_BYTES)?));
             let failure = match reply {
                 Ok(reply) => return Ok(self.pricing.priced(reply)),
                 Err(failure) => failure,
             };
-            if any_heard.into_inner() {
+            if any_piece.into_inner() {
                 on_delta(Delta::Discarded);
             }
             let optional = self.format.optional_fields();
@@ -110,7 +110,7 @@ impl HttpModel {
         }
     }
 
-    /// An error as it may be told: without secrets, and then cut.
+    /// An error as it may be shown: without secrets, and then cut.
     fn presentable(&self, error: ModelError) -> ModelError {
         error.map_text(|text| clip(&self.mask.mask_up_to(&text, SEARCHED_BYTES)))
     }

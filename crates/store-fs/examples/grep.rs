@@ -15,7 +15,7 @@ use std::{
 
 use core_model::Record;
 use memchr::memmem;
-use store_fs::{LogReader, ReadError, conversations};
+use store_fs::{FileReader, ReadError, conversations};
 
 /// How much is shown on either side of a find, in bytes.
 const AROUND: usize = 40;
@@ -111,7 +111,7 @@ fn search_log(
     out: &mut impl Write,
     found: &mut Found,
 ) -> io::Result<()> {
-    let records = match LogReader::open(log) {
+    let records = match FileReader::open(log) {
         Ok(records) => records,
         Err(error) => {
             found.went_wrong = true;

@@ -15,7 +15,7 @@ use std::{
 };
 
 use core_model::{EventBody, EventTime, Record, usage::StatsSnapshot};
-use store_fs::{LogReader, ReadError, StoredConversation, conversations};
+use store_fs::{FileReader, ReadError, StoredConversation, conversations};
 
 fn main() -> ExitCode {
     let Some(root) = env::args_os().nth(1) else {
@@ -64,7 +64,7 @@ struct Stats {
 impl Stats {
     fn of(conversation: &StoredConversation) -> Result<Self, ReadError> {
         let mut stats = Self::default();
-        for record in LogReader::open(&conversation.folder)? {
+        for record in FileReader::open(&conversation.folder)? {
             match record {
                 Ok(record) => stats.add(&record),
                 Err(ReadError::Damaged { .. }) => stats.damaged += 1,

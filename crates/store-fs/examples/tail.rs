@@ -14,7 +14,7 @@ use std::{
 };
 
 use core_model::{Content, EventBody, Record, Seq};
-use store_fs::{LogReader, ReadError};
+use store_fs::{FileReader, ReadError};
 
 const GIST: usize = 100;
 
@@ -59,7 +59,7 @@ impl Wanted {
 
 /// Prints the events and reports damage on the way; tells whether there was none.
 fn tail(wanted: Wanted) -> Result<bool, Box<dyn Error>> {
-    let mut log = LogReader::open(wanted.path)?;
+    let mut log = FileReader::open(wanted.path)?;
     let len = log.len()?;
     log.seek(Seq(len.0.saturating_sub(wanted.count)))?;
     match wanted.follow {

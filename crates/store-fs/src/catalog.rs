@@ -76,6 +76,8 @@ pub(crate) struct Work {
     opened: AtomicBool,
     /// Whether something changed that no row tells.
     unnoted: AtomicBool,
+    /// Whether rows may be missing since a crash.
+    lacks_rows: AtomicBool,
     /// Whether `.catalog` leads into `.infos` otherwise than the rows do.
     infos_changed: AtomicBool,
     /// Held while another `.infos` is made.
@@ -145,6 +147,7 @@ impl CatalogFile {
             followers: AtomicUsize::new(0),
             opened: AtomicBool::new(!loaded.closed_in_order),
             unnoted: AtomicBool::new(false),
+            lacks_rows: AtomicBool::new(loaded.lacks_rows),
             infos_changed: AtomicBool::new(loaded.catalog != loaded.len),
             making_infos: Mutex::default(),
             fault: Mutex::default(),
@@ -213,9 +216,11 @@ impl Work {
         self.put(row, |_| true);
     }
 
-    /// As [`Self::note`], if there is a row; whether there is.
-    pub(crate) fn update(&self, row: &Row) -> bool {
-        self.put(row, |old| old.is_some())
+    /// Moves the row of a conversation that is written. Where it has none, it gets one only if it `stays`:
+    /// what comes late must not bring back what was deleted.
+    pub(crate) fn move_row(&self, row: &Row, stays: bool) {
+        let created = Compact::from(row).created;
+        self.put(row, |old| old.map_or(stays, |old| old.created == created));
     }
 
     /// Puts down a row that was read from a conversation's metadata, where there is none. With `whole`,
@@ -223,7 +228,7 @@ impl Work {
     /// stays.
     pub(crate) fn found(&self, row: &Row, whole: bool) {
         self.put(row, |old| {
-            old.is_none_or(|old| whole && old.len <= row.len.0)
+            old.is_none_or(|old| whole && old.len <= row.extent.len.0)
         });
     }
 
@@ -311,6 +316,11 @@ impl Work {
     /// Notes that a log is longer than its row says, and nobody will tell.
     pub(crate) fn leaves_unnoted(&self) {
         self.unnoted.store(true, Ordering::Release);
+    }
+
+    /// Notes that no row is missing.
+    pub(crate) fn is_whole(&self) {
+        self.lacks_rows.store(false, Ordering::Release);
     }
 
     pub(crate) fn feed_id(&self) -> Uuid {

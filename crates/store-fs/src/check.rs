@@ -30,16 +30,15 @@ const OF_ALL: usize = 8;
 /// Conversations that are handed to a thread at a time.
 const PORTION: usize = 256;
 
-/// Drops rows of what is gone, clears away what crashes left, and puts down rows for what is missing or
-/// does not fit its log. Names the conversations whose metadata is not true of their whole log either,
-/// and those that were running when the store was opened.
+/// Drops rows of what is gone, clears away what crashes left, and records rows for what is missing or
+/// does not fit its log. Names the conversations whose metadata is not true of their whole log either.
 pub(crate) fn check(store: &Store) -> Result<Vec<ConversationId>, StoreError> {
     let disk = store.context.disk.as_ref();
     let catalog = &store.context.catalog;
     let checking = Checking {
         store,
         listed: AtomicU64::new(0),
-        unfit: Mutex::new(catalog.running_at_start.clone()),
+        unfit: Mutex::default(),
     };
     let mut leftovers = Vec::new();
     let listed_before = catalog.count(None);
@@ -75,10 +74,7 @@ pub(crate) fn check(store: &Store) -> Result<Vec<ConversationId>, StoreError> {
             store.unlist_if_gone(id)?;
         }
     }
-    let mut unfit = checking.unfit.into_inner().unwrap_or_default();
-    unfit.sort_unstable();
-    unfit.dedup();
-    Ok(unfit)
+    Ok(checking.unfit.into_inner().unwrap_or_default())
 }
 
 struct Checking<'a> {
@@ -101,17 +97,14 @@ impl Checking<'_> {
     }
 
     fn look_at(&self, id: ConversationId) {
-        let catalog = &self.store.context.catalog;
-        let row = catalog.row(id);
+        let row = self.store.context.catalog.row(id);
         self.listed
             .fetch_add(u64::from(row.is_some()), Ordering::Relaxed);
-        let size = self.store.log_size(id);
-        match (row, size) {
-            (Some(row), Ok(size)) if row.bytes == size => self.store.doubt_info(id),
-            (_, Ok(_)) if self.store.list_by_metadata(id) => {}
-            (_, Ok(_)) if self.store.list_for_now(id) => lock(&self.unfit).push(id),
-            (_, Ok(_)) => {}
-            (_, Err(error)) => {
+        match self.store.log_size(id) {
+            Ok(size) if row.is_some_and(|row| row.bytes == size) => self.store.doubt_info(id),
+            Ok(_) if self.store.list_as_stored(id) => lock(&self.unfit).push(id),
+            Ok(_) => {}
+            Err(error) => {
                 tracing::warn!(conversation.id = %id, %error, "its log cannot be found");
             }
         }
@@ -163,12 +156,12 @@ pub(crate) fn at_rest(store: &Store, metadata: &Metadata) -> Option<(Row, Shown)
         created_at: metadata.created_at,
         updated_at: updated_at.unwrap_or(metadata.created_at),
         status: state.execution_status,
-        len: snapshot.as_of,
-        bytes: snapshot.bytes,
+        extent: snapshot.extent,
+        bytes: snapshot.extent.version,
     };
     let shown = Shown {
         id: metadata.id,
-        bytes: snapshot.bytes,
+        bytes: snapshot.extent.version,
         status: state.execution_status,
         json: serde_json::to_vec(&info.listed()).ok()?.into(),
     };

@@ -2,7 +2,7 @@
 
 use std::{io, path::Path, sync::atomic::Ordering};
 
-use core_model::{ConversationId, ExecutionStatus, Row, Seq, StoreError};
+use core_model::{ConversationId, ExecutionStatus, Extent, Row, StoreError, UtcTime};
 
 use crate::{
     FsLog,
@@ -14,10 +14,20 @@ use crate::{
 };
 
 impl Store {
-    pub(crate) fn delete(&self, id: ConversationId) -> Result<(), StoreError> {
+    /// Deletes the conversation that was made then; of any time where that is unknown.
+    pub(crate) fn delete(
+        &self,
+        id: ConversationId,
+        made: Option<UtcTime>,
+    ) -> Result<(), StoreError> {
         self.reopen()?;
         let slot = self.slot(id);
         let mut known = lock(&slot);
+        if let Some((made, row)) = made.zip(self.context.catalog.row(id))
+            && row.created_at != made
+        {
+            return Err(StoreError::NotFound(id));
+        }
         let outbox = self.outbox();
         outbox.map_or(Ok(()), Outbox::settle)?;
         let row = outbox.and_then(|_| self.row_of(id));
@@ -47,6 +57,7 @@ impl Store {
         outbox.map_or(Ok(()), Outbox::sync)?;
         self.sync_root(before)?;
         self.tell_gone(id)?;
+        self.start_scan.no_longer_unfit(id);
         drop(known);
         match self.context.disk.remove_dir_all(&removing) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => tracing::warn!(
@@ -93,7 +104,7 @@ impl Store {
                 created_at: metadata.created_at,
                 updated_at: metadata.created_at,
                 status: ExecutionStatus::Idle,
-                len: Seq(0),
+                extent: Extent::default(),
                 bytes: 0,
             })
         })
@@ -106,7 +117,7 @@ impl Store {
             Err(error) => {
                 tracing::warn!(
                     conversation.id = %id, %error,
-                    "deleted without a look at its log: events that nobody put down are not told of"
+                    "deleted without a look at its log: events that its row does not tell of are not delivered"
                 );
                 None
             }
@@ -123,9 +134,11 @@ impl Store {
     ) -> Result<(), StoreError> {
         let folder = self.folder(row.id);
         if let Some(log) = log {
-            log.0.rest();
+            if !log.0.rest() {
+                tracing::warn!(conversation.id = %row.id, "deleted while a write to its log has not ended");
+            }
             let extent = log.0.extent();
-            (row.len, row.bytes) = (extent.len, extent.bytes);
+            (row.extent, row.bytes) = (extent.into(), extent.bytes);
         }
         let catalog = &self.context.catalog;
         catalog.note(&row);

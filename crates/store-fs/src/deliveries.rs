@@ -18,7 +18,7 @@ use std::{
 
 use async_trait::async_trait;
 use core_model::{
-    ConversationKey, EventLog, Metadata, StoreError, UtcTime,
+    ConversationKey, LogReader, Metadata, StoreError, UtcTime,
     port::{
         Cursor, DeadLetter, DeletedConversation, DeliveryRecords, FeedPosition, FollowerRecords,
     },
@@ -70,7 +70,7 @@ impl FsStore {
     /// store.delete(id).await?;
     /// let waits = records.deleted().await?[0].conversation;
     /// let (_metadata, log) = records.open_deleted(waits).await?;
-    /// assert_eq!(log.len(), core_model::Seq(3));
+    /// assert_eq!(log.visible().len, core_model::Seq(3));
     /// records.discard(waits).await?;
     /// assert!(records.deleted().await?.is_empty());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -251,10 +251,10 @@ impl DeliveryRecords for FsDeliveryRecords {
     async fn open_deleted(
         &self,
         conversation: ConversationKey,
-    ) -> Result<(Metadata, Arc<dyn EventLog>), StoreError> {
+    ) -> Result<(Metadata, Arc<dyn LogReader>), StoreError> {
         self.run(move |kept| {
             let (metadata, log) = kept.open_deleted(conversation)?;
-            Ok((metadata, Arc::new(log) as Arc<dyn EventLog>))
+            Ok((metadata, Arc::new(log) as Arc<dyn LogReader>))
         })
         .await
     }

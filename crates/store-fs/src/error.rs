@@ -70,18 +70,48 @@ impl OpenError {
     }
 }
 
-/// What [`crate::LogReader`] or [`crate::LogFollower`] met instead of an event.
+/// Why [`crate::FsLog::append`] appended nothing.
+///
+/// ```
+#[doc = include_str!("example.txt")]
+/// use core_model::Seq;
+/// use store_fs::{AppendError, FsStore, Options};
+///
+/// let log = FsStore::open(&root, Options::default())?.open_log_blocking(id)?;
+/// match log.append_blocking(&[message("four")], Some(Seq(2))) {
+///     Err(AppendError::Conflict { found, .. }) => assert_eq!(found, Seq(3)),
+///     Err(AppendError::Store(error)) => return Err(error.into()),
+///     Ok(_) => unreachable!("the log has three lines"),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Error)]
+pub enum AppendError {
+    /// The log is not as long as the caller expected.
+    #[error("the log is {found} events long, not {expected}")]
+    Conflict {
+        /// How long it had to be.
+        expected: Seq,
+        /// How long it is, appends under way included.
+        found: Seq,
+    },
+    /// The store does not take the events.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What [`crate::FileReader`] or [`crate::FileFollower`] met instead of an event.
 ///
 /// ```
 #[doc = include_str!("example.txt")]
 /// use std::{fs::OpenOptions, io::Write};
-/// use store_fs::{LogReader, ReadError};
+/// use store_fs::{FileReader, ReadError};
 ///
 /// let mut file = OpenOptions::new().append(true).open(folder.join("events.jsonl"))?;
 /// file.write_all(b"no event\n{\"id\": \"half an ev")?;
 ///
 /// let mut events = 0;
-/// for record in LogReader::open(&folder)? {
+/// for record in FileReader::open(&folder)? {
 ///     match record {
 ///         Ok(_) => events += 1,
 ///         Err(ReadError::Damaged { seq, reason, .. }) => eprintln!("event {seq}: {reason}"),

@@ -4,7 +4,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use core_model::{EventLog, Limit, Record, Seq, StoreError};
+use core_model::{Limit, LogReader, Record, Seq, StoreError};
 use futures_core::Stream;
 use tokio::sync::watch;
 

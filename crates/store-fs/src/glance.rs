@@ -1,6 +1,8 @@
 //! What a list needs of a stored conversation, from its metadata and the size of its log alone.
 
-use core_model::{ConversationId, EventTime, ExecutionStatus, Row, Seq, StoreError, UtcTime};
+use core_model::{
+    ConversationId, EventTime, ExecutionStatus, Extent, Row, Seq, StoreError, UtcTime,
+};
 use serde::Deserialize;
 
 use crate::{
@@ -51,7 +53,10 @@ pub(crate) fn glance(store: &Store, id: ConversationId) -> Result<Glance, StoreE
             created_at,
             updated_at: updated_at.map_or(created_at, |time| UtcTime(time.utc())),
             status,
-            len: snapshot.as_of,
+            extent: Extent {
+                len: snapshot.as_of,
+                version: snapshot.bytes,
+            },
             bytes: snapshot.bytes,
         },
         fits: size == snapshot.bytes && status != ExecutionStatus::Running,

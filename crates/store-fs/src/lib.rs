@@ -1,10 +1,10 @@
-//! Conversations and their event logs on the local file system: the ports `Catalog`, `EventLog`, `Feed`,
+//! Conversations and their event logs on the local file system: the ports `Catalog`, `Claims`, `Feed`,
 //! `Receipts` and `DeliveryRecords` of [`core_model`] for a server, and plain blocking code for tools.
 //!
 //! | to | use |
 //! |---|---|
-//! | read beside a server, without lock or runtime | [`conversations`], [`LogReader`] |
-//! | follow beside a server | [`LogReader::follow`] |
+//! | read beside a server, without lock or runtime | [`conversations`], [`FileReader`] |
+//! | follow beside a server | [`FileReader::follow`] |
 //! | append while no server runs | [`FsStore::open`], [`FsStore::open_log_blocking`], [`FsLog::append_blocking`] |
 //! | own a folder, as a server does | [`FsStore`], [`FsLog`], [`FsLog::follow`] |
 //! | check and repair | [`verify()`], [`repair()`] |
@@ -12,7 +12,7 @@
 //! ```
 #![doc = include_str!("example.txt")]
 //! for conversation in store_fs::conversations(&root)? {
-//!     for record in store_fs::LogReader::open(&conversation.folder)? {
+//!     for record in store_fs::FileReader::open(&conversation.folder)? {
 //!         let record = record?;
 //!         println!("{} {} {}", conversation.id, record.seq, record.head.kind);
 //!     }
@@ -27,7 +27,8 @@
 //! | `store` | [`FsStore`]: make, list, open and delete conversations |
 //! | `ports` | the store as its callers know it |
 //! | `catalog/` | the list of all conversations, and the feed of what happens in them |
-//! | `check`, `listing`, `glance` | the list against the folder, and each conversation on it |
+//! | `claims` | the one writer of a conversation, and who it is |
+//! | `start_scan`, `check`, `listing`, `glance` | the list against the folder, and each conversation on it |
 //! | `deletion` | deleting a conversation, at once or into the outbox |
 //! | `deliveries/` | [`FsDeliveryRecords`]: the records of followers, and the outbox |
 //! | `receipts` | requests that must not be carried out twice |
@@ -41,7 +42,7 @@
 //! | `scan` | lines into entries |
 //! | `recovery`, `rebuild` | opening a log: index, torn tail, damage; an index made anew later |
 //! | `follow` | [`Follow`]: replay, then live |
-//! | `stored`, `reader/` | [`conversations`], [`LogReader`] and [`LogFollower`]: without a store |
+//! | `stored`, `reader/` | [`conversations`], [`FileReader`] and [`FileFollower`]: without a store |
 //! | `health` | which logs take no events, and what was found |
 //! | `flusher`, `durability`, `durable` | [`Durability`], and the background sync of one level |
 //! | `verify`, `repair` | [`verify()`] and [`repair()`] a stored conversation |
@@ -50,7 +51,7 @@
 //! | `wait` | waiting for an answer without a runtime |
 //! | `disk` | the file system, so that tests can put another one under all this |
 //! | `layout` | names of files and folders |
-//! | `error` | [`OpenError`], [`ReadError`] |
+//! | `error` | [`AppendError`], [`OpenError`], [`ReadError`] |
 //!
 //! # File format
 //!
@@ -74,6 +75,7 @@
 mod append_file;
 mod catalog;
 mod check;
+mod claims;
 mod committer;
 mod deletion;
 mod deliveries;
@@ -107,6 +109,7 @@ mod recovery;
 pub mod regular_file;
 mod repair;
 mod scan;
+mod start_scan;
 mod store;
 mod stored;
 mod verify;
@@ -115,10 +118,10 @@ mod writer;
 
 pub use deliveries::FsDeliveryRecords;
 pub use durability::Durability;
-pub use error::{OpenError, ReadError};
+pub use error::{AppendError, OpenError, ReadError};
 pub use follow::Follow;
 pub use log::FsLog;
-pub use reader::{LogFollower, LogReader};
+pub use reader::{FileFollower, FileReader};
 pub use repair::{Repair, RepairError, repair};
 pub use store::{FsStore, Options};
 pub use stored::{StoredConversation, conversations};

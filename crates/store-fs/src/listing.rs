@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use core_model::{ConversationId, ExecutionStatus, Row, Seq, StoreError};
+use core_model::{ConversationId, ExecutionStatus, Extent, Row, StoreError};
 
 use crate::{
     check,
@@ -37,15 +37,30 @@ impl Store {
             created_at,
             updated_at: created_at,
             status: ExecutionStatus::Idle,
-            len: Seq(0),
+            extent: Extent::default(),
             bytes: 0,
         });
         lock(&self.unsettled).remove(&id);
         Ok(())
     }
 
+    /// Puts a conversation on the list before the look through all comes to it.
+    pub(crate) fn list_if_unlisted(&self, id: ConversationId) {
+        let row = self.context.catalog.row(id);
+        let size = self.log_size(id);
+        if size.is_ok_and(|size| row.is_none_or(|row| row.bytes != size)) {
+            self.list_as_stored(id);
+        }
+    }
+
+    /// Puts a conversation whose row is missing or does not fit its log on the list, as far as its metadata
+    /// goes; whether it is to be looked into.
+    pub(crate) fn list_as_stored(&self, id: ConversationId) -> bool {
+        !self.list_by_metadata(id) && self.list_for_now(id)
+    }
+
     /// Puts a conversation that rests on the list as its metadata says, if that fits its log.
-    pub(crate) fn list_by_metadata(&self, id: ConversationId) -> bool {
+    fn list_by_metadata(&self, id: ConversationId) -> bool {
         let slot = self.slot(id);
         let known = lock(&slot);
         let before = self.root_sync.begin();
@@ -69,7 +84,7 @@ impl Store {
 
     /// Puts a conversation whose log goes beyond its metadata on the list as far as that goes; whether it
     /// is to be looked into.
-    pub(crate) fn list_for_now(&self, id: ConversationId) -> bool {
+    fn list_for_now(&self, id: ConversationId) -> bool {
         let catalog = &self.context.catalog;
         match glance(self, id) {
             Ok(glance) => {

@@ -10,13 +10,13 @@ use std::{
 
 use async_trait::async_trait;
 use core_model::{
-    ConversationId, EventId, EventLog, EventTime, HeadFilter, Limit, NewRecord, Record, Seq,
+    ConversationId, EventId, EventTime, HeadFilter, Limit, LogReader, NewRecord, Record, Seq,
     StoreError,
 };
 use tokio::{runtime::RuntimeFlavor, sync::watch};
 
 use crate::{
-    Durability, Follow,
+    AppendError, Durability, Follow,
     catalog::CatalogFile,
     committer::Committer,
     disk::{Disk, DiskFile, Wait},
@@ -30,7 +30,7 @@ use crate::{
     lock::FolderLock,
     pages::ReadFault,
     wait,
-    writer::Queue,
+    writer::{Lines, Queue, Right},
 };
 
 /// Entries that are looked through at once where that may not take long.
@@ -39,17 +39,18 @@ const INLINE: u64 = 4096;
 /// The log of one conversation. Clones, and all logs that one store opened for the same
 /// conversation, are the same log. While one lives, the store's folder stays locked.
 ///
-/// A damaged line keeps its seq and counts in [`EventLog::len`], but reads pass over it: records
-/// carry their own seq, and a read that comes back empty means that nothing more is to be had up to
+/// A damaged line keeps its seq and counts in [`Self::len`], but reads pass over it: records
+/// carry their own seq, and a read that comes back empty means that nothing more is available up to
 /// the length at the time.
 ///
-/// It is read, searched and appended to by the port [`EventLog`], whose async methods need a tokio
-/// runtime; a tool without one appends with [`Self::append_blocking`] and reads with
-/// [`crate::LogReader`].
+/// It is read and searched by the port [`LogReader`], whose async methods, like [`Self::append`], need a
+/// tokio runtime; a tool without one appends with [`Self::append_blocking`] and reads with
+/// [`crate::FileReader`]. A server appends by right of a claim ([`core_model::Claims`]), which moves the
+/// list of conversations too; what is appended here moves it at the next start.
 ///
 /// ```
 #[doc = include_str!("example.txt")]
-/// use core_model::{EventLog, HeadFilter, Limit, Seq};
+/// use core_model::{HeadFilter, Limit, LogReader, Seq};
 /// use store_fs::{FsStore, Options};
 ///
 /// # tokio::runtime::Runtime::new()?.block_on(async {
@@ -96,6 +97,14 @@ pub(crate) struct Extent {
     pub(crate) bytes: u64,
 }
 
+impl From<Extent> for core_model::Extent {
+    /// A log that only grows is told apart by its size.
+    fn from(Extent { len, bytes }: Extent) -> Self {
+        let version = bytes;
+        Self { len, version }
+    }
+}
+
 pub(crate) struct Inner {
     pub(crate) id: ConversationId,
     pub(crate) folder: PathBuf,
@@ -125,36 +134,118 @@ pub(crate) struct Inner {
 }
 
 impl FsLog {
-    /// Appends as [`EventLog::append`] does, without a runtime: waits until it is done.
+    /// Makes `records` durable at the end, then visible, and returns the length that this made. With
+    /// `expected`, only if that is how long the log is, appends under way included. One write and one
+    /// sync serve all records of all callers that wait at the time. A crash meanwhile may leave the first
+    /// few of them; the events of earlier appends are never lost.
     ///
     /// # Errors
-    /// As [`EventLog::append`].
+    /// [`AppendError::Conflict`] when the log is not `expected` long; [`StoreError::Poisoned`] after a
+    /// write that failed, until the store is found to take writes again.
+    ///
+    /// # Cancel safety
+    /// A dropped call may still append.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// use core_model::Seq;
+    /// use store_fs::{FsStore, Options};
+    ///
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// let log = FsStore::open(&root, Options::default())?.open_log(id).await?;
+    /// assert_eq!(log.append(vec![message("four")], None).await?, Seq(4));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub async fn append(
+        &self,
+        records: Vec<NewRecord>,
+        expected: Option<Seq>,
+    ) -> Result<Seq, AppendError> {
+        let lines = self.0.lines(&records)?;
+        self.submit(lines, Right::Owner { expected }).await
+    }
+
+    /// [`Self::append`] without a runtime: waits until it is done.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
     ///
     /// For code outside of any runtime; within async code it holds up a thread of the runtime.
     ///
     /// ```
     #[doc = include_str!("example.txt")]
-    /// use core_model::{Seq, StoreError};
-    /// use store_fs::{FsStore, Options};
+    /// use core_model::Seq;
+    /// use store_fs::{AppendError, FsStore, Options};
     ///
     /// let log = FsStore::open(&root, Options::default())?.open_log_blocking(id)?;
     /// assert_eq!(log.append_blocking(&[message("four"), message("five")], Some(Seq(3)))?, Seq(5));
     /// let late = log.append_blocking(&[message("four, too")], Some(Seq(3)));
-    /// assert!(matches!(late, Err(StoreError::Conflict { found: Seq(5), .. })));
+    /// assert!(matches!(late, Err(AppendError::Conflict { found: Seq(5), .. })));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn append_blocking(
         &self,
         records: &[NewRecord],
         expected: Option<Seq>,
-    ) -> Result<Seq, StoreError> {
+    ) -> Result<Seq, AppendError> {
         let lines = self.0.lines(records)?;
         self.0.reopen()?;
         if self.0.wants_healing() {
             self.0.heal();
         }
-        let answered = self.0.enqueue(lines, expected, may_block())?;
-        wait::until(answered).unwrap_or_else(|_| self.0.lost())
+        let right = Right::Owner { expected };
+        let answered = self.0.enqueue(lines, right, may_block())?;
+        let answer = wait::until(answered).unwrap_or_else(|_| Err(self.0.lost()));
+        Ok(answer?)
+    }
+
+    /// Has lines appended, and waits for the answer.
+    pub(crate) async fn submit(&self, lines: Lines, right: Right) -> Result<Seq, AppendError> {
+        self.0.reopen()?;
+        if self.0.wants_healing() {
+            let log = self.0.clone();
+            blocking(&self.0.path, move || {
+                log.heal();
+                Ok(())
+            })
+            .await?;
+        }
+        let answered = self.0.enqueue(lines, right, may_block())?;
+        let answer = answered.await.unwrap_or_else(|_| Err(self.0.lost()));
+        Ok(answer?)
+    }
+
+    /// How many lines are visible.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// use core_model::Seq;
+    /// use store_fs::{FsStore, Options};
+    ///
+    /// let log = FsStore::open(&root, Options::default())?.open_log_blocking(id)?;
+    /// assert_eq!((log.len(), log.is_empty()), (Seq(3), false));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn len(&self) -> Seq {
+        self.0.extent().len
+    }
+
+    /// Whether no line is visible.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// use store_fs::{FsStore, Options};
+    ///
+    /// let log = FsStore::open(&root, Options::default())?.open_log_blocking(id)?;
+    /// assert!(!log.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == Seq(0)
     }
 
     /// How many lines are damaged: kept in the file, but never served.
@@ -178,11 +269,11 @@ impl FsLog {
     }
 
     /// Follows the log from `cursor`: what is there, then what comes. Another process follows it with
-    /// [`crate::LogReader::follow`].
+    /// [`crate::FileReader::follow`].
     ///
     /// ```
     #[doc = include_str!("example.txt")]
-    /// use core_model::{EventLog, Seq};
+    /// use core_model::Seq;
     /// use store_fs::{FsStore, Options};
     ///
     /// # tokio::runtime::Runtime::new()?.block_on(async {
@@ -225,10 +316,7 @@ impl FsLog {
 impl Drop for Inner {
     fn drop(&mut self) {
         let bytes = self.extent().bytes;
-        if matches!(
-            lock(&self.queue).closed,
-            Some(Closed::Deleted | Closed::Departed)
-        ) {
+        if self.is_gone() {
             return;
         }
         let row = self.context.catalog.row(self.id);
@@ -258,34 +346,30 @@ fn may_block() -> bool {
 }
 
 #[async_trait]
-impl EventLog for FsLog {
-    /// One write and one sync for all records of all callers that wait at the time. A crash meanwhile
-    /// may leave the first few of them; the events of earlier appends are never lost.
-    async fn append(
-        &self,
-        records: Vec<NewRecord>,
-        expected: Option<Seq>,
-    ) -> Result<Seq, StoreError> {
-        let lines = self.0.lines(&records)?;
-        self.0.reopen()?;
-        if self.0.wants_healing() {
-            let log = self.0.clone();
-            blocking(&self.0.path, move || {
-                log.heal();
-                Ok(())
-            })
-            .await?;
+impl LogReader for FsLog {
+    fn visible(&self) -> core_model::Extent {
+        self.0.extent().into()
+    }
+
+    async fn grown(&self, after: Seq) -> Result<core_model::Extent, StoreError> {
+        let mut extent = self.0.extent.subscribe();
+        loop {
+            let now = *extent.borrow_and_update();
+            if now.len > after {
+                return Ok(now.into());
+            }
+            if self.0.is_gone() {
+                return Err(StoreError::NotFound(self.0.id));
+            }
+            // It cannot close: the log is held here.
+            extent.changed().await.ok();
         }
-        let answered = self.0.enqueue(lines, expected, may_block())?;
-        answered.await.unwrap_or_else(|_| self.0.lost())
     }
 
-    fn len(&self) -> Seq {
-        self.0.extent().len
-    }
-
-    fn size(&self) -> u64 {
-        self.0.extent().bytes
+    fn had(&self, extent: core_model::Extent) -> bool {
+        let visible = self.visible();
+        let before = extent.len < visible.len && extent.version < visible.version;
+        before || extent == visible
     }
 
     async fn read(&self, from: Seq, limit: Limit) -> Result<Vec<Record>, StoreError> {
@@ -360,12 +444,18 @@ impl Inner {
             .clone()
     }
 
+    /// Whether the conversation is deleted.
+    pub(crate) fn is_gone(&self) -> bool {
+        let closed = &lock(&self.queue).closed;
+        matches!(closed, Some(Closed::Deleted | Closed::Departed))
+    }
+
     pub(crate) fn is_poisoned(&self) -> bool {
         matches!(lock(&self.queue).closed, Some(Closed::Poisoned(_)))
     }
 
     /// An append after the store was closed in order takes that back.
-    fn reopen(&self) -> Result<(), StoreError> {
+    pub(crate) fn reopen(&self) -> Result<(), StoreError> {
         if let Some(closed @ (Closed::Deleted | Closed::Departed)) = &lock(&self.queue).closed {
             // It changes nothing.
             return Err(closed.error(self.id));
@@ -394,9 +484,7 @@ impl Inner {
     }
 
     /// What an append is told whose answer never came.
-    fn lost(&self) -> Result<Seq, StoreError> {
-        Err(io_at(&self.path)(std::io::Error::other(
-            "the thread that writes has ended",
-        )))
+    fn lost(&self) -> StoreError {
+        io_at(&self.path)(std::io::Error::other("the thread that writes has ended"))
     }
 }

@@ -1,12 +1,12 @@
 //! The store as its callers know it.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use core_model::{
-    Catalog, ConversationId, EventLog, ExecutionStatus, Feed, Metadata, Row, StoreError,
-    port::{Digest, FeedEntry, ListPage, ListQuery, Notice, Receipt, Receipts},
+    Catalog, ConversationId, ExecutionStatus, Feed, LogReader, Metadata, Row, StoreError,
+    port::{Digest, FeedEntry, Health, ListPage, ListQuery, Receipt, Receipts},
 };
 use uuid::Uuid;
 
@@ -24,52 +24,30 @@ impl Catalog for FsStore {
         self.run(move |store| store.create(&metadata)).await
     }
 
-    fn list(&self, query: &ListQuery) -> ListPage {
-        self.0.context.catalog.list(query)
+    async fn open(&self, id: ConversationId) -> Result<Arc<dyn LogReader>, StoreError> {
+        Ok(Arc::new(self.open_log(id).await?))
     }
 
-    fn count(&self, status: Option<ExecutionStatus>) -> u64 {
-        self.0.context.catalog.count(status)
+    async fn list(&self, query: &ListQuery) -> Result<ListPage, StoreError> {
+        self.listed().await?;
+        Ok(self.0.context.catalog.list(query))
     }
 
-    fn row(&self, id: ConversationId) -> Option<Row> {
-        self.0.context.catalog.row(id)
+    async fn count(&self, status: Option<ExecutionStatus>) -> Result<u64, StoreError> {
+        self.listed().await?;
+        Ok(self.0.context.catalog.count(status))
     }
 
-    fn note(&self, row: Row) {
-        let context = &self.0.context;
-        // A row that comes too late must not bring back what was deleted, also meanwhile.
-        let is_there = || context.disk.exists(&self.0.folder(row.id));
-        if !context.catalog.update(&row) && is_there() {
-            context.catalog.note(&row);
-            if !is_there() {
-                context.catalog.gone(row.id);
-            }
+    async fn row(&self, id: ConversationId) -> Result<Option<Row>, StoreError> {
+        if !self.is_listed() {
+            // Sooner than all are.
+            self.run(move |store| {
+                store.list_if_unlisted(id);
+                Ok(())
+            })
+            .await?;
         }
-    }
-
-    fn closed_in_order(&self) -> bool {
-        self.0.context.catalog.closed_in_order
-    }
-
-    async fn close(&self) -> Result<(), StoreError> {
-        self.run(|store| {
-            let closed = store.context.catalog.close();
-            closed.map_err(io_at(&store.root))
-        })
-        .await
-    }
-
-    async fn check(&self) -> Result<Vec<ConversationId>, StoreError> {
-        self.run(|store| {
-            let unfit = check::check(store);
-            // Else the first keyed request would have to wait for it.
-            if let Err(error) = store.receipts.load() {
-                tracing::warn!(%error, "what became of keyed requests cannot be read");
-            }
-            unfit
-        })
-        .await
+        Ok(self.0.context.catalog.row(id))
     }
 
     async fn metadata(&self, id: ConversationId) -> Result<Metadata, StoreError> {
@@ -86,6 +64,7 @@ impl Catalog for FsStore {
     }
 
     async fn infos(&self, ids: &[ConversationId]) -> Result<Vec<Option<Bytes>>, StoreError> {
+        self.listed().await?;
         let catalog = &self.0.context.catalog;
         let kept = catalog.infos(ids, Wait::No).ok();
         if let Some(kept) = kept.filter(|kept| kept.iter().all(Option::is_some)) {
@@ -95,33 +74,31 @@ impl Catalog for FsStore {
         self.run(move |store| check::infos(store, &ids)).await
     }
 
-    async fn set_metadata(&self, metadata: &Metadata) -> Result<(), StoreError> {
-        let metadata = metadata.clone();
-        self.run(move |store| store.set_metadata(&metadata)).await
-    }
-
-    async fn open(&self, id: ConversationId) -> Result<Arc<dyn EventLog>, StoreError> {
-        Ok(Arc::new(self.open_log(id).await?))
-    }
-
     async fn delete(&self, id: ConversationId) -> Result<(), StoreError> {
-        self.run(move |store| store.delete(id)).await
+        // A call that was dropped may get there late: it is not about the next conversation of this id.
+        let made = self.0.context.catalog.row(id).map(|row| row.created_at);
+        self.run(move |store| store.delete(id, made)).await
     }
 
-    fn folder(&self, id: ConversationId) -> PathBuf {
-        self.0.folder(id)
-    }
-
-    fn ready(&self) -> Result<(), String> {
+    fn health(&self) -> Health {
         let context = &self.0.context;
-        context
+        let ready = context
             .health
             .check()
-            .and_then(|()| context.catalog.ready())
+            .and_then(|()| context.catalog.ready());
+        Health {
+            ready,
+            notices: context.notices.all(),
+        }
     }
 
-    fn notices(&self) -> Vec<Notice> {
-        self.0.context.notices.all()
+    async fn close(&self) -> Result<(), StoreError> {
+        self.run(|store| {
+            store.give_back_claims();
+            let closed = store.context.catalog.close();
+            closed.map_err(io_at(&store.root))
+        })
+        .await
     }
 }
 
@@ -131,11 +108,9 @@ impl Feed for FsStore {
         self.0.context.catalog.feed_id()
     }
 
-    async fn feed_len(&self) -> u64 {
+    async fn feed_len(&self) -> Result<u64, StoreError> {
         let catalog = Arc::clone(&self.0.context.catalog);
-        let len = blocking(&self.0.root, move || Ok(catalog.feed_len())).await;
-        // Only where the runtime is going down.
-        len.unwrap_or(u64::MAX)
+        blocking(&self.0.root, move || Ok(catalog.feed_len())).await
     }
 
     async fn feed_entries(&self, from: u64, limit: usize) -> Result<Vec<FeedEntry>, StoreError> {
@@ -155,8 +130,8 @@ impl Feed for FsStore {
         }
     }
 
-    async fn feed_grown(&self, len: u64) -> u64 {
-        self.0.context.catalog.feed_grown(len).await
+    async fn feed_grown(&self, len: u64) -> Result<u64, StoreError> {
+        Ok(self.0.context.catalog.feed_grown(len).await)
     }
 }
 

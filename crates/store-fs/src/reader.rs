@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `places` | where lines stand, by the index or by the log's line breaks |
 //! | `window` | a stretch of the log in memory |
-//! | `follower` | [`LogFollower`]: what is there, then what comes |
+//! | `follower` | [`FileFollower`]: what is there, then what comes |
 
 mod follower;
 mod places;
@@ -26,7 +26,7 @@ use crate::{
     regular_file::{self, Links},
 };
 
-pub use follower::LogFollower;
+pub use follower::FileFollower;
 
 /// A log, event by event, in plain blocking code: for tools. It takes no lock and changes nothing,
 /// so it may read while a server writes; it then sees what has reached the file so far, which may
@@ -42,19 +42,19 @@ pub use follower::LogFollower;
 ///
 /// ```
 #[doc = include_str!("example.txt")]
-/// use store_fs::LogReader;
+/// use store_fs::FileReader;
 ///
-/// for record in LogReader::open(&folder)? {
+/// for record in FileReader::open(&folder)? {
 ///     let record = record?;
 ///     println!("{} {} {}", record.seq, record.head.timestamp, record.head.kind);
 /// }
 ///
 /// // The last two, the newest first.
-/// let last: Vec<_> = LogReader::open(&folder)?.rev().take(2).collect::<Result<_, _>>()?;
+/// let last: Vec<_> = FileReader::open(&folder)?.rev().take(2).collect::<Result<_, _>>()?;
 /// assert_eq!((last[0].seq.0, last[1].seq.0), (2, 1));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct LogReader {
+pub struct FileReader {
     path: PathBuf,
     file: File,
     places: Places,
@@ -67,7 +67,7 @@ pub struct LogReader {
     done: bool,
 }
 
-impl LogReader {
+impl FileReader {
     /// Opens a log by its `events.jsonl` or by its conversation's folder.
     ///
     /// # Errors
@@ -75,10 +75,10 @@ impl LogReader {
     ///
     /// ```
     #[doc = include_str!("example.txt")]
-    /// use store_fs::LogReader;
+    /// use store_fs::FileReader;
     ///
-    /// assert_eq!(LogReader::open(&folder)?.count(), 3);
-    /// assert_eq!(LogReader::open(folder.join("events.jsonl"))?.count(), 3);
+    /// assert_eq!(FileReader::open(&folder)?.count(), 3);
+    /// assert_eq!(FileReader::open(folder.join("events.jsonl"))?.count(), 3);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn open(path: impl AsRef<Path>) -> Result<Self, ReadError> {
@@ -109,7 +109,7 @@ impl LogReader {
     ///
     /// ```
     #[doc = include_str!("example.txt")]
-    /// let mut log = store_fs::LogReader::open(&folder)?;
+    /// let mut log = store_fs::FileReader::open(&folder)?;
     /// assert_eq!(log.len()?, core_model::Seq(3));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -128,7 +128,7 @@ impl LogReader {
     #[doc = include_str!("example.txt")]
     /// use core_model::Seq;
     ///
-    /// let mut log = store_fs::LogReader::open(&folder)?;
+    /// let mut log = store_fs::FileReader::open(&folder)?;
     /// log.seek(Seq(2))?;
     /// assert_eq!(log.next().transpose()?.map(|record| record.seq), Some(Seq(2)));
     /// log.seek(Seq(100))?;
@@ -158,7 +158,7 @@ impl LogReader {
     ///
     /// ```
     #[doc = include_str!("example.txt")]
-    /// let mut log = store_fs::LogReader::open(&folder)?;
+    /// let mut log = store_fs::FileReader::open(&folder)?;
     /// let end = log.len()?;
     /// log.seek(end)?;
     /// let mut follower = log.follow();
@@ -170,8 +170,8 @@ impl LogReader {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
-    pub fn follow(self) -> LogFollower {
-        LogFollower::new(self)
+    pub fn follow(self) -> FileFollower {
+        FileFollower::new(self)
     }
 
     fn read(&mut self) -> Result<Option<Record>, ReadError> {
@@ -285,7 +285,7 @@ impl LogReader {
     }
 }
 
-impl Iterator for LogReader {
+impl Iterator for FileReader {
     type Item = Result<Record, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -298,7 +298,7 @@ impl Iterator for LogReader {
     }
 }
 
-impl DoubleEndedIterator for LogReader {
+impl DoubleEndedIterator for FileReader {
     fn next_back(&mut self) -> Option<Self::Item> {
         if self.done {
             return None;

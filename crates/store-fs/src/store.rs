@@ -2,7 +2,10 @@ use std::{
     collections::HashMap,
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock},
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -24,6 +27,7 @@ use crate::{
     log::{LogContext, WeakLog},
     meta::{create_folders, read_metadata, write_metadata, write_new},
     receipts::ReceiptFiles,
+    start_scan::StartScan,
 };
 
 /// Slots beyond which those that nobody uses are forgotten.
@@ -50,9 +54,10 @@ pub struct Options {
 /// it opened, lives. Clones are the same store.
 ///
 /// A server uses it by the ports of [`core_model`]: [`core_model::Catalog`] to make, list and delete
-/// conversations, [`core_model::Feed`] to follow all of them, [`core_model::port::Receipts`], and, with
-/// [`Self::keep_deliveries`], [`core_model::port::DeliveryRecords`]. Their async methods need a tokio runtime. A
-/// tool that appends needs none:
+/// conversations, [`core_model::Claims`] to write them, [`core_model::Feed`] to follow all of them,
+/// [`core_model::port::Receipts`], and, with [`Self::keep_deliveries`],
+/// [`core_model::port::DeliveryRecords`]. Their async methods need a tokio runtime. A tool that appends
+/// needs none:
 ///
 /// ```
 #[doc = include_str!("example.txt")]
@@ -96,6 +101,9 @@ pub(crate) struct Store {
     /// Conversations that were made but whose names may not be durable, and when they were made.
     pub(crate) unsettled: Mutex<HashMap<ConversationId, UtcTime>>,
     pub(crate) receipts: ReceiptFiles,
+    pub(crate) start_scan: StartScan,
+    /// The latest claim's, of whichever conversation.
+    epoch: AtomicU64,
     /// Where deleted conversations wait, if they do.
     pub(crate) deliveries: OnceLock<FsDeliveryRecords>,
     pub(crate) context: LogContext,
@@ -105,8 +113,9 @@ pub(crate) type Slot = Arc<Mutex<WeakLog>>;
 
 impl FsStore {
     /// Opens the conversations folder `root`: makes it when it is missing, locks it, checks that it
-    /// can be written to, and reads the list of conversations. What a crash left half made or half
-    /// removed is cleared away by [`core_model::Catalog::check`]. Blocks.
+    /// can be written to, and reads the list of conversations. After a crash the first question about the list
+    /// looks through the folder, completes the list, and clears away what was left half made or half
+    /// removed. Blocks.
     ///
     /// # Errors
     /// [`OpenError::Unusable`] names the folder and the operating system's user;
@@ -145,8 +154,11 @@ impl FsStore {
             Durability::Interval(interval) => Some(Arc::new(Flusher::start(interval)?)),
             Durability::Always | Durability::Os => None,
         };
+        let catalog = Arc::new(CatalogFile::open(Arc::clone(&disk), root)?);
         Ok(Self(Arc::new(Store {
             root: root.to_owned(),
+            start_scan: StartScan::new(&catalog.running_at_start),
+            epoch: AtomicU64::default(),
             run: Uuid::new_v4(),
             slots: Mutex::default(),
             root_sync: GroupSync::default(),
@@ -166,7 +178,7 @@ impl FsStore {
                 flusher,
                 health: Arc::default(),
                 notices: Arc::default(),
-                catalog: Arc::new(CatalogFile::open(Arc::clone(&disk), root)?),
+                catalog,
                 disk,
                 _lock: lock.map(Arc::new),
             },
@@ -182,7 +194,7 @@ impl FsStore {
     ///
     /// ```
     #[doc = include_str!("example.txt")]
-    /// use core_model::{EventLog, Limit, Seq};
+    /// use core_model::{Limit, LogReader, Seq};
     /// use store_fs::{FsStore, Options};
     ///
     /// # tokio::runtime::Runtime::new()?.block_on(async {
@@ -204,7 +216,7 @@ impl FsStore {
     ///
     /// ```
     #[doc = include_str!("example.txt")]
-    /// use core_model::{EventLog, Seq};
+    /// use core_model::Seq;
     /// use store_fs::{FsStore, Options};
     ///
     /// let log = FsStore::open(&root, Options::default())?.open_log_blocking(id)?;
@@ -237,6 +249,59 @@ impl FsStore {
     /// ```
     pub fn create_blocking(&self, metadata: &Metadata) -> Result<(), StoreError> {
         self.0.create(metadata)
+    }
+
+    /// The conversations folder, absolute.
+    ///
+    /// ```
+    /// use store_fs::{FsStore, Options};
+    ///
+    /// let root = tempfile::tempdir()?;
+    /// let store = FsStore::open(root.path(), Options::default())?;
+    /// assert_eq!(store.root(), root.path().canonicalize()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.0.root
+    }
+
+    /// The folder of the conversation with this id, if there is one.
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// use store_fs::{FsStore, Options};
+    ///
+    /// let store = FsStore::open(&root, Options::default())?;
+    /// assert!(store.folder(id).join("events.jsonl").exists());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn folder(&self, id: ConversationId) -> PathBuf {
+        self.0.folder(id)
+    }
+
+    /// Whether the store was closed cleanly the last time: then the list is whole at once, and nobody waits
+    /// for a look through the folder.
+    ///
+    /// ```
+    /// use core_model::Catalog;
+    /// use store_fs::{FsStore, Options};
+    ///
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// let root = tempfile::tempdir()?;
+    /// let store = FsStore::open(root.path(), Options::default())?;
+    /// assert!(!store.was_closed_cleanly(), "it is new");
+    /// store.close().await?;
+    /// drop(store);
+    /// assert!(FsStore::open(root.path(), Options::default())?.was_closed_cleanly());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn was_closed_cleanly(&self) -> bool {
+        self.0.context.catalog.closed_in_order
     }
 
     pub(crate) async fn run<T: Send + 'static>(
@@ -289,10 +354,16 @@ impl Store {
         read_metadata(self.context.disk.as_ref(), &self.folder(id), id)
     }
 
-    pub(crate) fn set_metadata(&self, metadata: &Metadata) -> Result<(), StoreError> {
+    /// Replaces metadata, if that is still allowed when its turn comes.
+    pub(crate) fn set_metadata_if(
+        &self,
+        metadata: &Metadata,
+        allowed: impl FnOnce() -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         self.reopen()?;
         let slot = self.slot(metadata.id);
         let _turn = lock(&slot);
+        allowed()?;
         let folder = self.folder(metadata.id);
         if !self.context.disk.exists(&folder) {
             return Err(StoreError::NotFound(metadata.id));
@@ -311,12 +382,39 @@ impl Store {
     }
 
     pub(crate) fn open_log(&self, id: ConversationId) -> Result<FsLog, StoreError> {
-        // Opening may mend something. A disk that refuses this refuses that too, and can be read.
+        self.reopen_to_read(id);
+        let slot = self.slot(id);
+        self.open_in_turn(id, &mut lock(&slot))
+    }
+
+    /// The log, if it is open.
+    pub(crate) fn open_already(&self, id: ConversationId) -> Option<FsLog> {
+        let slot = lock(&self.slots).get(&id).cloned()?;
+        let known = lock(&slot);
+        known.upgrade()
+    }
+
+    /// A new claim's epoch.
+    pub(crate) fn next_epoch(&self) -> u64 {
+        self.epoch.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// Gives back all claims.
+    pub(crate) fn give_back_claims(&self) {
+        let slots: Vec<Slot> = lock(&self.slots).values().cloned().collect();
+        for slot in slots {
+            let log = lock(&slot).upgrade();
+            if let Some(log) = log {
+                lock(&log.0.queue).held = None;
+            }
+        }
+    }
+
+    /// Opening a log may mend something. A disk that refuses this refuses that too, and can be read.
+    pub(crate) fn reopen_to_read(&self, id: ConversationId) {
         if let Err(error) = self.reopen() {
             tracing::warn!(conversation.id = %id, %error, "opened on a disk that takes no writes");
         }
-        let slot = self.slot(id);
-        self.open_in_turn(id, &mut lock(&slot))
     }
 
     /// [`Self::open_log`] for who holds its turn.

@@ -21,7 +21,7 @@ use crate::{ReadError, disk::RealDisk, layout, meta::read_metadata};
 pub struct StoredConversation {
     /// Its id, by the name of its folder.
     pub id: ConversationId,
-    /// Where its files are: what [`crate::LogReader::open`] and [`crate::verify()`] take.
+    /// Where its files are: what [`crate::FileReader::open`] and [`crate::verify()`] take.
     pub folder: PathBuf,
 }
 
@@ -55,10 +55,10 @@ impl StoredConversation {
 ///
 /// ```
 #[doc = include_str!("example.txt")]
-/// use store_fs::{LogReader, conversations};
+/// use store_fs::{FileReader, conversations};
 ///
 /// for conversation in conversations(&root)? {
-///     let mut log = LogReader::open(&conversation.folder)?;
+///     let mut log = FileReader::open(&conversation.folder)?;
 ///     println!("{}: {} events", conversation.id, log.len()?);
 /// }
 /// # assert_eq!(conversations(&root)?.len(), 1);

@@ -3,15 +3,18 @@
 
 use std::{
     io,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
-use core_model::{LineHead, NewRecord, Seq, StoreError, port};
+use core_model::{
+    ConversationId, LineHead, NewRecord, Row, Seq, StoreError, Summary, UtcTime, port,
+};
 use tokio::sync::oneshot;
 
 use crate::{
-    Durability,
+    AppendError, Durability,
+    claims::Held,
     disk::write_all,
     entry::Entry,
     error::{damaged, lock},
@@ -21,7 +24,7 @@ use crate::{
 };
 
 /// Longer than a write and its sync take.
-const LONG: Duration = Duration::from_secs(30);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What a log is about to write.
 pub(crate) struct Queue {
@@ -31,6 +34,8 @@ pub(crate) struct Queue {
     /// The log's extent with all that is pending.
     pub(crate) extent: Extent,
     pub(crate) closed: Option<Closed>,
+    /// The claim whose holder may append.
+    pub(crate) held: Option<Held>,
     /// Moves when a failure takes back what was under way.
     pub(crate) epoch: u64,
 }
@@ -45,8 +50,29 @@ pub(crate) struct Batch {
 }
 
 struct Waiting {
-    len: Seq,
+    extent: Extent,
+    listing: Option<Listing>,
     answer: Answer,
+}
+
+/// By what right somebody appends.
+#[derive(Clone, Copy)]
+pub(crate) enum Right {
+    /// It owns the folder and uses no claim.
+    Owner { expected: Option<Seq> },
+    /// It holds, or held, the claim of this epoch.
+    Claim {
+        epoch: u64,
+        expected: Seq,
+        listing: Listing,
+    },
+}
+
+/// What a conversation's row says once an append is visible.
+#[derive(Clone, Copy)]
+pub(crate) struct Listing {
+    pub(crate) created_at: UtcTime,
+    pub(crate) summary: Summary,
 }
 
 /// What to tell whom. Sent when the log is let go of, so that whoever is answered may close it.
@@ -64,7 +90,11 @@ impl Answers {
 impl Batch {
     fn answers(self, result: impl Fn(Seq) -> Result<Seq, StoreError>) -> Answers {
         let waiting = self.waiting.into_iter();
-        Answers(waiting.map(|one| (one.answer, result(one.len))).collect())
+        Answers(
+            waiting
+                .map(|one| (one.answer, result(one.extent.len)))
+                .collect(),
+        )
     }
 }
 
@@ -75,7 +105,38 @@ impl Queue {
             committing: false,
             extent,
             closed,
+            held: None,
             epoch: 0,
+        }
+    }
+
+    /// Whether the claim of this epoch is the latest, and not given back.
+    pub(crate) fn is_held_by(&self, epoch: u64) -> bool {
+        self.held.as_ref().is_some_and(|held| held.epoch == epoch)
+    }
+
+    /// What this may append, and what its row is to say.
+    fn admit(&mut self, id: ConversationId, right: Right) -> Result<Option<Listing>, AppendError> {
+        let found = self.extent.len;
+        if let Right::Claim { epoch, .. } = right
+            && !self.is_held_by(epoch)
+        {
+            return Err(StoreError::Fenced.into());
+        }
+        if let Some(closed) = &self.closed {
+            return Err(closed.error(id).into());
+        }
+        match right {
+            Right::Owner {
+                expected: Some(expected),
+            } if expected != found => Err(AppendError::Conflict { expected, found }),
+            Right::Owner { .. } => Ok(None),
+            Right::Claim { expected, .. } if expected != found => {
+                // The folder's owner appended without a claim: the holder no longer knows the log.
+                self.held = None;
+                Err(StoreError::Fenced.into())
+            }
+            Right::Claim { listing, .. } => Ok(Some(listing)),
         }
     }
 }
@@ -86,6 +147,12 @@ type Answer = oneshot::Sender<Result<Seq, StoreError>>;
 pub(crate) struct Lines {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
+}
+
+impl Lines {
+    pub(crate) fn size(&self) -> u64 {
+        self.bytes.len() as u64
+    }
 }
 
 impl Inner {
@@ -117,18 +184,13 @@ impl Inner {
     pub(crate) fn enqueue(
         self: &Arc<Self>,
         lines: Lines,
-        expected: Option<Seq>,
+        right: Right,
         here: bool,
-    ) -> Result<oneshot::Receiver<Result<Seq, StoreError>>, StoreError> {
+    ) -> Result<oneshot::Receiver<Result<Seq, StoreError>>, AppendError> {
         let (answer, answered) = oneshot::channel();
         let mut queue = lock(&self.queue);
-        if let Some(closed) = &queue.closed {
-            return Err(closed.error(self.id));
-        }
+        let listing = queue.admit(self.id, right)?;
         let found = queue.extent.len;
-        if let Some(expected) = expected.filter(|expected| *expected != found) {
-            return Err(StoreError::Conflict { expected, found });
-        }
         if lines.entries.is_empty() {
             answer.send(Ok(found)).ok();
             return Ok(answered);
@@ -147,7 +209,12 @@ impl Inner {
             queue.pending.lines.extend_from_slice(&lines.bytes);
         }
         queue.pending.epoch = queue.epoch;
-        queue.pending.waiting.push(Waiting { len, answer });
+        let extent = queue.extent;
+        queue.pending.waiting.push(Waiting {
+            extent,
+            listing,
+            answer,
+        });
         if !std::mem::replace(&mut queue.committing, true) {
             drop(queue);
             let committer = &self.context.committer;
@@ -205,11 +272,15 @@ impl Inner {
         }
         self.add_to_index(&batch.entries);
         let end = batch.entries.last().map_or(0, Entry::end);
-        let len = batch.waiting.last().map(|waiting| waiting.len);
+        let len = batch.waiting.last().map(|waiting| waiting.extent.len);
         self.extent.send_modify(|extent| {
             extent.bytes = end;
             extent.len = len.unwrap_or(extent.len);
         });
+        let mut listings = batch.waiting.iter().rev();
+        if let Some((extent, listing)) = listings.find_map(|one| Some((one.extent, one.listing?))) {
+            self.list(&queue, extent, listing);
+        }
         if self.context.durability == Durability::Always {
             self.durable.reaches(end);
         }
@@ -233,6 +304,21 @@ impl Inner {
             });
         }
         (batch.answers(Ok), more)
+    }
+
+    /// Moves the conversation's row. Under the queue's lock, so that rows come in the order of what they
+    /// tell, and a deletion finds this done or not to be done.
+    pub(crate) fn list(&self, queue: &Queue, extent: Extent, listing: Listing) {
+        let row = Row {
+            id: self.id,
+            created_at: listing.created_at,
+            updated_at: listing.summary.updated_at,
+            status: listing.summary.status,
+            extent: extent.into(),
+            bytes: extent.bytes,
+        };
+        let going = matches!(queue.closed, Some(Closed::Deleted | Closed::Departed));
+        self.context.catalog.move_row(&row, !going);
     }
 
     /// Takes no more events, since writing or syncing `batch` failed.
@@ -306,10 +392,14 @@ impl Inner {
     ) -> Result<(), StoreError> {
         let (before, epoch) = {
             let mut queue = lock(&self.queue);
+            queue.held = None;
             (queue.closed.replace(Closed::Deleted), queue.epoch)
         };
         let removed = remove();
-        if removed.is_err() {
+        if removed.is_ok() {
+            // Those that wait for it to grow find it gone.
+            self.extent.send_modify(|_same| {});
+        } else {
             let mut queue = lock(&self.queue);
             queue.closed = before;
             let failed = queue.epoch != epoch && queue.closed.is_none();
@@ -327,14 +417,15 @@ impl Inner {
         removed
     }
 
-    /// Waits, of a log that takes no more events, until those under way are visible or refused. One
-    /// whose writer ended in the middle is not waited for for ever.
-    pub(crate) fn rest(&self) {
+    /// Waits until the appends under way are visible or refused; whether they are. One whose writer
+    /// ended in the middle is not waited for for ever.
+    pub(crate) fn rest(&self) -> bool {
         let queue = lock(&self.queue);
         let rested = self
             .rested
-            .wait_timeout_while(queue, LONG, |queue| queue.committing);
-        drop(rested);
+            .wait_timeout_while(queue, WRITE_TIMEOUT, |queue| queue.committing);
+        let (_queue, waited) = rested.unwrap_or_else(PoisonError::into_inner);
+        !waited.timed_out()
     }
 
     fn add_to_index(&self, entries: &[Entry]) {

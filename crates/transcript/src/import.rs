@@ -316,18 +316,18 @@ impl ReferenceConversation {
         let mut reading = Reading::new(self);
         let mut writing = Writing::begin(store, reading.metadata()).await?;
         while let Some(records) = reading.batch().await? {
-            writing.put(records).await?;
+            writing.put(records, reading.summary()).await?;
             progress(reading.read);
         }
         let rest = reading.rest()?;
         let added = rest.len() as u64;
-        writing.put(rest).await?;
-        let log = writing.end()?;
+        writing.put(rest, reading.summary()).await?;
+        let mut log = writing.end()?;
         let from = folder.clone();
         let refused = off_thread(&folder, move || Ok(tool_files::copy_all(&from, keep))).await?;
         reading.notices(refused);
-        store.set_metadata(&reading.finished(&*log)).await?;
-        store.note(reading.row(&*log));
+        log.set_metadata(&reading.finished(log.extent())).await?;
+        log.append(Vec::new(), reading.summary()).await?;
         Ok(reading.outcome(added))
     }
 }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use core_model::{ConversationId, ConversationKey, EventLog, Seq, UtcTime, port::Lag};
+use core_model::{ConversationId, ConversationKey, LogReader, Seq, UtcTime, port::Lag};
 use tokio::time::Instant;
 
 use crate::schedule::Trouble;
@@ -43,7 +43,7 @@ pub(crate) struct Pending {
     /// Where the batch ends that is to be tried again.
     pub(crate) retry_to: Option<Seq>,
     /// Open while it is busy, and while it is its turn again soon.
-    pub(crate) log: Option<Arc<dyn EventLog>>,
+    pub(crate) log: Option<Arc<dyn LogReader>>,
     /// Moves when it is taken back: what is under way then counts no more.
     pub(crate) round: u32,
     phase: Phase,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use core_model::{EventBody, EventLog, EventTime, HeadFilter, Limit, Record, Seq, StoreError};
+use core_model::{EventBody, EventTime, HeadFilter, Limit, LogReader, Record, Seq, StoreError};
 
 /// State updates that are looked at for the end of a turn, from the newest back.
 const UPDATES: usize = 64;
@@ -54,7 +54,7 @@ pub(crate) struct Found {
 /// # Errors
 /// When the log cannot be read.
 pub(crate) async fn read(
-    log: &Arc<dyn EventLog>,
+    log: &Arc<dyn LogReader>,
     from: Seq,
     to: Seq,
     portion: &Portion,
@@ -67,7 +67,7 @@ pub(crate) async fn read(
 }
 
 async fn read_all(
-    log: &Arc<dyn EventLog>,
+    log: &Arc<dyn LogReader>,
     from: Seq,
     to: Seq,
     portion: &Portion,
@@ -95,7 +95,7 @@ async fn read_all(
 }
 
 async fn read_selected(
-    log: &Arc<dyn EventLog>,
+    log: &Arc<dyn LogReader>,
     filter: &HeadFilter,
     from: Seq,
     to: Seq,
@@ -172,7 +172,7 @@ pub(crate) struct Happened {
 /// # Errors
 /// When the log cannot be read.
 pub(crate) async fn happened(
-    log: &Arc<dyn EventLog>,
+    log: &Arc<dyn LogReader>,
     from: Seq,
     to: Seq,
 ) -> Result<Happened, StoreError> {

@@ -1,10 +1,10 @@
 //! One webhook: what it was configured to do, and what it needs for that.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use core_model::{
-    Catalog, ConversationId, ConversationKey, Feed, HeadFilter, Row, UtcTime,
+    Catalog, ConversationId, ConversationKey, Feed, HeadFilter, Row, StoreError, UtcTime,
     masking::SecretMask,
     port::DeliveryRecords,
     secrets::{secrets_in_header, secrets_in_url},
@@ -30,6 +30,8 @@ impl<T: Catalog + Feed> Source for T {}
 #[derive(Clone)]
 pub struct Ports {
     pub source: Arc<dyn Source>,
+    /// Holds a folder for each conversation, named by its id.
+    pub conversations: PathBuf,
     /// Where it is recorded what was delivered.
     pub records: Arc<dyn DeliveryRecords>,
 }
@@ -124,9 +126,12 @@ impl Hook {
     }
 
     /// What is known of a conversation, if it is still the one that has its id.
-    pub(crate) fn row(&self, of: &ConversationKey) -> Option<Row> {
-        let row = self.ports.source.row(of.id);
-        row.filter(|row| row.created_at == of.created_at)
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(crate) async fn row(&self, of: &ConversationKey) -> Result<Option<Row>, StoreError> {
+        let row = self.ports.source.row(of.id).await?;
+        Ok(row.filter(|row| row.created_at == of.created_at))
     }
 
     /// The id of a delivery: the same for the same content, however often it is sent.

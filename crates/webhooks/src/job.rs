@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use core_model::{
-    ConversationInfo, ConversationKey, Draft, EventLog, EventTime, ExecutionStatus, Seq,
+    ConversationInfo, ConversationKey, Draft, EventTime, ExecutionStatus, LogReader, Seq,
     StoreError, UtcTime, port::DeliverySubject,
 };
 use serde_json::json;
@@ -26,7 +26,7 @@ pub(crate) struct Job {
     pub(crate) rewound: Option<UtcTime>,
     pub(crate) deleted: bool,
     /// If it is open already.
-    pub(crate) log: Option<Arc<dyn EventLog>>,
+    pub(crate) log: Option<Arc<dyn LogReader>>,
     pub(crate) task: Task,
 }
 
@@ -63,7 +63,7 @@ pub(crate) struct Done {
     pub(crate) deleted: bool,
     /// How long the log of a deleted one is, if it was opened.
     pub(crate) len: Option<Seq>,
-    pub(crate) log: Option<Arc<dyn EventLog>>,
+    pub(crate) log: Option<Arc<dyn LogReader>>,
     pub(crate) step: Step,
 }
 
@@ -142,7 +142,7 @@ impl Job {
             .log
             .as_ref()
             .filter(|_| self.deleted)
-            .map(|log| log.len());
+            .map(|log| log.visible().len);
         Done {
             of: self.of,
             round: self.round,
@@ -166,7 +166,7 @@ impl Job {
         }
     }
 
-    async fn open(&mut self, hook: &Hook) -> Result<Arc<dyn EventLog>, StoreError> {
+    async fn open(&mut self, hook: &Hook) -> Result<Arc<dyn LogReader>, StoreError> {
         let log = match self.log.take() {
             Some(log) => log,
             None => open(hook, &self.of, self.deleted).await?,
@@ -178,7 +178,7 @@ impl Job {
     async fn deliver(&mut self, hook: &Hook, events: Events) -> Result<Step, StoreError> {
         let of = self.of;
         let log = self.open(hook).await?;
-        let len = log.len();
+        let len = log.visible().len;
         let mut from = events.from;
         if let Some(since) = events.since {
             from = from.max(log.since(EventTime::from(since.0)).await?);
@@ -214,7 +214,10 @@ impl Job {
             let seen = Seen {
                 to,
                 events: batch.events,
-                base: Some(log.size().saturating_sub(batch.body.len() as u64)),
+                base: self
+                    .size(hook)
+                    .await
+                    .map(|size| size.saturating_sub(batch.body.len() as u64)),
             };
             return Ok(Step::Waits { next: from, seen });
         }
@@ -222,6 +225,12 @@ impl Job {
         let request = hook.events(&id, &of, &batch);
         let sent = send(hook, request, id, DeliverySubject::Events).await;
         Ok(Step::Sent(sent.with(&batch, found.read_to, changed)))
+    }
+
+    /// How large the conversation's log is.
+    async fn size(&self, hook: &Hook) -> Option<u64> {
+        let row = hook.row(&self.of).await.ok().flatten();
+        row.map(|row| row.bytes)
     }
 
     async fn tell(&self, hook: &Hook, id: String, deleting: bool) -> Result<Step, StoreError> {
@@ -337,20 +346,20 @@ async fn open(
     hook: &Hook,
     of: &ConversationKey,
     deleted: bool,
-) -> Result<Arc<dyn EventLog>, StoreError> {
+) -> Result<Arc<dyn LogReader>, StoreError> {
     if deleted {
         let (_, log) = hook.ports.records.open_deleted(*of).await?;
         return Ok(log);
     }
-    is_of_today(hook, of)?;
+    is_of_today(hook, of).await?;
     let log = hook.ports.source.open(of.id).await?;
     // Looked at again: the id may have been given to another one in between.
-    is_of_today(hook, of)?;
+    is_of_today(hook, of).await?;
     Ok(log)
 }
 
-fn is_of_today(hook: &Hook, of: &ConversationKey) -> Result<(), StoreError> {
-    let row = hook.row(of);
+async fn is_of_today(hook: &Hook, of: &ConversationKey) -> Result<(), StoreError> {
+    let row = hook.row(of).await?;
     row.map(drop).ok_or(StoreError::NotFound(of.id))
 }
 
@@ -367,8 +376,9 @@ async fn info(
             (hook.ports.source.metadata(of.id).await?, log)
         }
     };
-    let state = core_model::fold(log.as_ref(), &metadata, |_, _| {}).await?;
-    let folder = hook.ports.source.folder(of.id);
+    let extent = log.visible();
+    let state = core_model::fold(log.as_ref(), extent, &metadata, |_, _| {}).await?;
+    let folder = hook.ports.conversations.join(of.id.to_string());
     Ok(ConversationInfo::new(&metadata, &state, &folder))
 }
 

@@ -90,7 +90,7 @@ impl Webhooks {
         check_list(&configs)?;
         let wanted: Vec<String> = configs.iter().map(WebhookConfig::id).collect();
         part_with_others(&ports, &wanted).await?;
-        let end = ports.source.feed_len().await;
+        let end = ports.source.feed_len().await?;
         let outbox = Outbox::open(Arc::clone(&ports.records), end, configs.len()).await?;
         let settled = settled.boxed().shared();
         let mut hooks = Vec::with_capacity(configs.len());

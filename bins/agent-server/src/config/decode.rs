@@ -1,8 +1,8 @@
-use agent_tools::process::check_name;
 use http_api::{ApiError, HostCheck, check_key};
 use serde_json::Value;
 use url::Url;
 use webhooks::check_list;
+use workspace::check_name;
 
 use super::{
     ConfigError, Secret, Settings, layers::Merged, report::hide_credentials, schema::is_secret,

@@ -6,7 +6,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use core_model::{ConversationId, Record};
-use store_fs::{LogReader, ReadError, StoredConversation};
+use store_fs::{FileReader, ReadError, StoredConversation};
 use transcript::export::{ExportError, Exported, Format, Heading, LogItem, export};
 
 use super::{MaintenanceError, folder, progress::Progress};
@@ -106,7 +106,7 @@ fn write(
     out: &mut dyn Write,
     on_terminal: bool,
 ) -> Result<Exported, MaintenanceError> {
-    let reader = LogReader::open(folder)?;
+    let reader = FileReader::open(folder)?;
     let progress = if on_terminal {
         Progress::none()
     } else {

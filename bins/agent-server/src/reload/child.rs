@@ -8,12 +8,12 @@ use std::{
     time::Duration,
 };
 
-use agent_tools::process::{OwnProcess, Signal, send};
 use tokio::{
     process::{Child, Command},
     time::timeout,
 };
 use tracing::warn;
+use workspace::{OwnProcess, Signal, send};
 
 /// A server drains within 8 seconds; one that does not is killed.
 const STOP_MAY_TAKE: Duration = Duration::from_secs(10);

@@ -1,32 +1,46 @@
 use std::sync::Arc;
 
-use core_model::{ConversationState, Draft, Event, EventTime, ExecutionStatus};
-use tokio::sync::OwnedSemaphorePermit;
+use core_model::{ConversationState, Draft, Event, EventTime, ExecutionStatus, Metadata};
 
 use crate::{
     RuntimeError,
     command::{Answer, StopReason},
+    run_slot::RunSlot,
     turn::proposal::Proposal,
 };
 
-/// Events decided on together: appended under one sync, then visible, then answered.
-pub(crate) struct CommitBatch {
-    pub(crate) events: Vec<Event>,
-    pub(crate) state: Arc<ConversationState>,
-    /// Who is told, once it is durable, and what.
-    pub(crate) answers: Vec<(Answer<()>, Result<(), RuntimeError>)>,
+/// What was decided on together: metadata, then events, each durable under one sync; then visible, then
+/// answered.
+pub(super) struct CommitBatch {
+    pub(super) events: Vec<Event>,
+    state: Arc<ConversationState>,
+    metadata: Arc<Metadata>,
+    metadata_changed: bool,
+    /// Sent once it is durable.
+    pub(super) answers: Vec<(Answer, Result<(), RuntimeError>)>,
     /// Whether followers are sent a snapshot after these events.
-    pub(crate) announce: bool,
+    pub(super) announce: bool,
     /// The slot of a turn that starts after these events.
-    pub(crate) start: Option<OwnedSemaphorePermit>,
-    pub(crate) after_commit: Option<AfterCommit>,
+    pub(super) start: Option<RunSlot>,
+    pub(super) after_commit: Option<AfterCommit>,
+}
+
+/// What has to follow a commit, after all that was decided before it.
+pub(super) enum AfterCommit {
+    Recovered(Answer),
+    CloseTools,
+    LeaveMemory,
+    Stop(StopReason, Answer),
 }
 
 impl CommitBatch {
-    pub(crate) fn new(state: Arc<ConversationState>) -> Self {
+    /// Empty, after `state` and `metadata`.
+    pub(super) fn new(state: Arc<ConversationState>, metadata: Arc<Metadata>) -> Self {
         Self {
             events: Vec::new(),
             state,
+            metadata,
+            metadata_changed: false,
             answers: Vec::new(),
             announce: false,
             start: None,
@@ -35,12 +49,16 @@ impl CommitBatch {
     }
 
     /// The state after all events of this batch so far.
-    pub(crate) fn state(&self) -> &ConversationState {
+    pub(super) fn state(&self) -> &ConversationState {
         &self.state
     }
 
+    pub(super) fn into_state(self) -> Arc<ConversationState> {
+        self.state
+    }
+
     /// Gives a draft its time and its parent.
-    pub(crate) fn push(&mut self, draft: Draft) {
+    pub(super) fn push(&mut self, draft: Draft) {
         let state = Arc::make_mut(&mut self.state);
         let time = EventTime::now_after(state.last_timestamp);
         let event = draft.at(time, state.leaf_event_id.clone());
@@ -48,22 +66,30 @@ impl CommitBatch {
         self.events.push(event);
     }
 
-    pub(crate) fn set_status(&mut self, status: ExecutionStatus) {
+    pub(super) fn extend(&mut self, drafts: impl IntoIterator<Item = Draft>) {
+        for draft in drafts {
+            self.push(draft);
+        }
+    }
+
+    pub(super) fn set_status(&mut self, status: ExecutionStatus) {
         self.push(Draft::state("execution_status", status.as_str()));
     }
 
-    pub(crate) fn take(&mut self, proposal: Proposal) {
-        for draft in proposal.drafts {
-            self.push(draft);
-        }
+    /// Changes metadata: stored before the events of this batch, so that an event that announces the
+    /// change is never true too early.
+    pub(super) fn change_metadata(&mut self, change: impl FnOnce(&mut Metadata)) {
+        change(Arc::make_mut(&mut self.metadata));
+        self.metadata_changed = true;
+    }
+
+    /// The metadata to be stored, if it was changed.
+    pub(super) fn changed_metadata(&self) -> Option<&Arc<Metadata>> {
+        self.metadata_changed.then_some(&self.metadata)
+    }
+
+    pub(super) fn take(&mut self, proposal: Proposal) {
+        self.extend(proposal.drafts);
         self.answers.push((proposal.answer, Ok(())));
     }
-}
-
-/// What has to follow a commit, after all that was decided before it.
-pub(crate) enum AfterCommit {
-    Recovered(Answer<()>),
-    CloseTools,
-    LeaveMemory,
-    Stop(StopReason, Answer<()>),
 }

@@ -1,147 +1,139 @@
+//! What each command means, given the state after all that was decided before it.
+
 use core_model::{
-    Content, Draft, EventBody, EventId, ExecutionStatus, Message, Role, Source,
-    event::{MessageEvent, Nothing, RejectionSource, UserRejectObservation},
+    Content, Draft, EventBody, ExecutionStatus, Message, Role, Source,
+    event::{MessageEvent, Nothing, RejectionSource, SystemPromptEvent, UserRejectObservation},
 };
-use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use crate::{
     Request, RuntimeError,
-    command::{Command, Done},
+    command::{Command, CommandRequest},
     conversation::{
-        actor::{Actor, STOP_GRACE},
         batch::{AfterCommit, CommitBatch},
-        recover,
+        done::Done,
+        run_control::RunControl,
+        unanswered::recovery_drafts,
     },
-    turn::{prompt, running::CancelReason},
+    run_slot::{RunSlot, RunSlots},
 };
 
-pub(crate) const SUPERSEDED: &str = "Superseded by a new user message";
+pub(super) const SUPERSEDED: &str = "Superseded by a new user message";
 
-/// What each command means, given the state after all that was decided before it.
-impl Actor {
-    /// What of a command's request is in the log or in this batch. Only what was begun before is looked
-    /// for in the log.
-    pub(crate) async fn done(
-        &self,
-        command: &Command,
-        batch: &CommitBatch,
-    ) -> Result<Done, RuntimeError> {
-        let Some(request) = command.request() else {
-            return Ok(Done::default());
-        };
-        Ok(Done {
-            message: self.is_there(request.message(), request, batch).await?,
-            run: self.is_there(request.run(), request, batch).await?,
-        })
-    }
+/// Decides on commands, one after another.
+pub(super) struct Decider<'a> {
+    pub(super) run: &'a mut RunControl,
+    pub(super) slots: &'a RunSlots,
+    pub(super) batch: &'a mut CommitBatch,
+}
 
-    async fn is_there(
-        &self,
-        id: EventId,
-        request: Request,
-        batch: &CommitBatch,
-    ) -> Result<bool, RuntimeError> {
-        let pending = batch.events.iter().any(|event| event.id == id);
-        Ok(pending || request.begun && self.live.log.find(&id).await?.is_some())
-    }
-
-    pub(crate) fn decide(&mut self, command: Command, done: Done, batch: &mut CommitBatch) {
-        if !matches!(command, Command::CloseTools | Command::LeaveMemory) {
-            self.end_of_run_repeats.clear();
-            self.recover_lost_run(batch);
+impl Decider<'_> {
+    pub(super) fn decide(&mut self, command: Command, done: Done) {
+        if command.request.is_use() {
+            self.run.repeats.clear();
+            self.recover_lost_run();
         }
-        match command {
-            Command::Run { .. } | Command::SendMessage { run: true, .. } if self.is_stopping() => {
-                self.deferred.push_back(command);
-            }
-            // They mean the run that waits before them, too.
-            Command::Pause { .. } | Command::Interrupt { .. } if !self.deferred.is_empty() => {
-                self.deferred.push_back(command);
-            }
-            Command::SendMessage {
+        if self.has_to_wait(&command.request) {
+            self.run.deferred.push_back(command);
+            return;
+        }
+        let Command { request, answer } = command;
+        let result = match request {
+            CommandRequest::SendMessage {
                 content,
                 run,
-                request,
+                once,
                 slot,
-                answer,
+                system_prompt,
             } => {
                 // Only a run gets there, and one that ran after the message has taken it up; to start
                 // another might even be taken for consent.
                 let taken_up = done.message
                     && matches!(
-                        batch.state().execution_status,
+                        self.status(),
                         ExecutionStatus::Finished
                             | ExecutionStatus::Stuck
                             | ExecutionStatus::WaitingForConfirmation
                     );
                 if !done.message {
-                    self.message(content, run, request, batch);
+                    self.message(content, run, once, system_prompt);
                 }
-                let result = match run && !done.run && !taken_up {
-                    true => self.run_message(request, slot, batch),
-                    false => Ok(()),
-                };
-                batch.answers.push((answer, result));
-            }
-            Command::Run { request, answer } => {
-                let result = match done.run {
-                    true => Ok(()),
-                    false => self.run(request, batch),
-                };
-                batch.answers.push((answer, result));
-            }
-            Command::Pause { answer } => {
-                match &self.turn {
-                    Some(turn) => turn.pause(),
-                    None => pause_at_rest(batch),
+                if run && !done.run && !taken_up {
+                    self.run_message(once, slot)
+                } else {
+                    Ok(())
                 }
-                batch.answers.push((answer, Ok(())));
             }
-            Command::Interrupt { answer } => match &mut self.turn {
-                Some(turn) => turn.stop(CancelReason::Interrupt, STOP_GRACE, answer),
-                None => {
-                    pause_at_rest(batch);
-                    batch.answers.push((answer, Ok(())));
-                }
-            },
-            Command::Respond {
-                accept,
-                reason,
-                answer,
+            CommandRequest::Run {
+                once,
+                system_prompt,
             } => {
-                let waiting =
-                    batch.state().execution_status == ExecutionStatus::WaitingForConfirmation;
-                let result = match (waiting, accept) {
-                    (false, _) => Ok(()),
-                    (true, true) => self.run(None, batch),
-                    (true, false) => {
-                        batch.set_status(ExecutionStatus::Idle);
-                        reject_pending(batch, &reason);
-                        Ok(())
-                    }
-                };
-                batch.answers.push((answer, result));
+                if done.run {
+                    Ok(())
+                } else {
+                    self.run(once, system_prompt)
+                }
             }
-            // That is done.
-            Command::Recover { answer } => {
-                batch.after_commit = Some(AfterCommit::Recovered(answer))
+            CommandRequest::Pause => {
+                match &self.run.turn {
+                    Some(turn) => turn.pause(),
+                    None => self.pause_idle(),
+                }
+                Ok(())
             }
-            Command::CloseTools => batch.after_commit = Some(AfterCommit::CloseTools),
-            Command::LeaveMemory => batch.after_commit = Some(AfterCommit::LeaveMemory),
-            Command::Stop { reason, answer } => match &mut self.turn {
-                Some(turn) => turn.stop(CancelReason::ActorStops(reason), STOP_GRACE, answer),
-                None => batch.after_commit = Some(AfterCommit::Stop(reason, answer)),
-            },
+            CommandRequest::Interrupt => {
+                if let Some(answer) = self.run.interrupt(answer) {
+                    self.pause_idle();
+                    self.batch.answers.push((answer, Ok(())));
+                }
+                return;
+            }
+            CommandRequest::Respond { accept, reason } => self.respond(accept, &reason),
+            CommandRequest::Recover => {
+                // The events are in the batch already.
+                self.batch.after_commit = Some(AfterCommit::Recovered(answer));
+                return;
+            }
+            CommandRequest::CloseTools => {
+                self.batch.after_commit = Some(AfterCommit::CloseTools);
+                return;
+            }
+            CommandRequest::LeaveMemory => {
+                self.batch.after_commit = Some(AfterCommit::LeaveMemory);
+                return;
+            }
+            CommandRequest::Stop(reason) => {
+                if let Some(answer) = self.run.stop(reason, answer) {
+                    self.batch.after_commit = Some(AfterCommit::Stop(reason, answer));
+                }
+                return;
+            }
+        };
+        self.batch.answers.push((answer, result));
+    }
+
+    /// Whether it has to wait until a turn that is being ended is gone.
+    fn has_to_wait(&self, request: &CommandRequest) -> bool {
+        match request {
+            CommandRequest::Run { .. } | CommandRequest::SendMessage { run: true, .. } => {
+                self.run.is_stopping()
+            }
+            // They mean the run that waits before them, too.
+            CommandRequest::Pause | CommandRequest::Interrupt => !self.run.deferred.is_empty(),
+            CommandRequest::SendMessage { run: false, .. }
+            | CommandRequest::Respond { .. }
+            | CommandRequest::Recover
+            | CommandRequest::CloseTools
+            | CommandRequest::LeaveMemory
+            | CommandRequest::Stop(_) => false,
         }
     }
 
-    /// Answers what is open of a run that the log tells of and nobody carries out, before anything is
-    /// said after it: a stop of the server or a failed append left it so.
-    fn recover_lost_run(&self, batch: &mut CommitBatch) {
-        if self.turn.is_none() && batch.start.is_none() {
-            for draft in recover::recovery_drafts(batch.state()) {
-                batch.push(draft);
-            }
+    /// Answers what a run left open that the log says is active and nobody carries out, before anything
+    /// is logged after it: a stop of the server or a failed append left it so.
+    fn recover_lost_run(&mut self) {
+        if !self.has_run() {
+            let drafts = recovery_drafts(self.batch.state(), Vec::new());
+            self.batch.extend(drafts);
         }
     }
 
@@ -149,14 +141,16 @@ impl Actor {
         &mut self,
         content: Vec<Content>,
         run: bool,
-        request: Option<Request>,
-        batch: &mut CommitBatch,
+        once: Option<Request>,
+        system_prompt: Option<Box<SystemPromptEvent>>,
     ) {
-        match batch.state().execution_status {
-            // Whoever writes instead of consenting has not consented (`QUIRKS.md` 2).
-            ExecutionStatus::WaitingForConfirmation if run => reject_pending(batch, SUPERSEDED),
+        match self.status() {
+            // A client that writes instead of consenting has not consented (`QUIRKS.md` 2).
+            ExecutionStatus::WaitingForConfirmation if run => {
+                reject_pending(self.batch, SUPERSEDED);
+            }
             ExecutionStatus::Finished | ExecutionStatus::Stuck => {
-                batch.set_status(ExecutionStatus::Idle);
+                self.batch.set_status(ExecutionStatus::Idle);
             }
             ExecutionStatus::WaitingForConfirmation
             | ExecutionStatus::Idle
@@ -165,36 +159,35 @@ impl Actor {
             | ExecutionStatus::Error
             | ExecutionStatus::Deleting => {}
         }
-        self.initialise(batch);
+        self.initialise(system_prompt);
         let message = MessageEvent::new(Message::new(Role::User, content));
         let mut draft = Draft::new(Source::User, EventBody::MessageEvent(message));
-        if let Some(request) = request {
-            draft.id = request.message();
+        if let Some(once) = once {
+            draft.id = once.message();
         }
         let mut last = Draft::state("last_user_message_id", draft.id.0.clone());
-        if let Some(request) = request
+        if let Some(once) = once
             && run
-            && (self.turn.is_some() || batch.start.is_some())
+            && self.has_run()
         {
             // The active run takes the message up: then no other event says that it did.
-            last.id = request.run();
+            last.id = once.run();
         }
-        batch.push(draft);
-        batch.push(last);
+        self.batch.push(draft);
+        self.batch.push(last);
     }
 
     /// The run that a message asks for.
     fn run_message(
         &mut self,
-        request: Option<Request>,
-        slot: Option<OwnedSemaphorePermit>,
-        batch: &mut CommitBatch,
+        once: Option<Request>,
+        slot: Option<RunSlot>,
     ) -> Result<(), RuntimeError> {
-        match self.start_run(request, batch, slot) {
+        match self.start_run(once, slot, None) {
             Err(RuntimeError::RunLimit { limit, .. }) => {
                 // Nothing waits for consent any more.
-                if batch.state().execution_status == ExecutionStatus::WaitingForConfirmation {
-                    batch.set_status(ExecutionStatus::Idle);
+                if self.status() == ExecutionStatus::WaitingForConfirmation {
+                    self.batch.set_status(ExecutionStatus::Idle);
                 }
                 Err(RuntimeError::RunLimit {
                     limit,
@@ -208,100 +201,100 @@ impl Actor {
 
     fn run(
         &mut self,
-        request: Option<Request>,
-        batch: &mut CommitBatch,
+        once: Option<Request>,
+        system_prompt: Option<Box<SystemPromptEvent>>,
     ) -> Result<(), RuntimeError> {
-        let started = match batch.state().execution_status {
-            // Nothing to do; the client still waits to hear how its run ended.
-            ExecutionStatus::Finished if self.turn.is_none() && batch.start.is_none() => {
-                batch.announce = true;
-                self.plan_end_of_run_repeats();
-                Ok(())
-            }
-            ExecutionStatus::Finished
-            | ExecutionStatus::Idle
-            | ExecutionStatus::Running
-            | ExecutionStatus::Paused
-            | ExecutionStatus::WaitingForConfirmation
-            | ExecutionStatus::Error
-            | ExecutionStatus::Stuck
-            | ExecutionStatus::Deleting => self.start_run(request, batch, None),
+        let started = if self.status() == ExecutionStatus::Finished && !self.has_run() {
+            // Nothing to do; the client still waits for the end of its run.
+            self.batch.announce = true;
+            self.run.repeats.plan();
+            Ok(())
+        } else {
+            self.start_run(once, None, system_prompt)
         };
-        self.run_answered = Some(Instant::now());
+        self.run.repeats.note_run_answered();
         started
+    }
+
+    /// Accepts or rejects what waits for consent.
+    fn respond(&mut self, accept: bool, reason: &str) -> Result<(), RuntimeError> {
+        if self.status() != ExecutionStatus::WaitingForConfirmation {
+            return Ok(());
+        }
+        if accept {
+            return self.run(None, None);
+        }
+        self.batch.set_status(ExecutionStatus::Idle);
+        reject_pending(self.batch, reason);
+        Ok(())
     }
 
     /// Takes a slot and marks the conversation running; the turn starts once that is durable.
     fn start_run(
         &mut self,
-        request: Option<Request>,
-        batch: &mut CommitBatch,
-        slot: Option<OwnedSemaphorePermit>,
+        once: Option<Request>,
+        slot: Option<RunSlot>,
+        system_prompt: Option<Box<SystemPromptEvent>>,
     ) -> Result<(), RuntimeError> {
-        if let Some(turn) = &self.turn {
-            // A run that was about to pause goes on.
+        if let Some(turn) = &self.run.turn {
+            // A run that was about to pause continues.
             return if turn.unpause() {
                 Ok(())
             } else {
                 Err(RuntimeError::AlreadyRunning)
             };
         }
-        if batch.start.is_some() {
+        if self.batch.start.is_some() {
             return Err(RuntimeError::AlreadyRunning);
         }
-        let permit = match slot {
-            Some(permit) => permit,
-            None => self.live.runtime.take_slot()?,
+        let slot = match slot {
+            Some(slot) => slot,
+            None => self.slots.take()?,
         };
-        self.initialise(batch);
+        self.initialise(system_prompt);
         let mut running = Draft::state("execution_status", ExecutionStatus::Running.as_str());
-        if let Some(request) = request {
-            running.id = request.run();
+        if let Some(once) = once {
+            running.id = once.run();
         }
-        batch.push(running);
-        batch.start = Some(permit);
+        self.batch.push(running);
+        self.batch.start = Some(slot);
         Ok(())
     }
 
-    /// Gives the agent its system prompt, if its tools can be made. If not, the run will say why.
-    fn initialise(&mut self, batch: &mut CommitBatch) {
-        if batch.state().initialised {
-            return;
+    /// Logs the system prompt that the command brought along, unless there is one by now.
+    fn initialise(&mut self, system_prompt: Option<Box<SystemPromptEvent>>) {
+        if let Some(prompt) = system_prompt.filter(|_| !self.batch.state().initialised) {
+            let body = EventBody::SystemPromptEvent(*prompt);
+            self.batch.push(Draft::new(Source::Agent, body));
         }
-        let prepared = self.agent().and_then(|agent| {
-            let tools = self.tools(&agent)?;
-            Ok(prompt::system(
-                &agent,
-                &self.live.now().metadata.workspace,
-                &tools,
-            ))
-        });
-        match prepared {
-            Ok(system) => {
-                batch.push(Draft::new(
-                    Source::Agent,
-                    EventBody::SystemPromptEvent(system),
-                ));
-            }
-            Err(why) => tracing::warn!(
-                conversation.id = %self.live.id, reason = %why.1, "the agent cannot be set up"
-            ),
+    }
+
+    fn pause_idle(&mut self) {
+        if matches!(
+            self.status(),
+            ExecutionStatus::Idle | ExecutionStatus::Running
+        ) {
+            pause(self.batch);
         }
+        self.batch.announce = true;
+    }
+
+    /// Whether a turn is active, or starts with this batch.
+    fn has_run(&self) -> bool {
+        self.run.turn.is_some() || self.batch.start.is_some()
+    }
+
+    fn status(&self) -> ExecutionStatus {
+        self.batch.state().execution_status
     }
 }
 
-fn pause_at_rest(batch: &mut CommitBatch) {
-    if matches!(
-        batch.state().execution_status,
-        ExecutionStatus::Idle | ExecutionStatus::Running
-    ) {
-        batch.set_status(ExecutionStatus::Paused);
-        batch.push(Draft::new(Source::User, EventBody::PauseEvent(Nothing {})));
-    }
-    batch.announce = true;
+pub(super) fn pause(batch: &mut CommitBatch) {
+    batch.set_status(ExecutionStatus::Paused);
+    batch.push(Draft::new(Source::User, EventBody::PauseEvent(Nothing {})));
 }
 
-pub(crate) fn reject_pending(batch: &mut CommitBatch, reason: &str) {
+pub(super) fn reject_pending(batch: &mut CommitBatch, reason: &str) {
     for action in batch.state().pending.clone() {
         batch.push(Draft::new(
             Source::Environment,

@@ -1,29 +1,41 @@
 use std::sync::Arc;
 
 use core_model::{Content, ConversationId, ConversationInfo, message::check_content};
-use tokio::sync::oneshot;
 
 use crate::{
     Follower, Request, RuntimeError, Start,
-    command::{Answer, Command},
-    residency::live_conversation::LiveConversation,
+    command::{Command, CommandRequest},
+    conversation::actor,
+    residency::{Residency, live_conversation::LiveConversation},
+    run_slot::RunSlot,
+    turn::prepare::missing_system_prompt,
 };
 
 /// One conversation, to talk to and to read. Cheap to clone.
 #[derive(Clone)]
-pub struct Conversation(pub(crate) Arc<LiveConversation>);
+pub struct Conversation {
+    pub(crate) live: Arc<LiveConversation>,
+    residency: Arc<Residency>,
+}
 
 impl Conversation {
+    pub(crate) fn new(live: Arc<LiveConversation>, residency: &Arc<Residency>) -> Self {
+        Self {
+            live,
+            residency: Arc::clone(residency),
+        }
+    }
+
     #[must_use]
     pub fn id(&self) -> ConversationId {
-        self.0.id
+        self.live.id
     }
 
     /// Its details as of now.
     #[must_use]
     pub fn info(&self) -> ConversationInfo {
-        self.0.note_read();
-        self.0.info()
+        self.live.note_read();
+        self.live.info()
     }
 
     /// Appends a user message and, with `run`, starts a run or lets the active one take it up.
@@ -32,15 +44,7 @@ impl Conversation {
     /// [`RuntimeError::Invalid`] when it says nothing, [`RuntimeError::RunLimit`] with `message_saved`
     /// when only the run was refused.
     pub async fn send_message(&self, content: Vec<Content>, run: bool) -> Result<(), RuntimeError> {
-        checked(&content)?;
-        self.ask(|answer| Command::SendMessage {
-            content,
-            run,
-            request: None,
-            slot: None,
-            answer,
-        })
-        .await
+        self.say(content, run, None, None).await
     }
 
     /// As [`Self::send_message`], with one effect however often it is asked. After the first time
@@ -54,13 +58,24 @@ impl Conversation {
         content: Vec<Content>,
         run: bool,
     ) -> Result<(), RuntimeError> {
-        checked(&content)?;
-        self.ask(|answer| Command::SendMessage {
+        self.say(content, run, Some(request), None).await
+    }
+
+    /// As [`Self::send_message`]; its run uses `slot` when that was taken beforehand.
+    pub(crate) async fn say(
+        &self,
+        content: Vec<Content>,
+        run: bool,
+        once: Option<Request>,
+        slot: Option<RunSlot>,
+    ) -> Result<(), RuntimeError> {
+        check(&content)?;
+        self.ask(CommandRequest::SendMessage {
             content,
             run,
-            request: Some(request),
-            slot: None,
-            answer,
+            once,
+            slot,
+            system_prompt: missing_system_prompt(&self.live).await,
         })
         .await
     }
@@ -71,8 +86,7 @@ impl Conversation {
     /// # Errors
     /// [`RuntimeError::AlreadyRunning`], [`RuntimeError::RunLimit`].
     pub async fn run(&self) -> Result<(), RuntimeError> {
-        let request = None;
-        self.ask(|answer| Command::Run { request, answer }).await
+        self.start_run(None).await
     }
 
     /// As [`Self::run`], with one effect however often it is asked. After the first time
@@ -81,8 +95,16 @@ impl Conversation {
     /// # Errors
     /// As [`Self::run`], or a store error.
     pub async fn run_once(&self, request: Request) -> Result<(), RuntimeError> {
-        let request = Some(request);
-        self.ask(|answer| Command::Run { request, answer }).await
+        self.start_run(Some(request)).await
+    }
+
+    async fn start_run(&self, once: Option<Request>) -> Result<(), RuntimeError> {
+        let system_prompt = missing_system_prompt(&self.live).await;
+        self.ask(CommandRequest::Run {
+            once,
+            system_prompt,
+        })
+        .await
     }
 
     /// Stops the run at its next step; on an idle conversation, marks it paused. Answered at once:
@@ -91,16 +113,16 @@ impl Conversation {
     /// # Errors
     /// When the pause cannot be made durable.
     pub async fn pause(&self) -> Result<(), RuntimeError> {
-        self.ask(|answer| Command::Pause { answer }).await
+        self.ask(CommandRequest::Pause).await
     }
 
-    /// Stops the run at once: the model call is dropped, the tool's process group killed. Answered
+    /// Stops the run at once: the model call is dropped, the tools' process groups are killed. Answered
     /// when the run has ended.
     ///
     /// # Errors
     /// When the interruption cannot be made durable.
     pub async fn interrupt(&self) -> Result<(), RuntimeError> {
-        self.ask(|answer| Command::Interrupt { answer }).await
+        self.ask(CommandRequest::Interrupt).await
     }
 
     /// Accepts or rejects the actions that wait for consent; without any, does nothing.
@@ -113,12 +135,7 @@ impl Conversation {
         reason: &str,
     ) -> Result<(), RuntimeError> {
         let reason = reason.to_owned();
-        self.ask(|answer| Command::Respond {
-            accept,
-            reason,
-            answer,
-        })
-        .await
+        self.ask(CommandRequest::Respond { accept, reason }).await
     }
 
     /// Follows the conversation from `start`.
@@ -127,20 +144,27 @@ impl Conversation {
     /// [`RuntimeError::UnknownEvent`] when `start` names an event the log does not have, or a store
     /// error.
     pub async fn follow(&self, start: &Start) -> Result<Follower, RuntimeError> {
-        Follower::new(Arc::clone(&self.0), start).await
+        Follower::new(Arc::clone(&self.live), start).await
     }
 
-    pub(crate) async fn ask(
-        &self,
-        command: impl FnOnce(Answer<()>) -> Command,
-    ) -> Result<(), RuntimeError> {
-        let (answer, answered) = oneshot::channel();
-        self.0.send(command(answer))?;
-        answered.await.map_err(|_dropped| self.0.gone())?
+    /// Has the stored state brought up to its log, and what a stop left open answered.
+    pub(crate) async fn recover(&self) -> Result<(), RuntimeError> {
+        self.ask(CommandRequest::Recover).await
+    }
+
+    async fn ask(&self, request: CommandRequest) -> Result<(), RuntimeError> {
+        let (command, answered) = Command::new(request);
+        self.live.send(command, |mailbox| {
+            let (live, residency) = (Arc::clone(&self.live), Arc::clone(&self.residency));
+            actor::spawn(live, residency, mailbox);
+        })?;
+        answered
+            .await
+            .map_err(|_dropped| self.live.unanswered_error())?
     }
 }
 
 /// Refuses what no model can be asked about, before it is in the log.
-pub(crate) fn checked(content: &[Content]) -> Result<(), RuntimeError> {
+pub(crate) fn check(content: &[Content]) -> Result<(), RuntimeError> {
     check_content(content).map_err(|fault| RuntimeError::Invalid(fault.to_string()))
 }

@@ -1,14 +1,13 @@
-use std::{collections::VecDeque, ops::Range};
+use std::ops::Range;
 
 use bytes::Bytes;
 use core_model::{EventBody, EventId, HeadFilter, Record, Seq, Source};
 
-use crate::{Conversation, EventFilter, EventPage, EventQuery, RuntimeError};
+use crate::{
+    Conversation, EventFilter, EventPage, EventQuery, RuntimeError,
+    conversation::matches::{Matches, STRIDE, heads},
+};
 
-/// Records looked through at a time where the index alone does not tell.
-const STRIDE: usize = 64;
-/// Places looked for at a time then: a look at the index costs the same for few and for many.
-const SELECTED: usize = 1024;
 /// A page that holds as many bytes ends there.
 const PAGE_BYTES: usize = 16 << 20;
 
@@ -18,10 +17,10 @@ impl Conversation {
     /// # Errors
     /// When the log cannot be read.
     pub async fn search_events(&self, query: &EventQuery) -> Result<EventPage, RuntimeError> {
-        self.0.note_read();
-        let len = self.0.now().len;
+        self.live.note_read();
+        let len = self.live.now().extent.len;
         let start = match &query.page_id {
-            Some(id) => self.0.log.find(&EventId(id.clone())).await?,
+            Some(id) => self.live.log.find(&EventId(id.clone())).await?,
             None => None,
         };
         let range = if query.descending {
@@ -54,14 +53,14 @@ impl Conversation {
     /// # Errors
     /// When the log cannot be read.
     pub async fn count_events(&self, filter: &EventFilter) -> Result<u64, RuntimeError> {
-        self.0.note_read();
+        self.live.note_read();
         if filter.body.is_none() {
-            return Ok(match filter.heads() {
-                Some(heads) => self.0.log.count(&heads).await?,
+            return Ok(match heads(filter) {
+                Some(heads) => self.live.log.count(&heads).await?,
                 None => 0,
             });
         }
-        let mut matches = self.matches(filter, Seq(0)..self.0.now().len, false);
+        let mut matches = self.matches(filter, Seq(0)..self.live.now().extent.len, false);
         let mut count = 0;
         while let Some(found) = matches.next(usize::MAX, PAGE_BYTES).await? {
             count += found.len() as u64;
@@ -74,12 +73,12 @@ impl Conversation {
     /// # Errors
     /// When the log cannot be read.
     pub async fn event(&self, id: &EventId) -> Result<Option<Bytes>, RuntimeError> {
-        self.0.note_read();
-        let found = self.0.log.find(id).await?;
-        let Some(seq) = found.filter(|seq| *seq < self.0.now().len) else {
+        self.live.note_read();
+        let found = self.live.log.find(id).await?;
+        let Some(seq) = found.filter(|seq| *seq < self.live.now().extent.len) else {
             return Ok(None);
         };
-        let mut records = self.0.log.read_at(&[seq], PAGE_BYTES).await?;
+        let mut records = self.live.log.read_at(&[seq], PAGE_BYTES).await?;
         Ok(records.pop().map(|record| record.bytes))
     }
 
@@ -88,21 +87,14 @@ impl Conversation {
     /// # Errors
     /// When the log cannot be read.
     pub async fn final_response(&self) -> Result<String, RuntimeError> {
-        self.0.note_read();
+        self.live.note_read();
         let spoken = HeadFilter {
             kinds: vec!["ActionEvent".to_owned(), "MessageEvent".to_owned()],
             source: Some(Source::Agent),
             ..HeadFilter::default()
         };
-        let mut matches = Matches {
-            conversation: self,
-            heads: Some(spoken),
-            body: None,
-            picks: true,
-            selected: VecDeque::new(),
-            left: Seq(0)..self.0.now().len,
-            backwards: true,
-        };
+        let log = self.live.log.as_ref();
+        let mut matches = Matches::backwards(log, spoken, Seq(0)..self.live.now().extent.len);
         while let Some(found) = matches.next(STRIDE, PAGE_BYTES).await? {
             if let Some(text) = found.iter().find_map(final_words) {
                 return Ok(text);
@@ -112,121 +104,8 @@ impl Conversation {
     }
 
     fn matches(&self, filter: &EventFilter, range: Range<Seq>, backwards: bool) -> Matches<'_> {
-        Matches {
-            conversation: self,
-            heads: filter.heads(),
-            body: filter.body.as_ref().map(|body| body.to_lowercase()),
-            picks: filter.body.is_some(),
-            selected: VecDeque::new(),
-            left: range,
-            backwards,
-        }
+        Matches::of(self.live.log.as_ref(), filter, range, backwards)
     }
-}
-
-/// The events of a range that a filter admits, a stretch at a time.
-struct Matches<'a> {
-    conversation: &'a Conversation,
-    /// None: nothing is admitted.
-    heads: Option<HeadFilter>,
-    /// In lower case.
-    body: Option<String>,
-    /// Whether not all that heads admit will do.
-    picks: bool,
-    /// Where the next ones stand whose heads are admitted.
-    selected: VecDeque<Seq>,
-    /// What is yet to be selected from.
-    left: Range<Seq>,
-    backwards: bool,
-}
-
-impl Matches<'_> {
-    /// Up to `limit` more, which may be none, of `bytes` in all or one; nothing at the end.
-    async fn next(
-        &mut self,
-        limit: usize,
-        bytes: usize,
-    ) -> Result<Option<Vec<Record>>, RuntimeError> {
-        let Some(heads) = &self.heads else {
-            return Ok(None);
-        };
-        let log = &self.conversation.0.log;
-        if self.selected.is_empty() {
-            let many = if self.picks { SELECTED } else { limit };
-            let (range, backwards) = (self.left.clone(), self.backwards);
-            let seqs = log.select(heads, range, backwards, many).await?;
-            if let Some(last) = seqs.last().copied() {
-                match self.backwards {
-                    true => self.left.end = last,
-                    false => self.left.start = last.after(1),
-                }
-            }
-            self.selected = seqs.into();
-        }
-        // What is thrown away was read for nothing, so small strides are taken.
-        let stride = if self.picks { STRIDE } else { limit };
-        let wanted: Vec<Seq> = self.selected.iter().copied().take(stride).collect();
-        if wanted.is_empty() {
-            return Ok(None);
-        }
-        let mut found = log.read_at(&wanted, bytes).await?;
-        let place = |record: &Record| wanted.iter().position(|seq| *seq == record.seq);
-        // It may have ended early, for size; what comes after the last one is read next.
-        let last = found.last().and_then(place);
-        let mut done = last.map_or(wanted.len(), |last| last + 1);
-        if let Some(body) = &self.body {
-            found.retain(|record| says(record, body));
-        }
-        if let Some(surplus) = found.get(limit) {
-            done = place(surplus).unwrap_or(done);
-            found.truncate(limit);
-        }
-        self.selected.drain(..done);
-        Ok(Some(found))
-    }
-}
-
-impl EventFilter {
-    /// What of it can be told by heads; none when no event can match.
-    fn heads(&self) -> Option<HeadFilter> {
-        let class = self
-            .kind
-            .as_deref()
-            .map(|kind| kind.rsplit('.').next().unwrap_or(kind));
-        let message = self.body.as_ref().map(|_| "MessageEvent");
-        if class.is_some() && message.is_some() && class != message {
-            return None;
-        }
-        let source = match &self.source {
-            Some(name) => Some(Source::named(name)?),
-            None => None,
-        };
-        Some(HeadFilter {
-            kinds: class.or(message).map(str::to_owned).into_iter().collect(),
-            source,
-            from: self.from,
-            until: self.until,
-        })
-    }
-}
-
-fn says(record: &Record, lower_case: &str) -> bool {
-    let Ok(EventBody::MessageEvent(message)) = record.event().map(|event| event.body) else {
-        return false;
-    };
-    let mut text = message.llm_message.text();
-    for part in &message.extended_content {
-        text.push('\n');
-        text.push_str(&part.text);
-    }
-    text.push_str(
-        message
-            .llm_message
-            .reasoning_content
-            .as_deref()
-            .unwrap_or_default(),
-    );
-    text.to_lowercase().contains(lower_case)
 }
 
 fn final_words(record: &Record) -> Option<String> {

@@ -1,73 +1,27 @@
 mod cursor;
+mod frame;
 mod logs;
 
 use std::{collections::VecDeque, sync::Arc};
 
-use bytes::Bytes;
 use core_model::{
     ConversationId, Record, Seq, StoreError,
     port::{Change, FeedEntry},
 };
 
 use self::logs::Logs;
-use crate::{End, RuntimeError, residency::runtime_state::RuntimeState};
+use crate::{
+    RuntimeError,
+    residency::{Residency, published::End},
+};
 
-pub use self::cursor::Cursor;
+pub use self::{
+    cursor::Cursor,
+    frame::{AllFilter, AllFrame, AllStart},
+};
 
 /// Entries of the feed that are looked at together.
 const ENTRIES: usize = 64;
-
-/// Where a follower of all conversations begins.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AllStart {
-    /// With what happens from now on.
-    #[default]
-    Live,
-    /// With everything that is still stored.
-    Beginning,
-    At(Cursor),
-}
-
-/// What a follower wants to hear of. Empty: everything.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AllFilter {
-    pub conversations: Vec<ConversationId>,
-    /// Class names of events. What is told of conversations as a whole is told in any case.
-    pub kinds: Vec<String>,
-    /// All of these tags, each with that value or with any. A deletion is told whatever they are, for
-    /// a conversation's tags are gone with it.
-    pub tags: Vec<(String, Option<String>)>,
-}
-
-/// What a follower of all conversations is told. `cursor` is where to go on after it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AllFrame {
-    /// A conversation was made. One that had events already when a lost feed began anew is not told.
-    Created {
-        cursor: Cursor,
-        conversation: ConversationId,
-    },
-    /// A logged event, as the JSON text of its line.
-    Event {
-        cursor: Cursor,
-        conversation: ConversationId,
-        seq: Seq,
-        json: Bytes,
-    },
-    /// The events `from..to` cannot be read, for what is stored is damaged. Single damaged lines in a
-    /// log that can be read show as gaps between the seqs.
-    Skipped {
-        cursor: Cursor,
-        conversation: ConversationId,
-        from: Seq,
-        to: Seq,
-    },
-    /// A conversation is gone, with all its events.
-    Deleted {
-        cursor: Cursor,
-        conversation: ConversationId,
-    },
-}
 
 /// Reads what happens in all conversations, in one order, and then keeps up: each logged event once,
 /// those of one conversation in its log's order. Costs a cursor and at most one page; logs are opened
@@ -76,7 +30,7 @@ pub enum AllFrame {
 /// Events of a conversation that is deleted before they are read are left out. A filter on tags reads
 /// the conversation's metadata once for each of its changes.
 pub struct AllFollower {
-    runtime: Arc<RuntimeState>,
+    residency: Arc<Residency>,
     filter: AllFilter,
     cursor: Cursor,
     entries: VecDeque<FeedEntry>,
@@ -85,40 +39,41 @@ pub struct AllFollower {
 
 impl AllFollower {
     pub(crate) async fn new(
-        runtime: Arc<RuntimeState>,
+        residency: Arc<Residency>,
         start: AllStart,
         filter: AllFilter,
     ) -> Result<Self, RuntimeError> {
+        let runtime = Arc::clone(&residency.runtime);
         let beginning = Cursor {
             feed: runtime.store.feed_id().as_u64_pair().0,
             position: 0,
             seq: 0,
         };
         let cursor = match start {
-            AllStart::Live => beginning.at(runtime.store.feed_len().await),
+            AllStart::Live => beginning.at(runtime.store.feed_len().await?),
             AllStart::Beginning => {
-                // What the last stop left unnoted belongs to the beginning too.
+                // What the last stop left unrecorded belongs to the beginning too.
                 runtime.recovery.until_recovered().await;
                 beginning
             }
             AllStart::At(cursor) => {
                 let foreign = cursor.feed != beginning.feed;
-                if foreign || cursor.position > runtime.store.feed_len().await {
+                if foreign || cursor.position > runtime.store.feed_len().await? {
                     return Err(RuntimeError::CursorExpired);
                 }
                 cursor
             }
         };
         Ok(Self {
-            logs: Logs::new(Arc::clone(&runtime), &filter.kinds),
-            runtime,
+            logs: Logs::new(runtime, &filter.kinds),
+            residency,
             filter,
             cursor,
             entries: VecDeque::new(),
         })
     }
 
-    /// Where to go on later: after everything that was told, and everything that was left out since.
+    /// Where to continue later: after everything that was sent, and everything that was left out since.
     #[must_use]
     pub fn cursor(&self) -> Cursor {
         self.cursor
@@ -127,12 +82,12 @@ impl AllFollower {
     /// The next frames, at least one, as soon as there are some.
     ///
     /// # Errors
-    /// The reason why no more will come. What was not told comes again after [`Self::cursor`].
+    /// The reason why no more will come. What was not sent comes again after [`Self::cursor`].
     ///
     /// # Cancel safety
     /// A dropped call loses nothing.
     pub async fn next_page(&mut self) -> Result<Vec<AllFrame>, End> {
-        let runtime = Arc::clone(&self.runtime);
+        let runtime = Arc::clone(&self.residency.runtime);
         tokio::select! {
             biased;
             () = runtime.until_stopping() => Err(End::ServerStopping),
@@ -140,21 +95,21 @@ impl AllFollower {
         }
     }
 
-    /// Goes through the feed until there is something to tell. The cursor moves together with what is
-    /// told, and nothing is waited for after that.
+    /// Reads the feed until there is something to send. The cursor moves together with what is sent, and
+    /// nothing is waited for after that.
     async fn page(&mut self) -> Result<Vec<AllFrame>, End> {
         loop {
             // A filter may admit nothing for long, and none of the reads need ever wait.
             tokio::task::consume_budget().await;
             let Some(entry) = self.entries.front().copied() else {
-                self.look_on().await?;
+                self.read_feed().await?;
                 continue;
             };
             let conversation = entry.conversation;
-            let told = match entry.change {
+            let frame = match entry.change {
                 _ if !self.wants(conversation) => None,
                 Change::Created => {
-                    let tagged = self.is_of_today(&entry) && self.is_tagged(&entry).await?;
+                    let tagged = self.is_current(&entry).await? && self.is_tagged(&entry).await?;
                     tagged.then(|| AllFrame::Created {
                         cursor: self.after(&entry),
                         conversation,
@@ -173,27 +128,27 @@ impl AllFollower {
                 }
             };
             self.pass(&entry);
-            if let Some(frame) = told {
+            if let Some(frame) = frame {
                 return Ok(vec![frame]);
             }
         }
     }
 
     /// Gets more of the feed; waits for it if need be.
-    async fn look_on(&mut self) -> Result<(), End> {
+    async fn read_feed(&mut self) -> Result<(), End> {
         // Nothing is kept open while nothing happens.
         self.logs.close();
-        let len = self.runtime.store.feed_grown(self.cursor.position).await;
-        let entries = self
-            .runtime
-            .store
-            .feed_entries(self.cursor.position, ENTRIES);
-        let entries = entries.await.map_err(|error| {
+        let (store, position) = (&self.residency.runtime.store, self.cursor.position);
+        let read = async {
+            let len = store.feed_grown(position).await?;
+            Ok((len, store.feed_entries(position, ENTRIES).await?))
+        };
+        let (len, entries) = read.await.map_err(|error: StoreError| {
             tracing::error!(%error, "a follower cannot read the feed");
             End::Failed
         })?;
         if entries.is_empty() {
-            // Only entries that tell nothing.
+            // Only entries that mean nothing.
             self.cursor = self.cursor.at(len);
         }
         self.entries.extend(entries);
@@ -209,13 +164,13 @@ impl AllFollower {
     ) -> Result<Vec<AllFrame>, End> {
         let resumed = self.cursor.position == entry.position;
         let from = from.max(Seq(if resumed { self.cursor.seq } else { 0 }));
-        if from >= to || !self.is_of_today(entry) || !self.is_tagged(entry).await? {
+        if from >= to || !self.is_current(entry).await? || !self.is_tagged(entry).await? {
             self.pass(entry);
             return Ok(Vec::new());
         }
         let read = self.logs.read(entry, from, to).await;
-        // Looked at again: the id may have been given to another one while its log was read.
-        if !self.is_of_today(entry) {
+        // Checked again: the id may have been given to another one while its log was read.
+        if !self.is_current(entry).await? {
             self.pass(entry);
             return Ok(Vec::new());
         }
@@ -239,12 +194,13 @@ impl AllFollower {
 
     fn frame(&self, entry: &FeedEntry, to: Seq, record: Record) -> AllFrame {
         let next = record.seq.after(1);
-        let cursor = match next < to {
-            true => Cursor {
+        let cursor = if next < to {
+            Cursor {
                 seq: next.0,
                 ..self.cursor.at(entry.position)
-            },
-            false => self.after(entry),
+            }
+        } else {
+            self.after(entry)
         };
         AllFrame::Event {
             cursor,
@@ -254,8 +210,8 @@ impl AllFollower {
         }
     }
 
-    /// What is damaged is told and passed; whatever else hinders ends the following before it, for it
-    /// may be over when the client comes back.
+    /// What is damaged is reported and passed; any other error ends the follower before it, because it may
+    /// be over when the client comes back.
     fn unreadable(
         &mut self,
         entry: &FeedEntry,
@@ -272,7 +228,7 @@ impl AllFollower {
         }
         tracing::error!(
             conversation.id = %conversation, %error,
-            "a follower of all conversations is told of events that cannot be read"
+            "a follower of all conversations skips events that cannot be read"
         );
         self.pass(entry);
         Ok(vec![AllFrame::Skipped {
@@ -289,9 +245,19 @@ impl AllFollower {
     }
 
     /// Whether an entry is about the conversation that has its id now.
-    fn is_of_today(&self, entry: &FeedEntry) -> bool {
-        let row = self.runtime.store.row(entry.conversation);
-        row.is_some_and(|row| row.created_at == entry.created_at)
+    async fn is_current(&self, entry: &FeedEntry) -> Result<bool, End> {
+        let id = entry.conversation;
+        let row = self
+            .residency
+            .runtime
+            .store
+            .row(id)
+            .await
+            .map_err(|error| {
+                tracing::error!(conversation.id = %id, %error, "a follower cannot read the list");
+                End::Failed
+            })?;
+        Ok(row.is_some_and(|row| row.created_at == entry.created_at))
     }
 
     /// Whether the conversation has the tags that are wanted. One whose tags are damaged may have them.
@@ -301,9 +267,9 @@ impl AllFollower {
             return Ok(true);
         }
         let id = entry.conversation;
-        let tags = match self.runtime.cache.peek(id) {
+        let tags = match self.residency.cache.peek(id) {
             Some(live) => live.now().metadata.tags.clone(),
-            None => match self.runtime.store.metadata(id).await {
+            None => match self.residency.runtime.store.metadata(id).await {
                 Ok(metadata) => metadata.tags,
                 Err(StoreError::NotFound(_)) => return Ok(false),
                 Err(StoreError::Damaged { .. }) => return Ok(true),
@@ -324,10 +290,10 @@ impl AllFollower {
         self.cursor.at(entry.position + 1)
     }
 
-    /// Goes on after the entry that is next.
+    /// Continues after the next entry.
     fn pass(&mut self, entry: &FeedEntry) {
         self.entries.pop_front();
         self.cursor = self.after(entry);
-        self.logs.turn();
+        self.logs.next_change();
     }
 }

@@ -12,8 +12,11 @@ use tokio::sync::{
 
 use crate::{
     RuntimeError,
-    residency::live_conversation::{Delta, LiveConversation, Published},
-    turn::drafts::discarded_frame,
+    residency::{
+        live_conversation::LiveConversation,
+        published::{End, Published},
+        transients::{TransientDelta, discarded_frame},
+    },
 };
 
 /// What a follower holds at a time. A slow client costs this much memory, and what its connection
@@ -23,7 +26,7 @@ const PAGE: Limit = Limit {
     bytes: 8 * 1024,
 };
 
-/// Where a follower begins. The first frame is a snapshot of the state, but with [`Self::From`].
+/// Where a follower begins. The first frame is a snapshot of the state, except with [`Self::From`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Start {
     /// With what happens from now on.
@@ -36,30 +39,21 @@ pub enum Start {
     /// With the event after this one: neither loses nor repeats.
     After(EventId),
     /// With the event at this position, or the end if the log is not that long (a crash may have
-    /// taken what was not synced, so that is warned of, but for `u64::MAX`, which means the end). The
+    /// taken what was not synced, so that is warned of, except for `u64::MAX`, which means the end). The
     /// first snapshot comes when everything before it was sent.
     From(Seq),
 }
 
-/// What a follower is told, as the JSON text of one event.
+/// What a follower is sent, as the JSON text of one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Frame {
     /// A logged event and its position.
     Event(Seq, Bytes),
-    /// A `full_state`. But for the first, it is true of exactly the events sent so far.
+    /// A `full_state`. Except for the first, it is true of exactly the events sent so far.
     Snapshot(Bytes),
     /// A piece of a reply that is still being written, or a state update with the key
     /// `streaming_reply`: the pieces so far are void.
     Delta(Bytes),
-}
-
-/// Why there are no more frames.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    Deleted,
-    ServerStopping,
-    /// The log cannot be read.
-    Failed,
 }
 
 /// Reads a conversation from a cursor and then keeps up. Costs a cursor, not a queue: a slow reader
@@ -67,10 +61,10 @@ pub enum End {
 pub struct Follower {
     live: Arc<LiveConversation>,
     watch: watch::Receiver<Published>,
-    deltas: broadcast::Receiver<Delta>,
-    /// A delta that comes behind events which are still to be told.
-    held: Option<Delta>,
-    /// Discarded replies that it was told of, or began after.
+    deltas: broadcast::Receiver<TransientDelta>,
+    /// A delta that comes after events which are still to be sent.
+    held: Option<TransientDelta>,
+    /// Discarded replies that it was sent, or that came before it.
     discards: u64,
     /// The next seq to send.
     cursor: Seq,
@@ -93,8 +87,8 @@ impl Follower {
         let discards = live.no_delta().discards;
         let mut watch = live.published.subscribe();
         let goal = watch.borrow_and_update().clone();
-        let began_at = goal.len;
-        let cursor = first_seq(&live, goal.len, start).await?;
+        let began_at = goal.extent.len;
+        let cursor = first_seq(&live, goal.extent.len, start).await?;
         let (page, epoch) = (VecDeque::new(), None);
         Ok(Self {
             live,
@@ -163,9 +157,9 @@ impl Follower {
             if let Some(delta) = self.delta() {
                 return Ok(Frame::Delta(delta));
             }
-            if self.cursor < goal.len {
-                let behind = self.held.as_ref().map_or(goal.len, |held| held.at);
-                self.turn_page(goal.len.min(behind)).await?;
+            if self.cursor < goal.extent.len {
+                let behind = self.held.as_ref().map_or(goal.extent.len, |held| held.at);
+                self.turn_page(goal.extent.len.min(behind)).await?;
             } else if self.epoch != Some(goal.epoch) {
                 self.epoch = Some(goal.epoch);
                 return Ok(Frame::Snapshot(self.live.snapshot_frame(&goal)));
@@ -177,8 +171,8 @@ impl Follower {
         }
     }
 
-    /// A delta that came, if all events before it were told. Whoever is too slow for the deltas skips
-    /// those that wait, but not that pieces are void.
+    /// A delta that came, if all events before it were sent. A follower that is too slow for the deltas
+    /// skips those that wait, but not that pieces are void.
     fn delta(&mut self) -> Option<Bytes> {
         loop {
             let delta = match self.held.take() {
@@ -186,7 +180,7 @@ impl Follower {
                 None => match self.deltas.try_recv() {
                     Ok(delta) => delta,
                     Err(TryRecvError::Lagged(_)) => self.skip_deltas(),
-                    // No reason to end: whoever closes it publishes an end too.
+                    // No reason to end: an end is published, too.
                     Err(TryRecvError::Empty | TryRecvError::Closed) => return None,
                 },
             };
@@ -207,7 +201,7 @@ impl Follower {
         }
     }
 
-    fn skip_deltas(&mut self) -> Delta {
+    fn skip_deltas(&mut self) -> TransientDelta {
         self.deltas = self.deltas.resubscribe();
         self.live.no_delta()
     }
@@ -263,7 +257,7 @@ async fn first_seq(live: &LiveConversation, len: Seq, start: &Start) -> Result<S
             if *seq > len && *seq != Seq(u64::MAX) {
                 tracing::warn!(
                     conversation.id = %live.id, cursor = seq.0, len = len.0,
-                    "a follower's cursor is beyond the log's end and goes on there"
+                    "a follower's cursor is beyond the log's end and continues there"
                 );
             }
             (*seq).min(len)

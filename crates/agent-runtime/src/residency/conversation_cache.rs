@@ -7,19 +7,13 @@ use std::{
 use core_model::ConversationId;
 use tokio::sync::watch;
 
-use crate::{
-    command::Command,
-    residency::{
-        live_conversation::LiveConversation,
-        runtime_state::{RuntimeState, lock},
-    },
-};
+use crate::{command::CommandRequest, lock::lock, residency::live_conversation::LiveConversation};
 
-/// Deletions that are remembered for those who read a conversation meanwhile.
+/// Deletions that are remembered because a conversation may be read from the store meanwhile.
 const ENDED: usize = 1024;
 
-/// The conversations in memory: at most one of each id, found while somebody uses it, and kept for a
-/// while after. Of those that nobody uses only so many are kept.
+/// The conversations in memory: at most one of each id, found while it is in use, and kept for a while
+/// after. Of those that are not in use only so many are kept.
 pub(crate) struct ConversationCache {
     /// How many are kept.
     limit: usize,
@@ -41,7 +35,7 @@ struct Places {
 }
 
 struct Place {
-    /// Dropped when the conversation was not asked for during the idle time, or others were since.
+    /// Dropped when the conversation was not used during the idle time, or others were used since.
     kept: Option<Arc<LiveConversation>>,
     known: Weak<LiveConversation>,
     /// The number of the last use, and when it was.
@@ -63,7 +57,7 @@ impl ConversationCache {
         let live = places.by_id.get(&id)?.known.upgrade()?;
         let surplus = places.keep(&live, self.limit);
         drop(places);
-        give_up(surplus);
+        release(surplus);
         Some(live)
     }
 
@@ -72,8 +66,8 @@ impl ConversationCache {
         lock(&self.places).by_id.get(&id)?.known.upgrade()
     }
 
-    /// Keeps a conversation no longer than somebody uses it.
-    pub(crate) fn let_go(&self, id: ConversationId) {
+    /// Keeps a conversation no longer than it is in use.
+    pub(crate) fn keep_no_longer(&self, id: ConversationId) {
         let kept = lock(&self.places).drop_kept(id);
         drop(kept);
     }
@@ -83,8 +77,8 @@ impl ConversationCache {
         *self.removals.borrow()
     }
 
-    /// Adds a conversation that was read after `removals` deletions, unless somebody else was faster;
-    /// the one that is there in the end. None when it was deleted since, or is being deleted.
+    /// Adds a conversation that was read after `removals` deletions, unless it was added meanwhile;
+    /// returns the one that is there in the end. None when it was deleted since, or is being deleted.
     pub(crate) fn put(
         &self,
         live: Arc<LiveConversation>,
@@ -103,7 +97,7 @@ impl ConversationCache {
         let live = there.unwrap_or(live);
         let surplus = places.keep(&live, self.limit);
         drop(places);
-        give_up(surplus);
+        release(surplus);
         Some(live)
     }
 
@@ -137,7 +131,7 @@ impl ConversationCache {
     pub(crate) async fn until_no_removal(&self, id: ConversationId) {
         let mut removals = self.removals.subscribe();
         loop {
-            // Marked as seen before it is looked, for the lock may not be taken inside the watch.
+            // Marked as seen before it is looked, because the lock may not be taken inside the watch.
             removals.mark_unchanged();
             if !lock(&self.places).leaving.contains(&id) {
                 return;
@@ -165,22 +159,8 @@ impl ConversationCache {
             .collect()
     }
 
-    /// Forgets now and then what nobody uses.
-    pub(crate) fn spawn_reaper(&self, runtime: &Arc<RuntimeState>) {
-        let ttl = runtime.config.idle_ttl;
-        let weak = Arc::downgrade(runtime);
-        runtime.tokio.spawn(async move {
-            loop {
-                tokio::time::sleep((ttl / 4).max(Duration::from_millis(50))).await;
-                let Some(runtime) = weak.upgrade() else {
-                    return;
-                };
-                runtime.cache.forget_unused(ttl);
-            }
-        });
-    }
-
-    fn forget_unused(&self, ttl: Duration) {
+    /// Forgets what was not used for `ttl`.
+    pub(crate) fn forget_unused(&self, ttl: Duration) {
         let mut dropped = Vec::new();
         let mut places = lock(&self.places);
         let oldest = |places: &Places| {
@@ -235,12 +215,12 @@ impl Places {
     }
 }
 
-/// Lets go of conversations that were not used for the longest time. Those that somebody follows or
-/// works on stay as long as that lasts, and are found; an actor that has nothing to do rests.
-fn give_up(surplus: Vec<Arc<LiveConversation>>) {
+/// Releases conversations that were not used for the longest time. Those that are followed or worked on
+/// stay as long as that lasts, and are found; an actor that has nothing to do ends.
+fn release(surplus: Vec<Arc<LiveConversation>>) {
     for live in surplus {
         if !live.is_followed() {
-            live.try_send(Command::LeaveMemory);
+            live.suggest(CommandRequest::LeaveMemory);
         }
     }
 }

@@ -1,40 +1,29 @@
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use core_model::Store;
-use tokio::{
-    runtime::Handle,
-    sync::{OwnedSemaphorePermit, Semaphore},
-};
+use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    RuntimeConfig, RuntimeError,
-    folder_turns::FolderTurns,
-    residency::{conversation_cache::ConversationCache, idle_tools::IdleTools},
-    startup_recovery::StartupRecovery,
-    vault::Vault,
+    RuntimeConfig, residency::startup_recovery::StartupRecovery, run_slot::RunSlots, vault::Vault,
 };
 
-/// What every conversation of a runtime shares.
+/// What all conversations of a runtime share. Knows none of them.
 pub(crate) struct RuntimeState {
     pub(crate) config: RuntimeConfig,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) vault: Vault,
-    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) slots: RunSlots,
     pub(crate) tokio: Handle,
     /// Actors, so that a stop can wait for them.
     pub(crate) actors: TaskTracker,
-    /// How far this has taken charge of what is stored.
     pub(crate) recovery: StartupRecovery,
-    pub(crate) idle_tools: IdleTools,
-    pub(crate) cache: ConversationCache,
-    pub(crate) folder_turns: FolderTurns,
     started: Instant,
     /// Milliseconds after `started` of the last command.
     last_command: AtomicU64,
@@ -42,17 +31,14 @@ pub(crate) struct RuntimeState {
 }
 
 impl RuntimeState {
-    /// With no conversations yet. Its tasks live on the tokio runtime that calls this.
+    /// Its tasks live on the tokio runtime that calls this.
     pub(crate) fn new(config: RuntimeConfig, store: Arc<dyn Store>) -> Self {
         Self {
             vault: Vault::new(Arc::clone(&config.secret_key)),
-            slots: Arc::new(Semaphore::new(config.max_concurrent_runs)),
+            slots: RunSlots::new(config.max_concurrent_runs),
             tokio: Handle::current(),
             actors: TaskTracker::new(),
-            recovery: StartupRecovery::new(store.closed_in_order()),
-            idle_tools: IdleTools::new(config.max_idle_shells),
-            cache: ConversationCache::new(config.max_idle_conversations),
-            folder_turns: FolderTurns::default(),
+            recovery: StartupRecovery::default(),
             started: Instant::now(),
             last_command: AtomicU64::new(0),
             stopping: CancellationToken::new(),
@@ -86,18 +72,4 @@ impl RuntimeState {
     pub(crate) async fn until_stopping(&self) {
         self.stopping.cancelled().await;
     }
-
-    pub(crate) fn take_slot(&self) -> Result<OwnedSemaphorePermit, RuntimeError> {
-        let limit = self.config.max_concurrent_runs;
-        let slot = Arc::clone(&self.slots).try_acquire_owned();
-        slot.map_err(|_none_left| RuntimeError::RunLimit {
-            limit,
-            message_saved: false,
-        })
-    }
-}
-
-/// Takes a lock whose holder may have panicked: what these guard is never left half changed.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

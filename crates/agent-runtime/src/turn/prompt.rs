@@ -5,8 +5,8 @@ use serde_json::Value;
 
 const SYSTEM: &str = include_str!("prompt/system.md");
 
-/// What an agent is told before anything else, and the tools it is given.
-pub(crate) fn system(agent: &Agent, workspace: &Workspace, tools: &Tools) -> SystemPromptEvent {
+/// The first event of an agent: its instructions, and the tools it is given.
+pub(super) fn system(agent: &Agent, workspace: &Workspace, tools: &Tools) -> SystemPromptEvent {
     let text = agent.system_prompt.as_deref().unwrap_or(SYSTEM).trim();
     SystemPromptEvent {
         system_prompt: TextContent::new(text),
@@ -16,7 +16,7 @@ pub(crate) fn system(agent: &Agent, workspace: &Workspace, tools: &Tools) -> Sys
 }
 
 /// The tools as a model is offered them.
-pub(crate) fn tool_specs(tools: &Tools) -> Vec<ToolSpec> {
+pub(super) fn tool_specs(tools: &Tools) -> Vec<ToolSpec> {
     let spec = |tool: &std::sync::Arc<dyn agent_tools::Tool>| ToolSpec {
         name: tool.name().to_owned(),
         description: tool.definition().description,
@@ -25,7 +25,7 @@ pub(crate) fn tool_specs(tools: &Tools) -> Vec<ToolSpec> {
     tools.iter().map(spec).collect()
 }
 
-/// What differs from conversation to conversation; kept apart so that the rest can be cached.
+/// What differs between conversations; separate, so that the provider can cache the rest.
 fn surroundings(agent: &Agent, workspace: &Workspace) -> String {
     let mut text = format!(
         "Your workspace is the folder `{}`. Use absolute paths in it. The system is {} on {}.",

@@ -1,9 +1,36 @@
 use core_model::Draft;
+use tokio::sync::{mpsc, oneshot};
 
-use crate::command::Answer;
+use crate::{command::Answer, turn::outcome::Outcome};
 
 /// Events that a turn asks its actor to append.
 pub(crate) struct Proposal {
     pub(crate) drafts: Vec<Draft>,
-    pub(crate) answer: Answer<()>,
+    pub(crate) answer: Answer,
+}
+
+/// Has events appended; they are durable and visible when this returns.
+///
+/// # Errors
+/// How the turn ends when they cannot be appended.
+pub(super) async fn propose(
+    proposer: &mpsc::Sender<Proposal>,
+    drafts: Vec<Draft>,
+) -> Result<(), Outcome> {
+    if drafts.is_empty() {
+        return Ok(());
+    }
+    let (answer, answered) = oneshot::channel();
+    let proposal = Proposal { drafts, answer };
+    let cancelled = Outcome::cancelled;
+    proposer
+        .send(proposal)
+        .await
+        .map_err(|_closed| cancelled())?;
+    let appended = answered.await.map_err(|_dropped| cancelled())?;
+    appended.map_err(|error| {
+        Outcome::internal(format!(
+            "the conversation's log could not be written: {error}"
+        ))
+    })
 }

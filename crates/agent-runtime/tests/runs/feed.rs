@@ -39,7 +39,7 @@ impl Site {
     }
 
     async fn stop(self) -> TempDir {
-        self.runtime.shut_down(PATIENCE).await;
+        self.runtime.shut_down(GIVE_UP).await;
         self.folder
     }
 
@@ -72,7 +72,7 @@ impl Site {
                 }
             }
         };
-        timeout(PATIENCE, all).await.unwrap();
+        timeout(GIVE_UP, all).await.unwrap();
         self.runtime.delete(mark).await.unwrap();
         told.retain(|frame| of(frame).0 != mark);
         told
@@ -178,7 +178,7 @@ async fn every_cursor_goes_on_right_behind_its_frame_also_in_mid_change() {
             assert_eq!(rest, all[at + 1..], "{cursor}");
         }
     }
-    // One that nobody was ever told goes on with the next change.
+    // One that was never sent continues with the next change.
     let all = site.told(AllStart::Beginning, &AllFilter::default()).await;
     let change = cursor(&all[0]).to_string();
     let beyond = format!("{}-999999", change.strip_suffix("-0").unwrap());
@@ -206,7 +206,7 @@ async fn an_error_that_may_pass_ends_the_following_and_loses_nothing() {
     let mut follower = follower.await.unwrap();
     let mut told = Vec::new();
     let end = loop {
-        match timeout(PATIENCE, follower.next_page()).await.unwrap() {
+        match timeout(GIVE_UP, follower.next_page()).await.unwrap() {
             Ok(page) => told.extend(page),
             Err(end) => break end,
         }
@@ -221,7 +221,7 @@ async fn an_error_that_may_pass_ends_the_following_and_loses_nothing() {
     told.retain(|frame| [bad.id(), good.id()].contains(&of(frame).0));
     assert_eq!(told, expected);
 
-    // What is damaged stays so: it is told, and the others go on.
+    // What is damaged stays so: it is reported, and the others continue.
     shut(Shut::Damaged);
     let told = site.told(AllStart::Beginning, &AllFilter::default()).await;
     let of_bad = told.iter().filter(|frame| of(frame).0 == bad.id());
@@ -296,12 +296,12 @@ async fn tags_choose_whose_creation_is_told_and_every_deletion_is() {
     );
     let mut live = live.await.unwrap();
     let blue = site.make(tagged("blue")).await.id();
-    let first = timeout(PATIENCE, live.next_page()).await.unwrap().unwrap();
+    let first = timeout(GIVE_UP, live.next_page()).await.unwrap().unwrap();
     assert_eq!(of(&first[0]), (blue, What::Created));
     let red = site.make(tagged("red")).await.id();
     for id in [red, blue] {
         site.runtime.delete(id).await.unwrap();
-        let next = timeout(PATIENCE, live.next_page()).await.unwrap().unwrap();
+        let next = timeout(GIVE_UP, live.next_page()).await.unwrap().unwrap();
         assert_eq!(of(&next[0]), (id, What::Deleted));
     }
     assert!(live.next_page().now_or_never().is_none());
@@ -325,7 +325,7 @@ async fn a_cursor_of_a_feed_that_was_lost_is_refused() {
         .follow_all(AllStart::At(old), AllFilter::default())
         .await;
     assert!(matches!(refused, Err(RuntimeError::CursorExpired)));
-    // Begun anew, it tells what is stored.
+    // From the beginning, it sends what is stored.
     let told = site.told(AllStart::Beginning, &AllFilter::default()).await;
     let mut seqs = Vec::new();
     for frame in &told {

@@ -82,7 +82,7 @@ async fn told(pieces: usize) -> (Vec<String>, Conversation, tempfile::TempDir) {
             }
         }
     };
-    timeout(PATIENCE, reading).await.unwrap();
+    timeout(GIVE_UP, reading).await.unwrap();
     (told, conversation, folder)
 }
 
@@ -143,7 +143,7 @@ async fn shown(lines: Vec<Line>, ends: ExecutionStatus) -> Vec<String> {
             }
         }
     };
-    timeout(PATIENCE, reading).await.unwrap();
+    timeout(GIVE_UP, reading).await.unwrap();
     shown
 }
 
@@ -157,7 +157,7 @@ async fn pieces_that_no_event_comes_of_are_void() {
             ExecutionStatus::Finished,
             vec!["delta a", "void", "delta b", "said b"],
         ),
-        // Nothing was told: nothing is void.
+        // Nothing was sent: nothing is void.
         (
             vec![Line::Discard, Line::Say("b")],
             ExecutionStatus::Finished,
@@ -207,7 +207,7 @@ async fn who_is_too_slow_for_the_pieces_is_told_that_they_are_void_all_the_same(
                     }
                 }
             };
-            timeout(PATIENCE, next).await.unwrap()
+            timeout(GIVE_UP, next).await.unwrap()
         };
         assert_eq!(next().await, "delta old");
         world.puppet.open.notify_one();

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     ops::Range,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
@@ -13,12 +13,15 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use core_model::{
-    Catalog, ConversationId, EventId, EventLog, EventTime, ExecutionStatus, Feed, HeadFilter,
-    Limit, Metadata, NewRecord, Record, Row, Seq, StoreError,
-    port::{Digest, Fault, FeedEntry, ListPage, ListQuery, Notice, Receipt, Receipts},
+    Catalog, Claims, ConversationId, EventId, EventTime, ExecutionStatus, Extent, Feed, HeadFilter,
+    Limit, LogReader, LogWriter, Metadata, NewRecord, Record, Row, Seq, StoreError, Summary,
+    port::{
+        Claim, Claimed, Digest, Fault, FeedEntry, Health, Holder, ListPage, ListQuery, Receipt,
+        Receipts,
+    },
 };
 use store_fs::FsStore;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 /// A store whose appends can be made to fail and whose deletions can be held up.
@@ -29,12 +32,13 @@ pub(crate) struct Frail {
     pub(crate) fails_deletions: AtomicBool,
     pub(crate) deleting: Notify,
     pub(crate) may_delete: Notify,
-    /// Whether the next check waits for a permit.
-    pub(crate) holds_check: AtomicBool,
-    pub(crate) may_check: Notify,
+    /// Whether nobody gets to know which conversations there are.
+    pub(crate) holds_check: watch::Sender<bool>,
+    /// Another server, which has every conversation.
+    pub(crate) theirs: Mutex<Option<Holder>>,
     /// Logs that cannot be opened, and why.
     pub(crate) shut: Mutex<HashMap<ConversationId, Shut>>,
-    /// Opening such a log goes on at a notice.
+    /// Lets the opening of such a log continue.
     pub(crate) may_open: Notify,
     /// How often a log was opened.
     pub(crate) opened: AtomicUsize,
@@ -49,37 +53,35 @@ pub(crate) enum Shut {
     Late,
 }
 
-struct FrailLog {
-    log: Arc<dyn EventLog>,
-    broken: Arc<AtomicBool>,
+/// Counted while it is in memory.
+struct FrailReader {
+    log: Arc<dyn LogReader>,
     open: Arc<AtomicUsize>,
 }
 
-impl Drop for FrailLog {
+struct FrailWriter {
+    log: Box<dyn LogWriter>,
+    broken: Arc<AtomicBool>,
+}
+
+impl Drop for FrailReader {
     fn drop(&mut self) {
         self.open.fetch_sub(1, SeqCst);
     }
 }
 
 #[async_trait]
-impl EventLog for FrailLog {
-    async fn append(
-        &self,
-        records: Vec<NewRecord>,
-        expected: Option<Seq>,
-    ) -> Result<Seq, StoreError> {
-        if self.broken.load(SeqCst) {
-            return Err(StoreError::Poisoned(Fault::other("disk full")));
-        }
-        self.log.append(records, expected).await
+impl LogReader for FrailReader {
+    fn visible(&self) -> Extent {
+        self.log.visible()
     }
 
-    fn len(&self) -> Seq {
-        self.log.len()
+    async fn grown(&self, after: Seq) -> Result<Extent, StoreError> {
+        self.log.grown(after).await
     }
 
-    fn size(&self) -> u64 {
-        self.log.size()
+    fn had(&self, extent: Extent) -> bool {
+        self.log.had(extent)
     }
 
     async fn read(&self, from: Seq, limit: Limit) -> Result<Vec<Record>, StoreError> {
@@ -114,62 +116,41 @@ impl EventLog for FrailLog {
 }
 
 #[async_trait]
+impl LogWriter for FrailWriter {
+    fn extent(&self) -> Extent {
+        self.log.extent()
+    }
+
+    async fn append(
+        &mut self,
+        records: Vec<NewRecord>,
+        summary: Summary,
+    ) -> Result<Extent, StoreError> {
+        if self.broken.load(SeqCst) && !records.is_empty() {
+            return Err(StoreError::Poisoned(Fault::other("disk full")));
+        }
+        self.log.append(records, summary).await
+    }
+
+    async fn set_metadata(&mut self, metadata: &Metadata) -> Result<(), StoreError> {
+        self.log.set_metadata(metadata).await
+    }
+}
+
+impl Frail {
+    async fn until_checked(&self) {
+        let mut holds = self.holds_check.subscribe();
+        holds.wait_for(|holds| !*holds).await.unwrap();
+    }
+}
+
+#[async_trait]
 impl Catalog for Frail {
     async fn create(&self, metadata: &Metadata) -> Result<(), StoreError> {
         self.store.create(metadata).await
     }
 
-    fn list(&self, query: &ListQuery) -> ListPage {
-        self.store.list(query)
-    }
-
-    fn count(&self, status: Option<ExecutionStatus>) -> u64 {
-        self.store.count(status)
-    }
-
-    fn row(&self, id: ConversationId) -> Option<Row> {
-        self.store.row(id)
-    }
-
-    fn note(&self, row: Row) {
-        self.store.note(row);
-    }
-
-    fn closed_in_order(&self) -> bool {
-        self.store.closed_in_order()
-    }
-
-    async fn close(&self) -> Result<(), StoreError> {
-        self.store.close().await
-    }
-
-    async fn check(&self) -> Result<Vec<ConversationId>, StoreError> {
-        if self.holds_check.load(SeqCst) {
-            self.may_check.notified().await;
-        }
-        self.store.check().await
-    }
-
-    async fn metadata(&self, id: ConversationId) -> Result<Metadata, StoreError> {
-        self.store.metadata(id).await
-    }
-
-    async fn metadata_of(
-        &self,
-        ids: &[ConversationId],
-    ) -> Result<Vec<Option<Metadata>>, StoreError> {
-        self.store.metadata_of(ids).await
-    }
-
-    async fn infos(&self, ids: &[ConversationId]) -> Result<Vec<Option<Bytes>>, StoreError> {
-        self.store.infos(ids).await
-    }
-
-    async fn set_metadata(&self, metadata: &Metadata) -> Result<(), StoreError> {
-        self.store.set_metadata(metadata).await
-    }
-
-    async fn open(&self, id: ConversationId) -> Result<Arc<dyn EventLog>, StoreError> {
+    async fn open(&self, id: ConversationId) -> Result<Arc<dyn LogReader>, StoreError> {
         let path = || "events.jsonl".to_owned();
         let shut = self.shut.lock().unwrap().get(&id).copied();
         match shut {
@@ -193,11 +174,39 @@ impl Catalog for Frail {
         let log = self.store.open(id).await?;
         self.opened.fetch_add(1, SeqCst);
         self.open.fetch_add(1, SeqCst);
-        Ok(Arc::new(FrailLog {
+        Ok(Arc::new(FrailReader {
             log,
-            broken: Arc::clone(&self.broken),
             open: Arc::clone(&self.open),
         }))
+    }
+
+    async fn list(&self, query: &ListQuery) -> Result<ListPage, StoreError> {
+        self.until_checked().await;
+        self.store.list(query).await
+    }
+
+    async fn count(&self, status: Option<ExecutionStatus>) -> Result<u64, StoreError> {
+        self.until_checked().await;
+        self.store.count(status).await
+    }
+
+    async fn row(&self, id: ConversationId) -> Result<Option<Row>, StoreError> {
+        self.store.row(id).await
+    }
+
+    async fn metadata(&self, id: ConversationId) -> Result<Metadata, StoreError> {
+        self.store.metadata(id).await
+    }
+
+    async fn metadata_of(
+        &self,
+        ids: &[ConversationId],
+    ) -> Result<Vec<Option<Metadata>>, StoreError> {
+        self.store.metadata_of(ids).await
+    }
+
+    async fn infos(&self, ids: &[ConversationId]) -> Result<Vec<Option<Bytes>>, StoreError> {
+        self.store.infos(ids).await
     }
 
     async fn delete(&self, id: ConversationId) -> Result<(), StoreError> {
@@ -211,16 +220,45 @@ impl Catalog for Frail {
         self.store.delete(id).await
     }
 
-    fn folder(&self, id: ConversationId) -> PathBuf {
-        self.store.folder(id)
+    fn health(&self) -> Health {
+        self.store.health()
     }
 
-    fn ready(&self) -> Result<(), String> {
-        self.store.ready()
+    async fn close(&self) -> Result<(), StoreError> {
+        self.store.close().await
+    }
+}
+
+#[async_trait]
+impl Claims for Frail {
+    async fn claim(&self, id: ConversationId) -> Result<Claimed, StoreError> {
+        if let Some(holder) = self.theirs.lock().unwrap().clone() {
+            return Ok(Claimed::Theirs(holder));
+        }
+        let Claimed::Mine(claim) = self.store.claim(id).await? else {
+            panic!("the folder is ours");
+        };
+        let log = FrailWriter {
+            log: claim.log,
+            broken: Arc::clone(&self.broken),
+        };
+        Ok(Claimed::Mine(Claim {
+            log: Box::new(log),
+            ..claim
+        }))
     }
 
-    fn notices(&self) -> Vec<Notice> {
-        self.store.notices()
+    async fn holder(&self, id: ConversationId) -> Result<Option<Holder>, StoreError> {
+        let theirs = self.theirs.lock().unwrap().clone();
+        match theirs {
+            Some(holder) => Ok(Some(holder)),
+            None => self.store.holder(id).await,
+        }
+    }
+
+    async fn orphans(&self, limit: usize) -> Result<Vec<ConversationId>, StoreError> {
+        self.until_checked().await;
+        self.store.orphans(limit).await
     }
 }
 
@@ -230,7 +268,7 @@ impl Feed for Frail {
         self.store.feed_id()
     }
 
-    async fn feed_len(&self) -> u64 {
+    async fn feed_len(&self) -> Result<u64, StoreError> {
         self.store.feed_len().await
     }
 
@@ -238,7 +276,7 @@ impl Feed for Frail {
         self.store.feed_entries(from, limit).await
     }
 
-    async fn feed_grown(&self, len: u64) -> u64 {
+    async fn feed_grown(&self, len: u64) -> Result<u64, StoreError> {
         self.store.feed_grown(len).await
     }
 }
@@ -266,8 +304,8 @@ pub(crate) fn frail(folder: &Path) -> Arc<Frail> {
         fails_deletions: false.into(),
         deleting: Notify::new(),
         may_delete: Notify::new(),
-        holds_check: false.into(),
-        may_check: Notify::new(),
+        holds_check: watch::Sender::new(false),
+        theirs: Mutex::default(),
         shut: Mutex::default(),
         may_open: Notify::new(),
         opened: AtomicUsize::default(),

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use store_fs::FsStore;
 use tokio::{sync::Notify, time::timeout};
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const GIVE_UP: Duration = Duration::from_secs(20);
 
 /// What the puppet answers next.
 pub(crate) enum Line {
@@ -137,7 +137,7 @@ impl World {
         }
     }
 
-    /// Stops in order and starts again on the same folder.
+    /// Stops cleanly and starts again on the same folder.
     pub(crate) async fn restart(self) -> Self {
         let Self {
             runtime,
@@ -145,7 +145,7 @@ impl World {
             folder,
             runs,
         } = self;
-        runtime.shut_down(PATIENCE).await;
+        runtime.shut_down(GIVE_UP).await;
         // The folder lock goes with the store, and the store with the runtime.
         drop(runtime);
         let runtime = start(&folder, &puppet, runs).await;
@@ -194,6 +194,7 @@ pub(crate) fn config(folder: &tempfile::TempDir, puppet: &Arc<Puppet>) -> Runtim
         [7; 32],
         LlmSettings::default(),
         folder.path().join("project"),
+        folder.path().join("conversations"),
     );
     config.connect = Arc::new(move |_| Ok(Arc::clone(&model) as Arc<dyn Model>));
     config
@@ -213,7 +214,7 @@ pub(crate) async fn until(conversation: &Conversation, status: ExecutionStatus) 
             follower.next().await.unwrap();
         }
     };
-    timeout(PATIENCE, reached)
+    timeout(GIVE_UP, reached)
         .await
         .expect("the status is reached before the test gives up");
 }

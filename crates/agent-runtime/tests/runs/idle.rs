@@ -68,7 +68,7 @@ impl Process {
                 sleep(Duration::from_millis(10)).await;
             }
         };
-        timeout(PATIENCE, ended)
+        timeout(GIVE_UP, ended)
             .await
             .expect("the process ends before the test gives up");
     }
@@ -101,7 +101,7 @@ async fn a_living_background_job_keeps_the_shell() {
     assert!(idle.process("job").runs());
     assert_eq!(command(&conversation).await, "[kept]");
     // A stop of the server ends it all the same.
-    idle.runtime.shut_down(PATIENCE).await;
+    idle.runtime.shut_down(GIVE_UP).await;
     idle.process("job").ended().await;
 }
 
@@ -179,7 +179,7 @@ async fn reading_keeps_the_shell_and_listing_does_not() {
             sleep(step).await;
         }
     };
-    timeout(PATIENCE, listed).await.unwrap();
+    timeout(GIVE_UP, listed).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

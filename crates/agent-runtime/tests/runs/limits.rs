@@ -64,7 +64,7 @@ async fn a_page_of_large_events_ends_early_and_the_next_goes_on() {
     }
     let mut query = EventQuery::default();
     let (mut ids, mut pages) = (Vec::new(), 0);
-    timeout(PATIENCE, async {
+    timeout(GIVE_UP, async {
         loop {
             let page = conversation.search_events(&query).await.unwrap();
             let size: usize = page.items.iter().map(|item| item.len()).sum();

@@ -1,7 +1,7 @@
 //! What lists show, from what the store has ready.
 
 use agent_runtime::{Listed, NewConversation};
-use core_model::{Agent, Catalog, ExecutionStatus};
+use core_model::{Agent, Catalog, Claims, ExecutionStatus, port::Claimed};
 use serde_json::json;
 use store_fs::FsStore;
 
@@ -41,7 +41,7 @@ async fn what_the_store_has_ready_for_lists_is_what_they_would_show_without() {
         folder,
         ..
     } = world;
-    runtime.shut_down(PATIENCE).await;
+    runtime.shut_down(GIVE_UP).await;
     drop(runtime);
     let root = folder.path().join("conversations");
     {
@@ -50,7 +50,10 @@ async fn what_the_store_has_ready_for_lists_is_what_they_would_show_without() {
         let mut metadata = store.metadata(odd).await.unwrap();
         agent["kind"] = json!("AgentOfTomorrow");
         (metadata.agent, metadata.title) = (agent, Some("\"Odd\" – ü".to_owned()));
-        store.set_metadata(&metadata).await.unwrap();
+        let Claimed::Mine(mut claim) = store.claim(odd).await.unwrap() else {
+            panic!("the folder is ours");
+        };
+        claim.log.set_metadata(&metadata).await.unwrap();
     }
     std::fs::remove_file(root.join(".infos")).unwrap();
     let runtime = start(&folder, &puppet, 1).await;

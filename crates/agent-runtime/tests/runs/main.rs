@@ -1,6 +1,7 @@
-//! The runtime on a real store and real tools, with a model that does as it is told.
+//! The runtime on a real store and real tools, with a scripted model.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod claims;
 mod feed;
 mod followers;
 mod frail;

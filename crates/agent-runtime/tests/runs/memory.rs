@@ -45,7 +45,7 @@ async fn only_so_many_unused_conversations_stay_and_none_that_is_in_use_leaves()
                 sleep(Duration::from_millis(10)).await;
             }
         };
-        timeout(PATIENCE, left).await.unwrap();
+        timeout(GIVE_UP, left).await.unwrap();
     };
     few().await;
 

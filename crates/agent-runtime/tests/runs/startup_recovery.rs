@@ -45,7 +45,7 @@ async fn reads_of_one_conversation_do_not_wait_until_all_are_listed() {
     let world = World::new(vec![]).await;
     let id = written_to(&world).await.id();
     let (left, store) = killed(&world);
-    store.holds_check.store(true, SeqCst);
+    store.holds_check.send_replace(true);
     let runtime = Runtime::start(config(&left, &world.puppet), store.clone());
 
     let info = runtime.info(id).await.unwrap();
@@ -60,10 +60,10 @@ async fn reads_of_one_conversation_do_not_wait_until_all_are_listed() {
     let query = ConversationQuery::default();
     assert!(runtime.search(&query).now_or_never().is_none());
 
-    store.may_check.notify_one();
-    timeout(PATIENCE, runtime.until_recovered()).await.unwrap();
+    store.holds_check.send_replace(false);
+    timeout(GIVE_UP, runtime.until_recovered()).await.unwrap();
     assert_eq!(listed(&runtime).await, [(id, true)]);
-    assert_eq!(runtime.count(None).await, 1);
+    assert_eq!(runtime.count(None).await.unwrap(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -74,15 +74,15 @@ async fn lists_do_not_wait_until_all_are_mended() {
     store.shut.lock().unwrap().insert(late, Shut::Late);
     let runtime = Runtime::start(config(&left, &world.puppet), store.clone());
     // As the stored state has it, which knows of no message.
-    let early = timeout(PATIENCE, listed(&runtime)).await.unwrap();
+    let early = timeout(GIVE_UP, listed(&runtime)).await.unwrap();
     assert_eq!(early, [(late, false)]);
-    assert_eq!(runtime.count(Some(ExecutionStatus::Idle)).await, 1);
+    assert_eq!(runtime.count(Some(ExecutionStatus::Idle)).await.unwrap(), 1);
     assert!(!runtime.is_recovered());
 
     store.shut.lock().unwrap().clear();
     store.may_open.notify_waiters();
     store.may_open.notify_one();
-    timeout(PATIENCE, runtime.until_recovered()).await.unwrap();
+    timeout(GIVE_UP, runtime.until_recovered()).await.unwrap();
     assert_eq!(listed(&runtime).await, [(late, true)]);
 }
 
@@ -102,7 +102,7 @@ async fn what_is_at_rest_is_listed_without_being_opened_or_changed() {
         puppet,
         ..
     } = world;
-    runtime.shut_down(PATIENCE).await;
+    runtime.shut_down(GIVE_UP).await;
     drop(runtime);
     forget_list(folder.path());
     let file = |id: ConversationId, name: &str| {
@@ -124,7 +124,7 @@ async fn what_is_at_rest_is_listed_without_being_opened_or_changed() {
     expected.sort();
     assert_eq!(told, expected);
     for status in [ExecutionStatus::Idle, ExecutionStatus::Finished] {
-        assert_eq!(runtime.count(Some(status)).await, 1);
+        assert_eq!(runtime.count(Some(status)).await.unwrap(), 1);
     }
     assert_eq!(store.opened.load(SeqCst), 0);
     for (id, before) in [idle, finished].into_iter().zip(stored) {
@@ -148,7 +148,7 @@ async fn a_run_that_a_stop_paused_resumes_though_the_list_was_lost() {
         puppet,
         ..
     } = world;
-    runtime.shut_down(PATIENCE).await;
+    runtime.shut_down(GIVE_UP).await;
     drop(runtime);
     forget_list(folder.path());
     let mut config = config(&folder, &puppet);

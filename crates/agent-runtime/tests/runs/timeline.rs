@@ -1,5 +1,5 @@
 use agent_runtime::{Frame, NewConversation, RuntimeError, Start};
-use core_model::{Agent, ConfirmationPolicy, Content, ExecutionStatus, Role};
+use core_model::{Agent, ConfirmationPolicy, Content, ExecutionStatus, LlmSettings, Role};
 use llm_client::{ModelError, ModelMessage};
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -114,6 +114,55 @@ async fn a_message_during_a_run_is_taken_up_by_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_comes_before_the_agent_finishes_is_taken_up_too() {
+    let finish = || Line::Call("finish", json!({"message": "done"}));
+    let world = World::new(vec![Line::Gate, finish(), Line::Say("second")]).await;
+    let conversation = world.conversation(NewConversation::default()).await;
+    say(&conversation, "one").await;
+    world.puppet.reached.notified().await;
+    say(&conversation, "two").await;
+    world.puppet.open.notify_one();
+    until(&conversation, ExecutionStatus::Finished).await;
+    assert_eq!(world.puppet.requests.lock().unwrap().len(), 2);
+    assert_eq!(conversation.final_response().await.unwrap(), "second");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_beside_each_other_are_logged_in_their_order() {
+    let view = |path: &str| ("file_editor", json!({"command": "view", "path": path}));
+    let thought = || ("think", json!({"thought": "hm"}));
+    let world = World::new(vec![Line::Calls(vec![
+        view("/"),
+        thought(),
+        ("terminal", terminal("echo hi")),
+        thought(),
+        view("/nowhere"),
+    ])])
+    .await;
+    let mut agent = Agent::with_usual_tools(LlmSettings::default());
+    agent.tool_concurrency_limit = 3;
+    let conversation = world
+        .conversation(NewConversation {
+            agent: Some(agent),
+            ..NewConversation::default()
+        })
+        .await;
+    say(&conversation, "go").await;
+    until(&conversation, ExecutionStatus::Finished).await;
+    let seen = events(&conversation).await;
+    let ids = |kind: &str, field: &str| -> Vec<String> {
+        let of_kind = seen.iter().filter(|event| event["kind"] == kind);
+        let ids = of_kind.map(|event| event[field].as_str().unwrap().to_owned());
+        ids.collect()
+    };
+    assert_eq!(ids("ActionEvent", "id").len(), 5);
+    assert_eq!(
+        ids("ObservationEvent", "action_id"),
+        ids("ActionEvent", "id")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pause_waits_for_the_reply_and_executes_nothing_more() {
     let world = World::new(vec![
         Line::Gate,
@@ -158,7 +207,7 @@ async fn interrupt_drops_the_model_call_or_kills_the_tool_and_answers_orphans() 
     conversation.run().await.unwrap();
     let mut follower = conversation.follow(&Start::Beginning).await.unwrap();
     loop {
-        let frame = timeout(PATIENCE, follower.next()).await.unwrap().unwrap();
+        let frame = timeout(GIVE_UP, follower.next()).await.unwrap().unwrap();
         if let Frame::Event(_, line) = frame
             && String::from_utf8_lossy(&line).contains("sleep 300")
         {
@@ -195,7 +244,7 @@ async fn actions_that_need_consent_wait_and_run_gives_it() {
     until(&conversation, ExecutionStatus::WaitingForConfirmation).await;
     assert!(!made("yes.txt"));
     conversation.run().await.unwrap();
-    timeout(PATIENCE, async {
+    timeout(GIVE_UP, async {
         while !made("yes.txt")
             || conversation.info().execution_status != ExecutionStatus::WaitingForConfirmation
         {
@@ -295,7 +344,7 @@ async fn run_slots_are_counted_over_all_conversations() {
     ));
     world.puppet.open.notify_one();
     until(&first, ExecutionStatus::Finished).await;
-    timeout(PATIENCE, async { while second.run().await.is_err() {} })
+    timeout(GIVE_UP, async { while second.run().await.is_err() {} })
         .await
         .unwrap();
     until(&second, ExecutionStatus::Finished).await;
@@ -313,7 +362,7 @@ async fn a_follower_sees_snapshot_history_and_news_once_each() {
     while snapshots.last() != Some(&"finished".to_owned())
         || seen.len() < events(&conversation).await.len()
     {
-        match timeout(PATIENCE, follower.next()).await.unwrap().unwrap() {
+        match timeout(GIVE_UP, follower.next()).await.unwrap().unwrap() {
             Frame::Event(_, line) => {
                 let event: Value = serde_json::from_slice(&line).unwrap();
                 seen.push(event["id"].clone());
@@ -353,7 +402,7 @@ async fn a_follower_sees_snapshot_history_and_news_once_each() {
 async fn drain(mut follower: agent_runtime::Follower, count: usize) -> Vec<Value> {
     let mut ids = Vec::new();
     while ids.len() < count {
-        if let Frame::Event(_, line) = timeout(PATIENCE, follower.next()).await.unwrap().unwrap() {
+        if let Frame::Event(_, line) = timeout(GIVE_UP, follower.next()).await.unwrap().unwrap() {
             let event: Value = serde_json::from_slice(&line).unwrap();
             ids.push(event["id"].clone());
         }
@@ -372,7 +421,7 @@ async fn the_end_of_a_short_run_is_told_again_unless_something_happens() {
     let mut follower = conversation.follow(&Start::Live).await.unwrap();
     conversation.run().await.unwrap();
     let mut ends = 0;
-    timeout(PATIENCE, async {
+    timeout(GIVE_UP, async {
         while ends < 4 {
             if let Frame::Snapshot(frame) = follower.next().await.unwrap()
                 && String::from_utf8_lossy(&frame).contains(r#""execution_status":"finished""#)
@@ -395,7 +444,7 @@ async fn everything_is_there_after_a_restart_and_goes_on() {
     .await;
     let running = world.conversation(NewConversation::default()).await;
     say(&running, "go").await;
-    timeout(PATIENCE, async {
+    timeout(GIVE_UP, async {
         while !outline(&running).await.contains(&"Action".to_owned()) {
             tokio::task::yield_now().await;
         }
@@ -411,7 +460,10 @@ async fn everything_is_there_after_a_restart_and_goes_on() {
         runtime.info(id).await.unwrap().execution_status,
         ExecutionStatus::Paused
     );
-    assert_eq!(runtime.count(Some(ExecutionStatus::Paused)).await, 1);
+    assert_eq!(
+        runtime.count(Some(ExecutionStatus::Paused)).await.unwrap(),
+        1
+    );
     assert_eq!(events(&mended).await[..before.len()], before);
     let outline = outline(&mended).await;
     assert_eq!(

@@ -34,7 +34,7 @@ async fn acting(conversation: &Conversation) {
             sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(PATIENCE, logged).await.expect("the agent acts");
+    timeout(GIVE_UP, logged).await.expect("the agent acts");
 }
 
 async fn world(lines: Vec<Line>, longest: Duration) -> (tempfile::TempDir, Runtime) {

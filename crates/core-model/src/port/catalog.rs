@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{EventLog, StoreError};
-use crate::{ConversationId, ConversationKey, ExecutionStatus, Metadata, Seq, UtcTime};
+use super::{Extent, LogReader, StoreError};
+use crate::{ConversationId, ConversationKey, ExecutionStatus, Metadata, UtcTime};
 
 /// What a list knows of a conversation without opening it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,8 +14,9 @@ pub struct Row {
     pub created_at: UtcTime,
     pub updated_at: UtcTime,
     pub status: ExecutionStatus,
-    /// How long its log is, in lines and in bytes.
-    pub len: Seq,
+    /// What this is true of.
+    pub extent: Extent,
+    /// How large its log is, in bytes.
     pub bytes: u64,
 }
 
@@ -66,53 +67,48 @@ pub struct Notice {
     pub text: String,
 }
 
-/// The conversations of a store.
+/// How a store is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Whether new events can be made durable now, or why not, in words a person can act on.
+    pub ready: Result<(), String>,
+    /// What was found since the store was opened, the newest last; at most a hundred.
+    pub notices: Vec<Notice>,
+}
+
+/// The conversations of a store. What a call returns holds at some moment during the call: it has all
+/// that was acknowledged before, through whichever server.
 #[async_trait]
 pub trait Catalog: Send + Sync {
-    /// Makes a conversation with an empty log and puts its row on the list; durable when this
-    /// returns.
+    /// Makes a conversation with an empty log and puts it on the list; durable when this returns.
     ///
     /// # Errors
     /// [`StoreError::Exists`] when the id is taken.
     async fn create(&self, metadata: &Metadata) -> Result<(), StoreError>;
 
-    /// A page of the list, from memory. Right after a start it may lack what [`Self::check`] has yet
-    /// to find.
-    fn list(&self, query: &ListQuery) -> ListPage;
-
-    /// How many conversations there are, of one status or in all, from memory.
-    fn count(&self, status: Option<ExecutionStatus>) -> u64;
-
-    /// A conversation's row, from memory.
-    fn row(&self, id: ConversationId) -> Option<Row>;
-
-    /// Puts down how a conversation stands now. Whoever follows the feed is led to the events between
-    /// the length of the row before and this one's. Rows are no truth: one that a crash loses is
-    /// found by [`Self::check`].
-    fn note(&self, row: Row);
-
-    /// Whether the store was closed in order the last time, so that the list is whole even before
-    /// [`Self::check`].
-    fn closed_in_order(&self) -> bool;
-
-    /// Puts down that all is in order, at the end of all changes: then the next start need not look
-    /// through everything. Dropping the store does it too, but a process that ends does not always get
-    /// there.
+    /// Opens a log for reading.
     ///
     /// # Errors
-    /// When it cannot be written; then the next start looks.
-    async fn close(&self) -> Result<(), StoreError> {
-        Ok(())
-    }
+    /// [`StoreError::NotFound`], or [`StoreError::Damaged`] when the metadata cannot be read.
+    async fn open(&self, id: ConversationId) -> Result<Arc<dyn LogReader>, StoreError>;
 
-    /// Compares the list with what is stored: drops the rows of conversations that are gone, and puts
-    /// down, from the metadata, those that are missing. Names the conversations that are to be looked
-    /// into because their metadata is not true of their whole log, or a run was under way. Call it once
-    /// after a start; until it returns, the list may be incomplete.
+    /// A page of the list.
     ///
     /// # Errors
-    /// When the store cannot be read at all.
-    async fn check(&self) -> Result<Vec<ConversationId>, StoreError>;
+    /// When the store cannot be read.
+    async fn list(&self, query: &ListQuery) -> Result<ListPage, StoreError>;
+
+    /// How many conversations there are, of one status or in all.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn count(&self, status: Option<ExecutionStatus>) -> Result<u64, StoreError>;
+
+    /// A conversation's row; none where there is no such conversation.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn row(&self, id: ConversationId) -> Result<Option<Row>, StoreError>;
 
     /// # Errors
     /// [`StoreError::NotFound`] or a read error.
@@ -128,10 +124,9 @@ pub trait Catalog: Send + Sync {
         ids: &[ConversationId],
     ) -> Result<Vec<Option<Metadata>>, StoreError>;
 
-    /// What lists show of several conversations at rest, in their order: each the JSON of
-    /// [`crate::ConversationInfo::listed`]. None where the store does not have that at hand: then it
-    /// follows from the metadata and the log. Means something only once [`Self::check`] is done, or
-    /// when the store was closed in order.
+    /// What lists show of several conversations that nobody writes, in their order: each the JSON of
+    /// [`crate::ConversationInfo::listed`]. None where the store does not have that ready, or it would
+    /// not be true of the whole log: then it follows from the metadata and the log.
     ///
     /// # Errors
     /// When the store cannot be read at all.
@@ -139,33 +134,22 @@ pub trait Catalog: Send + Sync {
         Ok(vec![None; ids.len()])
     }
 
-    /// Replaces a conversation's metadata as a whole; durable when this returns.
+    /// Removes a conversation and all it stored, but not its agent's workspace. A writer that holds a
+    /// claim of this server's is fenced.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] or a write error.
-    async fn set_metadata(&self, metadata: &Metadata) -> Result<(), StoreError>;
-
-    /// Opens a log, mending what a crash left at its end, and putting that down in the metadata.
-    ///
-    /// # Errors
-    /// [`StoreError::NotFound`], or [`StoreError::Damaged`] when the metadata cannot be read.
-    async fn open(&self, id: ConversationId) -> Result<Arc<dyn EventLog>, StoreError>;
-
-    /// Removes a conversation and all it stored, but not its agent's workspace.
-    ///
-    /// # Errors
-    /// [`StoreError::NotFound`] or a write error.
+    /// [`StoreError::NotFound`], [`StoreError::OwnedElsewhere`] or a write error.
     async fn delete(&self, id: ConversationId) -> Result<(), StoreError>;
 
-    /// The folder where a conversation's tools may keep files of their own.
-    fn folder(&self, id: ConversationId) -> std::path::PathBuf;
+    /// How the store is, now.
+    fn health(&self) -> Health;
 
-    /// Whether new events can be made durable now, or why not.
+    /// Gives back all claims and makes all durable that may be late, at the end of all changes. A store
+    /// that is dropped does what it can of this.
     ///
     /// # Errors
-    /// The reason in words a person can act on.
-    fn ready(&self) -> Result<(), String>;
-
-    /// What was found since the store was opened, the newest last; at most a hundred.
-    fn notices(&self) -> Vec<Notice>;
+    /// When that fails; what was acknowledged stays so.
+    async fn close(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }

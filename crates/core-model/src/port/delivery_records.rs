@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Delivery, DeliverySubject, EventLog, Outcome, StoreError};
+use super::{Delivery, DeliverySubject, LogReader, Outcome, StoreError};
 use crate::{ConversationKey, Metadata, Seq, UtcTime};
 
 /// Dead letters that are kept of one follower; one more pushes out the oldest.
@@ -125,7 +125,7 @@ pub trait DeliveryRecords: Send + Sync {
     async fn open_deleted(
         &self,
         conversation: ConversationKey,
-    ) -> Result<(Metadata, Arc<dyn EventLog>), StoreError>;
+    ) -> Result<(Metadata, Arc<dyn LogReader>), StoreError>;
 
     /// Removes what is left of a deleted conversation; one that is gone already is fine.
     ///

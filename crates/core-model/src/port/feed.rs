@@ -49,7 +49,10 @@ pub trait Feed: Send + Sync {
 
     /// The position that the next change will have; whatever happened before is durable when this
     /// returns.
-    async fn feed_len(&self) -> u64;
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn feed_len(&self) -> Result<u64, StoreError>;
 
     /// Entries from `from` on, up to `limit`; none means nothing more up to what
     /// [`Self::feed_grown`] told.
@@ -60,7 +63,10 @@ pub trait Feed: Send + Sync {
 
     /// Waits until entries show up at `len` or after, and tells where they end for now.
     ///
+    /// # Errors
+    /// When the store cannot be read.
+    ///
     /// # Cancel safety
     /// A dropped call loses nothing.
-    async fn feed_grown(&self, len: u64) -> u64;
+    async fn feed_grown(&self, len: u64) -> Result<u64, StoreError>;
 }

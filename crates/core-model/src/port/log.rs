@@ -2,9 +2,10 @@ use std::{borrow::Cow, ops::Range};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::StoreError;
-use crate::{Event, EventId, EventTime, Seq, event::Source};
+use crate::{Event, EventId, EventTime, ExecutionStatus, Metadata, Seq, UtcTime, event::Source};
 
 /// What an index knows of an event without parsing it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,38 +100,55 @@ impl HeadFilter {
     }
 }
 
-/// The ordered events of one conversation. One writer appends; any number of readers read.
+/// How far a log is visible, and in which state it is. Two equal extents of one conversation are the
+/// same events; whatever was stored about a log (a fold, a summary) carries the extent it is true of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Extent {
+    /// How many lines are visible.
+    #[serde(rename = "as_of")]
+    pub len: Seq,
+    /// Tells two states of one length apart; means something to the store alone.
+    #[serde(rename = "bytes")]
+    pub version: u64,
+}
+
+/// What lists show of a conversation and only its events tell. Travels with each append, so that the
+/// list is moved by the same commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Summary {
+    pub status: ExecutionStatus,
+    pub updated_at: UtcTime,
+}
+
+/// Reads the ordered events of one conversation. Any number of readers read while one
+/// [`LogWriter`] appends, in this process or in another.
 ///
-/// A damaged line keeps its seq and counts in [`Self::len`], but no read, search or count of events
-/// brings it up.
+/// A damaged line keeps its seq and counts in [`Extent::len`], but no read, search or count of events
+/// returns it.
 #[async_trait]
-pub trait EventLog: Send + Sync {
-    /// Makes `records` durable at the end, then visible, and returns the length that this made. With
-    /// `expected`, only if that is how long the log is, appends under way included.
+pub trait LogReader: Send + Sync {
+    /// What this reader knows to be visible: never less than what it told before, and all that was
+    /// appended through this store.
+    fn visible(&self) -> Extent;
+
+    /// Waits until the log is longer than `after` lines, and tells how far it is visible then. Notices
+    /// what another process appends as well.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when the log is not `expected` long, [`StoreError::Poisoned`] after
-    /// a write that failed, until the store is found to take writes again.
+    /// [`StoreError::NotFound`] once the conversation is deleted; a read error.
     ///
     /// # Cancel safety
-    /// A dropped call may still append.
-    async fn append(
-        &self,
-        records: Vec<NewRecord>,
-        expected: Option<Seq>,
-    ) -> Result<Seq, StoreError>;
+    /// A dropped call loses nothing.
+    async fn grown(&self, after: Seq) -> Result<Extent, StoreError>;
 
-    /// How many lines are visible.
-    fn len(&self) -> Seq;
-
-    fn is_empty(&self) -> bool {
-        self.len() == Seq(0)
+    /// Whether something that was stored as true of `extent` is true of the first `extent.len` lines of
+    /// this log. False for an extent that this log never had, as far as the store can tell.
+    fn had(&self, extent: Extent) -> bool {
+        let visible = self.visible();
+        extent.len < visible.len || extent == visible
     }
 
-    /// The visible lines' size in bytes.
-    fn size(&self) -> u64;
-
-    /// Records from `from` on, in log order; none means nothing more up to [`Self::len`].
+    /// Records from `from` on, in log order; none means nothing more up to [`Self::visible`].
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -143,19 +161,19 @@ pub trait EventLog: Send + Sync {
     /// When the store cannot be read.
     async fn read_at(&self, seqs: &[Seq], bytes: usize) -> Result<Vec<Record>, StoreError>;
 
-    /// Where the first event with this id stands.
+    /// The seq of the first event with this id.
     ///
     /// # Errors
     /// When the store cannot be read.
     async fn find(&self, id: &EventId) -> Result<Option<Seq>, StoreError>;
 
-    /// Where the first event at or after this time stands; the length when there is none.
+    /// The seq of the first event at or after this time; the length when there is none.
     ///
     /// # Errors
     /// When the store cannot be read.
     async fn since(&self, time: EventTime) -> Result<Seq, StoreError>;
 
-    /// Where the first `limit` events of `range` stand that the filter admits: from its start on, or
+    /// The seqs of the first `limit` events of `range` that the filter admits: from its start on, or
     /// from its end back.
     ///
     /// # Errors
@@ -173,4 +191,39 @@ pub trait EventLog: Send + Sync {
     /// # Errors
     /// When the store cannot be read.
     async fn count(&self, filter: &HeadFilter) -> Result<u64, StoreError>;
+}
+
+/// Writes one conversation, by right of a [`Claim`](super::Claim): its log, its summary and its
+/// metadata. There is one that is not fenced.
+#[async_trait]
+pub trait LogWriter: Send + Sync {
+    /// How far the log is visible: what the claim found, and since then what this writer appended.
+    fn extent(&self) -> Extent;
+
+    /// Makes `records` durable at the end, then visible, all or none; moves the conversation's row to
+    /// `summary` and adds an entry to the feed. Returns the extent that this made. No records: only the
+    /// row moves, and that need not be durable.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] once the claim is lost, for ever. [`StoreError::Poisoned`] after a write
+    /// that failed, until the store takes writes again; [`StoreError::Unavailable`] when the store
+    /// cannot be reached. After these two nothing was appended, and the writer can be used again.
+    ///
+    /// # Cancel safety
+    /// A dropped call may still append, so that the writer no longer knows its extent: it gives up its
+    /// claim, and every later write is [`StoreError::Fenced`].
+    async fn append(
+        &mut self,
+        records: Vec<NewRecord>,
+        summary: Summary,
+    ) -> Result<Extent, StoreError>;
+
+    /// Replaces the conversation's metadata as a whole; durable when this returns.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`], [`StoreError::NotFound`] or a write error; then the old metadata holds.
+    ///
+    /// # Cancel safety
+    /// A dropped call may still replace it.
+    async fn set_metadata(&mut self, metadata: &Metadata) -> Result<(), StoreError>;
 }

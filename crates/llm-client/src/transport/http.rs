@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::ModelError;
 
-const CONNECT_LIMIT: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The connections to a host, shared by all models and opened at first use, because loading the
 /// system's certificates takes a while. Each async runtime has its own: a connection dies with the
@@ -27,7 +27,7 @@ pub(super) fn client(endpoint: &Url) -> Result<Client, ModelError> {
     }
     // A redirected POST loses its body, and may take the key to a stranger.
     let builder = Client::builder()
-        .connect_timeout(CONNECT_LIMIT)
+        .connect_timeout(CONNECT_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none());
     let builder = if near { builder.no_proxy() } else { builder };
     let client = builder.build().map_err(|error| describe(&error))?;

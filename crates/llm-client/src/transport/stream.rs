@@ -17,7 +17,7 @@ impl StreamedReply {
         }
     }
 
-    /// Takes the next bytes, and tells `on_delta` what they add to the reply.
+    /// Takes the next bytes, and gives `on_delta` what they add to the reply.
     ///
     /// # Errors
     /// The reader's.

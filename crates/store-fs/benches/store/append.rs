@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use core_model::{Catalog, ConversationId, EventLog};
+use core_model::{Catalog, ConversationId};
 use store_fs::FsLog;
 
 use crate::{

@@ -3,9 +3,11 @@
 use std::{fs, hint::black_box, path::PathBuf, time::Instant};
 
 use core_model::{
-    Catalog, ConversationId, ConversationOrder, ConversationState, ExecutionStatus, Seq, Snapshot,
-    port::ListQuery,
+    Catalog, Claims, ConversationId, ConversationOrder, ConversationState, ExecutionStatus, Extent,
+    Snapshot,
+    port::{ListPage, ListQuery},
 };
+use futures_util::FutureExt;
 use store_fs::FsStore;
 use tokio::runtime::Runtime;
 
@@ -22,7 +24,7 @@ pub(crate) fn measure(bench: &mut Bench) {
         let root = many(bench);
         let times = (0..bench.plan.rounds * 3).map(|_| {
             let (time, store) = timed(|| store(&root));
-            assert_eq!(store.count(None), bench.plan.conversations as u64);
+            assert_eq!(count(&store, None), bench.plan.conversations as u64);
             time.as_secs_f64() * 1e3
         });
         let time = median(times.collect());
@@ -40,7 +42,7 @@ pub(crate) fn measure(bench: &mut Bench) {
         bench.table.add(name, deep / first, "×", Bar::Below(2.0));
     }
     let count = measured(bench, "catalog/count of a status", |store| {
-        black_box(store.count(Some(ExecutionStatus::Finished)));
+        black_box(count(store, Some(ExecutionStatus::Finished)));
     });
     if let Some(count) = count {
         bench
@@ -50,7 +52,7 @@ pub(crate) fn measure(bench: &mut Bench) {
 }
 
 /// A store with very many conversations, whose folders were made without syncing each, and which was
-/// closed in order.
+/// closed cleanly.
 pub(crate) fn many(bench: &Bench) -> PathBuf {
     let root = bench.folder.path().join("many");
     if root.exists() {
@@ -64,8 +66,7 @@ pub(crate) fn many(bench: &Bench) -> PathBuf {
             state.execution_status = ExecutionStatus::Finished;
         }
         metadata.snapshot = Some(Snapshot {
-            as_of: Seq(0),
-            bytes: 0,
+            extent: Extent::default(),
             state,
         });
         let folder = store.folder(metadata.id);
@@ -74,7 +75,8 @@ pub(crate) fn many(bench: &Bench) -> PathBuf {
         let text = serde_json::to_vec(&metadata).unwrap();
         fs::write(folder.join("metadata.json"), text).unwrap();
     }
-    let unfit = Runtime::new().unwrap().block_on(store.check()).unwrap();
+    let runtime = Runtime::new().unwrap();
+    let unfit = runtime.block_on(store.orphans(1)).unwrap();
     assert!(unfit.is_empty());
     root
 }
@@ -92,14 +94,23 @@ fn list(
     };
     if bench.wants(name) {
         let store = store(&many(bench));
-        let rows = store.list(&query).rows;
+        let rows = page(&store, &query).rows;
         let ids: Vec<ConversationId> = rows.iter().map(|row| row.id).collect();
         query.first = first(&ids);
         query.limit = PAGE;
     }
     measured(bench, name, |store| {
-        black_box(store.list(&query));
+        black_box(page(store, &query));
     })
+}
+
+/// From memory, which waits for nothing.
+fn page(store: &FsStore, query: &ListQuery) -> ListPage {
+    store.list(query).now_or_never().unwrap().unwrap()
+}
+
+fn count(store: &FsStore, status: Option<ExecutionStatus>) -> u64 {
+    store.count(status).now_or_never().unwrap().unwrap()
 }
 
 /// The median in µs.

@@ -1,4 +1,4 @@
-use core_model::{EventLog, Seq};
+use core_model::Seq;
 use futures_util::StreamExt;
 
 use crate::{

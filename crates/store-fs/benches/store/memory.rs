@@ -2,7 +2,7 @@
 
 use std::{env, fs, path::Path, process::Command};
 
-use core_model::{EventLog, HeadFilter, Limit, Seq};
+use core_model::{HeadFilter, Limit, LogReader, Seq};
 use tokio::runtime::Runtime;
 
 use crate::{

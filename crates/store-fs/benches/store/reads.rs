@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use core_model::{EventLog, HeadFilter, Limit, Seq};
+use core_model::{HeadFilter, Limit, LogReader, Seq};
 use store_fs::FsLog;
 
 use crate::{

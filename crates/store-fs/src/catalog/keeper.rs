@@ -104,7 +104,9 @@ impl Work {
             self.write_catalog()?;
         }
         let io = lock(&self.io);
-        let whole = !io.failed && io.catalog == io.len && !self.unnoted.load(Ordering::Acquire);
+        let unsure = [&self.unnoted, &self.lacks_rows];
+        let sure = unsure.iter().all(|unsure| !unsure.load(Ordering::Acquire));
+        let whole = sure && !io.failed && io.catalog == io.len;
         if !opened || !whole {
             return Ok(());
         }

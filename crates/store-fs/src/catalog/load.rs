@@ -31,6 +31,8 @@ pub(super) struct Loaded {
     pub(super) rows: Rows,
     pub(super) infos: Option<Infos>,
     pub(super) closed_in_order: bool,
+    /// Whether conversations may lack the row that they should have.
+    pub(super) lacks_rows: bool,
     pub(super) closed_at: Option<i128>,
 }
 
@@ -112,6 +114,7 @@ fn known(disk: &dyn Disk, root: &Path, marker: bool) -> io::Result<Option<Loaded
         catalog,
         rows,
         infos,
+        lacks_rows: !closed_in_order,
         closed_in_order,
         closed_at,
     }))
@@ -160,6 +163,14 @@ fn replay(
     Ok(bad)
 }
 
+fn has_conversations(disk: &dyn Disk, root: &Path) -> io::Result<bool> {
+    let mut found = false;
+    disk.each_name(root, &mut |name| {
+        found |= name.to_str().and_then(layout::conversation).is_some();
+    })?;
+    Ok(found)
+}
+
 /// An empty feed, put in place as a whole.
 fn begin(disk: &dyn Disk, root: &Path) -> io::Result<Loaded> {
     let feed_id = Uuid::new_v4();
@@ -178,6 +189,7 @@ fn begin(disk: &dyn Disk, root: &Path) -> io::Result<Loaded> {
         catalog: 0,
         rows: Rows::default(),
         infos: None,
+        lacks_rows: has_conversations(disk, root)?,
         closed_in_order: false,
         closed_at: None,
     })

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use chrono::DateTime;
 use core_model::{
-    ConversationId, ConversationOrder, ExecutionStatus, Row, Seq, UtcTime,
+    ConversationId, ConversationOrder, ExecutionStatus, Extent, Row, Seq, UtcTime,
     port::{ListPage, ListQuery},
 };
 use hashbrown::HashTable;
@@ -81,7 +81,10 @@ impl Compact {
             created_at: time(self.created),
             updated_at: time(self.updated),
             status: self.status(),
-            len: Seq(self.len),
+            extent: Extent {
+                len: Seq(self.len),
+                version: self.bytes,
+            },
             bytes: self.bytes,
         }
     }
@@ -97,7 +100,7 @@ impl From<&Row> for Compact {
         Self {
             created: row.created_at.0.timestamp_micros(),
             updated: row.updated_at.0.timestamp_micros(),
-            len: row.len.0,
+            len: row.extent.len.0,
             bytes: row.bytes,
             status: status.unwrap_or_default() as u8,
         }

@@ -5,7 +5,10 @@ mod shaky;
 
 use std::{fs, sync::atomic::AtomicU64, thread::sleep};
 
-use core_model::{ConversationState, Metadata, Seq, Snapshot, StoreError, UtcTime};
+use core_model::{
+    Claims, ConversationState, Extent, Metadata, Seq, Snapshot, StoreError, Summary, UtcTime,
+    port::Claimed,
+};
 use serde_json::json;
 
 use self::shaky::{Op, Shaky};
@@ -38,7 +41,10 @@ fn row(number: u128, len: u64) -> Row {
         created_at: UtcTime::now(),
         updated_at: UtcTime::now(),
         status: ExecutionStatus::Idle,
-        len: Seq(len),
+        extent: Extent {
+            len: Seq(len),
+            version: len * 100,
+        },
         bytes: len * 100,
     }
 }
@@ -58,8 +64,7 @@ fn metadata(id: ConversationId) -> Metadata {
     }))
     .unwrap();
     metadata.snapshot = Some(Snapshot {
-        as_of: Seq(0),
-        bytes: 0,
+        extent: Extent::default(),
         state: ConversationState::new(&metadata),
     });
     metadata
@@ -178,7 +183,7 @@ fn the_list_is_stored_while_it_changes() {
     let busy = Arc::clone(&first.work);
     disk.before(move |op, path| {
         if op == Op::Sync && is_feed(path) {
-            let len = busy.row(id(2)).map_or(0, |row| row.len.0);
+            let len = busy.row(id(2)).map_or(0, |row| row.extent.len.0);
             busy.note(&row(2, len + 1));
         }
         Ok(())
@@ -206,7 +211,7 @@ fn a_deletion_is_told_when_it_is_durable() {
             Ok(())
         }
     });
-    assert!(store.0.delete(id(1)).is_err());
+    assert!(store.0.delete(id(1), None).is_err());
     let catalog = &store.0.context.catalog;
     assert_eq!(
         entries(catalog, 0),
@@ -217,7 +222,7 @@ fn a_deletion_is_told_when_it_is_durable() {
     // Its name is free, and the new one begins at nothing.
     store.0.create(&metadata(id(1))).unwrap();
     assert_eq!(entries(catalog, 0), [(0, 1), (1, 1), (2, 1)]);
-    store.0.delete(id(1)).unwrap();
+    store.0.delete(id(1), None).unwrap();
     assert_eq!(catalog.count(None), 0);
 }
 
@@ -237,17 +242,27 @@ async fn nobody_is_told_of_a_conversation_whose_name_is_not_durable() {
         let failed = store.create(&new).await.unwrap_err();
         assert!(matches!(failed, StoreError::Io { .. }), "{failed}");
         assert!(store.open_log(id(1)).await.is_err());
-        assert_eq!(store.row(id(1)), None);
+        assert_eq!(store.0.context.catalog.row(id(1)), None);
     }
     disk.works();
     let taken = store.create(&new).await.unwrap_err();
     assert!(matches!(taken, StoreError::Exists(_)), "{taken}");
-    assert_eq!(store.row(id(1)).unwrap().len, Seq(0));
-    // What a reader or an actor says too late brings nothing back, and takes nothing back.
-    let row = store.row(id(1)).unwrap();
+    let catalog = &store.0.context.catalog;
+    let row = catalog.row(id(1)).unwrap();
+    assert_eq!(row.extent.len, Seq(0));
+    // What a writer says too late brings nothing back.
+    let Claimed::Mine(mut claim) = store.claim(id(1)).await.unwrap() else {
+        panic!("the folder is ours");
+    };
     store.delete(id(1)).await.unwrap();
-    store.note(row);
-    assert_eq!(store.row(id(1)), None);
+    let summary = Summary {
+        status: row.status,
+        updated_at: row.updated_at,
+    };
+    let late = claim.log.append(Vec::new(), summary).await.unwrap_err();
+    assert!(matches!(late, StoreError::Fenced), "{late}");
+    catalog.move_row(&row, false);
+    assert_eq!(catalog.row(id(1)), None);
 }
 
 #[test]

@@ -4,12 +4,14 @@ use std::path::Path;
 
 use bytes::Bytes;
 use core_model::{
-    Catalog, ConversationId, ConversationOrder, EventLog, Limit, Record, Row, Seq, StoreError,
+    Catalog, ConversationId, ConversationOrder, Limit, LogReader, Record, Row, Seq, StoreError,
     port::ListQuery,
 };
 
-use super::world::{Presence, ROOT, World, key_of, note};
-use crate::{FsLog, Report, check, disk::Disk, layout, verify::IndexState, verify::verify_on};
+use super::world::{Presence, ROOT, World, key_of};
+use crate::{
+    AppendError, FsLog, Report, check, disk::Disk, layout, verify::IndexState, verify::verify_on,
+};
 
 impl World {
     /// Opens everything and compares it with what was acknowledged.
@@ -19,13 +21,13 @@ impl World {
             self.reopen(false);
         }
         for id in check::check(&self.store.0).unwrap() {
-            note(&self.store, &self.store.0.open_log(id).unwrap());
+            self.note(id);
         }
         let ids: Vec<ConversationId> = self.expected.keys().copied().collect();
         for id in ids {
             self.check_one(id);
         }
-        let listed: Vec<Row> = self.store.list(&everything()).rows;
+        let listed: Vec<Row> = self.store.0.context.catalog.list(&everything()).rows;
         let mut folders: Vec<ConversationId> = self
             .disk
             .names(Path::new(ROOT))
@@ -40,7 +42,7 @@ impl World {
         for row in listed {
             let lines = self.expected[&row.id].lines.len() as u64;
             if !self.logs.contains_key(&row.id) {
-                assert_eq!(row.len, Seq(lines));
+                assert_eq!(row.extent.len, Seq(lines));
             }
         }
         self.requests.check(&self.store.0);
@@ -100,7 +102,8 @@ impl World {
         assert!(expected.metadata.contains(&found), "{found:?}");
         self.settle(id, &log);
         let refused = log.append_blocking(&self.records(1), None).unwrap_err();
-        assert!(matches!(refused, StoreError::NotFound(_)), "{refused}");
+        let gone = matches!(refused, AppendError::Store(StoreError::NotFound(_)));
+        assert!(gone, "{refused}");
     }
 
     pub(super) fn verify(&self, id: ConversationId) -> Report {
@@ -171,7 +174,7 @@ impl World {
 
     pub(super) fn check_poisoned(&self, log: &FsLog) {
         if self.machine.stays_broken() && log.0.is_poisoned() {
-            let why = self.store.ready().expect_err("a log is poisoned");
+            let why = self.store.health().ready.expect_err("a log is poisoned");
             // It names the first one.
             assert!(why.contains("takes no more events: "), "{why}");
         }

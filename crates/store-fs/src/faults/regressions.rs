@@ -10,9 +10,7 @@ use std::{
     time::Duration,
 };
 
-use core_model::{
-    Catalog, EventLog, Metadata, NewRecord, Seq, StoreError, Workspace, WorkspaceKind,
-};
+use core_model::{Catalog, Metadata, NewRecord, Seq, StoreError, Workspace, WorkspaceKind};
 use serde_json::json;
 
 use super::{
@@ -21,7 +19,7 @@ use super::{
     world::{DELIVERIES, ROOT, World, record},
 };
 use crate::{
-    Durability, FsStore, Options,
+    AppendError, Durability, FsStore, Options,
     disk::{Disk, Wait},
     flusher::{Unsynced, flush},
     layout,
@@ -43,7 +41,7 @@ fn a_failed_sync_before_the_first_change_is_tried_again() {
     world.append(id, 1, true);
     world.note(id);
     world.reopen(true);
-    assert!(world.store.closed_in_order());
+    assert!(world.store.was_closed_cleanly());
     world.machine.plan(|plan| plan.fail(Op::SyncDir, 0, 1));
     world.create().unwrap_err();
     world.create().unwrap();
@@ -122,7 +120,7 @@ fn a_conversation_that_is_said_to_exist_is_durable() {
     let id = world.id(1).unwrap();
     let metadata = world.store.0.metadata(id).unwrap();
     assert!(
-        world.store.row(id).is_none(),
+        world.store.0.context.catalog.row(id).is_none(),
         "it is not listed before it is durable"
     );
     let again = world.store.0.create(&metadata).unwrap_err();
@@ -261,17 +259,17 @@ fn a_poisoned_log_names_its_fault_and_heals_once_there_is_space() {
         assert!(!world.append(id, 1, true));
         let refused = log.append_blocking(&world.records(1), None).unwrap_err();
         assert!(
-            matches!(&refused, StoreError::Poisoned(why) if why.to_string() == reason),
+            matches!(&refused, AppendError::Store(StoreError::Poisoned(why)) if why.to_string() == reason),
             "{refused}"
         );
-        let unready = world.store.ready().unwrap_err();
+        let unready = world.store.health().ready.unwrap_err();
         assert!(
             unready.contains(reason) && unready.contains(&id.to_string()),
             "{unready}"
         );
         world.lift_faults();
         assert!(world.append(id, 1, true), "healed by the next append");
-        assert_eq!(world.store.ready(), Ok(()));
+        assert_eq!(world.store.health().ready, Ok(()));
     }
     let names = world
         .disk
@@ -295,7 +293,7 @@ fn a_log_that_fails_while_the_store_is_asked_whether_it_is_ready_holds_nobody_up
         });
         scope.spawn(|| {
             for _ in 0..2000 {
-                store.ready().ok();
+                store.health().ready.ok();
             }
         });
     });
@@ -310,9 +308,9 @@ fn a_deletion_whose_sync_failed_can_be_asked_for_again() {
     world.note(id);
     world.close_logs();
     world.machine.plan(|plan| plan.fail(Op::SyncDir, 0, 1));
-    world.store.0.delete(id).unwrap_err();
-    world.store.0.delete(id).unwrap();
-    assert!(world.store.row(id).is_none());
+    world.store.0.delete(id, None).unwrap_err();
+    world.store.0.delete(id, None).unwrap();
+    assert!(world.store.0.context.catalog.row(id).is_none());
 }
 
 #[test]

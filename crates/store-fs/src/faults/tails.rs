@@ -144,7 +144,7 @@ fn a_torn_tail_is_told_in_the_metadata_and_by_the_store() {
     assert_eq!(log.0.extent().bytes, end);
     let torn = world.store.0.metadata(id).unwrap().torn;
     assert_eq!((torn[0].offset, torn[0].bytes), (end, 11));
-    let notices = world.store.notices();
+    let notices = world.store.health().notices;
     assert_eq!((notices.len(), notices[0].conversation_id), (1, id));
     assert!(world.append(id, 1, true));
     world.check();

@@ -12,8 +12,9 @@ use std::{
 use bytes::Bytes;
 use chrono::DateTime;
 use core_model::{
-    Catalog, ConversationId, ConversationKey, EventLog, EventTime, ExecutionStatus, Head, Metadata,
-    NewRecord, Row, Seq, Source, StoreError, UtcTime,
+    Claims, ConversationId, ConversationKey, EventTime, ExecutionStatus, Head, Metadata, NewRecord,
+    Seq, Source, StoreError, Summary, UtcTime,
+    port::{Claim, Claimed},
 };
 use serde_json::json;
 use tokio::runtime::Runtime;
@@ -23,7 +24,7 @@ use super::{
     disk::{Machine, SimDisk},
     receipts::Requests,
 };
-use crate::{FsLog, FsStore, Options, disk::Disk};
+use crate::{AppendError, FsLog, FsStore, Options, disk::Disk};
 
 pub(super) const ROOT: &str = "/store";
 pub(super) const DELIVERIES: &str = "/webhooks";
@@ -120,7 +121,7 @@ impl World {
         self.made += 1;
         let metadata = metadata(id, self.made);
         let can_fail = self.can_fail() || !self.is_there(id);
-        let set = self.store.0.set_metadata(&metadata);
+        let set = self.store.0.set_metadata_if(&metadata, || Ok(()));
         self.may_fail(&set, can_fail);
         let expected = self.expected.get_mut(&id).unwrap();
         if set.is_ok() {
@@ -134,7 +135,7 @@ impl World {
         let there = self.is_there(id);
         let can_fail = self.can_fail() || !there;
         self.logs.remove(&id);
-        let deleted = self.store.0.delete(id);
+        let deleted = self.store.0.delete(id, None);
         self.may_fail(&deleted, can_fail);
         let expected = self.expected.get_mut(&id).unwrap();
         let gone = matches!(deleted, Ok(()) | Err(StoreError::NotFound(_)));
@@ -180,7 +181,11 @@ impl World {
         let records = self.records(count);
         let can_fail = self.can_fail();
         let len = self.expected[&id].lines.len() as u64;
-        let appended = log.append_blocking(&records, expect.then_some(Seq(len)));
+        let appended = if expect {
+            self.append_by_right(id, records.clone())
+        } else {
+            log.append_blocking(&records, None)
+        };
         self.may_fail(&appended, can_fail);
         self.appended(id, records, &appended);
         if let Ok(found) = appended {
@@ -199,11 +204,11 @@ impl World {
         let can_fail = self.can_fail();
         let refused = log.append_blocking(&records, Some(Seq(len + 1)));
         match refused {
-            Err(StoreError::Conflict { expected, found }) => {
+            Err(AppendError::Conflict { expected, found }) => {
                 assert_eq!((expected.0, found.0), (len + 1, len));
             }
-            Err(StoreError::Poisoned(_)) => assert!(can_fail),
-            Err(StoreError::NotFound(_)) => assert!(!self.is_there(id)),
+            Err(AppendError::Store(StoreError::Poisoned(_))) => assert!(can_fail),
+            Err(AppendError::Store(StoreError::NotFound(_))) => assert!(!self.is_there(id)),
             other => panic!("{other:?}"),
         }
     }
@@ -252,12 +257,36 @@ impl World {
         }
     }
 
-    /// Puts down how a conversation stands, as the runtime does.
+    /// Has the list tell of the whole log, as the runtime does with what a crash left.
     pub(super) fn note(&mut self, id: ConversationId) {
         if let Some(log) = self.log(id)
             && self.is_there(id)
         {
-            note(&self.store, &log);
+            drop(log);
+            self.append_by_right(id, Vec::new()).ok();
+        }
+    }
+
+    /// Appends as the runtime does: by right of a claim, with what the list is to show.
+    fn append_by_right(
+        &self,
+        id: ConversationId,
+        records: Vec<NewRecord>,
+    ) -> Result<Seq, AppendError> {
+        let summary = Summary {
+            status: ExecutionStatus::Idle,
+            updated_at: UtcTime::now(),
+        };
+        self.runtime.block_on(async {
+            let mut claim = self.claim(id).await?;
+            Ok(claim.log.append(records, summary).await?.len)
+        })
+    }
+
+    async fn claim(&self, id: ConversationId) -> Result<Claim, StoreError> {
+        match self.store.claim(id).await? {
+            Claimed::Mine(claim) => Ok(claim),
+            Claimed::Theirs(holder) => panic!("{holder:?} has it"),
         }
     }
 
@@ -320,7 +349,7 @@ impl World {
         &mut self,
         id: ConversationId,
         records: Vec<NewRecord>,
-        result: &Result<Seq, StoreError>,
+        result: &Result<Seq, AppendError>,
     ) {
         let expected = self.expected.get_mut(&id).unwrap();
         let lines = records.into_iter().map(|record| record.bytes);
@@ -351,7 +380,7 @@ impl World {
         self.disk.names(Path::new("/")).is_err()
     }
 
-    fn may_fail<T>(&self, result: &Result<T, StoreError>, can_fail: bool) {
+    fn may_fail<T, E: std::fmt::Display>(&self, result: &Result<T, E>, can_fail: bool) {
         if let Err(error) = result {
             assert!(can_fail, "nothing was wrong with the disk: {error}");
         }
@@ -389,18 +418,6 @@ pub(crate) fn record(number: u64) -> NewRecord {
         head,
         bytes: line.to_string().into(),
     }
-}
-
-pub(super) fn note(store: &FsStore, log: &FsLog) {
-    let metadata = store.0.metadata(log.0.id);
-    store.note(Row {
-        id: log.0.id,
-        created_at: metadata.map_or(UtcTime::now(), |metadata| metadata.created_at),
-        updated_at: UtcTime::now(),
-        status: ExecutionStatus::Idle,
-        len: log.len(),
-        bytes: log.size(),
-    });
 }
 
 /// All metadata here have the same time.

@@ -6,11 +6,11 @@ pub(super) fn runs(seqs: &[Seq]) -> impl Iterator<Item = &[Seq]> {
     std::iter::from_fn(move || {
         let step = match left {
             [] => return None,
-            [a, b, ..] if b.0 == a.0 + 1 => 1,
-            [a, b, ..] if a.0 == b.0 + 1 => -1,
+            [a, b, ..] if a.0.checked_add(1) == Some(b.0) => 1,
+            [a, b, ..] if b.0.checked_add(1) == Some(a.0) => -1,
             [_, ..] => 0,
         };
-        let follows = |pair: &[Seq]| pair[1].0 as i64 - pair[0].0 as i64 == step;
+        let follows = |pair: &[Seq]| (pair[1].0 as i64).wrapping_sub(pair[0].0 as i64) == step;
         let count = match step {
             0 => 1,
             _ => 1 + left.windows(2).take_while(|pair| follows(pair)).count(),

@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use core_model::{Record, Seq};
 
-use super::{LogReader, failed};
+use super::{FileReader, failed};
 use crate::ReadError;
 
 /// How often the file is looked at while nothing comes.
@@ -23,9 +23,9 @@ const PAUSE: Duration = Duration::from_millis(25);
 ///
 /// ```
 #[doc = include_str!("../example.txt")]
-/// use store_fs::{LogReader, ReadError};
+/// use store_fs::{FileReader, ReadError};
 ///
-/// let mut follower = LogReader::open(&folder)?.follow();
+/// let mut follower = FileReader::open(&folder)?.follow();
 /// for record in follower.by_ref().take(3) {
 ///     println!("{}", record?.head.kind);
 /// }
@@ -36,8 +36,8 @@ const PAUSE: Duration = Duration::from_millis(25);
 /// assert!(follower.next().is_none());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct LogFollower {
-    reader: LogReader,
+pub struct FileFollower {
+    reader: FileReader,
     /// Where the last event starts that was read, and its line: if the file says otherwise later, it is
     /// not the same log any more.
     last: Option<(u64, Bytes)>,
@@ -49,8 +49,8 @@ pub struct LogFollower {
     ended: bool,
 }
 
-impl LogFollower {
-    pub(super) fn new(mut reader: LogReader) -> Self {
+impl FileFollower {
+    pub(super) fn new(mut reader: FileReader) -> Self {
         // What was left out so far is not left out any more.
         reader.back = None;
         Self {
@@ -67,7 +67,7 @@ impl LogFollower {
     ///
     /// ```
     #[doc = include_str!("../example.txt")]
-    /// let follower = store_fs::LogReader::open(&folder)?.follow();
+    /// let follower = store_fs::FileReader::open(&folder)?.follow();
     /// assert_eq!(follower.cursor(), core_model::Seq(0));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -87,7 +87,7 @@ impl LogFollower {
     #[doc = include_str!("../example.txt")]
     /// use std::time::Duration;
     ///
-    /// let mut follower = store_fs::LogReader::open(&folder)?.follow();
+    /// let mut follower = store_fs::FileReader::open(&folder)?.follow();
     /// let mut count = 0;
     /// while let Some(record) = follower.next_within(Duration::from_millis(10))? {
     ///     println!("{}", record.head.kind);
@@ -163,7 +163,7 @@ impl LogFollower {
     }
 }
 
-impl Iterator for LogFollower {
+impl Iterator for FileFollower {
     type Item = Result<Record, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -9,9 +9,9 @@ use std::{
     time::Duration,
 };
 
-use core_model::{Catalog, ConversationId, EventLog, Seq, StoreError};
+use core_model::{Catalog, ConversationId, Seq, StoreError};
 use nix::sys::signal::Signal;
-use store_fs::FsStore;
+use store_fs::{AppendError, FsLog, FsStore};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::support::{all, message, metadata, store};
@@ -30,13 +30,13 @@ async fn acknowledged_events_survive_kills_at_any_moment() {
     for round in 0..KILLS {
         let acknowledged = run_and_kill(root.path(), id, Duration::from_micros(700 * round));
         let store = store(root.path());
-        let log = store.open(id).await.unwrap();
+        let log = store.open_log(id).await.unwrap();
         assert!(
             log.len() >= Seq(acknowledged),
             "round {round}: {acknowledged} acknowledged, {} kept",
             log.len()
         );
-        let records = all(&*log).await;
+        let records = all(&log).await;
         assert_eq!(records.len(), log.len().index(), "no line is damaged");
         for (number, record) in records.iter().enumerate() {
             assert_eq!(record.event().unwrap().id.0, format!("message-{number}"));
@@ -90,7 +90,7 @@ async fn a_log_whose_write_failed_takes_no_more_events_until_it_is_opened_anew()
     let last: u64 = acknowledged.next_back().unwrap().1.parse().unwrap();
 
     let store = store(root.path());
-    let log = store.open(id).await.unwrap();
+    let log = store.open_log(id).await.unwrap();
     assert_eq!(log.len(), Seq(last), "what was refused is not there");
     assert!(last > 1);
     log.append(vec![message(0)], Some(Seq(last))).await.unwrap();
@@ -115,12 +115,12 @@ async fn child() {
     let _handled = signal(xfsz).unwrap();
     let store = store(Path::new(&root));
     let id = id.parse().unwrap();
-    let log = store.open(id).await.unwrap();
-    let error = append_until_error(&*log).await;
-    check_poisoned(&store, id, &*log, &error).await;
+    let log = store.open_log(id).await.unwrap();
+    let error = append_until_error(&log).await;
+    check_poisoned(&store, id, &log, &error).await;
 }
 
-async fn append_until_error(log: &dyn EventLog) -> StoreError {
+async fn append_until_error(log: &FsLog) -> AppendError {
     loop {
         let len = log.len();
         // Batches, so that a kill can fall between two lines of one write.
@@ -134,19 +134,15 @@ async fn append_until_error(log: &dyn EventLog) -> StoreError {
     }
 }
 
-async fn check_poisoned(
-    store: &FsStore,
-    id: ConversationId,
-    log: &dyn EventLog,
-    error: &StoreError,
-) {
-    assert!(matches!(error, StoreError::Io { .. }), "{error}");
+async fn check_poisoned(store: &FsStore, id: ConversationId, log: &FsLog, error: &AppendError) {
+    let failed = matches!(error, AppendError::Store(StoreError::Io { .. }));
+    assert!(failed, "{error}");
     let len = log.len();
     let refused = log.append(vec![message(0)], Some(len)).await.unwrap_err();
-    let StoreError::Poisoned(reason) = &refused else {
+    let AppendError::Store(StoreError::Poisoned(reason)) = &refused else {
         panic!("{refused}");
     };
-    let unready = store.ready().unwrap_err();
+    let unready = store.health().ready.unwrap_err();
     assert!(unready.contains(&reason.reason), "{unready}");
     assert!(unready.contains(&id.to_string()), "{unready}");
     assert_eq!(all(log).await.len(), len.index(), "reads go on");
@@ -154,7 +150,7 @@ async fn check_poisoned(
     // Other conversations are not affected.
     let other = metadata(ConversationId::random());
     store.create(&other).await.unwrap();
-    let fine = store.open(other.id).await.unwrap();
+    let fine = store.open_log(other.id).await.unwrap();
     fine.append(vec![message(0)], Some(Seq(0))).await.unwrap();
 
     store.delete(other.id).await.unwrap();

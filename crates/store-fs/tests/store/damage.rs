@@ -1,7 +1,7 @@
 use std::fs::{self, File, OpenOptions};
 
-use core_model::{Catalog, EventLog, HeadFilter, Limit, Seq, StoreError};
-use store_fs::{LogReader, ReadError};
+use core_model::{Catalog, HeadFilter, Limit, LogReader, Seq, StoreError};
+use store_fs::{FileReader, ReadError};
 
 use crate::support::{all, find, ids, message, names, one_log, store, torn};
 
@@ -16,9 +16,9 @@ async fn a_last_line_torn_at_any_byte_is_moved_aside() {
     for cut in start..whole.len() {
         fs::write(&path, &whole[..cut]).unwrap();
         let store = store(root.path());
-        let log = store.open(id).await.unwrap();
+        let log = store.open_log(id).await.unwrap();
         assert_eq!(log.len(), Seq(2), "cut at {cut}");
-        assert_eq!(ids(&all(&*log).await), ["message-0", "message-1"]);
+        assert_eq!(ids(&all(&log).await), ["message-0", "message-1"]);
         assert_eq!(fs::read(&path).unwrap(), whole[..start]);
         let folder = store.folder(id);
         let expected = match cut == start {
@@ -30,7 +30,7 @@ async fn a_last_line_torn_at_any_byte_is_moved_aside() {
         let tail = told.last().map(|tail| (tail.offset, tail.bytes));
         if cut > start {
             assert_eq!(tail, Some((start as u64, (cut - start) as u64)));
-            assert!(store.notices()[0].text.contains("unfinished"));
+            assert!(store.health().notices[0].text.contains("unfinished"));
         }
         for name in names(&folder) {
             if name.starts_with("events.jsonl.torn-") {
@@ -49,7 +49,7 @@ async fn torn_bytes_never_replace_those_of_an_earlier_crash() {
     drop((log, store_));
     for torn in ["first", "second", "third"] {
         fs::write(folder.join("events.jsonl"), torn).unwrap();
-        let log = store(root.path()).open(id).await.unwrap();
+        let log = store(root.path()).open_log(id).await.unwrap();
         assert_eq!(log.len(), Seq(0));
     }
     assert_eq!(torn(&folder), ["first", "second", "third"]);
@@ -104,11 +104,11 @@ async fn the_reader_reports_damage_and_the_torn_tail_and_changes_nothing() {
     bytes.extend_from_slice(&message(2).bytes);
     bytes.extend_from_slice(b"\n{\"id\":");
     fs::write(&path, &bytes).unwrap();
-    let items: Vec<_> = LogReader::open(store.folder(id)).unwrap().collect();
+    let items: Vec<_> = FileReader::open(store.folder(id)).unwrap().collect();
     let [Ok(first), Err(damaged), Ok(third), Err(torn)] = &items[..] else {
         panic!("{items:?}");
     };
-    assert_eq!(first, &all(&*log).await[0]);
+    assert_eq!(first, &all(&log).await[0]);
     assert!(
         matches!(damaged, ReadError::Damaged { seq: Seq(1), .. }),
         "{damaged}"
@@ -139,7 +139,7 @@ async fn the_reader_keeps_up_with_a_writer() {
     while !writer.is_finished() {
         let path = path.clone();
         let read = tokio::task::spawn_blocking(move || {
-            let records = LogReader::open(path).unwrap();
+            let records = FileReader::open(path).unwrap();
             records
                 .take_while(|item| !matches!(item, Err(ReadError::Torn { .. })))
                 .count()
@@ -150,7 +150,7 @@ async fn the_reader_keeps_up_with_a_writer() {
     }
     writer.await.unwrap();
     assert_eq!(
-        LogReader::open(&path)
+        FileReader::open(&path)
             .unwrap()
             .filter(Result::is_ok)
             .count(),
@@ -163,12 +163,12 @@ async fn a_missing_log_or_folder_is_an_error() {
     let (root, store, id, log) = one_log(0).await;
     drop(log);
     fs::remove_file(store.folder(id).join("events.jsonl")).unwrap();
-    let missing = store.open(id).await.err().unwrap();
+    let missing = store.open_log(id).await.err().unwrap();
     assert!(matches!(missing, StoreError::Damaged { .. }), "{missing}");
     fs::remove_dir_all(store.folder(id)).unwrap();
-    let missing = store.open(id).await.err().unwrap();
+    let missing = store.open_log(id).await.err().unwrap();
     assert!(matches!(missing, StoreError::NotFound(_)), "{missing}");
-    assert!(LogReader::open(root.path().join("nowhere")).is_err());
+    assert!(FileReader::open(root.path().join("nowhere")).is_err());
 }
 
 #[tokio::test]
@@ -191,12 +191,12 @@ async fn a_last_line_break_that_was_damaged_does_not_join_the_next_event_to_the_
     *bytes.last_mut().unwrap() = b'\x0b';
     fs::write(&path, &bytes).unwrap();
     let store = store(root.path());
-    let log = store.open(id).await.unwrap();
+    let log = store.open_log(id).await.unwrap();
     log.append(vec![message(2)], Some(Seq(2))).await.unwrap();
     let expected = ["message-0", "message-1", "message-2"];
-    assert_eq!(ids(&all(&*log).await), expected);
+    assert_eq!(ids(&all(&log).await), expected);
     assert_eq!(
-        LogReader::open(&path)
+        FileReader::open(&path)
             .unwrap()
             .filter(Result::is_ok)
             .count(),
@@ -216,7 +216,7 @@ async fn damage_is_told_at_every_opening() {
         let store = store(root.path());
         let log = store.open_log(id).await.unwrap();
         assert_eq!(log.damaged().await.unwrap(), 1);
-        let notices = store.notices();
+        let notices = store.health().notices;
         assert!(notices[0].text.contains("damaged"), "{notices:?}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use core_model::{Catalog, ConversationId, EventLog, Seq};
+use core_model::{Catalog, ConversationId, Seq};
 use store_fs::FsStore;
 use tempfile::TempDir;
 

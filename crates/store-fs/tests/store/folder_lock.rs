@@ -1,6 +1,6 @@
 use std::fs;
 
-use core_model::Catalog;
+use core_model::{Catalog, Claims};
 use store_fs::{FsStore, OpenError, Options};
 
 use crate::support::{metadata, one_conversation, store};
@@ -38,7 +38,7 @@ async fn removing_the_lock_file_lets_nobody_in() {
 #[tokio::test]
 async fn an_open_log_keeps_the_folder_locked() {
     let (root, store, id) = one_conversation().await;
-    let log = store.open(id).await.unwrap();
+    let log = store.open_log(id).await.unwrap();
     drop(store);
     assert!(matches!(open(&root), Err(OpenError::Locked { .. })));
     drop(log);
@@ -76,7 +76,7 @@ async fn a_missing_folder_is_made() {
         .create(&metadata(core_model::ConversationId::random()))
         .await
         .unwrap();
-    assert!(store.check().await.unwrap().is_empty());
+    assert!(store.orphans(usize::MAX).await.unwrap().is_empty());
 }
 
 #[test]

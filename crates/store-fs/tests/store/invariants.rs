@@ -7,12 +7,12 @@ use std::{
 
 use arbitrary::Arbitrary;
 use core_model::{
-    Catalog, ConversationId, EventLog, ExecutionStatus, HeadFilter, Limit, Record, Row, Seq,
-    UtcTime,
+    Catalog, Claims, ConversationId, ExecutionStatus, Extent, HeadFilter, Limit, LogReader, Record,
+    Row, Seq, UtcTime,
     port::{Feed, ListQuery, Receipts},
 };
 use serde_json::{Value, json};
-use store_fs::{FsLog, FsStore, IndexState, LogReader, Options, ReadError, verify};
+use store_fs::{FileReader, FsLog, FsStore, IndexState, Options, ReadError, verify};
 use tokio::runtime::Runtime;
 
 const KINDS: [&str; 4] = ["MessageEvent", "ActionEvent", "ShinyNewEvent", "PauseEvent"];
@@ -71,7 +71,7 @@ pub(crate) fn check_reader(text: &[u8]) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("events.jsonl");
     fs::write(&path, text).unwrap();
-    let mut reader = LogReader::open(&path).unwrap();
+    let mut reader = FileReader::open(&path).unwrap();
     let (whole, rest) = text.split_at(whole(text));
     let mut place = 0;
     for (line, wanted) in lines(whole).into_iter().zip(0..) {
@@ -204,22 +204,28 @@ pub(crate) fn check_sidecars(case: &Sidecars) {
     let (key, request) = ([1; 32], [2; 32]);
     let store = FsStore::open(root.path(), Options::default()).unwrap();
     for number in 0..conversations {
-        let row = row(number);
-        let folder = store.folder(row.id);
+        let mut metadata = crate::support::metadata(row(number).id);
+        metadata.created_at = row(number).created_at;
+        let folder = store.folder(metadata.id);
         fs::create_dir(&folder).unwrap();
         fs::write(folder.join("events.jsonl"), b"\x00\x01\x02\x03\x04\x05\n").unwrap();
         fs::write(
             folder.join("metadata.json"),
-            serde_json::to_vec(&crate::support::metadata(row.id)).unwrap(),
+            serde_json::to_vec(&metadata).unwrap(),
         )
         .unwrap();
-        store.note(row);
+        runtime.block_on(async {
+            let mut writer = crate::support::claim(&store, metadata.id).await.log;
+            let summary = crate::support::summary(ExecutionStatus::Idle);
+            writer.append(Vec::new(), summary).await.unwrap();
+        });
     }
-    assert_eq!(store.count(None), u64::from(conversations));
+    let count = runtime.block_on(store.count(None)).unwrap();
+    assert_eq!(count, u64::from(conversations));
     runtime.block_on(async {
         store.begin(key, request).await.unwrap();
         store.finish(key, "answer".into()).await.unwrap();
-        store.feed_len().await;
+        store.feed_len().await.unwrap();
     });
     drop(store);
     case.feed.apply(&root.path().join(".feed"));
@@ -234,9 +240,12 @@ pub(crate) fn check_sidecars(case: &Sidecars) {
     let store = FsStore::open(root.path(), Options::default()).unwrap();
     let listed = |store: &FsStore| {
         let limit = usize::MAX;
-        let rows = store.list(&ListQuery { limit, ..query() }).rows;
-        assert_eq!(rows.len() as u64, store.count(None));
-        rows
+        runtime.block_on(async {
+            let query = ListQuery { limit, ..query() };
+            let rows = store.list(&query).await.unwrap().rows;
+            assert_eq!(rows.len() as u64, store.count(None).await.unwrap());
+            rows
+        })
     };
     listed(&store);
     runtime.block_on(async {
@@ -251,11 +260,11 @@ pub(crate) fn check_sidecars(case: &Sidecars) {
             from = last.position + 1;
         }
     });
-    runtime.block_on(store.check()).unwrap();
+    runtime.block_on(store.orphans(usize::MAX)).unwrap();
     assert_eq!(
-        store.count(None),
+        runtime.block_on(store.count(None)).unwrap(),
         u64::from(conversations),
-        "check finds them all"
+        "the look through the folder finds them all"
     );
     let new = crate::support::metadata(row(255).id);
     runtime.block_on(store.create(&new)).unwrap();
@@ -327,7 +336,7 @@ impl Case {
 fn check_contents(runtime: &Runtime, log: &FsLog, records: &[Record], path: &Path) {
     let mut expected = Vec::new();
     let mut damaged = Vec::new();
-    for item in LogReader::open(path).unwrap() {
+    for item in FileReader::open(path).unwrap() {
         match item {
             Ok(record) => expected.push(record),
             Err(ReadError::Damaged { seq, .. }) => damaged.push(seq.0),
@@ -443,7 +452,10 @@ fn row(number: u8) -> Row {
         created_at: time,
         updated_at: time,
         status: ExecutionStatus::Idle,
-        len: Seq(u64::from(number)),
+        extent: Extent {
+            len: Seq(u64::from(number)),
+            version: 7,
+        },
         bytes: 7,
     }
 }

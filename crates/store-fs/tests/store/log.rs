@@ -1,10 +1,10 @@
-use std::{fs, sync::Arc, time::Duration};
+use std::{fs, time::Duration};
 
 use core_model::{
-    Catalog, ConversationId, ConversationState, Draft, EventBody, EventTime, Limit, Message,
-    NewRecord, Record, Seq, Snapshot, Source, StoreError, event::MessageEvent,
+    Catalog, ConversationId, ConversationState, Draft, EventBody, EventTime, Extent, Limit,
+    LogReader, Message, NewRecord, Record, Seq, Snapshot, Source, StoreError, event::MessageEvent,
 };
-use store_fs::{Durability, FsStore, Options};
+use store_fs::{AppendError, Durability, FsStore, Options};
 
 use crate::support::{all, find, ids, message, metadata, one_conversation, one_log, raw, store};
 
@@ -17,8 +17,8 @@ async fn what_is_appended_comes_back_now_and_after_a_restart() {
     let len = log.append(sent[2..].to_vec(), Some(len)).await.unwrap();
     assert_eq!(len, Seq(3));
     let expected: Vec<Record> = sent.into_iter().zip(0..).map(record).collect();
-    assert_eq!(all(&*log).await, expected);
-    let size = log.size();
+    assert_eq!(all(&log).await, expected);
+    let size = log.visible().version;
     assert_eq!(
         size,
         fs::metadata(store_.folder(id).join("events.jsonl"))
@@ -27,14 +27,14 @@ async fn what_is_appended_comes_back_now_and_after_a_restart() {
     );
 
     drop((log, store_));
-    let log = store(root.path()).open(id).await.unwrap();
-    assert_eq!((log.len(), log.size()), (Seq(3), size));
-    assert_eq!(all(&*log).await, expected);
+    let log = store(root.path()).open_log(id).await.unwrap();
+    assert_eq!((log.len(), log.visible().version), (Seq(3), size));
+    assert_eq!(all(&log).await, expected);
     let seqs = [Seq(2), Seq(1), Seq(7), Seq(0)];
     let backwards: Vec<Record> = expected.iter().rev().cloned().collect();
     assert_eq!(log.read_at(&seqs, 1 << 20).await.unwrap(), backwards);
-    assert_eq!(find(&*log, "message-2").await, Some(Seq(2)));
-    assert_eq!(find(&*log, "message-3").await, None);
+    assert_eq!(find(&log, "message-2").await, Some(Seq(2)));
+    assert_eq!(find(&log, "message-3").await, None);
     assert_eq!(
         log.append(vec![message(3)], Some(Seq(3))).await.unwrap(),
         Seq(4)
@@ -69,7 +69,7 @@ async fn a_large_line_is_in_memory_once_for_all_that_read_it() {
     }
     // Many at once.
     let reads = (0..32).map(|_| {
-        let log = Arc::clone(&log);
+        let log = log.clone();
         tokio::spawn(async move { log.read_at(&[Seq(1)], 1).await.unwrap() })
     });
     for read in reads.collect::<Vec<_>>() {
@@ -94,17 +94,17 @@ async fn every_durability_keeps_events_across_a_restart() {
         {
             let store = FsStore::open(root.path(), options).unwrap();
             store.create(&metadata(id)).await.unwrap();
-            let log = store.open(id).await.unwrap();
+            let log = store.open_log(id).await.unwrap();
             for number in 0..20 {
                 log.append(vec![message(number)], Some(Seq(number as u64)))
                     .await
                     .unwrap();
             }
-            store.ready().unwrap();
+            store.health().ready.unwrap();
         }
         let store = FsStore::open(root.path(), options).unwrap();
         assert_eq!(
-            store.open(id).await.unwrap().len(),
+            store.open_log(id).await.unwrap().len(),
             Seq(20),
             "{durability:?}"
         );
@@ -119,11 +119,11 @@ async fn an_append_at_the_wrong_length_changes_nothing() {
             .append(vec![message(9)], Some(expected))
             .await
             .unwrap_err();
-        let told = format!("expected {expected} events, found 2");
-        assert!(matches!(refused, StoreError::Conflict { .. }), "{refused}");
+        let told = format!("2 events long, not {expected}");
+        assert!(matches!(refused, AppendError::Conflict { .. }), "{refused}");
         assert!(refused.to_string().ends_with(&told), "{refused}");
     }
-    assert_eq!(ids(&all(&*log).await), ["message-0", "message-1"]);
+    assert_eq!(ids(&all(&log).await), ["message-0", "message-1"]);
 }
 
 #[tokio::test]
@@ -142,7 +142,7 @@ async fn of_many_writers_at_one_place_one_wins() {
                 assert_eq!(len, Seq(1));
                 won += 1;
             }
-            Err(error) => assert!(matches!(error, StoreError::Conflict { .. }), "{error}"),
+            Err(error) => assert!(matches!(error, AppendError::Conflict { .. }), "{error}"),
         }
     }
     assert_eq!((won, log.len()), (1, Seq(1)));
@@ -151,13 +151,13 @@ async fn of_many_writers_at_one_place_one_wins() {
 #[tokio::test]
 async fn a_log_opened_twice_is_one_log() {
     let (_root, store, id) = one_conversation().await;
-    let (one, two) = tokio::join!(store.open(id), store.open(id));
+    let (one, two) = tokio::join!(store.open_log(id), store.open_log(id));
     let (one, two) = (one.unwrap(), two.unwrap());
     one.append(vec![message(0)], Some(Seq(0))).await.unwrap();
     assert_eq!(two.len(), Seq(1));
     assert!(two.append(vec![message(1)], Some(Seq(0))).await.is_err());
     two.append(vec![message(1)], Some(Seq(1))).await.unwrap();
-    assert_eq!(ids(&all(&*one).await), ["message-0", "message-1"]);
+    assert_eq!(ids(&all(&one).await), ["message-0", "message-1"]);
 }
 
 #[tokio::test]
@@ -172,10 +172,11 @@ async fn bytes_that_are_not_one_line_are_refused_before_anything_is_written() {
             .append(vec![message(1), bad], Some(Seq(1)))
             .await
             .unwrap_err();
-        assert!(matches!(refused, StoreError::Damaged { .. }), "{refused}");
+        let damaged = matches!(refused, AppendError::Store(StoreError::Damaged { .. }));
+        assert!(damaged, "{refused}");
     }
     assert_eq!(log.len(), Seq(1));
-    store.ready().unwrap();
+    store.health().ready.unwrap();
     assert_eq!(log.append(Vec::new(), Some(Seq(1))).await.unwrap(), Seq(1));
     assert_eq!(
         log.append(vec![message(1)], Some(Seq(1))).await.unwrap(),
@@ -194,14 +195,14 @@ async fn unknown_kinds_and_odd_spacing_stay_as_they_are() {
         .await
         .unwrap();
     drop((log, store_));
-    let log = store(root.path()).open(id).await.unwrap();
-    let records = all(&*log).await;
+    let log = store(root.path()).open_log(id).await.unwrap();
+    let records = all(&log).await;
     let bytes: Vec<&[u8]> = records.iter().map(|record| &record.bytes[..]).collect();
     assert_eq!(bytes, lines.map(str::as_bytes));
     assert_eq!(ids(&records), ["a", "c"]);
     let kinds: Vec<&str> = records.iter().map(|record| &*record.head.kind).collect();
     assert_eq!(kinds, ["EventFromTomorrow", "Other"]);
-    assert_eq!(find(&*log, "b").await, None);
+    assert_eq!(find(&log, "b").await, None);
 }
 
 #[tokio::test]
@@ -209,7 +210,7 @@ async fn twenty_thousand_events_open_and_page() {
     const COUNT: usize = 20_000;
     let (root, store_, id, log) = one_log(COUNT).await;
     drop((log, store_));
-    let log = store(root.path()).open(id).await.unwrap();
+    let log = store(root.path()).open_log(id).await.unwrap();
     assert_eq!(log.len(), Seq(COUNT as u64));
     let mut cursor = Seq(0);
     while cursor < log.len() {
@@ -224,7 +225,7 @@ async fn twenty_thousand_events_open_and_page() {
     }
     let last = log.read(Seq(19_990), Limit::records(100)).await.unwrap();
     assert_eq!(last.len(), 10);
-    assert_eq!(find(&*log, "message-12345").await, Some(Seq(12_345)));
+    assert_eq!(find(&log, "message-12345").await, Some(Seq(12_345)));
 }
 
 #[tokio::test]
@@ -237,7 +238,7 @@ async fn events_larger_than_a_chunk_are_read_whole() {
     log.append(vec![message(1), big.clone(), message(3)], Some(Seq(1)))
         .await
         .unwrap();
-    let records = all(&*log).await;
+    let records = all(&log).await;
     assert_eq!(
         ids(&records),
         ["message-0", "message-1", "big", "message-3"]
@@ -257,7 +258,7 @@ fn record((new, seq): (NewRecord, u64)) -> Record {
 async fn appends_that_come_while_the_first_one_is_written_are_all_answered() {
     let (_root, _store, _id, log) = one_log(0).await;
     let append = |task: usize| {
-        let log = Arc::clone(&log);
+        let log = log.clone();
         tokio::spawn(async move {
             for number in 0..20 {
                 let record = message(task * 20 + number);

@@ -8,6 +8,7 @@
 
 mod any_files;
 mod catalog;
+mod claims;
 mod crash;
 mod damage;
 mod examples;

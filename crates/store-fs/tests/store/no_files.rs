@@ -4,7 +4,7 @@
 use std::{fs, os::unix::fs::symlink, path::Path};
 
 use core_model::{Catalog, Seq};
-use store_fs::{FsStore, LogReader, Options, repair, verify};
+use store_fs::{FileReader, FsStore, Options, repair, verify};
 
 use crate::support::{all, message, one_log, store};
 
@@ -32,10 +32,10 @@ async fn a_conversations_files_are_refused_by_name_and_the_others_served() {
             put(&path);
 
             let store = store(root.path());
-            let said = match (name, store.open(id).await) {
+            let said = match (name, store.open_log(id).await) {
                 // It is kept in memory instead.
                 ("events.idx", opened) => {
-                    assert_eq!(all(&*opened.unwrap()).await.len(), 3);
+                    assert_eq!(all(&opened.unwrap()).await.len(), 3);
                     continue;
                 }
                 ("metadata.json", _) => store.metadata(id).await.unwrap_err().to_string(),
@@ -50,7 +50,7 @@ async fn a_conversations_files_are_refused_by_name_and_the_others_served() {
             }
             repair(&folder, true).ok();
             if name == "events.jsonl" {
-                let said = LogReader::open(&folder).err().unwrap().to_string();
+                let said = FileReader::open(&folder).err().unwrap().to_string();
                 assert!(said.contains(&reason), "{said}");
             }
         }
@@ -78,7 +78,7 @@ async fn the_stores_own_files_do_not_hang_its_start() {
             put(&path);
             match FsStore::open(root.path(), Options::default()) {
                 Ok(store) => {
-                    let log = store.open(id).await.unwrap();
+                    let log = store.open_log(id).await.unwrap();
                     log.append(vec![message(1)], Some(Seq(1))).await.unwrap();
                 }
                 Err(error) => {
@@ -99,8 +99,8 @@ async fn a_link_to_a_file_elsewhere_serves() {
     fs::rename(&log, &elsewhere).unwrap();
     symlink(&elsewhere, &log).unwrap();
     let store = store(root.path());
-    let opened = store.open(id).await.unwrap();
+    let opened = store.open_log(id).await.unwrap();
     opened.append(vec![message(2)], Some(Seq(2))).await.unwrap();
-    assert_eq!(all(&*opened).await.len(), 3);
-    assert_eq!(LogReader::open(&elsewhere).unwrap().count(), 3);
+    assert_eq!(all(&opened).await.len(), 3);
+    assert_eq!(FileReader::open(&elsewhere).unwrap().count(), 3);
 }

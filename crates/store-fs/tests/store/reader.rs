@@ -8,9 +8,9 @@ use std::{
     time::Duration,
 };
 
-use core_model::{Catalog, ConversationId, EventLog, Seq, StoreError};
+use core_model::{Catalog, ConversationId, Seq, StoreError};
 use store_fs::{
-    FsStore, LogFollower, LogReader, OpenError, Options, ReadError, conversations, verify,
+    FileFollower, FileReader, FsLog, FsStore, OpenError, Options, ReadError, conversations, verify,
 };
 
 use crate::support::{message, metadata, one_log, store};
@@ -40,7 +40,7 @@ async fn every_way_of_reading_says_the_same_with_any_index() {
     damaged.write_all(b"what is this\n").unwrap();
     damaged.write_all(&message(2501).bytes).unwrap();
     damaged.write_all(b"\n{\"id\":").unwrap();
-    let expected = items(LogReader::open(&folder).unwrap());
+    let expected = items(FileReader::open(&folder).unwrap());
     assert_eq!(expected.len(), 2503);
     assert_eq!(
         expected[2500..],
@@ -61,14 +61,14 @@ async fn every_way_of_reading_says_the_same_with_any_index() {
         if name == "missing" {
             fs::remove_file(&index).unwrap();
         }
-        let mut log = LogReader::open(&folder).unwrap();
+        let mut log = FileReader::open(&folder).unwrap();
         assert_eq!(log.len().unwrap(), Seq(2502), "{name}");
         assert_eq!(items(log), expected, "{name}");
-        let mut backwards = items(LogReader::open(&path).unwrap().rev());
+        let mut backwards = items(FileReader::open(&path).unwrap().rev());
         backwards.reverse();
         assert_eq!(backwards, expected, "{name}");
         for seq in [0, 1, 999, 1000, 1200, 1201, 2499, 2500, 2501, 2502, 9999] {
-            let mut log = LogReader::open(&folder).unwrap();
+            let mut log = FileReader::open(&folder).unwrap();
             log.seek(Seq(seq)).unwrap();
             let rest = &expected[(seq as usize).min(2502)..];
             assert_eq!(items(log.by_ref()), rest, "{name}, {seq}");
@@ -76,7 +76,7 @@ async fn every_way_of_reading_says_the_same_with_any_index() {
             assert_eq!(items(log.rev()).len(), rest.len(), "{name}, {seq}");
         }
     }
-    let mut log = LogReader::open(&folder).unwrap();
+    let mut log = FileReader::open(&folder).unwrap();
     assert_eq!(
         items(log.by_ref().rev().take(2)),
         ["2502 torn", "2501 message-2501"]
@@ -93,15 +93,15 @@ async fn the_index_leads_to_the_end_without_what_is_before_it() {
         .open(folder.join("events.jsonl"))
         .unwrap();
     // Who looks for line breaks finds one less.
-    file.write_all_at(b" ", message_end(&*log).await).unwrap();
-    let mut reader = LogReader::open(&folder).unwrap();
+    file.write_all_at(b" ", message_end(&log).await).unwrap();
+    let mut reader = FileReader::open(&folder).unwrap();
     assert_eq!(reader.len().unwrap(), Seq(4));
     reader.seek(Seq(3)).unwrap();
     assert_eq!(items(reader), ["3 message-3"]);
 }
 
 /// Where the first line's line break stands.
-async fn message_end(log: &dyn EventLog) -> u64 {
+async fn message_end(log: &FsLog) -> u64 {
     crate::support::all(log).await[0].bytes.len() as u64
 }
 
@@ -113,8 +113,8 @@ async fn an_event_that_is_not_the_one_written_is_damage() {
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, text.replace("number 1", "number 7")).unwrap();
     let expected = ["0 message-0", "1 damaged", "2 message-2"];
-    assert_eq!(items(LogReader::open(&folder).unwrap()), expected);
-    let backwards = items(LogReader::open(&folder).unwrap().rev());
+    assert_eq!(items(FileReader::open(&folder).unwrap()), expected);
+    let backwards = items(FileReader::open(&folder).unwrap().rev());
     assert!(backwards.iter().rev().eq(&expected), "{backwards:?}");
     assert_eq!(verify(&folder, |_| {}).unwrap().damaged[0].seq, 1);
 }
@@ -122,7 +122,7 @@ async fn an_event_that_is_not_the_one_written_is_damage() {
 #[tokio::test]
 async fn a_follower_keeps_up_with_a_server() {
     let (_root, store, id, log) = one_log(1).await;
-    let follower = LogReader::open(store.folder(id)).unwrap().follow();
+    let follower = FileReader::open(store.folder(id)).unwrap().follow();
     let following = tokio::task::spawn_blocking(move || items(follower.take(300)));
     for number in 1..300 {
         log.append(vec![message(number)], None).await.unwrap();
@@ -136,7 +136,7 @@ async fn a_follower_never_takes_half_a_line() {
     let (_root, store, id, _log) = one_log(0).await;
     let path = store.folder(id).join("events.jsonl");
     let mut file = OpenOptions::new().append(true).open(&path).unwrap();
-    let mut follower = LogReader::open(&path).unwrap().follow();
+    let mut follower = FileReader::open(&path).unwrap().follow();
     let line = message(0).bytes;
     for byte in line.iter() {
         file.write_all(&[*byte]).unwrap();
@@ -180,7 +180,7 @@ async fn a_follower_tells_that_its_log_is_not_the_same_any_more() {
     for (name, change) in changes {
         let (_root, store, id, _log) = one_log(2).await;
         let path = store.folder(id).join("events.jsonl");
-        let mut follower = LogReader::open(&path).unwrap().follow();
+        let mut follower = FileReader::open(&path).unwrap().follow();
         assert_eq!(items(follower.by_ref().take(2)).len(), 2);
         assert!(follower.next_within(MOMENT).unwrap().is_none());
         change(&path);
@@ -196,7 +196,7 @@ async fn a_follower_tells_that_its_log_is_not_the_same_any_more() {
     }
 }
 
-fn ends(mut follower: LogFollower) {
+fn ends(mut follower: FileFollower) {
     assert!(follower.next().unwrap().is_err());
     assert!(follower.next().is_none());
 }
@@ -244,7 +244,7 @@ fn a_tool_writes_without_a_runtime_unless_a_server_has_the_folder() {
     assert!(matches!(refused, Err(OpenError::Locked { .. })));
     let folder = root.path().join(metadata.id.to_string());
     assert_eq!(
-        items(LogReader::open(&folder).unwrap()),
+        items(FileReader::open(&folder).unwrap()),
         ["0 message-0", "1 message-1"]
     );
     drop(log);

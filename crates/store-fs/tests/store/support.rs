@@ -1,11 +1,13 @@
-use std::{fs, path::Path, sync::Arc};
+use std::{fs, path::Path};
 
 use core_model::{
-    Catalog, ConversationId, Draft, Event, EventBody, EventId, EventLog, EventTime, Limit, Message,
-    Metadata, NewRecord, Record, Seq, Source, event::MessageEvent,
+    Catalog, Claims, ConversationId, Draft, Event, EventBody, EventId, EventTime, ExecutionStatus,
+    Limit, LogReader, Message, Metadata, NewRecord, Record, Seq, Source, Summary, UtcTime,
+    event::MessageEvent,
+    port::{Claim, Claimed},
 };
 use serde_json::json;
-use store_fs::{FsStore, Options};
+use store_fs::{FsLog, FsStore, Options};
 use tempfile::TempDir;
 
 pub(crate) fn store(root: &Path) -> FsStore {
@@ -22,12 +24,27 @@ pub(crate) async fn one_conversation() -> (TempDir, FsStore, ConversationId) {
 }
 
 /// Like [`one_conversation`], with its log open and `count` messages in it.
-pub(crate) async fn one_log(count: usize) -> (TempDir, FsStore, ConversationId, Arc<dyn EventLog>) {
+pub(crate) async fn one_log(count: usize) -> (TempDir, FsStore, ConversationId, FsLog) {
     let (root, store, id) = one_conversation().await;
-    let log = store.open(id).await.unwrap();
+    let log = store.open_log(id).await.unwrap();
     let records = (0..count).map(message).collect();
     log.append(records, Some(Seq(0))).await.unwrap();
     (root, store, id, log)
+}
+
+/// The right to write a conversation.
+pub(crate) async fn claim(store: &FsStore, id: ConversationId) -> Claim {
+    match store.claim(id).await.unwrap() {
+        Claimed::Mine(claim) => claim,
+        Claimed::Theirs(holder) => panic!("{holder:?} has it"),
+    }
+}
+
+pub(crate) fn summary(status: ExecutionStatus) -> Summary {
+    Summary {
+        status,
+        updated_at: UtcTime::now(),
+    }
 }
 
 pub(crate) fn message(number: usize) -> NewRecord {
@@ -47,7 +64,7 @@ pub(crate) fn raw(line: &str) -> NewRecord {
     }
 }
 
-pub(crate) async fn all(log: &dyn EventLog) -> Vec<Record> {
+pub(crate) async fn all(log: &FsLog) -> Vec<Record> {
     let mut records = Vec::new();
     let mut cursor = Seq(0);
     loop {
@@ -67,7 +84,7 @@ pub(crate) fn ids(records: &[Record]) -> Vec<&str> {
         .collect()
 }
 
-pub(crate) async fn find(log: &dyn EventLog, id: &str) -> Option<Seq> {
+pub(crate) async fn find(log: &FsLog, id: &str) -> Option<Seq> {
     log.find(&id.into()).await.unwrap()
 }
 

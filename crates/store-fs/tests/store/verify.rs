@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use core_model::{Catalog, ConversationId, Seq};
+use core_model::{Catalog, ConversationId, LogReader, Seq};
 use store_fs::{FsStore, IndexState, OpenError, Options, RepairError, repair, verify};
 
 use crate::support::{all, ids, message, names, one_log, store};
@@ -23,7 +23,10 @@ async fn a_good_log_is_fine_also_while_it_is_open() {
     let (_root, store, id, log) = one_log(3).await;
     let found = report(&store.folder(id));
     assert!(found.is_fine(), "{found:?}");
-    assert_eq!((found.id, found.lines, found.bytes), (id, 3, log.size()));
+    assert_eq!(
+        (found.id, found.lines, found.bytes),
+        (id, 3, log.visible().version)
+    );
     assert_eq!(found.index, IndexState::Right);
 }
 
@@ -53,9 +56,9 @@ async fn a_flipped_bit_is_named_and_not_served_not_even_after_a_repair() {
         let log = store.open_log(id).await.unwrap();
         assert_eq!(ids(&all(&log).await), ["message-0", "message-2"]);
         assert!(
-            store.notices()[0].text.contains("line 2 "),
+            store.health().notices[0].text.contains("line 2 "),
             "{:?}",
-            store.notices()
+            store.health().notices
         );
         assert_eq!(log.damaged().await.unwrap(), 1);
         // A log that is open somewhere is not repaired.
@@ -85,8 +88,8 @@ async fn a_flipped_bit_is_named_and_not_served_not_even_after_a_repair() {
             .any(|name| name.starts_with("events.idx.before-"))
     );
     let store = store(root.path());
-    let log = store.open(id).await.unwrap();
-    assert_eq!(ids(&all(&*log).await), ["message-0", "message-2"]);
+    let log = store.open_log(id).await.unwrap();
+    assert_eq!(ids(&all(&log).await), ["message-0", "message-2"]);
 }
 
 #[tokio::test]
@@ -94,7 +97,7 @@ async fn a_line_break_too_many_or_too_few_moves_no_other_event() {
     for (from, to) in [(b' ', b'\n'), (b'\n', b' ')] {
         let (root, store_, id, log) = one_log(4).await;
         let folder = store_.folder(id);
-        let right = all(&*log).await;
+        let right = all(&log).await;
         drop((log, store_));
         edit(&folder.join("events.jsonl"), |bytes| {
             let second = bytes.iter().position(|byte| *byte == b'\n').unwrap() + 1;
@@ -105,7 +108,7 @@ async fn a_line_break_too_many_or_too_few_moves_no_other_event() {
         edit(&folder.join("events.idx"), |bytes| bytes[64 + 2 * 48] ^= 1);
         repair(&folder, true).unwrap();
         let store = store(root.path());
-        let found = all(&*store.open(id).await.unwrap()).await;
+        let found = all(&store.open_log(id).await.unwrap()).await;
         // A lost line break damages no event as long as the index knows where the line ends.
         let expected: Vec<_> = match to {
             b'\n' => [&right[..1], &right[2..]].concat(),
@@ -136,7 +139,7 @@ async fn torn_ends_and_lines_that_are_no_events_are_told_apart() {
     assert_eq!((after.lines, after.damaged.len(), after.torn), (4, 1, None));
     let store = store(root.path());
     assert_eq!(store.metadata(id).await.unwrap().torn.len(), 1);
-    let log = store.open(id).await.unwrap();
+    let log = store.open_log(id).await.unwrap();
     assert_eq!(
         log.append(vec![message(4)], Some(Seq(4))).await.unwrap(),
         Seq(5)
@@ -147,7 +150,7 @@ async fn torn_ends_and_lines_that_are_no_events_are_told_apart() {
 async fn a_wrong_index_is_noticed_wherever_it_is_wrong_and_reads_are_right_all_the_same() {
     let (root, store_, id, log) = one_log(40).await;
     let folder = store_.folder(id);
-    let right = all(&*log).await;
+    let right = all(&log).await;
     drop((log, store_));
     let index = folder.join("events.idx");
     let good = fs::read(&index).unwrap();
@@ -162,7 +165,7 @@ async fn a_wrong_index_is_noticed_wherever_it_is_wrong_and_reads_are_right_all_t
         );
         let store = store(root.path());
         assert_eq!(
-            all(&*store.open(id).await.unwrap()).await,
+            all(&store.open_log(id).await.unwrap()).await,
             right,
             "byte {at}"
         );

@@ -2,8 +2,8 @@ use std::{collections::HashSet, path::PathBuf, sync::Arc};
 
 use chrono::TimeDelta;
 use core_model::{
-    ConversationId, ConversationState, Draft, EventId, EventLog, EventTime, ExecutionStatus,
-    Metadata, NewRecord, Row, Snapshot, UtcTime,
+    ConversationId, ConversationState, Draft, EventId, EventTime, ExecutionStatus, Extent,
+    Metadata, NewRecord, Snapshot, Summary, UtcTime,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -189,33 +189,26 @@ impl Reading {
     }
 
     /// The metadata of the whole conversation; its snapshot says that the import is complete.
-    pub(super) fn finished(&self, log: &dyn EventLog) -> Metadata {
+    pub(super) fn finished(&self, extent: Extent) -> Metadata {
         let mut state = self.state.clone();
         if let Some(stats) = &self.reference.settings.now.stats {
             // With the list of calls, which events do not carry.
             state.stats = stats.clone();
         }
         let mut metadata = self.reference.settings.metadata.clone();
-        metadata.snapshot = Some(Snapshot {
-            as_of: log.len(),
-            bytes: log.size(),
-            state,
-        });
+        metadata.snapshot = Some(Snapshot { extent, state });
         metadata
     }
 
-    pub(super) fn row(&self, log: &dyn EventLog) -> Row {
+    /// What lists are to show of what has been read so far.
+    pub(super) fn summary(&self) -> Summary {
         let created_at = self.reference.settings.metadata.created_at;
-        Row {
-            id: self.reference.id(),
-            created_at,
+        Summary {
             updated_at: self
                 .state
                 .updated_at
                 .map_or(created_at, |time| UtcTime(time.utc())),
             status: self.state.execution_status,
-            len: log.len(),
-            bytes: log.size(),
         }
     }
 

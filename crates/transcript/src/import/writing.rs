@@ -1,12 +1,16 @@
 use std::sync::Arc;
 
-use core_model::{ConversationId, EventLog, Limit, Metadata, NewRecord, Seq, Store, StoreError};
+use core_model::{
+    ConversationId, Limit, LogReader, LogWriter, Metadata, NewRecord, Seq, Store, StoreError,
+    Summary, port::Claimed,
+};
 
 use super::ImportError;
 
 /// A conversation in the store that gets these lines and no others.
 pub(super) struct Writing {
-    log: Arc<dyn EventLog>,
+    stored: Arc<dyn LogReader>,
+    log: Box<dyn LogWriter>,
     id: ConversationId,
     /// How many lines have been put; fewer than the log has while an import continues that was cut
     /// short.
@@ -23,22 +27,32 @@ impl Writing {
             Err(StoreError::Exists(_)) if store.metadata(id).await?.snapshot.is_none() => {}
             made => made?,
         }
+        let log = match store.claim(id).await? {
+            Claimed::Mine(claim) => claim.log,
+            Claimed::Theirs(holder) => {
+                return Err(StoreError::OwnedElsewhere { id, holder }.into());
+            }
+        };
         Ok(Self {
-            log: store.open(id).await?,
+            stored: store.open(id).await?,
+            log,
             id,
             put: Seq(0),
         })
     }
 
     /// Appends the lines that are not there yet.
-    pub(super) async fn put(&mut self, mut records: Vec<NewRecord>) -> Result<(), ImportError> {
-        let known = self.log.len().0.saturating_sub(self.put.0) as usize;
+    pub(super) async fn put(
+        &mut self,
+        mut records: Vec<NewRecord>,
+        summary: Summary,
+    ) -> Result<(), ImportError> {
+        let known = self.log.extent().len.0.saturating_sub(self.put.0) as usize;
         let known = known.min(records.len());
         let fresh = records.split_off(known);
         self.compare(&records).await?;
         if !fresh.is_empty() {
-            let len = Some(self.put);
-            self.put = self.log.append(fresh, len).await?;
+            self.put = self.log.append(fresh, summary).await?.len;
         }
         Ok(())
     }
@@ -48,7 +62,7 @@ impl Writing {
         let mut expected = records.iter();
         while self.put < end {
             let left = (end.0 - self.put.0) as usize;
-            let stored = self.log.read(self.put, Limit::records(left)).await?;
+            let stored = self.stored.read(self.put, Limit::records(left)).await?;
             let same = stored.iter().take(left).all(|stored| {
                 let same = expected.next().is_some_and(|new| new.bytes == stored.bytes);
                 let in_line = stored.seq == self.put;
@@ -62,12 +76,12 @@ impl Writing {
         Ok(())
     }
 
-    /// The whole log.
+    /// The writer of the whole log.
     ///
     /// # Errors
     /// [`StoreError::Exists`] when the log has more lines than were put.
-    pub(super) fn end(self) -> Result<Arc<dyn EventLog>, ImportError> {
-        if self.log.len() == self.put {
+    pub(super) fn end(self) -> Result<Box<dyn LogWriter>, ImportError> {
+        if self.log.extent().len == self.put {
             Ok(self.log)
         } else {
             Err(StoreError::Exists(self.id).into())

@@ -10,8 +10,8 @@ use std::{
 };
 
 use core_model::{
-    Catalog, ConfirmationPolicy, ConversationId, ExecutionStatus, Limit, Record, Seq, StoreError,
-    Workspace, secrets::visit_secrets,
+    Catalog, ConfirmationPolicy, ConversationId, ExecutionStatus, Limit, LogReader, Record, Seq,
+    StoreError, Workspace, secrets::visit_secrets,
 };
 use serde_json::{Value, json};
 use store_fs::{FsStore, OpenError, Options};
@@ -129,7 +129,7 @@ fn id() -> ConversationId {
 }
 
 async fn all(store: &FsStore) -> Vec<Record> {
-    let log = store.open(id()).await.unwrap();
+    let log = store.open_log(id()).await.unwrap();
     log.read(Seq(0), Limit::records(10_000)).await.unwrap()
 }
 
@@ -202,7 +202,7 @@ async fn a_recorded_conversation_comes_over_whole() {
         json!({"description": "a token", "value": null, "kind": "StaticSecret"})
     );
     let snapshot = metadata.snapshot.unwrap();
-    assert_eq!(snapshot.as_of, Seq(32));
+    assert_eq!(snapshot.extent.len, Seq(32));
     assert_eq!(snapshot.state.execution_status, ExecutionStatus::Idle);
     assert_eq!(snapshot.state.pending, []);
     assert_eq!(
@@ -215,8 +215,8 @@ async fn a_recorded_conversation_comes_over_whole() {
         snapshot.state.stats.usage_to_metrics["agent"].costs.len(),
         6
     );
-    let row = store.row(id()).unwrap();
-    assert_eq!((row.len, row.bytes), (snapshot.as_of, snapshot.bytes));
+    let row = store.row(id()).await.unwrap().unwrap();
+    assert_eq!(row.extent, snapshot.extent);
     assert_eq!(row.updated_at.to_string(), "2026-11-23T02:54:24.942663Z");
     // The agent's plan goes on where it was.
     let plan = fs::read_to_string(scene.tools().join("TASKS.json")).unwrap();
@@ -440,7 +440,7 @@ async fn an_import_that_was_cut_short_goes_on() {
 }
 
 async fn put(store: &FsStore, records: &[Record]) {
-    let log = store.open(id()).await.unwrap();
+    let log = store.open_log(id()).await.unwrap();
     let records = records
         .iter()
         .map(|record| core_model::NewRecord {

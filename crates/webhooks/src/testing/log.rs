@@ -8,8 +8,8 @@ use std::{
 
 use async_trait::async_trait;
 use core_model::{
-    ConversationId, Draft, Event, EventId, EventLog, EventTime, HeadFilter, Limit, NewRecord,
-    Record, Seq, StoreError,
+    ConversationId, Draft, Event, EventId, EventTime, Extent, HeadFilter, Limit, LogReader,
+    NewRecord, Record, Seq, StoreError,
 };
 use uuid::Uuid;
 
@@ -51,6 +51,11 @@ impl Log {
         }
     }
 
+    pub(super) fn size(&self) -> u64 {
+        let records = self.records.lock().unwrap();
+        records.iter().map(|record| record.bytes.len() as u64).sum()
+    }
+
     pub(super) fn cut(&self, len: usize) {
         self.records.lock().unwrap().truncate(len);
     }
@@ -64,18 +69,16 @@ impl Log {
 }
 
 #[async_trait]
-impl EventLog for Log {
-    async fn append(&self, _: Vec<NewRecord>, _: Option<Seq>) -> Result<Seq, StoreError> {
-        unreachable!("webhooks append nothing")
+impl LogReader for Log {
+    fn visible(&self) -> Extent {
+        Extent {
+            len: Seq(self.records.lock().unwrap().len() as u64),
+            version: self.size(),
+        }
     }
 
-    fn len(&self) -> Seq {
-        Seq(self.records.lock().unwrap().len() as u64)
-    }
-
-    fn size(&self) -> u64 {
-        let records = self.records.lock().unwrap();
-        records.iter().map(|record| record.bytes.len() as u64).sum()
+    async fn grown(&self, _: Seq) -> Result<Extent, StoreError> {
+        unreachable!("webhooks wait for the feed")
     }
 
     async fn read(&self, from: Seq, limit: Limit) -> Result<Vec<Record>, StoreError> {

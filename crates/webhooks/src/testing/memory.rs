@@ -1,16 +1,15 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    path::PathBuf,
     sync::{Arc, Mutex},
 };
 
 use async_trait::async_trait;
 use core_model::{
-    Catalog, ConversationId, ConversationKey, Draft, EventId, EventLog, ExecutionStatus, Feed,
+    Catalog, ConversationId, ConversationKey, Draft, EventId, ExecutionStatus, Feed, LogReader,
     Metadata, Row, StoreError, UtcTime, Workspace, WorkspaceKind,
     port::{
         Change, Cursor, DeadLetter, DeletedConversation, DeliveryRecords, FeedEntry, FeedPosition,
-        FollowerRecords, ListPage, ListQuery, Notice,
+        FollowerRecords, Health, ListPage, ListQuery,
     },
 };
 use serde_json::json;
@@ -127,6 +126,19 @@ impl Memory {
         state.deleted.insert(of, (metadata, Arc::new(log.take())));
     }
 
+    fn row_of(&self, id: ConversationId) -> Option<Row> {
+        let state = self.state.lock().unwrap();
+        let conversation = state.conversations.get(&id)?;
+        Some(Row {
+            id,
+            created_at: conversation.metadata.created_at,
+            updated_at: UtcTime::now(),
+            status: conversation.status,
+            extent: conversation.log.visible(),
+            bytes: conversation.log.size(),
+        })
+    }
+
     /// The ids of a conversation's events, wherever it is.
     pub(crate) fn events(&self, of: &ConversationKey) -> Option<Vec<EventId>> {
         let state = self.state.lock().unwrap();
@@ -221,7 +233,7 @@ impl Catalog for Memory {
         unreachable!("webhooks make nothing")
     }
 
-    fn list(&self, query: &ListQuery) -> ListPage {
+    async fn list(&self, query: &ListQuery) -> Result<ListPage, StoreError> {
         let state = self.state.lock().unwrap();
         let mut ids = state.conversations.keys().copied().skip_while(|id| {
             let known = query
@@ -233,37 +245,19 @@ impl Catalog for Memory {
         let next = ids.next();
         drop(ids);
         drop(state);
-        ListPage {
-            rows: page.into_iter().filter_map(|id| self.row(id)).collect(),
+        let rows = page.into_iter().filter_map(|id| self.row_of(id));
+        Ok(ListPage {
+            rows: rows.collect(),
             next,
-        }
-    }
-
-    fn count(&self, _: Option<ExecutionStatus>) -> u64 {
-        self.state.lock().unwrap().conversations.len() as u64
-    }
-
-    fn row(&self, id: ConversationId) -> Option<Row> {
-        let state = self.state.lock().unwrap();
-        let conversation = state.conversations.get(&id)?;
-        Some(Row {
-            id,
-            created_at: conversation.metadata.created_at,
-            updated_at: UtcTime::now(),
-            status: conversation.status,
-            len: conversation.log.len(),
-            bytes: conversation.log.size(),
         })
     }
 
-    fn note(&self, _: Row) {}
-
-    fn closed_in_order(&self) -> bool {
-        true
+    async fn count(&self, _: Option<ExecutionStatus>) -> Result<u64, StoreError> {
+        Ok(self.state.lock().unwrap().conversations.len() as u64)
     }
 
-    async fn check(&self) -> Result<Vec<ConversationId>, StoreError> {
-        Ok(Vec::new())
+    async fn row(&self, id: ConversationId) -> Result<Option<Row>, StoreError> {
+        Ok(self.row_of(id))
     }
 
     async fn metadata(&self, id: ConversationId) -> Result<Metadata, StoreError> {
@@ -277,11 +271,7 @@ impl Catalog for Memory {
         unreachable!("webhooks read one at a time")
     }
 
-    async fn set_metadata(&self, _: &Metadata) -> Result<(), StoreError> {
-        unreachable!("webhooks change nothing")
-    }
-
-    async fn open(&self, id: ConversationId) -> Result<Arc<dyn EventLog>, StoreError> {
+    async fn open(&self, id: ConversationId) -> Result<Arc<dyn LogReader>, StoreError> {
         let state = self.state.lock().unwrap();
         if state.damaged.contains(&id) {
             return Err(StoreError::Damaged {
@@ -290,7 +280,7 @@ impl Catalog for Memory {
             });
         }
         let found = state.conversations.get(&id);
-        let found = found.map(|found| Arc::clone(&found.log) as Arc<dyn EventLog>);
+        let found = found.map(|found| Arc::clone(&found.log) as Arc<dyn LogReader>);
         found.ok_or(StoreError::NotFound(id))
     }
 
@@ -298,16 +288,11 @@ impl Catalog for Memory {
         unreachable!("webhooks delete nothing")
     }
 
-    fn folder(&self, id: ConversationId) -> PathBuf {
-        PathBuf::from(id.to_string())
-    }
-
-    fn ready(&self) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn notices(&self) -> Vec<Notice> {
-        Vec::new()
+    fn health(&self) -> Health {
+        Health {
+            ready: Ok(()),
+            notices: Vec::new(),
+        }
     }
 }
 
@@ -317,8 +302,8 @@ impl Feed for Memory {
         self.state.lock().unwrap().feed_id
     }
 
-    async fn feed_len(&self) -> u64 {
-        self.state.lock().unwrap().feed.len() as u64
+    async fn feed_len(&self) -> Result<u64, StoreError> {
+        Ok(self.state.lock().unwrap().feed.len() as u64)
     }
 
     async fn feed_entries(&self, from: u64, limit: usize) -> Result<Vec<FeedEntry>, StoreError> {
@@ -327,10 +312,10 @@ impl Feed for Memory {
         Ok(entries.copied().collect())
     }
 
-    async fn feed_grown(&self, len: u64) -> u64 {
+    async fn feed_grown(&self, len: u64) -> Result<u64, StoreError> {
         let mut grown = self.grown.subscribe();
         let found = grown.wait_for(|now| *now > len).await.map(|now| *now);
-        found.unwrap_or(len)
+        Ok(found.unwrap_or(len))
     }
 }
 
@@ -412,7 +397,7 @@ impl DeliveryRecords for Memory {
     async fn open_deleted(
         &self,
         of: ConversationKey,
-    ) -> Result<(Metadata, Arc<dyn EventLog>), StoreError> {
+    ) -> Result<(Metadata, Arc<dyn LogReader>), StoreError> {
         let state = self.state.lock().unwrap();
         if state.jammed {
             return Err(StoreError::Io {
@@ -422,7 +407,7 @@ impl DeliveryRecords for Memory {
         }
         let found = state.deleted.get(&of);
         let (metadata, log) = found.ok_or(StoreError::NotFound(of.id))?;
-        Ok((metadata.clone(), Arc::clone(log) as Arc<dyn EventLog>))
+        Ok((metadata.clone(), Arc::clone(log) as Arc<dyn LogReader>))
     }
 
     async fn discard(&self, of: ConversationKey) -> Result<(), StoreError> {

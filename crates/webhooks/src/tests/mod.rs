@@ -111,6 +111,7 @@ pub(super) async fn start_each(
 ) -> Webhooks {
     let ports = Ports {
         source: Arc::clone(memory) as _,
+        conversations: "conversations".into(),
         records: Arc::clone(memory) as _,
     };
     let ids: Vec<String> = configs.iter().map(WebhookConfig::id).collect();

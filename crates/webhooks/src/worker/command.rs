@@ -3,8 +3,8 @@
 use core_model::{
     ConversationKey, Seq, UtcTime,
     port::{
-        Attempt, Cursor, DeliveriesError, DeliveryList, DeliverySubject, ListQuery, Probes, Rewind,
-        Rewound, WebhookInfo, WebhookState,
+        Attempt, Cursor, DeliveriesError, Delivery, DeliveryList, DeliverySubject, ListQuery,
+        Probes, Rewind, Rewound, WebhookInfo, WebhookState,
     },
 };
 use std::sync::Arc;
@@ -56,7 +56,7 @@ impl Worker {
                 };
                 reply.send(list).ok();
             }
-            Command::Redeliver { id, reply } => self.redeliver(id, reply),
+            Command::Redeliver { id, reply } => self.redeliver(id, reply).await,
             Command::Test(reply) => {
                 let hook = Arc::clone(&self.hook);
                 self.jobs.push(Box::pin(
@@ -69,7 +69,9 @@ impl Worker {
             }
             Command::Drain(reply) => {
                 self.drained = Some(reply);
-                self.read_all().await;
+                if let Ok(end) = self.hook.ports.source.feed_len().await {
+                    self.read_all(end).await;
+                }
                 self.backlog.flush_all();
                 self.backlog.hurry_all();
             }
@@ -113,7 +115,11 @@ impl Worker {
         }
     }
 
-    fn redeliver(&mut self, id: String, reply: oneshot::Sender<Result<Attempt, DeliveriesError>>) {
+    async fn redeliver(
+        &mut self,
+        id: String,
+        reply: oneshot::Sender<Result<Attempt, DeliveriesError>>,
+    ) {
         let letter = self
             .records
             .dead_letters
@@ -128,20 +134,13 @@ impl Worker {
                     last: letter.last_seq,
                 },
             )),
-            None => self.ledger.find(&id).and_then(|(of, delivery)| {
-                let id = id.clone();
-                let task = match (delivery.subject, delivery.first_seq, delivery.last_seq) {
-                    (DeliverySubject::Events, Some(first), Some(last)) => {
-                        Task::Again { id, first, last }
-                    }
-                    (DeliverySubject::Conversation, ..) => {
-                        let deleting = self.hook.row(&of).is_none();
-                        Task::Conversation { id, deleting }
-                    }
-                    (DeliverySubject::Events | DeliverySubject::Test, ..) => return None,
-                };
-                Some((of, task))
-            }),
+            None => match self.ledger.find(&id) {
+                Some((of, delivery)) => {
+                    let task = self.task_again(&of, delivery).await;
+                    task.map(|task| (of, task))
+                }
+                None => None,
+            },
         };
         match found {
             Some((of, task)) => self.asides.push_back(Aside {
@@ -156,8 +155,23 @@ impl Worker {
         }
     }
 
+    /// What sends a recent delivery again; none where it was of no conversation.
+    async fn task_again(&self, of: &ConversationKey, delivery: &Delivery) -> Option<Task> {
+        let id = delivery.id.clone();
+        match (delivery.subject, delivery.first_seq, delivery.last_seq) {
+            (DeliverySubject::Events, Some(first), Some(last)) => {
+                Some(Task::Again { id, first, last })
+            }
+            (DeliverySubject::Conversation, ..) => {
+                let deleting = matches!(self.hook.row(of).await, Ok(None));
+                Some(Task::Conversation { id, deleting })
+            }
+            (DeliverySubject::Events | DeliverySubject::Test, ..) => None,
+        }
+    }
+
     /// One request at a time for a conversation, these included.
-    pub(super) fn begin_asides(&mut self) {
+    pub(super) async fn begin_asides(&mut self) {
         for _ in 0..self.asides.len() {
             let Some(aside) = self.asides.pop_front() else {
                 return;
@@ -172,7 +186,7 @@ impl Worker {
                 of: aside.of,
                 round: 0,
                 rewound: None,
-                deleted: self.hook.row(&aside.of).is_none(),
+                deleted: matches!(self.hook.row(&aside.of).await, Ok(None)),
                 log: None,
                 task: aside.task.clone(),
             };
@@ -188,39 +202,39 @@ impl Worker {
         let at = UtcTime::now();
         let Some(id) = to.conversation_id else {
             self.recorder.rewind_all(at).await?;
-            return Ok(self.rewind_all(at));
+            return self.rewind_all(at).await;
         };
-        let row = self.hook.ports.source.row(id);
+        let row = self.hook.ports.source.row(id).await?;
         let row = row.ok_or(DeliveriesError::NoConversation(id))?;
         if !self.hook.wants(id) {
             return Err(DeliveriesError::NotWanted(self.hook.name.clone()));
         }
         let of = row.key();
-        let end = self.hook.ports.source.feed_len().await;
-        self.read_all().await;
+        let end = self.hook.ports.source.feed_len().await?;
+        self.read_all(end).await;
         if self.scan.is_some() {
-            self.look_at(of, row.len);
+            self.look_at(of, row.extent.len).await;
         }
         // Never forward: what was not delivered is not passed over. Where the feed holds more than is
         // looked at, where it stands is not known, and the start is right in any case.
         let wish = to.seq.filter(|_| self.position >= end);
-        let next = wish.unwrap_or(Seq(0)).min(row.len);
+        let next = wish.unwrap_or(Seq(0)).min(row.extent.len);
         let stands = self.backlog.get(&of).map(|pending| pending.next);
         let next = stands.map_or(next, |stands| stands.min(next));
         let rewound = Some(at);
         self.recorder.rewind(of, Cursor { next, rewound }).await?;
         self.delivered.remove(&of);
-        if row.len > next {
-            self.grew(of, next, row.len, self.position);
+        if row.extent.len > next {
+            self.grew(of, next, row.extent.len, self.position).await;
             self.backlog.take_back(&of, next, at);
         }
         Ok(Rewound {
             conversations: 1,
-            events: row.len.0 - next.0,
+            events: row.extent.len.0 - next.0,
         })
     }
 
-    fn rewind_all(&mut self, at: UtcTime) -> Rewound {
+    async fn rewind_all(&mut self, at: UtcTime) -> Result<Rewound, DeliveriesError> {
         self.records.since = None;
         self.records.rewound = Some(at);
         self.delivered.clear();
@@ -238,15 +252,15 @@ impl Worker {
             order: core_model::ConversationOrder::Created,
         };
         loop {
-            let page = self.hook.ports.source.list(&query);
+            let page = self.hook.ports.source.list(&query).await?;
             let wanted = page.rows.iter().filter(|row| self.hook.wants(row.id));
             for row in wanted {
                 rewound.conversations += 1;
-                rewound.events += row.len.0;
+                rewound.events += row.extent.len.0;
             }
             query.first = page.next;
             if query.first.is_none() {
-                return rewound;
+                return Ok(rewound);
             }
         }
     }

@@ -17,19 +17,19 @@ const ENTRIES: usize = 512;
 /// for each of its events.
 const GATHER: Duration = Duration::from_millis(20);
 /// How long to wait after the feed could not be read.
-const AGAIN: Duration = Duration::from_secs(5);
+pub(super) const AGAIN: Duration = Duration::from_secs(5);
 
 impl Worker {
     /// Where it goes on after a start besides what the feed will tell: conversations that were deleted or
     /// taken back.
-    pub(super) fn take_up(&mut self) {
+    pub(super) async fn take_up(&mut self) {
         for letter in &self.records.dead_letters {
             self.outbox.hold(&letter.conversation, self.hook.index);
         }
         if self.scan.is_none() {
             // A crash on a full disk may have kept the feed from telling of them.
             for of in self.outbox.all() {
-                self.look_at_departed(of);
+                self.look_at_departed(of).await;
             }
         }
         self.tell_outbox();
@@ -38,8 +38,10 @@ impl Worker {
         let rewound: Vec<(ConversationKey, Cursor)> =
             rewound.map(|(of, place)| (*of, *place)).collect();
         for (of, place) in rewound {
-            if let Some(row) = self.hook.row(&of).filter(|row| row.len > place.next) {
-                self.grew(of, place.next, row.len, self.position);
+            let row = self.hook.row(&of).await.ok().flatten();
+            if let Some(row) = row.filter(|row| row.extent.len > place.next) {
+                let end = row.extent.len;
+                self.grew(of, place.next, end, self.position).await;
             }
         }
         self.forget_delivered();
@@ -53,7 +55,8 @@ impl Worker {
         let source = Arc::clone(&self.hook.ports.source);
         let (position, overdue) = (self.position, self.position < self.overdue_to);
         self.growth = Some(Box::pin(async move {
-            let len = source.feed_grown(position).await;
+            // Where that cannot be told, the feed is read to find out why.
+            let len = source.feed_grown(position).await.unwrap_or(position);
             if !overdue {
                 tokio::time::sleep(GATHER).await;
             }
@@ -68,9 +71,8 @@ impl Worker {
         }
     }
 
-    /// Reads on to the feed's end, or as far as there is room.
-    pub(super) async fn read_all(&mut self) {
-        let end = self.hook.ports.source.feed_len().await;
+    /// Reads on to where the feed ends, or as far as there is room.
+    pub(super) async fn read_all(&mut self, end: u64) {
         while self.read_feed(end).await {
             tokio::task::yield_now().await;
         }
@@ -92,7 +94,7 @@ impl Worker {
             }
         };
         for entry in &entries {
-            self.hear(entry);
+            self.hear(entry).await;
         }
         self.position = match entries.last() {
             Some(last) => last.position + 1,
@@ -109,7 +111,7 @@ impl Worker {
         more
     }
 
-    fn hear(&mut self, entry: &FeedEntry) {
+    async fn hear(&mut self, entry: &FeedEntry) {
         let of = entry.key();
         let wanted = self.hook.wants(of.id);
         match entry.change {
@@ -117,7 +119,7 @@ impl Worker {
                 if self.delivered.contains_key(&of) {
                     return;
                 }
-                self.grew(of, Seq(0), Seq(0), entry.position);
+                self.grew(of, Seq(0), Seq(0), entry.position).await;
                 if let Some(pending) = self.backlog.get_mut(&of) {
                     pending.owed.created = true;
                 }
@@ -130,22 +132,23 @@ impl Worker {
                 if self.backlog.get(&of).is_none() && self.is_scanned(entry.position) {
                     self.look_at(of, to);
                 } else if known.is_none_or(|next| next < to) {
-                    self.grew(of, known.unwrap_or(from), to, entry.position);
+                    self.grew(of, known.unwrap_or(from), to, entry.position)
+                        .await;
                 }
             }
-            Change::Deleted => self.hear_of_deletion(of, entry.position, wanted),
+            Change::Deleted => self.hear_of_deletion(of, entry.position, wanted).await,
             Change::Created | Change::Appended { .. } => {}
         }
     }
 
-    fn hear_of_deletion(&mut self, of: ConversationKey, position: u64, wanted: bool) {
+    async fn hear_of_deletion(&mut self, of: ConversationKey, position: u64, wanted: bool) {
         if wanted && self.backlog.get(&of).is_none() && self.is_scanned(position) {
-            self.look_at_departed(of);
+            self.look_at_departed(of).await;
         }
         let tells = wanted && self.hook.tells_of_conversations();
         if tells && self.backlog.get(&of).is_none() {
             let next = self.delivered.get(&of).map_or(Seq(0), |place| place.next);
-            self.grew(of, next, next, position);
+            self.grew(of, next, next, position).await;
         }
         let waits = self.backlog.get_mut(&of).is_some_and(|pending| {
             pending.owed.deleted = tells;
@@ -166,7 +169,7 @@ impl Worker {
 
     /// Takes note that a log grew to `to`, everything before `next` being delivered, and lets it go
     /// ahead if there is reason to.
-    pub(super) fn grew(&mut self, of: ConversationKey, next: Seq, to: Seq, position: u64) {
+    pub(super) async fn grew(&mut self, of: ConversationKey, next: Seq, to: Seq, position: u64) {
         let now = Instant::now();
         let growth = Growth {
             from: next,
@@ -183,11 +186,11 @@ impl Worker {
         let rewound = self.delivered.get(&of).and_then(|place| place.rewound);
         let pending = self.backlog.grew(of, next, growth);
         pending.rewound = pending.rewound.or(rewound);
-        self.consider(&of);
+        self.consider(&of).await;
     }
 
     /// Lets a conversation go ahead that may have enough to deliver, or whose turn may have ended.
-    pub(super) fn consider(&mut self, of: &ConversationKey) {
+    pub(super) async fn consider(&mut self, of: &ConversationKey) {
         let Some(pending) = self.backlog.get(of) else {
             return;
         };
@@ -197,7 +200,7 @@ impl Worker {
             .0
             .saturating_sub(pending.seen.to.max(pending.next).0);
         let enough = pending.seen.events + unseen >= portion.events as u64;
-        let row = self.hook.row(of);
+        let row = self.hook.row(of).await.ok().flatten();
         let large = |bytes: u64| bytes - pending.seen.base.unwrap_or(0).min(bytes);
         let much = row.is_none_or(|row| large(row.bytes) >= portion.bytes as u64);
         let at_rest = row.is_none_or(|row| row.status != ExecutionStatus::Running);

@@ -21,11 +21,11 @@ use crate::{
 const LOOKS: u32 = 3;
 
 impl Worker {
-    pub(super) fn finish(&mut self, finished: Finished) {
+    pub(super) async fn finish(&mut self, finished: Finished) {
         match finished {
             Finished::Done(done) => {
                 self.busy = self.busy.saturating_sub(1);
-                self.finish_job(done);
+                self.finish_job(done).await;
             }
             Finished::Aside(aside, done) => {
                 self.asides_of.remove(&aside.of);
@@ -38,7 +38,7 @@ impl Worker {
         }
     }
 
-    fn finish_job(&mut self, done: Done) {
+    async fn finish_job(&mut self, done: Done) {
         let of = done.of;
         self.moved = true;
         let Some(pending) = self.backlog.get_mut(&of) else {
@@ -72,7 +72,7 @@ impl Worker {
                 let grew = pending.to > seen.to;
                 self.go_on(of, false);
                 if grew {
-                    self.consider(&of);
+                    self.consider(&of).await;
                 }
             }
             Step::Passed { next, changed } => {
@@ -87,13 +87,13 @@ impl Worker {
                 self.advance(of, len, false, true);
                 self.go_on(of, true);
             }
-            Step::Sent(sent) => self.finish_request(of, &sent),
+            Step::Sent(sent) => self.finish_request(of, &sent).await,
             Step::Gone => self.miss(of),
             Step::Unreadable(error) => self.stumble(of, &error),
         }
     }
 
-    fn finish_request(&mut self, of: ConversationKey, sent: &Sent) {
+    async fn finish_request(&mut self, of: ConversationKey, sent: &Sent) {
         let Some(pending) = self.backlog.get_mut(&of) else {
             return;
         };
@@ -103,7 +103,7 @@ impl Worker {
             pending.recover();
             self.note(Some(of), sent, attempts, Outcome::Delivered);
             self.revive(&of, sent);
-            self.pass(of, sent);
+            self.pass(of, sent).await;
             return;
         }
         let now = Instant::now();
@@ -172,7 +172,7 @@ impl Worker {
                 reason,
             });
         }
-        self.pass(of, sent);
+        self.pass(of, sent).await;
     }
 
     fn bury(&mut self, letter: DeadLetter) {
@@ -203,13 +203,13 @@ impl Worker {
     }
 
     /// What was sent is dealt with.
-    fn pass(&mut self, of: ConversationKey, sent: &Sent) {
+    async fn pass(&mut self, of: ConversationKey, sent: &Sent) {
         match sent.subject {
             DeliverySubject::Events => self.advance(of, sent.next, sent.changed, true),
             DeliverySubject::Conversation | DeliverySubject::Test => self.told(of),
         }
         self.go_on(of, false);
-        self.consider(&of);
+        self.consider(&of).await;
     }
 
     fn advance(&mut self, of: ConversationKey, next: Seq, changed: bool, put_down: bool) {

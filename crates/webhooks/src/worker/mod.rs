@@ -116,7 +116,7 @@ impl Worker {
     ) -> Result<Self, StoreError> {
         let hook = Arc::new(hook);
         let source = &hook.ports.source;
-        let (feed, end) = (source.feed_id(), source.feed_len().await);
+        let (feed, end) = (source.feed_id(), source.feed_len().await?);
         let mut records = match hook.ports.records.load(&hook.id).await? {
             Some(known) => known,
             None => {
@@ -171,7 +171,7 @@ impl Worker {
             hook,
             outbox,
         };
-        worker.take_up();
+        worker.take_up().await;
         Ok(worker)
     }
 
@@ -189,7 +189,7 @@ impl Worker {
     /// Works until it is drained, or nobody can give it commands any more.
     pub(crate) async fn run(mut self) {
         loop {
-            self.begin_jobs();
+            self.begin_jobs().await;
             self.put_down_watermark();
             self.tell_if_drained();
             self.wait_for_growth();
@@ -199,7 +199,7 @@ impl Worker {
                     Some(command) => self.obey(command).await,
                     None => return,
                 },
-                Some(finished) = self.jobs.next() => self.finish(finished),
+                Some(finished) = self.jobs.next() => self.finish(finished).await,
                 () = self.recorder.work() => {}
                 len = ready(&mut self.growth) => self.hear_more(len).await,
                 () = Scan::may_go_on(&mut self.scan, self.backlog.len() < WINDOW) => {
@@ -213,8 +213,8 @@ impl Worker {
     }
 
     /// Lets conversations have their turn, as many at a time as may.
-    fn begin_jobs(&mut self) {
-        self.begin_asides();
+    async fn begin_jobs(&mut self) {
+        self.begin_asides().await;
         while self.may_begin() {
             let asides_of = &self.asides_of;
             let Some(of) = self.backlog.take(|of| !asides_of.contains(of)) else {
@@ -223,7 +223,7 @@ impl Worker {
             if let Some(parked) = &mut self.parked {
                 parked.probes += 1;
             }
-            self.begin(of);
+            self.begin(of).await;
         }
     }
 
@@ -241,8 +241,8 @@ impl Worker {
         self.busy < at_a_time
     }
 
-    fn begin(&mut self, of: ConversationKey) {
-        let row = self.hook.row(&of);
+    async fn begin(&mut self, of: ConversationKey) {
+        let row = self.hook.row(&of).await.ok().flatten();
         let running = row.is_some_and(|row| row.status == ExecutionStatus::Running);
         let Some(pending) = self.backlog.get_mut(&of) else {
             return;

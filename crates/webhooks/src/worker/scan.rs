@@ -3,9 +3,11 @@
 
 use std::{future::pending, pin::Pin};
 
-use core_model::{ConversationId, ConversationKey, ConversationOrder, Seq, port::ListQuery};
+use core_model::{
+    ConversationId, ConversationKey, ConversationOrder, Seq, StoreError, port::ListQuery,
+};
 
-use super::Worker;
+use super::{Worker, feed::AGAIN};
 
 /// Conversations that are looked at at a time.
 const PAGE: usize = 256;
@@ -57,33 +59,43 @@ impl Worker {
         let Some(scan) = &mut self.scan else { return };
         if !std::mem::replace(&mut scan.departed, true) {
             for of in self.outbox.all() {
-                self.look_at_departed(of);
+                self.look_at_departed(of).await;
             }
             return;
         }
-        let page = self.hook.ports.source.list(&ListQuery {
+        let query = ListQuery {
             status: None,
             first: scan.next,
             limit: PAGE,
             order: ConversationOrder::Created,
-        });
-        scan.next = page.next;
+        };
+        let page = match self.hook.ports.source.list(&query).await {
+            Ok(page) => page,
+            Err(error) => return self.scan_failed(&error),
+        };
+        if let Some(scan) = &mut self.scan {
+            // The last page is read again until all that follows it is known.
+            scan.next = page.next.or(scan.next);
+        }
         for row in &page.rows {
             let of = row.key();
             if let Some(place) = self.delivered.get_mut(&of)
-                && place.next > row.len
+                && place.next > row.extent.len
             {
                 tracing::warn!(
                     webhook = self.hook.name, conversation.id = %of.id,
                     "delivered events were lost in a crash; it goes on at the log's end"
                 );
-                place.next = row.len;
+                place.next = row.extent.len;
             }
-            self.look_at(of, row.len);
+            self.look_at(of, row.extent.len).await;
         }
         if page.next.is_none() {
+            self.scanned_to = match self.hook.ports.source.feed_len().await {
+                Ok(len) => len,
+                Err(error) => return self.scan_failed(&error),
+            };
             self.scan = None;
-            self.scanned_to = self.hook.ports.source.feed_len().await;
             self.delivered_to = self.scanned_to;
             self.forget_delivered();
             self.tell_outbox();
@@ -91,25 +103,33 @@ impl Worker {
         }
     }
 
+    /// Tries again later.
+    fn scan_failed(&mut self, error: &StoreError) {
+        tracing::error!(webhook = self.hook.name, %error, "a webhook cannot read the list of conversations");
+        if let Some(scan) = &mut self.scan {
+            scan.settled = Some(Box::pin(tokio::time::sleep(AGAIN)));
+        }
+    }
+
     /// A deleted conversation that waits: the feed may not tell of it again. How long its log is shows
     /// when it is opened.
-    pub(super) fn look_at_departed(&mut self, of: ConversationKey) {
+    pub(super) async fn look_at_departed(&mut self, of: ConversationKey) {
         let known = self.delivered.get(&of).map_or(Seq(0), |place| place.next);
-        self.look_at(of, known.after(1));
+        self.look_at(of, known.after(1)).await;
         if self.backlog.get(&of).is_some() {
             self.outbox.hold(&of, self.hook.index);
             self.backlog.depart(&of);
         }
     }
 
-    pub(super) fn look_at(&mut self, of: ConversationKey, len: Seq) {
+    pub(super) async fn look_at(&mut self, of: ConversationKey, len: Seq) {
         let known = self.delivered.get(&of).map(|place| place.next);
         let next = known.unwrap_or(Seq(0));
         if next >= len || !self.hook.wants(of.id) || self.backlog.get(&of).is_some() {
             return;
         }
         // Position 0 keeps the place in the feed from being put down before this one is through.
-        self.grew(of, next, len, 0);
+        self.grew(of, next, len, 0).await;
         let since = self.records.since.filter(|since| of.created_at < *since);
         if let Some(pending) = self.backlog.get_mut(&of) {
             pending.since = since.filter(|_| known.is_none());

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 /// Its text is opaque to clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    /// A part of the feed's id, for a cursor means nothing in another feed.
+    /// A part of the feed's id, because a cursor means nothing in another feed.
     pub(super) feed: u64,
     pub(super) position: u64,
     /// 0 for the beginning of the change.
@@ -42,7 +42,7 @@ impl FromStr for Cursor {
             };
             parts.next().is_none().then_some(cursor)
         };
-        cursor().ok_or_else(|| format!("`{text}` is no cursor"))
+        cursor().ok_or_else(|| format!("`{text}` is not a valid cursor"))
     }
 }
 

@@ -1,7 +1,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use core_model::{
-    ConversationId, EventLog, HeadFilter, Limit, Record, Seq, StoreError, UtcTime, port::FeedEntry,
+    ConversationId, HeadFilter, Limit, LogReader, Record, Seq, StoreError, UtcTime, port::FeedEntry,
 };
 
 use crate::residency::runtime_state::RuntimeState;
@@ -14,7 +14,7 @@ const PAGE: Limit = Limit {
 /// Places of events of the wanted kinds that are looked for at a time.
 const SELECTED: usize = 1024;
 
-/// Reads the events of one change after another. The log read last stays open, for most often it is
+/// Reads the events of one change after another. The log read last stays open, because most often it is
 /// the next one too.
 pub(super) struct Logs {
     runtime: Arc<RuntimeState>,
@@ -28,7 +28,7 @@ pub(super) struct Logs {
 struct Open {
     id: ConversationId,
     created_at: UtcTime,
-    log: Arc<dyn EventLog>,
+    log: Arc<dyn LogReader>,
 }
 
 impl Logs {
@@ -87,7 +87,7 @@ impl Logs {
     }
 
     /// Another change comes.
-    pub(super) fn turn(&mut self) {
+    pub(super) fn next_change(&mut self) {
         self.selected.clear();
     }
 
@@ -95,7 +95,7 @@ impl Logs {
         self.open = None;
     }
 
-    async fn open(&mut self, entry: &FeedEntry) -> Result<Arc<dyn EventLog>, StoreError> {
+    async fn open(&mut self, entry: &FeedEntry) -> Result<Arc<dyn LogReader>, StoreError> {
         let id = entry.conversation;
         if let Some(open) = &self.open
             && open.id == id

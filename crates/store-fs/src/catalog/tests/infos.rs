@@ -48,7 +48,7 @@ fn what_lists_show_is_kept_in_order_and_forgotten_when_it_may_be_out_of_date() {
     assert_eq!(info["runtime_info"]["runtime_status"], "available");
     let mut renamed = metadata(id(1));
     renamed.title = Some("new".to_owned());
-    first.0.set_metadata(&renamed).unwrap();
+    first.0.set_metadata_if(&renamed, || Ok(())).unwrap();
     assert_eq!(shown(&first, 1).0["title"], "new");
     // The row says more than the metadata: it has to be read from the log.
     first.0.context.catalog.note(&row(2, 1));
@@ -106,7 +106,7 @@ fn compacting_keeps_what_is_in_use() {
     store.0.create(&metadata(id(2))).unwrap();
     for round in 0..50 {
         new.title = Some(format!("{round}"));
-        store.0.set_metadata(&new).unwrap();
+        store.0.set_metadata_if(&new, || Ok(())).unwrap();
     }
     let size = || fs::metadata(layout::infos_file(root.path())).unwrap().len();
     let catalog = &store.0.context.catalog;
@@ -117,6 +117,9 @@ fn compacting_keeps_what_is_in_use() {
     assert_eq!(size(), HEADER as u64 + used);
     assert_eq!((kept(&store, 1), kept(&store, 2)), before);
     assert_eq!(before.0.unwrap()["title"], "49");
-    store.0.set_metadata(&metadata(id(1))).unwrap();
+    store
+        .0
+        .set_metadata_if(&metadata(id(1)), || Ok(()))
+        .unwrap();
     assert_eq!(kept(&store, 1).unwrap()["title"], "old");
 }

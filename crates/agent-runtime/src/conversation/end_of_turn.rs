@@ -1,0 +1,234 @@
+//! What the log says of the end of a turn.
+
+use core_model::{
+    ConversationState, Draft, EventBody, EventId, ExecutionStatus, Source,
+    event::{ConversationErrorEvent, Nothing},
+};
+
+use crate::{
+    command::StopReason,
+    conversation::{
+        batch::CommitBatch,
+        decide::{SUPERSEDED, pause, reject_pending},
+        unanswered::{answers, recovery_drafts},
+    },
+    run_slot::RunSlot,
+    turn::{outcome::Outcome, running_turn::CancelReason},
+};
+
+const INTERRUPTED: &str = "Tool call interrupted before completion. The conversation was paused.";
+const PANICKED: &str = "the agent's turn failed inside the server; its log says more";
+const PANICKED_CALL: &str =
+    "This tool call failed inside the server. Whether it took effect is unknown.";
+
+/// Records how a turn ended: as `stop` says when it was ended from outside, else as its outcome does.
+/// `paused`: it was asked to pause, and not to continue since.
+pub(super) fn record(
+    outcome: Outcome,
+    stop: Option<CancelReason>,
+    slot: RunSlot,
+    paused: bool,
+    batch: &mut CommitBatch,
+) {
+    let Some(stop) = stop else {
+        return record_outcome(outcome, slot, paused, batch);
+    };
+    // Free before anybody learns that the run has ended.
+    drop(slot);
+    let known = match outcome {
+        Outcome::Cancelled { unlogged } => unlogged,
+        Outcome::Finished { .. }
+        | Outcome::Waiting { .. }
+        | Outcome::Paused
+        | Outcome::Stuck
+        | Outcome::Failed { .. }
+        | Outcome::Panicked => Vec::new(),
+    };
+    match stop {
+        CancelReason::Interrupt => {
+            let drafts = answers(&batch.state().pending, known, INTERRUPTED);
+            batch.extend(drafts);
+            batch.set_status(ExecutionStatus::Paused);
+            batch.push(Draft::new(
+                Source::User,
+                EventBody::InterruptEvent(Nothing {}),
+            ));
+        }
+        CancelReason::ActorStops(StopReason::ServerStopping) => {
+            let drafts = recovery_drafts(batch.state(), known);
+            batch.extend(drafts);
+        }
+        CancelReason::ActorStops(StopReason::Deleted) => {}
+    }
+}
+
+/// If a user message came that the turn has not seen, the run continues in the same slot instead, unless
+/// it was asked to pause. It continues, too, when the pause was taken back after the turn had heeded it.
+fn record_outcome(outcome: Outcome, slot: RunSlot, paused: bool, batch: &mut CommitBatch) {
+    match outcome {
+        Outcome::Finished { seen } if is_new(batch.state(), seen.as_ref()) => {
+            continue_run(batch, slot, paused);
+        }
+        Outcome::Waiting { seen } if is_new(batch.state(), seen.as_ref()) => {
+            reject_pending(batch, SUPERSEDED);
+            continue_run(batch, slot, paused);
+        }
+        Outcome::Paused => continue_run(batch, slot, paused),
+        Outcome::Panicked => {
+            // Unanswered, the calls would be made again by every later run.
+            let drafts = answers(&batch.state().pending, Vec::new(), PANICKED_CALL);
+            batch.extend(drafts);
+            record_outcome(Outcome::internal(PANICKED), slot, paused, batch);
+        }
+        Outcome::Finished { .. } => batch.set_status(ExecutionStatus::Finished),
+        Outcome::Waiting { .. } => batch.set_status(ExecutionStatus::WaitingForConfirmation),
+        Outcome::Stuck => batch.set_status(ExecutionStatus::Stuck),
+        Outcome::Failed {
+            code,
+            detail,
+            classification,
+        } => {
+            batch.set_status(ExecutionStatus::Error);
+            let error = ConversationErrorEvent {
+                code,
+                detail,
+                classification: Some(classification),
+            };
+            batch.push(Draft::new(
+                Source::Environment,
+                EventBody::ConversationErrorEvent(error),
+            ));
+        }
+        Outcome::Cancelled { .. } => batch.set_status(ExecutionStatus::Paused),
+    }
+}
+
+/// Takes up what is left to do in the same slot, or pauses before it.
+fn continue_run(batch: &mut CommitBatch, slot: RunSlot, paused: bool) {
+    if paused {
+        pause(batch);
+    } else {
+        batch.announce = false;
+        batch.start = Some(slot);
+    }
+}
+
+fn is_new(state: &ConversationState, seen: Option<&EventId>) -> bool {
+    state.last_user_message_id.as_ref() != seen
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use core_model::{
+        Event, Metadata, Observation, Workspace, WorkspaceKind, event::ObservationEvent,
+    };
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::run_slot::RunSlots;
+
+    /// A running conversation with an unanswered call of each of these ids.
+    fn running(calls: &[&str]) -> CommitBatch {
+        let mut state: ConversationState = serde_json::from_value(json!({
+            "execution_status": "running", "confirmation_policy": {"kind": "NeverConfirm"},
+            "tags": {}, "agent_state": {}, "stats": {}, "pending": [], "initialised": true,
+        }))
+        .unwrap();
+        for id in calls {
+            let action = json!({
+                "id": format!("action of {id}"), "timestamp": "2026-11-22T19:31:36",
+                "source": "agent", "kind": "ActionEvent", "thought": [],
+                "action": {"kind": "TerminalAction"},
+                "tool_name": "terminal", "tool_call_id": id, "llm_response_id": "r",
+                "tool_call": {"id": id, "name": "terminal", "arguments": "{}", "origin": "completion"},
+            });
+            state.apply(&Event::from_slice(action.to_string().as_bytes()).unwrap());
+        }
+        CommitBatch::new(Arc::new(state), Arc::new(metadata()))
+    }
+
+    fn metadata() -> Metadata {
+        let workspace = Workspace {
+            working_dir: "/w".to_owned(),
+            kind: WorkspaceKind::LocalWorkspace,
+        };
+        Metadata::new(json!({}), workspace)
+    }
+
+    fn recorded(
+        calls: &[&str],
+        outcome: Outcome,
+        stop: Option<CancelReason>,
+        paused: bool,
+    ) -> CommitBatch {
+        let slot = RunSlots::new(1).take().unwrap();
+        let mut batch = running(calls);
+        record(outcome, stop, slot, paused, &mut batch);
+        batch
+    }
+
+    #[test]
+    fn a_pause_that_was_taken_back_after_it_was_heeded_does_not_hold() {
+        let paused = recorded(&["c"], Outcome::Paused, None, true);
+        assert_eq!(paused.state().execution_status, ExecutionStatus::Paused);
+        assert!(paused.start.is_none());
+        let unpaused = recorded(&["c"], Outcome::Paused, None, false);
+        assert_eq!(unpaused.state().execution_status, ExecutionStatus::Running);
+        assert!(unpaused.start.is_some());
+    }
+
+    #[test]
+    fn a_call_that_panicked_is_answered_so_that_no_later_run_repeats_it() {
+        let batch = recorded(&["c"], Outcome::Panicked, None, false);
+        assert_eq!(batch.state().execution_status, ExecutionStatus::Error);
+        assert!(batch.state().pending.is_empty());
+    }
+
+    #[test]
+    fn an_interrupt_logs_what_had_come_back_and_answers_the_rest_in_order() {
+        let observation: Observation =
+            serde_json::from_value(json!({"content": [], "kind": "TerminalObservation"})).unwrap();
+        let second = Draft::new(
+            Source::Environment,
+            EventBody::ObservationEvent(ObservationEvent {
+                tool_name: "terminal".to_owned(),
+                tool_call_id: "b".to_owned(),
+                observation,
+                action_id: EventId("action of b".to_owned()),
+                extended_content: Vec::new(),
+            }),
+        );
+        let outcome = Outcome::Cancelled {
+            unlogged: vec![second],
+        };
+        let batch = recorded(
+            &["a", "b", "c"],
+            outcome,
+            Some(CancelReason::Interrupt),
+            false,
+        );
+        let told = |event: &Event| {
+            let event: Value = serde_json::from_slice(&event.to_vec().unwrap()).unwrap();
+            let field = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
+            (field("kind"), field("tool_call_id"))
+        };
+        let told: Vec<_> = batch.events.iter().map(told).collect();
+        let told: Vec<_> = told
+            .iter()
+            .map(|(k, id)| (k.as_str(), id.as_str()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("AgentErrorEvent", "a"),
+                ("ObservationEvent", "b"),
+                ("AgentErrorEvent", "c"),
+                ("ConversationStateUpdateEvent", ""),
+                ("InterruptEvent", ""),
+            ]
+        );
+        assert!(batch.state().pending.is_empty());
+    }
+}

@@ -1,0 +1,94 @@
+use std::collections::BTreeMap;
+
+use core_model::{
+    Agent, ConfirmationPolicy, Content, ConversationId, ConversationInfo, EventId, Workspace,
+};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+/// What a new conversation is created from; what is left out takes the server's defaults.
+#[derive(Clone, Debug)]
+pub struct NewConversation {
+    /// Chosen by the client, or else random. An id that exists makes creation a no-op.
+    pub id: Option<ConversationId>,
+    /// Set when the request may come again: the ids of what it creates follow from this one, and what
+    /// exists already is not created twice.
+    pub request: Option<Request>,
+    /// None: the usual tools with the server's default model.
+    pub agent: Option<Agent>,
+    /// None: the server's default workspace folder.
+    pub workspace: Option<Workspace>,
+    /// Appended and run at once.
+    pub initial_message: Option<Vec<Content>>,
+    pub max_iterations: u32,
+    pub stuck_detection: bool,
+    pub confirmation_policy: ConfirmationPolicy,
+    pub security_analyzer: Option<Value>,
+    pub hook_config: Option<Value>,
+    pub tags: BTreeMap<String, String>,
+    /// In the clear; sealed before they are stored.
+    pub secrets: Map<String, Value>,
+    pub client_tools: Vec<Value>,
+    pub tool_module_qualnames: BTreeMap<String, String>,
+    pub user_id: Option<String>,
+    pub autotitle: bool,
+    pub parent_conversation_id: Option<ConversationId>,
+}
+
+impl Default for NewConversation {
+    fn default() -> Self {
+        Self {
+            id: None,
+            request: None,
+            agent: None,
+            workspace: None,
+            initial_message: None,
+            max_iterations: 500,
+            stuck_detection: true,
+            confirmation_policy: ConfirmationPolicy::default(),
+            security_analyzer: None,
+            hook_config: None,
+            tags: BTreeMap::new(),
+            secrets: Map::new(),
+            client_tools: Vec::new(),
+            tool_module_qualnames: BTreeMap::new(),
+            user_id: None,
+            autotitle: true,
+            parent_conversation_id: None,
+        }
+    }
+}
+
+/// One request, of which a second sending must have no second effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Follows from the request's key and from when it first came. The ids of what the request creates
+    /// follow from it (UUID v5).
+    pub id: Uuid,
+    /// Whether it was begun before, and may have been carried out, wholly or in part.
+    pub begun: bool,
+}
+
+impl Request {
+    /// The id of the message that it sends.
+    pub(crate) fn message(&self) -> EventId {
+        self.event("message")
+    }
+
+    /// The id of the event with which its run began, or was taken up by one that was active.
+    pub(crate) fn run(&self) -> EventId {
+        self.event("run")
+    }
+
+    fn event(&self, name: &str) -> EventId {
+        EventId(Uuid::new_v5(&self.id, name.as_bytes()).to_string())
+    }
+}
+
+/// The answer to a creation.
+#[derive(Clone, Debug)]
+pub struct Created {
+    pub info: ConversationInfo,
+    /// The id was taken: nothing was changed, the request's other fields were ignored.
+    pub existed: bool,
+}

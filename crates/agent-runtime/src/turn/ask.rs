@@ -1,0 +1,78 @@
+//! Stage 3: one model call.
+
+use std::{
+    ops::ControlFlow::{self, Break, Continue},
+    time::Instant,
+};
+
+use core_model::{ConversationState, Draft, usage::StatsSnapshot};
+use llm_client::{ModelReply, ModelRequest};
+use serde_json::json;
+
+use crate::turn::{outcome::Outcome, prompt, reply_pieces::ReplyPieces, state::Turn};
+
+/// The model's reply to the context, and its pieces, which count as void until they are kept.
+pub(super) async fn ask(
+    turn: &mut Turn,
+    state: &ConversationState,
+) -> ControlFlow<Outcome, (ModelReply, ReplyPieces)> {
+    let (messages, events): (Vec<_>, Vec<_>) = turn
+        .context
+        .messages()
+        .into_iter()
+        .map(|shown| (shown.message, shown.events))
+        .unzip();
+    let request = ModelRequest {
+        messages,
+        tools: prompt::tool_specs(&turn.tools),
+        cache_key: Some(turn.live.id.to_string()),
+    };
+    turn.seen.clone_from(&state.last_user_message_id);
+    let last_event = events.iter().flatten().next_back();
+    let last_event = last_event.map_or("none", |id| id.0.as_str());
+    let pieces = ReplyPieces::new(&turn.live);
+    let on_delta = |delta| pieces.send(delta);
+    let started = Instant::now();
+    let reply = tokio::select! {
+        biased;
+        () = turn.signals.cancel.cancelled() => return Break(Outcome::cancelled()),
+        reply = turn.model.reply(&request, &on_delta) => reply,
+    };
+    match reply {
+        Ok(reply) => {
+            tracing::debug!(
+                conversation.id = %turn.live.id,
+                ms = started.elapsed().as_millis() as u64,
+                tool_calls = reply.calls().count(),
+                last_event,
+                "model replied"
+            );
+            Continue((reply, pieces))
+        }
+        Err(error) => {
+            tracing::warn!(
+                conversation.id = %turn.live.id, code = error.code(), last_event, "a model call failed"
+            );
+            Break(Outcome::model(&error))
+        }
+    }
+}
+
+/// What the conversation has used in all, with this reply.
+pub(super) fn stats(turn: &Turn, state: &ConversationState, reply: &ModelReply) -> Draft {
+    let usage_id = &turn.agent.llm.usage_id;
+    let mut snapshot = StatsSnapshot::default();
+    for (id, metrics) in &state.stats.usage_to_metrics {
+        snapshot
+            .usage_to_metrics
+            .insert(id.clone(), metrics.total.clone());
+    }
+    let mut total = snapshot
+        .usage_to_metrics
+        .remove(usage_id)
+        .unwrap_or_default();
+    total.model_name.clone_from(&turn.agent.llm.model);
+    let total = total.plus(&reply.usage, reply.cost.unwrap_or(0.0));
+    snapshot.usage_to_metrics.insert(usage_id.clone(), total);
+    Draft::state("stats", json!(snapshot))
+}

@@ -1,0 +1,138 @@
+//! Stage 4: a model's reply into events.
+
+use agent_tools::{ToolError, not_found, parse_call, resolve};
+use core_model::{
+    Draft, EventBody, EventId, Message, MessageToolCall, Role, Source, TextContent,
+    event::{ActionEvent, ErrorClassification, MessageEvent, SecurityRisk},
+};
+use llm_client::ModelReply;
+use serde_json::{Map, Value, json};
+
+use crate::turn::{
+    drafts::{agent_error, environment_message},
+    state::Turn,
+    tool_facts,
+};
+
+const EMPTY_REPLY_NUDGE: &str = "Your last reply was empty. Go on with the task: call a tool, or \
+     call `finish` with a message if the task is done.";
+
+/// A reply without tool calls, as events.
+pub(super) struct SaidMessage {
+    pub(super) drafts: Vec<Draft>,
+    /// It says nothing, so the agent is told to continue.
+    pub(super) is_empty: bool,
+}
+
+/// The tool calls of one reply, as events.
+pub(super) struct ToolCallGroup {
+    /// The actions, and the answers to those that are malformed.
+    pub(super) drafts: Vec<Draft>,
+    /// The risk of each action that can be executed, by its event's id.
+    pub(super) risks: Vec<(EventId, SecurityRisk)>,
+    /// Whether it asks for nothing but to think or to finish.
+    pub(super) harmless: bool,
+}
+
+pub(super) fn message(reply: &ModelReply) -> SaidMessage {
+    let mut event = MessageEvent::new(reply.said());
+    event.llm_response_id = Some(reply.id.clone());
+    let mut drafts = vec![Draft::new(Source::Agent, EventBody::MessageEvent(event))];
+    let is_empty = reply.text().trim().is_empty();
+    if is_empty {
+        drafts.push(environment_message(EMPTY_REPLY_NUDGE));
+    }
+    SaidMessage { drafts, is_empty }
+}
+
+/// Turns tool calls into action events; a call that cannot be understood is answered at once. What
+/// follows a call that ends the turn is dropped.
+///
+/// `model_judges`: the model's own word on an action's risk counts.
+pub(super) fn tool_calls(turn: &Turn, reply: &ModelReply, model_judges: bool) -> ToolCallGroup {
+    let mut group = ToolCallGroup {
+        drafts: Vec::new(),
+        risks: Vec::new(),
+        harmless: true,
+    };
+    for (index, call) in reply.calls().enumerate() {
+        let tool = resolve(&turn.tools, &call.name);
+        let name = tool.map_or(call.name.as_str(), |tool| tool.name());
+        let parsed = match tool {
+            Some(tool) => parse_call(tool.as_ref(), &call.arguments),
+            None => Err(ToolError::Arguments(not_found(&turn.tools, &call.name))),
+        };
+        let mut event = action_event(reply, call, name, index == 0);
+        let error = match parsed {
+            Ok(parsed) => {
+                if model_judges {
+                    event.security_risk = parsed.security_risk;
+                }
+                let summary = || format!("{name}: {}", call.arguments);
+                event.summary = Some(parsed.summary.unwrap_or_else(summary));
+                event.action = Some(parsed.action);
+                None
+            }
+            Err(error) => {
+                if serde_json::from_str::<Map<String, Value>>(&call.arguments).is_err() {
+                    event.tool_call.arguments = malformed(&error);
+                }
+                Some(error.to_string())
+            }
+        };
+        let risk = event.security_risk;
+        let action = Draft::new(Source::Agent, EventBody::ActionEvent(event));
+        let action_id = action.id.clone();
+        group.drafts.push(action);
+        if let Some(error) = error {
+            let mistake = ErrorClassification::agent_mistake();
+            group
+                .drafts
+                .push(agent_error(name, &call.id, error, mistake));
+            continue;
+        }
+        group.harmless &= tool_facts::is_harmless(name);
+        group.risks.push((action_id, risk));
+        if tool_facts::ends_turn(name) {
+            break;
+        }
+    }
+    group
+}
+
+fn action_event(
+    reply: &ModelReply,
+    call: &MessageToolCall,
+    name: &str,
+    first: bool,
+) -> ActionEvent {
+    let said = if first {
+        reply.said()
+    } else {
+        Message::new(Role::Assistant, Vec::new())
+    };
+    let thought = said.text();
+    ActionEvent {
+        thought: if thought.is_empty() {
+            vec![]
+        } else {
+            vec![TextContent::new(thought.trim())]
+        },
+        reasoning_content: said.reasoning_content,
+        thinking_blocks: said.thinking_blocks,
+        responses_reasoning_item: said.responses_reasoning_item,
+        action: None,
+        tool_name: name.to_owned(),
+        tool_call_id: call.id.clone(),
+        tool_call: call.clone(),
+        llm_response_id: reply.id.clone(),
+        security_risk: SecurityRisk::Unknown,
+        critic_result: None,
+        summary: None,
+    }
+}
+
+/// Stands in for arguments that are not a JSON object, because providers refuse to be sent those again.
+fn malformed(error: &ToolError) -> String {
+    json!({"_openhands_malformed_tool_call": true, "error": error.to_string()}).to_string()
+}

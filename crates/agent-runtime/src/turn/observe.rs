@@ -1,0 +1,66 @@
+//! Stage 7: what came back is appended and read; whether the turn ends.
+
+use std::{
+    ops::ControlFlow::{self, Break, Continue},
+    sync::Arc,
+};
+
+use core_model::{ConversationState, Draft, EventBody};
+
+use crate::{
+    residency::idle::is_busy,
+    turn::{
+        drafts::environment_message, outcome::Outcome, state::Turn, stuck::StuckVerdict, tool_facts,
+    },
+};
+
+/// The state that the context is true of, once the context has caught up with it.
+pub(super) async fn catch_up(turn: &mut Turn) -> ControlFlow<Outcome, Arc<ConversationState>> {
+    let now = turn.live.now();
+    let log = turn.live.log.as_ref();
+    match turn.context.catch_up(log, now.extent.len).await {
+        Ok(news) => {
+            for event in &news {
+                turn.stuck.take(event);
+            }
+            Continue(now.state)
+        }
+        Err(error) => Break(Outcome::internal(format!(
+            "the conversation's log could not be read: {error}"
+        ))),
+    }
+}
+
+/// Has the answer to an action appended. The turn ends after a tool that ends it.
+pub(super) async fn record(turn: &Turn, answer: Draft) -> ControlFlow<Outcome> {
+    let ends_turn = matches!(
+        &answer.body,
+        EventBody::ObservationEvent(seen)
+            if tool_facts::ends_turn(&seen.tool_name) && !seen.observation.is_error
+    );
+    turn.propose(vec![answer]).await?;
+    if ends_turn {
+        Break(turn.finished())
+    } else {
+        Continue(())
+    }
+}
+
+/// Ends a turn that repeats itself, after one hint. The state after that hint.
+pub(super) async fn check_progress(
+    turn: &mut Turn,
+    state: Arc<ConversationState>,
+) -> ControlFlow<Outcome, Arc<ConversationState>> {
+    if !turn.live.now().metadata.stuck_detection {
+        return Continue(state);
+    }
+    match turn.stuck.verdict() {
+        StuckVerdict::Fine => Continue(state),
+        StuckVerdict::Stuck if is_busy(&turn.tools).await && turn.stuck.excuse() => Continue(state),
+        StuckVerdict::Stuck => Break(Outcome::Stuck),
+        StuckVerdict::Nudge(text) => {
+            turn.propose(vec![environment_message(&text)]).await?;
+            catch_up(turn).await
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Stage 1: opens the agent's model and tools, and proposes the system prompt.
+
+use std::{
+    ops::ControlFlow::{self, Break, Continue},
+    sync::Arc,
+};
+
+use agent_tools::{TerminalSettings, ToolEnvironment, Tools};
+use core_model::{Agent, Draft, EventBody, Source, event::SystemPromptEvent};
+use serde::Deserialize;
+use tokio::sync::mpsc;
+use workspace::{ToolFiles, Workspace};
+
+use crate::{
+    residency::live_conversation::LiveConversation,
+    turn::{
+        context::ModelContext,
+        outcome::{Outcome, SetupError},
+        prompt,
+        proposal::Proposal,
+        state::{Turn, TurnSignals},
+        stuck::StuckDetector,
+    },
+};
+
+/// The turn, ready for its first step.
+pub(super) async fn prepare(
+    live: Arc<LiveConversation>,
+    proposer: mpsc::Sender<Proposal>,
+    signals: TurnSignals,
+) -> ControlFlow<Outcome, Turn> {
+    let opened = tokio::select! {
+        biased;
+        () = signals.cancel.cancelled() => return Break(Outcome::cancelled()),
+        opened = open(&live) => opened,
+    };
+    let connected = opened.and_then(|(agent, tools)| {
+        let model = (live.runtime.config.connect)(&agent.llm)?;
+        Ok((agent, tools, model))
+    });
+    let (agent, tools, model) = match connected {
+        Ok(connected) => connected,
+        Err(error) => return Break(Outcome::setup(error)),
+    };
+    let now = live.now();
+    let turn = Turn {
+        live,
+        agent,
+        model,
+        tools,
+        context: ModelContext::default(),
+        stuck: StuckDetector::default(),
+        seen: now.state.last_user_message_id.clone(),
+        signals,
+        proposer,
+    };
+    if !now.state.initialised {
+        let workspace = &now.metadata.workspace;
+        let prompt = prompt::system(&turn.agent, workspace, &turn.tools);
+        let body = EventBody::SystemPromptEvent(prompt);
+        turn.propose(vec![Draft::new(Source::Agent, body)]).await?;
+    }
+    Continue(turn)
+}
+
+/// The system prompt of a conversation whose log has none yet. None, too, when the agent cannot be set up:
+/// the run will say why.
+///
+/// The first message and the first run bring it along, because it stands before them in the log.
+pub(crate) async fn missing_system_prompt(
+    live: &LiveConversation,
+) -> Option<Box<SystemPromptEvent>> {
+    let now = live.now();
+    if now.state.initialised {
+        return None;
+    }
+    match open(live).await {
+        Ok((agent, tools)) => {
+            let prompt = prompt::system(&agent, &now.metadata.workspace, &tools);
+            Some(Box::new(prompt))
+        }
+        Err(error) => {
+            tracing::warn!(
+                conversation.id = %live.id, reason = %error.detail, "the agent cannot be set up"
+            );
+            None
+        }
+    }
+}
+
+/// The agent, and its tools: those that are open already, or new ones, which stay open after the turn.
+async fn open(live: &LiveConversation) -> Result<(Agent, Tools), SetupError> {
+    let now = live.now();
+    let mut settings = now.metadata.agent.clone();
+    live.runtime.vault.open_all(&mut settings);
+    let agent = Agent::deserialize(settings).map_err(|error| SetupError {
+        code: "ValueError",
+        detail: format!("this server cannot run such an agent: {error}"),
+    })?;
+    if let Some(tools) = live.tools.get() {
+        return Ok((agent, tools));
+    }
+    let environment = ToolEnvironment {
+        workspace: Workspace::new(
+            &now.metadata.workspace.working_dir,
+            live.runtime.config.processes.clone(),
+        ),
+        files: ToolFiles::new(&live.folder),
+        used_before: now.state.used_tools.clone(),
+        terminal: TerminalSettings {
+            max_foreground_timeout: live.runtime.config.max_foreground_terminal_timeout,
+            ..TerminalSettings::default()
+        },
+    };
+    let tools = agent_tools::open(&agent.tools, &agent.include_default_tools, &environment)?;
+    Ok((agent, live.tools.keep(tools)))
+}

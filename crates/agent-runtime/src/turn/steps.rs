@@ -1,0 +1,88 @@
+//! The order of the stages.
+
+use std::{
+    convert::Infallible,
+    ops::ControlFlow::{self, Break, Continue},
+    sync::Arc,
+};
+
+use core_model::ConversationState;
+use tokio::sync::mpsc;
+
+use crate::{
+    residency::live_conversation::LiveConversation,
+    turn::{
+        approve, ask, execute, interpret, observe,
+        outcome::Outcome,
+        prepare,
+        proposal::Proposal,
+        state::{Turn, TurnSignals},
+    },
+};
+
+/// Takes step after step until the agent is done, something stops it, or something fails.
+pub(super) async fn run_turn(
+    live: Arc<LiveConversation>,
+    proposer: mpsc::Sender<Proposal>,
+    signals: TurnSignals,
+) -> Outcome {
+    match run_stages(live, proposer, signals).await {
+        Break(outcome) => outcome,
+        Continue(never) => match never {},
+    }
+}
+
+async fn run_stages(
+    live: Arc<LiveConversation>,
+    proposer: mpsc::Sender<Proposal>,
+    signals: TurnSignals,
+) -> ControlFlow<Outcome, Infallible> {
+    let mut turn = prepare::prepare(live, proposer, signals).await?;
+    let limit = turn.live.now().metadata.max_iterations;
+    let mut iterations = 0;
+    loop {
+        let state = observe::catch_up(&mut turn).await?;
+        if turn.signals.is_pausing() {
+            return Break(Outcome::Paused);
+        }
+        if !state.pending.is_empty() {
+            execute::execute(&turn, &state.pending).await?;
+            continue;
+        }
+        if iterations >= limit {
+            return Break(Outcome::iterations_spent(limit));
+        }
+        iterations += 1;
+        let state = observe::check_progress(&mut turn, state).await?;
+        step(&mut turn, &state).await?;
+    }
+}
+
+/// One model call and what it asks for, up to the point where actions are executed.
+async fn step(turn: &mut Turn, state: &ConversationState) -> ControlFlow<Outcome> {
+    let (reply, pieces) = ask::ask(turn, state).await?;
+    let mut drafts = vec![ask::stats(turn, state, &reply)];
+    if reply.calls().next().is_none() {
+        let said = interpret::message(&reply);
+        drafts.extend(said.drafts);
+        turn.propose(drafts).await?;
+        pieces.keep();
+        return if said.is_empty {
+            Continue(())
+        } else {
+            Break(turn.finished())
+        };
+    }
+    let group = interpret::tool_calls(turn, &reply, approve::model_judges(state));
+    let approval = approve::approve(state, &group);
+    drafts.extend(group.drafts);
+    drafts.extend(approval.analysis);
+    turn.propose(drafts).await?;
+    pieces.keep();
+    if approval.needs_consent {
+        return Break(Outcome::Waiting {
+            seen: turn.seen.clone(),
+        });
+    }
+    Continue(())
+}

@@ -1,0 +1,83 @@
+//! What a store does for the rest of the product: `store-fs` with files, `store-memory` in memory; shaped so
+//! that a database could (every write is made under a claim, whose epoch it checks), and the feed is
+//! one order over all logs.
+
+mod catalog;
+mod claims;
+mod deliveries;
+mod delivery_records;
+mod fault;
+mod feed;
+mod log;
+mod receipts;
+
+use thiserror::Error;
+
+use crate::ConversationId;
+
+pub use catalog::{Catalog, ConversationOrder, Health, ListPage, ListQuery, Notice, Row};
+pub use claims::{Claim, Claimed, Claims, Holder};
+pub use deliveries::{
+    Attempt, Deliveries, DeliveriesError, Delivery, DeliveryFailure, DeliveryList, DeliverySubject,
+    Lag, Outcome, Probes, Rewind, Rewound, WebhookForm, WebhookInfo, WebhookState,
+};
+pub use delivery_records::{
+    Cursor, DeadLetter, DeletedConversation, DeliveryRecords, FeedPosition, FollowerRecords,
+    MAX_DEAD_LETTERS,
+};
+pub use fault::{Fault, FaultKind};
+pub use feed::{Change, Feed, FeedEntry};
+pub use log::{Extent, Head, HeadFilter, Limit, LogReader, LogWriter, NewRecord, Record, Summary};
+pub use receipts::{Digest, RECEIPT_HOURS, RECEIPTS, Receipt, Receipts};
+
+/// All that a server needs of its store.
+pub trait Store: Catalog + Claims + Feed + Receipts {}
+
+impl<T: Catalog + Claims + Feed + Receipts> Store for T {}
+
+/// What can go wrong with a store, in any implementation.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    #[error("no such conversation: {0}")]
+    NotFound(ConversationId),
+    #[error("conversation {0} already exists")]
+    Exists(ConversationId),
+    /// The claim that this write was made under is lost: somebody else may write now, and this writer
+    /// never will again.
+    #[error("another writer has taken over")]
+    Fenced,
+    #[error("conversation {id} is owned by another server ({})", holder.server)]
+    OwnedElsewhere { id: ConversationId, holder: Holder },
+    /// The store cannot be reached for now.
+    #[error("the store is not available: {0}")]
+    Unavailable(String),
+    #[error("the log takes no more events since an earlier write failed: {0}")]
+    Poisoned(Fault),
+    #[error("{path}: {source}")]
+    Io {
+        path: String,
+        source: std::io::Error,
+    },
+    #[error("{path}: damaged: {reason}")]
+    Damaged { path: String, reason: String },
+    #[error("{limit} requests with an Idempotency-Key are remembered, and no more can be")]
+    TooManyReceipts { limit: usize },
+}
+
+impl StoreError {
+    /// What is wrong with the disk, where that is the reason.
+    #[must_use]
+    pub fn fault(&self) -> Option<Fault> {
+        match self {
+            Self::Poisoned(fault) => Some(fault.clone()),
+            Self::Io { source, .. } => Some(Fault::of(source)),
+            Self::NotFound(_)
+            | Self::Exists(_)
+            | Self::Fenced
+            | Self::OwnedElsewhere { .. }
+            | Self::Unavailable(_)
+            | Self::Damaged { .. }
+            | Self::TooManyReceipts { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! All operations of the API.
+
+use crate::{conversations, docs, events, health, operation::Operation, sockets, webhooks};
+
+pub(crate) const ALL: &[&[Operation]] = &[
+    conversations::OPERATIONS,
+    events::OPERATIONS,
+    sockets::OPERATIONS,
+    webhooks::OPERATIONS,
+    health::OPERATIONS,
+    docs::OPERATIONS,
+];

@@ -1,0 +1,241 @@
+//! Who may write which conversation. The folder's lock keeps other processes away, so that a claim is
+//! always granted; it fences the writer that this process had before.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use async_trait::async_trait;
+use core_model::{
+    ConversationId, ConversationOrder, ExecutionStatus, LogWriter, Metadata, NewRecord, StoreError,
+    Summary, UtcTime,
+    port::{Claim, Claimed, Claims, Holder, ListQuery},
+};
+use tokio::sync::watch;
+
+use crate::{
+    AppendError, FsLog, FsStore,
+    error::{blocking, lock},
+    log::{Extent, Inner},
+    store::Store,
+    writer::{Listing, Right},
+};
+
+/// A claim in the log that it is of.
+pub(crate) struct Held {
+    pub(crate) epoch: u64,
+    /// Tells the holder when this is dropped.
+    _lost: Lost,
+}
+
+struct Lost(watch::Sender<bool>);
+
+impl Drop for Lost {
+    fn drop(&mut self) {
+        self.0.send_replace(true);
+    }
+}
+
+/// The port [`LogWriter`] on files.
+struct FsWriter {
+    store: Arc<Store>,
+    log: FsLog,
+    epoch: u64,
+    created_at: UtcTime,
+    extent: Extent,
+    /// How many times metadata was to be replaced. A call that was dropped may get there after a later one.
+    replacements: Arc<AtomicU64>,
+}
+
+#[async_trait]
+impl Claims for FsStore {
+    async fn claim(&self, id: ConversationId) -> Result<Claimed, StoreError> {
+        let store = Arc::clone(&self.0);
+        let claim = blocking(&self.0.root, move || store.claim(id)).await?;
+        Ok(Claimed::Mine(claim))
+    }
+
+    async fn holder(&self, id: ConversationId) -> Result<Option<Holder>, StoreError> {
+        self.run(move |store| {
+            let holder = || Holder {
+                server: store.run.to_string(),
+                address: None,
+            };
+            Ok(store.is_held(id).then(holder))
+        })
+        .await
+    }
+
+    async fn orphans(&self, limit: usize) -> Result<Vec<ConversationId>, StoreError> {
+        self.scanned().await?;
+        self.run(move |store| Ok(store.orphans(limit))).await
+    }
+}
+
+impl Store {
+    /// As the port's method. Blocks.
+    fn claim(self: &Arc<Self>, id: ConversationId) -> Result<Claim, StoreError> {
+        self.reopen_to_read(id);
+        let slot = self.slot(id);
+        // Held until the earlier writer is fenced, so that no metadata of its comes after this.
+        let mut known = lock(&slot);
+        let log = self.open_in_turn(id, &mut known)?;
+        let created_at = match self.context.catalog.row(id) {
+            Some(row) => row.created_at,
+            None => self.metadata(id)?.created_at,
+        };
+        let (epoch, lost) = log.0.hold(self.next_epoch());
+        drop(known);
+        let mut writer = FsWriter {
+            store: Arc::clone(self),
+            epoch,
+            created_at,
+            extent: Extent::default(),
+            replacements: Arc::default(),
+            log,
+        };
+        if !writer.log.0.rest() {
+            let reason = "an earlier write to the log has not ended";
+            return Err(StoreError::Unavailable(reason.to_owned()));
+        }
+        self.start_scan.no_longer_unfit(id);
+        writer.extent = writer.log.0.extent();
+        Ok(Claim {
+            log: Box::new(writer),
+            epoch,
+            lost,
+        })
+    }
+
+    /// Conversations that run or may lack in the list what their logs say, and that nobody holds.
+    fn orphans(&self, limit: usize) -> Vec<ConversationId> {
+        let mut found = self.start_scan.unfit();
+        if self.context.catalog.count(Some(ExecutionStatus::Running)) > 0 {
+            let running = self.context.catalog.list(&ListQuery {
+                status: Some(ExecutionStatus::Running),
+                first: None,
+                limit: usize::MAX,
+                order: ConversationOrder::Created,
+            });
+            found.extend(running.rows.iter().map(|row| row.id));
+        }
+        let nobodys = found.into_iter().filter(|id| !self.is_held(*id));
+        nobodys.take(limit).collect()
+    }
+
+    fn is_held(&self, id: ConversationId) -> bool {
+        let log = self.open_already(id);
+        log.is_some_and(|log| lock(&log.0.queue).held.is_some())
+    }
+}
+
+impl Inner {
+    /// Grants a claim, and fences the one before.
+    fn hold(&self, epoch: u64) -> (u64, watch::Receiver<bool>) {
+        let (sender, lost) = watch::channel(false);
+        let held = Held {
+            epoch,
+            _lost: Lost(sender),
+        };
+        lock(&self.queue).held = Some(held);
+        (epoch, lost)
+    }
+
+    /// Gives back the claim of this epoch, if nobody has taken it.
+    pub(crate) fn give_back_claim(&self, epoch: u64) {
+        let mut queue = lock(&self.queue);
+        if queue.is_held_by(epoch) {
+            queue.held = None;
+        }
+    }
+}
+
+#[async_trait]
+impl LogWriter for FsWriter {
+    fn extent(&self) -> core_model::Extent {
+        self.extent.into()
+    }
+
+    async fn append(
+        &mut self,
+        records: Vec<NewRecord>,
+        summary: Summary,
+    ) -> Result<core_model::Extent, StoreError> {
+        let listing = Listing {
+            created_at: self.created_at,
+            summary,
+        };
+        if records.is_empty() {
+            self.move_row(listing)?;
+            return Ok(self.extent.into());
+        }
+        let lines = self.log.0.lines(&records)?;
+        let bytes = self.extent.bytes + lines.size();
+        let right = Right::Claim {
+            epoch: self.epoch,
+            expected: self.extent.len,
+            listing,
+        };
+        let unanswered = Unanswered(self);
+        let answer = unanswered.0.log.submit(lines, right).await;
+        std::mem::forget(unanswered);
+        let len = answer.map_err(|error| match error {
+            AppendError::Conflict { .. } | AppendError::Store(StoreError::NotFound(_)) => {
+                StoreError::Fenced
+            }
+            AppendError::Store(error) => error,
+        })?;
+        self.extent = Extent { len, bytes };
+        Ok(self.extent.into())
+    }
+
+    async fn set_metadata(&mut self, metadata: &Metadata) -> Result<(), StoreError> {
+        let (store, log) = (Arc::clone(&self.store), self.log.clone());
+        let (metadata, epoch) = (metadata.clone(), self.epoch);
+        let replacements = Arc::clone(&self.replacements);
+        let own = replacements.fetch_add(1, Ordering::AcqRel) + 1;
+        blocking(&self.log.0.folder, move || {
+            store.set_metadata_if(&metadata, || {
+                let is_latest = replacements.load(Ordering::Acquire) == own;
+                if is_latest && lock(&log.0.queue).is_held_by(epoch) {
+                    Ok(())
+                } else {
+                    Err(StoreError::Fenced)
+                }
+            })
+        })
+        .await
+    }
+}
+
+impl FsWriter {
+    /// Has the list say this of the log as it is.
+    fn move_row(&self, listing: Listing) -> Result<(), StoreError> {
+        match self.log.0.reopen() {
+            Err(StoreError::NotFound(_)) => return Err(StoreError::Fenced),
+            reopened => reopened?,
+        }
+        let queue = lock(&self.log.0.queue);
+        if !queue.is_held_by(self.epoch) {
+            return Err(StoreError::Fenced);
+        }
+        self.log.0.list(&queue, self.extent, listing);
+        Ok(())
+    }
+}
+
+impl Drop for FsWriter {
+    fn drop(&mut self) {
+        self.log.0.give_back_claim(self.epoch);
+    }
+}
+
+/// An append whose answer is yet to come. Dropped before that, the writer no longer knows the log.
+struct Unanswered<'a>(&'a FsWriter);
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        self.0.log.0.give_back_claim(self.0.epoch);
+    }
+}

@@ -1,0 +1,41 @@
+//! The one door to the machine: everything that starts processes or touches the agent's files goes
+//! through a [`Workspace`], so that what an agent may do is decided in one place.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `workspace` | [`Workspace`]: a folder, and what is started and touched from it |
+//! | `policy` | [`Policy`]: what processes inherit |
+//! | `files` | read, create, replace, list, stat |
+//! | `git` | making the folder a repository |
+//! | `pty` | [`Pty`]: a program in a pseudo-terminal |
+//! | `tool_files` | [`ToolFiles`]: what a conversation's tools keep |
+//! | `scratch` | [`ScratchFolder`]: a private temporary folder |
+//! | `locks` | one lock a folder |
+//! | `host` | the user, the host, programs on a `PATH` |
+//! | `processes` | [`Processes`]: what was started, how it is found, signalled and ended |
+
+mod files;
+mod folder;
+mod git;
+mod host;
+mod locks;
+mod policy;
+mod processes;
+mod pty;
+mod scratch;
+mod tool_files;
+mod workspace;
+
+pub use self::{
+    files::{FileKind, FolderItem, NewFile, ReplaceError, Stat},
+    folder::UsableFolder,
+    host::{find_program, host_name, user_name},
+    policy::{NeverPassed, Policy, check_name, is_passed},
+    processes::{OwnProcess, ProcessInfo, Processes, Signal, is_ignored, send},
+    pty::{ProcessGroup, Pty, PtyCommand, PtyOutput},
+    scratch::ScratchFolder,
+    tool_files::ToolFiles,
+    workspace::Workspace,
+};
+/// How a process ended.
+pub use std::process::ExitStatus;

@@ -1,0 +1,93 @@
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, ErrorKind, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use crate::files::{self, NewFile};
+
+/// The files that a conversation's tools keep, in a folder of their own: full outputs, the task list.
+/// Names are relative to it. All of this blocks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ToolFiles(PathBuf);
+
+impl ToolFiles {
+    /// The files in `folder`, an absolute path. Makes nothing.
+    #[must_use]
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self(folder.into())
+    }
+
+    /// The absolute path of the file or folder `name`.
+    #[must_use]
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// The first `limit` bytes of a file.
+    ///
+    /// # Errors
+    /// As the file system reports them; `InvalidInput` when it is not a regular file.
+    pub fn read(&self, name: &str, limit: u64) -> io::Result<Vec<u8>> {
+        files::read(&self.path(name), limit)
+    }
+
+    /// Gives a file this content, whether it exists or not. A reader, or a crash, finds either the old
+    /// bytes or the new ones.
+    ///
+    /// # Errors
+    /// As the file system reports them.
+    pub fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let path = self.path(name);
+        make_parent(&path)?;
+        files::replace(&path, bytes)
+    }
+
+    /// Makes a file that does not exist, and the folders it lies in.
+    ///
+    /// # Errors
+    /// As the file system reports them; `AlreadyExists` when it exists.
+    pub fn create(&self, name: impl AsRef<Path>) -> io::Result<NewFile> {
+        let path = self.path(name);
+        make_parent(&path)?;
+        NewFile::create(path)
+    }
+
+    /// Writes a file that only this user can read. The folder must exist.
+    ///
+    /// # Errors
+    /// As the file system reports them.
+    pub fn write_private(&self, name: &str, text: &str) -> io::Result<()> {
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(self.path(name))?
+            .write_all(text.as_bytes())
+    }
+
+    /// Reads a text file and removes it. `None` when there is no such file.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn take(&self, name: &str) -> io::Result<Option<String>> {
+        let path = self.path(name);
+        match fs::read_to_string(&path) {
+            Ok(text) => {
+                fs::remove_file(&path).ok();
+                Ok(Some(text))
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn make_parent(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(folder) => fs::create_dir_all(folder),
+        None => Ok(()),
+    }
+}
