@@ -9,12 +9,13 @@ mod suite;
 
 use std::{sync::Arc, thread, time::Duration};
 
-use core_model::Store;
+use core_model::{Store, port::DeliveryRecords};
 use store_fs::{FsStore, OpenError, Options};
 use tempfile::TempDir;
 
 /// The store under test, in a folder of its own.
 struct Tested {
+    files: FsStore,
     store: Arc<dyn Store>,
     folder: TempDir,
 }
@@ -23,9 +24,13 @@ impl Tested {
     fn open(folder: TempDir) -> Self {
         for _ in 0..10_000 {
             match FsStore::open(folder.path(), Options::default()) {
-                Ok(store) => {
-                    let store = Arc::new(store);
-                    return Self { store, folder };
+                Ok(files) => {
+                    let store = Arc::new(files.clone());
+                    return Self {
+                        files,
+                        store,
+                        folder,
+                    };
                 }
                 // A call that was dropped still has the store before.
                 Err(OpenError::Locked { .. }) => thread::sleep(Duration::from_millis(1)),
@@ -47,9 +52,18 @@ impl suite::Subject for Tested {
         &self.store
     }
 
+    fn records(&self) -> Arc<dyn DeliveryRecords> {
+        let folder = self.folder.path().join(".deliveries");
+        Arc::new(self.files.keep_deliveries(&folder).unwrap())
+    }
+
     fn reopen(self) -> Self {
-        let Self { store, folder } = self;
-        drop(store);
+        let Self {
+            files,
+            store,
+            folder,
+        } = self;
+        drop((files, store));
         Self::open(folder)
     }
 

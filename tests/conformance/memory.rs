@@ -9,7 +9,7 @@ mod suite;
 
 use std::sync::Arc;
 
-use core_model::Store;
+use core_model::{Store, port::DeliveryRecords};
 use store_memory::MemoryStore;
 
 /// The store under test. It outlives the server that is opened again: another one takes its place.
@@ -34,6 +34,11 @@ impl suite::Subject for Tested {
 
     fn store(&self) -> &Arc<dyn Store> {
         &self.store
+    }
+
+    fn records(&self) -> Arc<dyn DeliveryRecords> {
+        self.server.keep_deleted(true);
+        Arc::new(self.server.clone())
     }
 
     fn reopen(self) -> Self {

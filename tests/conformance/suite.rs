@@ -6,7 +6,7 @@
 //! | `catalog`, `listing`, `deletion` | conversations and their list |
 //! | `append`, `reading`, `growth` | logs |
 //! | `claims`, `servers`, `orphans` | who may write |
-//! | `feed`, `receipts` | the ports of these names |
+//! | `feed`, `receipts`, `deliveries` | the ports of these names |
 //! | `cancellation` | calls that are dropped at any of their awaits |
 //! | `model` | random calls, compared with a plain model |
 //! | `fixture`, `steps` | what the tests are made of |
@@ -16,6 +16,7 @@ mod cancellation;
 mod catalog;
 mod claims;
 mod deletion;
+mod deliveries;
 mod feed;
 mod fixture;
 mod growth;
@@ -29,7 +30,7 @@ mod steps;
 
 use std::sync::Arc;
 
-use core_model::Store;
+use core_model::{Store, port::DeliveryRecords};
 
 /// A store under test, through one server on it.
 pub(super) trait Subject: Sized {
@@ -40,6 +41,9 @@ pub(super) trait Subject: Sized {
     fn empty() -> Self;
 
     fn store(&self) -> &Arc<dyn Store>;
+
+    /// The records of deliveries of this store, where deleted conversations wait from now on.
+    fn records(&self) -> Arc<dyn DeliveryRecords>;
 
     /// The same store through a server that starts after this one's end. Nothing of it may be in use.
     fn reopen(self) -> Self;

@@ -7,8 +7,9 @@ use std::{
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// What each crate may know of the others, in the code that ships.
-const KNOWS: [(&str, &[&str]); 10] = [
+const KNOWS: &[(&str, &[&str])] = &[
     ("core-model", &[]),
+    ("telemetry", &[]),
     ("store-fs", &["core-model"]),
     ("transcript", &["core-model"]),
     ("store-memory", &["core-model"]),
@@ -18,9 +19,15 @@ const KNOWS: [(&str, &[&str]); 10] = [
     ("webhooks", &["core-model"]),
     (
         "agent-runtime",
-        &["agent-tools", "core-model", "llm-client", "workspace"],
+        &[
+            "agent-tools",
+            "core-model",
+            "llm-client",
+            "telemetry",
+            "workspace",
+        ],
     ),
-    ("http-api", &["agent-runtime", "core-model"]),
+    ("http-api", &["agent-runtime", "core-model", "telemetry"]),
     (
         "agent-server",
         &[
@@ -30,6 +37,8 @@ const KNOWS: [(&str, &[&str]); 10] = [
             "http-api",
             "llm-client",
             "store-fs",
+            "store-memory",
+            "telemetry",
             "transcript",
             "webhooks",
             "workspace",
@@ -38,7 +47,7 @@ const KNOWS: [(&str, &[&str]); 10] = [
 ];
 
 /// Crates that only one place may touch.
-const HOME: [(&str, &[&str]); 6] = [
+const HOME: &[(&str, &[&str])] = &[
     ("actix-web", &["http-api", "agent-server"]),
     ("actix-http", &["http-api", "agent-server"]),
     ("paperclip", &["http-api"]),

@@ -22,11 +22,10 @@ use uuid::Uuid;
 use crate::{
     cli::DemoArgs,
     config::{self, Secret, Settings},
-    listener, own_environment,
+    listener, log_output, own_environment,
     serve::{adopting_processes, agent_threads, warn_of_keys_in_sight},
     server::Server,
     start_error::StartError,
-    telemetry,
 };
 
 use client::Client;
@@ -69,7 +68,7 @@ fn demonstrate(args: &DemoArgs, screen: &mut Screen) -> Result<(), DemoError> {
     let log = fs::create_dir_all(&settings.workspace_path)
         .and_then(|()| File::create(&log_file))
         .map_err(|error| DemoError::start(StartError::not_writable(&folder, error)))?;
-    let _log = telemetry::to_file(log, &settings.log_level).map_err(DemoError::Log)?;
+    let _log = log_output::to_file(log, &settings.log_level).map_err(DemoError::Log)?;
 
     warn_of_keys_in_sight(hidden);
     let processes = adopting_processes(&settings);

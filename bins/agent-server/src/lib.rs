@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`cli`] | commands and flags |
 //! | [`config`] | defaults, file, environment, flags, and where each value came from |
-//! | [`telemetry`] | the log |
+//! | [`log_output`] | the log |
 //! | [`connections`] | the HTTP server around the API, which bounds what connections cost |
 //! | `memory` | settings of the allocator: what is free goes back to the system |
 //! | `console` | lines for the person who ran a command |
@@ -25,6 +25,7 @@ mod console;
 pub mod demo;
 pub mod flags;
 pub mod listener;
+pub mod log_output;
 pub mod maintenance;
 mod memory;
 mod own_environment;
@@ -34,7 +35,6 @@ pub mod serve;
 pub mod server;
 pub mod signals;
 pub mod start_error;
-pub mod telemetry;
 mod webhooks;
 
 use std::{
@@ -86,7 +86,7 @@ fn serve(flags: &Flags) -> Result<ExitCode, StartError> {
 
 fn print_config(args: &ConfigArgs) -> Result<ExitCode, StartError> {
     let loaded = config::load(&args.flags.overrides(), &environment())?;
-    telemetry::check(&loaded.settings.log_level).map_err(StartError::Log)?;
+    log_output::check(&loaded.settings.log_level).map_err(StartError::Log)?;
     for notice in &loaded.notices {
         console::error_line(format_args!("warning: {notice}"));
     }

@@ -10,8 +10,8 @@ mod watch;
 use std::process::ExitCode;
 
 use crate::{
-    config, flags::Flags, listener, own_environment, serve::warn_of_keys_in_sight,
-    start_error::StartError, telemetry,
+    config, flags::Flags, listener, log_output, own_environment, serve::warn_of_keys_in_sight,
+    start_error::StartError,
 };
 
 use supervisor::Supervisor;
@@ -26,7 +26,7 @@ pub fn run(flags: &Flags) -> Result<ExitCode, StartError> {
     let loaded = config::load(&flags.overrides(), &crate::texts(&environment))?;
     // before anything starts a thread
     let hidden = forbidden.and_then(|()| own_environment::hide(&loaded));
-    let _log = telemetry::to_stdout(loaded.settings.log_format, &loaded.settings.log_level)
+    let _log = log_output::to_stdout(loaded.settings.log_format, &loaded.settings.log_level)
         .map_err(StartError::Log)?;
     warn_of_keys_in_sight(hidden);
     let listener = listener::bind(&loaded.settings.host, loaded.settings.port)?.socket;

@@ -3,18 +3,17 @@
 use std::{io, net::IpAddr, process::ExitCode, time::Duration};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 use workspace::Processes;
 
 use crate::{
     config::{self, Loaded, Settings},
     flags::Flags,
     listener::{self, is_open_to_others},
-    memory, own_environment,
+    log_output, memory, own_environment,
     server::{Server, tool_processes},
     signals::Signals,
     start_error::StartError,
-    telemetry,
 };
 
 /// Threads that run agents; what they wait for needs none.
@@ -42,7 +41,7 @@ pub fn run(flags: &Flags) -> Result<ExitCode, StartError> {
     let loaded = config::load(&flags.overrides(), &crate::environment())?;
     // before anything starts a thread
     let hidden = forbidden.and_then(|()| own_environment::hide(&loaded));
-    let _log = telemetry::to_stdout(loaded.settings.log_format, &loaded.settings.log_level)
+    let _log = log_output::to_stdout(loaded.settings.log_format, &loaded.settings.log_level)
         .map_err(StartError::Log)?;
     log_configuration(&loaded);
     warn_of_keys_in_sight(hidden);
@@ -141,6 +140,7 @@ async fn serve(
     }
     tokio::select! {
         () = server.stop() => {
+            log_counts();
             info!("stopped");
             Ok(ExitCode::SUCCESS)
         }
@@ -149,6 +149,23 @@ async fn serve(
             Ok(ExitCode::from(KILLED_BY_INTERRUPT))
         }
     }
+}
+
+fn log_counts() {
+    let counts = &telemetry::COUNTS;
+    debug!(
+        requests = counts.requests.get(),
+        failed_requests = counts.failed_requests.get(),
+        turns = counts.turns.get(),
+        failed_turns = counts.failed_turns.get(),
+        model_calls = counts.model_calls.get(),
+        failed_model_calls = counts.failed_model_calls.get(),
+        input_tokens = counts.input_tokens.get(),
+        output_tokens = counts.output_tokens.get(),
+        tool_calls = counts.tool_calls.get(),
+        failed_tool_calls = counts.failed_tool_calls.get(),
+        "counts since the start"
+    );
 }
 
 fn log_configuration(loaded: &Loaded) {

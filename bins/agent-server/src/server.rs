@@ -11,7 +11,7 @@ use std::{
 
 use ::webhooks::Webhooks;
 use actix_web::{App, dev::ServerHandle};
-use agent_runtime::{Runtime, RuntimeConfig};
+use agent_runtime::{BuiltInTools, Runtime, RuntimeConfig};
 use http_api::{Api, ApiConfig, HostCheck};
 use store_fs::{FsStore, Options};
 use tokio::{join, task::JoinHandle, time::timeout};
@@ -208,6 +208,7 @@ fn runtime_config(
         secret_key,
         resume_runs: resume,
         connect: Arc::new(llm_client::connect),
+        tool_sources: vec![Arc::new(BuiltInTools)],
         processes,
     })
 }

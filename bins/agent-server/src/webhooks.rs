@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use agent_runtime::Runtime;
 use store_fs::FsStore;
-use webhooks::{Common, Ports, Webhooks};
+use webhooks::{Ports, ServerIdentity, Webhooks};
 
 use crate::{config::Settings, start_error::StartError};
 
@@ -32,11 +32,11 @@ pub(crate) async fn start(
         source: store,
         records: Arc::new(records),
     };
-    let common = Common {
+    let server = ServerIdentity {
         session_key: settings.keys().next().map(str::to_owned),
         user_agent: concat!("agent-server/", env!("CARGO_PKG_VERSION")).to_owned(),
     };
-    let settled = {
+    let recovered = {
         let runtime = runtime.clone();
         async move { runtime.until_recovered().await }
     };
@@ -44,5 +44,5 @@ pub(crate) async fn start(
     for webhook in &webhooks {
         tracing::info!("events go to the webhook {}", webhook.shown_name());
     }
-    Ok(Webhooks::start(webhooks, ports, &common, settled).await?)
+    Ok(Webhooks::start(webhooks, ports, &server, recovered).await?)
 }

@@ -1,5 +1,6 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use agent_tools::{BuiltInTools, ToolSource};
 use core_model::{ConversationId, LlmSettings};
 use llm_client::{Model, ModelError};
 use secrecy::SecretBox;
@@ -44,6 +45,8 @@ pub struct RuntimeConfig {
     /// Whether runs that the last stop of the server paused start again with it.
     pub resume_runs: bool,
     pub connect: Connect,
+    /// Where agents' tools come from; of several tools with one name, the first source's counts.
+    pub tool_sources: Vec<Arc<dyn ToolSource>>,
     /// How workspaces start processes, and what those inherit.
     pub processes: Processes,
 }
@@ -79,6 +82,7 @@ impl RuntimeConfig {
             secret_key: Arc::new(move || Ok(SecretBox::new(Box::new(secret_key)))),
             resume_runs: false,
             connect: Arc::new(llm_client::connect),
+            tool_sources: vec![Arc::new(BuiltInTools)],
             processes: Processes::default(),
         }
     }

@@ -1,7 +1,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use core_model::{
-    Agent, ConversationId, ConversationState, Extent, Metadata, Seq, Snapshot, StoreError, UtcTime,
+    Agent, ConversationId, ConversationState, Extent, Metadata, Seq, Snapshot, StoreError,
     WorkspaceKind,
     port::{Fault, FaultKind},
 };
@@ -181,10 +181,11 @@ async fn metadata(
     let agent = new
         .agent
         .unwrap_or_else(|| Agent::with_usual_tools(runtime_state.config.default_llm.clone()));
-    let mut tool_module_qualnames = new.tool_module_qualnames;
+    let mut settings = new.settings;
     for tool in &agent.tools {
-        if let Some(module) = public_module(&tool.name) {
-            tool_module_qualnames
+        if let Some(module) = agent_tools::python_module(&tool.name) {
+            settings
+                .tool_module_qualnames
                 .entry(tool.name.clone())
                 .or_insert_with(|| module.to_owned());
         }
@@ -192,38 +193,20 @@ async fn metadata(
     let mut agent = serde_json::to_value(agent)
         .map_err(|error| RuntimeError::Internal(format!("agent settings: {error}")))?;
     runtime_state.vault.seal_all(&mut agent)?;
-    let mut secrets = Value::Object(new.secrets);
+    let mut secrets = Value::Object(settings.secrets);
     runtime_state.vault.seal_all(&mut secrets)?;
+    settings.secrets = secrets
+        .as_object_mut()
+        .map(std::mem::take)
+        .unwrap_or_default();
+    let workspace = core_model::Workspace {
+        working_dir: working_dir.display().to_string(),
+        kind: WorkspaceKind::LocalWorkspace,
+    };
     let mut metadata = Metadata {
-        format: Metadata::FORMAT,
         id,
-        created_at: UtcTime::now(),
-        title: None,
-        agent,
-        workspace: core_model::Workspace {
-            working_dir: working_dir.display().to_string(),
-            kind: WorkspaceKind::LocalWorkspace,
-        },
-        max_iterations: new.max_iterations,
-        stuck_detection: new.stuck_detection,
-        confirmation_policy: new.confirmation_policy,
-        security_analyzer: new.security_analyzer,
-        hook_config: new.hook_config,
-        tags: new.tags,
-        secrets: secrets
-            .as_object_mut()
-            .map(std::mem::take)
-            .unwrap_or_default(),
-        client_tools: new.client_tools,
-        tool_module_qualnames,
-        user_id: new.user_id,
-        autotitle: new.autotitle,
-        parent_conversation_id: new.parent_conversation_id,
-        forked_from_conversation_id: None,
-        forked_from_event_id: None,
-        resume: false,
-        torn: Vec::new(),
-        snapshot: None,
+        settings,
+        ..Metadata::new(agent, workspace)
     };
     let state = ConversationState::new(&metadata);
     metadata.snapshot = Some(Snapshot {
@@ -231,14 +214,4 @@ async fn metadata(
         state,
     });
     Ok(metadata)
-}
-
-/// The Python module by which the public SDK knows a tool; it imports these when it attaches.
-fn public_module(tool: &str) -> Option<&'static str> {
-    match tool {
-        "terminal" => Some("openhands.tools.terminal.definition"),
-        "file_editor" => Some("openhands.tools.file_editor.definition"),
-        "task_tracker" => Some("openhands.tools.task_tracker.definition"),
-        _ => None,
-    }
 }

@@ -34,6 +34,7 @@ mod startup_recovery;
 mod turn;
 mod vault;
 
+pub use agent_tools::{BuiltInTools, ToolSource, registered_names as tool_names};
 pub use config::{Connect, RuntimeConfig};
 pub use conversation::handle::Conversation;
 pub use core_model::ConversationOrder;

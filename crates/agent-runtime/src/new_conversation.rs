@@ -1,13 +1,10 @@
-use std::collections::BTreeMap;
-
 use core_model::{
-    Agent, ConfirmationPolicy, Content, ConversationId, ConversationInfo, EventId, Workspace,
+    Agent, Content, ConversationId, ConversationInfo, ConversationSettings, EventId, Workspace,
 };
-use serde_json::{Map, Value};
 use uuid::Uuid;
 
 /// What a new conversation is created from; what is left out takes the server's defaults.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct NewConversation {
     /// Chosen by the client, or else random. An id that exists makes creation a no-op.
     pub id: Option<ConversationId>,
@@ -20,43 +17,8 @@ pub struct NewConversation {
     pub workspace: Option<Workspace>,
     /// Appended and run at once.
     pub initial_message: Option<Vec<Content>>,
-    pub max_iterations: u32,
-    pub stuck_detection: bool,
-    pub confirmation_policy: ConfirmationPolicy,
-    pub security_analyzer: Option<Value>,
-    pub hook_config: Option<Value>,
-    pub tags: BTreeMap<String, String>,
-    /// In the clear; sealed before they are stored.
-    pub secrets: Map<String, Value>,
-    pub client_tools: Vec<Value>,
-    pub tool_module_qualnames: BTreeMap<String, String>,
-    pub user_id: Option<String>,
-    pub autotitle: bool,
-    pub parent_conversation_id: Option<ConversationId>,
-}
-
-impl Default for NewConversation {
-    fn default() -> Self {
-        Self {
-            id: None,
-            request: None,
-            agent: None,
-            workspace: None,
-            initial_message: None,
-            max_iterations: 500,
-            stuck_detection: true,
-            confirmation_policy: ConfirmationPolicy::default(),
-            security_analyzer: None,
-            hook_config: None,
-            tags: BTreeMap::new(),
-            secrets: Map::new(),
-            client_tools: Vec::new(),
-            tool_module_qualnames: BTreeMap::new(),
-            user_id: None,
-            autotitle: true,
-            parent_conversation_id: None,
-        }
-    }
+    /// Its secrets in the clear; they are sealed before they are stored.
+    pub settings: ConversationSettings,
 }
 
 /// One request, of which a second sending must have no second effect.

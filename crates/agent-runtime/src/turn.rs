@@ -30,4 +30,3 @@ pub(crate) mod running_turn;
 mod state;
 mod steps;
 mod stuck;
-mod tool_facts;

@@ -1,5 +1,5 @@
-//! One struct a tool: from it come the schema a model is shown, the check of what the model sent,
-//! and the action that is logged.
+//! One struct a tool: from it come the schema that a model sees, the check of what the model sent, and
+//! the action that is logged.
 
 use schemars::{
     JsonSchema, Schema,
@@ -13,7 +13,7 @@ use crate::ToolError;
 
 /// The JSON Schema of `T` in the plain dialect that every model API takes: subschemas inline,
 /// optional fields without null, and only `type`, `description`, `enum`, `items`, `properties` and
-/// `required`. Fields come in the order of the struct; give each a doc comment, for that becomes
+/// `required`. Fields come in the order of the struct; give each a doc comment, which becomes
 /// its description. Variants of an enum stay without one, or they are not listed as one `enum`.
 pub(crate) fn schema<T: JsonSchema>() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
@@ -44,20 +44,23 @@ pub(crate) fn read<T: DeserializeOwned>(arguments: Map<String, Value>) -> Result
     })
 }
 
-/// The action that is logged for `arguments`: its fields, then `kind`.
+/// The action that is logged for a model's arguments: the fields of `T`, then `kind`.
 ///
 /// # Errors
-/// [`ToolError::Failed`] when `T` is not written as an object, which is a mistake in the tool.
-pub(crate) fn action<T: Serialize>(
-    arguments: &T,
+/// Those of [`read`]; [`ToolError::Failed`] when `T` is not written as an object, which is a mistake in
+/// the tool.
+pub(crate) fn action<T: Serialize + DeserializeOwned>(
+    arguments: Map<String, Value>,
     kind: &str,
 ) -> Result<Map<String, Value>, ToolError> {
-    match serde_json::to_value(arguments) {
+    match serde_json::to_value(read::<T>(arguments)?) {
         Ok(Value::Object(mut fields)) => {
             fields.insert("kind".to_owned(), kind.into());
             Ok(fields)
         }
-        Ok(other) => Err(ToolError::Failed(format!("{kind} is no object: {other}"))),
+        Ok(other) => Err(ToolError::Failed(format!(
+            "{kind} is not an object: {other}"
+        ))),
         Err(error) => Err(ToolError::Failed(format!("{kind}: {error}"))),
     }
 }
@@ -183,7 +186,7 @@ mod tests {
     #[test]
     fn action_fills_defaults_leaves_out_options_and_ends_in_kind() {
         let sample: Sample = read(object(json!({"zulu": "z"}))).unwrap();
-        let action = action(&sample, "SampleAction").unwrap();
+        let action = action::<Sample>(object(json!({"zulu": "z"})), "SampleAction").unwrap();
         assert_eq!(
             serde_json::to_string(&action).unwrap(),
             r#"{"zulu":"z","count":0,"kind":"SampleAction"}"#

@@ -1,15 +1,18 @@
-//! What an agent can do: the [`Tool`] port and the built-in tools behind it.
+//! What an agent can do: the ports [`Tool`] and [`ToolSource`], and the built-in tools behind them.
 
 mod arguments;
-mod builtin;
+mod built_in;
 mod error;
 mod model_call;
+mod python_list;
+mod source;
 mod tool;
 
-pub use builtin::{
-    OpenError, not_found, open, registered_names, resolve,
-    terminal::{TerminalSettings, model_text},
+pub use built_in::{
+    BuiltInTools, TerminalSettings, logged_traits, may_leave_running, model_text, python_module,
+    registered_names, still_running, waited,
 };
 pub use error::ToolError;
-pub use model_call::{Call, model_schema, parse_call};
-pub use tool::{CallSignals, Tool, ToolEnvironment, Tools};
+pub use model_call::{ParsedCall, model_schema, parse_call};
+pub use source::{OpenError, ToolSource, not_found, open, resolve};
+pub use tool::{CallSignals, Tool, ToolCall, ToolEnvironment, ToolTraits, Tools};

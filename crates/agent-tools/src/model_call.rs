@@ -1,19 +1,18 @@
-//! Between a model's tool call and a [`Tool`]: the schema the model is shown, and the reading of
-//! what it sent. Every tool takes two fields beyond its own: `summary`, and `security_risk` unless
-//! it only reads.
+//! Between a model's tool call and a [`Tool`]: the schema that the model sees, and the reading of what it
+//! sent. Every tool takes two fields beyond its own: `summary`, and `security_risk` unless it only reads.
 
 use core_model::event::SecurityRisk;
 use serde_json::{Map, Value, json};
 
-use crate::{Tool, ToolError};
+use crate::{Tool, ToolError, python_list::python_list};
 
 const SUMMARY: &str = "summary";
 const SECURITY_RISK: &str = "security_risk";
 
-/// A tool call that fits its tool.
+/// A model's tool call that fits its tool.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Call {
-    /// What [`Tool::run`] takes and the log keeps.
+pub struct ParsedCall {
+    /// As it is logged and carried out.
     pub action: Map<String, Value>,
     /// The model's own words for what the call does, if it gave any.
     pub summary: Option<String>,
@@ -21,7 +20,7 @@ pub struct Call {
     pub security_risk: SecurityRisk,
 }
 
-/// The parameters of `tool` as a model is shown them: its own, after the two that every tool takes.
+/// The parameters of `tool` as a model sees them: its own, after the two that every tool takes.
 #[must_use]
 pub fn model_schema(tool: &dyn Tool) -> Value {
     let mut schema = tool.parameters();
@@ -33,7 +32,7 @@ pub fn model_schema(tool: &dyn Tool) -> Value {
         Some(_) | None => Map::new(),
     };
     let mut properties = Map::new();
-    if !is_read_only(tool) {
+    if !tool.traits().read_only {
         properties.insert(
             SECURITY_RISK.to_owned(),
             json!({
@@ -58,14 +57,14 @@ pub fn model_schema(tool: &dyn Tool) -> Value {
     schema
 }
 
-/// Reads the arguments text of a model's call to `tool`. Forgiving where the meaning is plain: no
-/// text at all means no arguments, null means absent, and a list, object, number or boolean may
-/// come as the text of one.
+/// Reads the arguments text of a model's call to `tool`. Lenient where the meaning is clear: no text at
+/// all means no arguments, null means absent, and a list, object, number or boolean may come as the text
+/// of one.
 ///
 /// # Errors
-/// [`ToolError::Arguments`] with the text the model is answered with. It ends in
-/// `Arguments: unparseable JSON` when the text is no JSON.
-pub fn parse_call(tool: &dyn Tool, arguments: &str) -> Result<Call, ToolError> {
+/// [`ToolError::Arguments`] with the text that the model gets. It ends in
+/// `Arguments: unparseable JSON` when the text is not JSON.
+pub fn parse_call(tool: &dyn Tool, arguments: &str) -> Result<ParsedCall, ToolError> {
     let parameters = tool.parameters();
     let mut fields = object(tool, arguments)?;
     fields.retain(|_, value| !value.is_null());
@@ -82,7 +81,7 @@ pub fn parse_call(tool: &dyn Tool, arguments: &str) -> Result<Call, ToolError> {
         ))
     };
     let security_risk = match risk {
-        Some(risk) if !is_read_only(tool) => risk_of(&risk).map_err(|reason| fail(&reason))?,
+        Some(risk) if !tool.traits().read_only => risk_of(&risk).map_err(|reason| fail(&reason))?,
         Some(_) | None => SecurityRisk::Unknown,
     };
     for (name, value) in &mut fields {
@@ -92,19 +91,11 @@ pub fn parse_call(tool: &dyn Tool, arguments: &str) -> Result<Call, ToolError> {
         ToolError::Arguments(reason) => fail(&reason),
         error @ (ToolError::Failed(_) | ToolError::Cancelled) => error,
     })?;
-    Ok(Call {
+    Ok(ParsedCall {
         action,
         summary,
         security_risk,
     })
-}
-
-/// `['a', 'b']`: how the texts that clients know write a list of names.
-pub(crate) fn python_list<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let quoted: Vec<String> = names
-        .map(|name| format!("'{}'", name.replace('\\', "\\\\").replace('\'', "\\'")))
-        .collect();
-    format!("[{}]", quoted.join(", "))
 }
 
 fn object(tool: &dyn Tool, arguments: &str) -> Result<Map<String, Value>, ToolError> {
@@ -125,7 +116,7 @@ fn object(tool: &dyn Tool, arguments: &str) -> Result<Map<String, Value>, ToolEr
     }
 }
 
-/// Removes a field that every tool takes, unless this tool has one of that name for itself.
+/// Removes a field that every tool takes, unless this tool has its own of that name.
 fn take(fields: &mut Map<String, Value>, parameters: &Value, name: &str) -> Option<Value> {
     if parameters["properties"].get(name).is_some() {
         return None;
@@ -145,7 +136,7 @@ fn risk_of(value: &Value) -> Result<SecurityRisk, String> {
     }
 }
 
-/// Turns the text of a value into the value where the schema wants no text, and a whole number
+/// Turns the text of a value into the value where the schema's type is not a string, and a whole number
 /// written as `3.0` into `3`; some models write them so.
 fn coerce(value: &mut Value, schema: &Value) {
     let wanted = schema["type"].as_str().unwrap_or_default();
@@ -202,30 +193,20 @@ fn type_of(value: &Value) -> &'static str {
     }
 }
 
-fn is_read_only(tool: &dyn Tool) -> bool {
-    tool.definition()
-        .annotations
-        .is_some_and(|annotations| annotations.read_only_hint)
-}
-
 #[cfg(test)]
 mod tests {
-    use core_model::ToolChoice;
-
     use super::*;
-    use crate::{ToolEnvironment, Tools, open, resolve};
+    use crate::{Tools, built_in, resolve};
 
     fn tools() -> Tools {
-        let choices = ["file_editor", "task_tracker"].map(|name| ToolChoice {
-            name: name.to_owned(),
-            params: Map::new(),
-        });
-        let defaults = ["FinishTool".to_owned(), "ThinkTool".to_owned()];
-        let environment = ToolEnvironment::default();
-        open(&choices, &defaults, &environment).unwrap()
+        built_in::tests::opened(
+            &["file_editor", "task_tracker"],
+            &["FinishTool", "ThinkTool"],
+        )
+        .unwrap()
     }
 
-    fn parse(tool: &str, arguments: &str) -> Result<Call, String> {
+    fn parse(tool: &str, arguments: &str) -> Result<ParsedCall, String> {
         let tools = tools();
         let tool = resolve(&tools, tool).unwrap();
         parse_call(tool.as_ref(), arguments).map_err(|error| error.to_string())
@@ -334,7 +315,7 @@ mod tests {
         .unwrap();
         assert_eq!(
             call,
-            Call {
+            ParsedCall {
                 action: json!({"command": "view", "task_list": [], "kind": "TaskTrackerAction"})
                     .as_object()
                     .cloned()

@@ -12,72 +12,104 @@ use crate::{TerminalSettings, ToolError};
 /// state between calls: a shell, an undo history.
 #[async_trait]
 pub trait Tool: Send + Sync {
-    /// The name the model calls it by.
+    /// The name that the model calls it by.
     fn name(&self) -> &str;
 
-    /// What clients are told of it.
+    /// Other names that models call it by.
+    fn aliases(&self) -> &[&str] {
+        &[]
+    }
+
+    /// What clients see of it.
     fn definition(&self) -> ToolDefinition;
 
-    /// JSON Schema of the arguments, as a model is shown it: an object, optional fields without
-    /// null, every field described.
+    /// JSON Schema of the arguments, as a model sees it: an object, optional fields without null, every
+    /// field described.
     fn parameters(&self) -> Value;
+
+    /// What is true of all its calls.
+    fn traits(&self) -> ToolTraits;
+
+    /// What is true of the call with this action.
+    fn call_traits(&self, _action: &Map<String, Value>) -> ToolTraits {
+        self.traits()
+    }
 
     /// Checks a model's arguments and turns them into the action that is logged: the tool's fields
     /// with defaults filled in, absent options left out, and the action's `kind` last.
     ///
     /// # Errors
-    /// [`ToolError::Arguments`], in words that help the model to call again.
+    /// [`ToolError::Arguments`], with a text that helps the model to call again.
     fn action(&self, arguments: Map<String, Value>) -> Result<Map<String, Value>, ToolError>;
 
-    /// Does it. A failure the model should see and handle is an observation with `is_error`.
+    /// Carries out a call. A failure that the model should see and handle is an observation with
+    /// `is_error`.
     ///
     /// # Errors
-    /// Only when the tool itself broke.
+    /// Only when the tool itself failed.
     ///
     /// # Cancel safety
-    /// When [`CallSignals::cancel`] fires the tool stops what it started (the whole process group), and
+    /// When [`CallSignals::cancel`] fires, the tool stops what it started (the whole process group) and
     /// returns soon; what it then returns is dropped.
-    async fn run(
-        &self,
-        action: &Map<String, Value>,
-        signals: &CallSignals,
-    ) -> Result<Observation, ToolError>;
+    async fn run(&self, call: ToolCall<'_>) -> Result<Observation, ToolError>;
 
-    /// Whether closing the tool would end something that runs. May look through the processes of the
-    /// system, so it is asked where nothing else is going on, and on a thread that may block.
+    /// Whether closing the tool would end something that runs. Blocks: it may look at all processes of the
+    /// system.
     fn is_busy(&self) -> bool {
         false
     }
 
-    /// Ends what the tool still runs, and says what that was. The tool is not used afterwards.
+    /// Ends what the tool still runs, and returns what that was. The tool is not used afterwards.
     async fn close(&self) -> Vec<ProcessInfo> {
         Vec::new()
     }
 }
 
-/// What is said to a tool while it carries out one call.
+/// What the rest of the server needs to know of a tool, or of one of its calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ToolTraits {
+    /// It changes nothing. Of such a tool, a model does not judge the risk of its calls.
+    pub read_only: bool,
+    /// It may run beside other calls that may; any other call runs alone.
+    pub parallel: bool,
+    /// A call that succeeds ends the turn with its `message`; calls of the same reply after it are
+    /// dropped.
+    pub ends_turn: bool,
+    /// It touches nothing outside the conversation, so it needs no consent.
+    pub harmless: bool,
+}
+
+/// One call of a tool, and what it may use.
+#[derive(Clone, Copy, Debug)]
+pub struct ToolCall<'a> {
+    /// As [`Tool::action`] made it.
+    pub action: &'a Map<String, Value>,
+    pub workspace: &'a Workspace,
+    pub signals: &'a CallSignals,
+}
+
+/// How a call that is carried out is ended from outside.
 #[derive(Clone, Debug, Default)]
 pub struct CallSignals {
     /// Stop what was started.
     pub cancel: CancellationToken,
-    /// Wait no longer: return what there is, and let what was started go on. Of no concern to a tool that
-    /// waits for nothing.
-    pub hand_back: CancellationToken,
+    /// Wait no longer: return what there is, and let what was started continue. A tool that waits for
+    /// nothing ignores it.
+    pub stop_waiting: CancellationToken,
 }
 
-/// Where a conversation's tools work.
+/// What a conversation's tools are opened with.
 #[derive(Clone, Debug, Default)]
 pub struct ToolEnvironment {
     /// Where the agent works.
     pub workspace: Workspace,
     /// For what a tool keeps: full outputs, the task list.
     pub files: ToolFiles,
-    /// Tools that were used before these were opened. What they had in memory, a shell for one, is
-    /// gone since.
+    /// Tools that were used before these were opened. What they had in memory, a shell for one, is gone.
     pub used_before: BTreeSet<String>,
-    /// The terminal's limits where the agent's parameters say nothing else.
+    /// The terminal's limits, for what the agent's parameters leave open.
     pub terminal: TerminalSettings,
 }
 
-/// The tools of one conversation, in the order the agent names them.
+/// The tools of one conversation, in the order in which the model is offered them.
 pub type Tools = Vec<Arc<dyn Tool>>;

@@ -98,6 +98,49 @@ impl ConfirmationPolicy {
     }
 }
 
+/// What a client chooses for a conversation besides its agent, its workspace and its first message.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConversationSettings {
+    /// Model calls in one run.
+    pub max_iterations: u32,
+    /// Whether an agent that repeats itself is stopped.
+    pub stuck_detection: bool,
+    /// Which actions wait for a person's confirmation.
+    pub confirmation_policy: ConfirmationPolicy,
+    /// What judges how risky an action is.
+    pub security_analyzer: Option<Value>,
+    pub hook_config: Option<Value>,
+    pub tags: BTreeMap<String, String>,
+    /// By name, each `{kind, description, value, …}`.
+    pub secrets: Map<String, Value>,
+    pub client_tools: Vec<Value>,
+    /// Where a Python client finds its classes for a tool, by the tool's name.
+    pub tool_module_qualnames: BTreeMap<String, String>,
+    pub user_id: Option<String>,
+    /// Whether the conversation gets a title automatically.
+    pub autotitle: bool,
+    pub parent_conversation_id: Option<ConversationId>,
+}
+
+impl Default for ConversationSettings {
+    fn default() -> Self {
+        Self {
+            max_iterations: 500,
+            stuck_detection: true,
+            confirmation_policy: ConfirmationPolicy::default(),
+            security_analyzer: None,
+            hook_config: None,
+            tags: BTreeMap::new(),
+            secrets: Map::new(),
+            client_tools: Vec::new(),
+            tool_module_qualnames: BTreeMap::new(),
+            user_id: None,
+            autotitle: true,
+            parent_conversation_id: None,
+        }
+    }
+}
+
 /// What `metadata.json` holds: all that the log does not, and a copy of the fold that can always
 /// be rebuilt. Secrets inside `agent` and `secrets` are sealed with the server's key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -110,20 +153,9 @@ pub struct Metadata {
     /// An agent as [`crate::Agent`] describes it, or of a kind this build does not know.
     pub agent: Value,
     pub workspace: Workspace,
-    pub max_iterations: u32,
-    pub stuck_detection: bool,
-    /// As created; later changes are events.
-    pub confirmation_policy: ConfirmationPolicy,
-    pub security_analyzer: Option<Value>,
-    pub hook_config: Option<Value>,
-    pub tags: BTreeMap<String, String>,
-    /// By name, each `{kind, description, value, …}`.
-    pub secrets: Map<String, Value>,
-    pub client_tools: Vec<Value>,
-    pub tool_module_qualnames: BTreeMap<String, String>,
-    pub user_id: Option<String>,
-    pub autotitle: bool,
-    pub parent_conversation_id: Option<ConversationId>,
+    /// As created; of what events can change, the log has what holds now.
+    #[serde(flatten)]
+    pub settings: ConversationSettings,
     pub forked_from_conversation_id: Option<ConversationId>,
     pub forked_from_event_id: Option<EventId>,
     /// Whether the server's stop paused a run that its next start may resume.
@@ -159,7 +191,7 @@ impl Metadata {
     ///     kind: WorkspaceKind::LocalWorkspace,
     /// };
     /// let metadata = Metadata::new(serde_json::json!({"kind": "Agent"}), workspace);
-    /// assert_eq!((metadata.max_iterations, metadata.title), (500, None));
+    /// assert_eq!((metadata.settings.max_iterations, metadata.title), (500, None));
     /// ```
     #[must_use]
     pub fn new(agent: Value, workspace: Workspace) -> Self {
@@ -170,18 +202,7 @@ impl Metadata {
             title: None,
             agent,
             workspace,
-            max_iterations: 500,
-            stuck_detection: true,
-            confirmation_policy: ConfirmationPolicy::default(),
-            security_analyzer: None,
-            hook_config: None,
-            tags: BTreeMap::new(),
-            secrets: Map::new(),
-            client_tools: Vec::new(),
-            tool_module_qualnames: BTreeMap::new(),
-            user_id: None,
-            autotitle: true,
-            parent_conversation_id: None,
+            settings: ConversationSettings::default(),
             forked_from_conversation_id: None,
             forked_from_event_id: None,
             resume: false,

@@ -115,8 +115,8 @@ impl ConversationInfo {
             id: metadata.id,
             workspace: metadata.workspace.clone(),
             persistence_dir: folder.display().to_string(),
-            max_iterations: metadata.max_iterations,
-            stuck_detection: metadata.stuck_detection,
+            max_iterations: metadata.settings.max_iterations,
+            stuck_detection: metadata.settings.stuck_detection,
             execution_status: state.execution_status,
             confirmation_policy: state.confirmation_policy,
             security_analyzer: state.security_analyzer,
@@ -131,7 +131,7 @@ impl ConversationInfo {
                 secret_sources: named_secrets(metadata),
             },
             agent_state: state.agent_state,
-            hook_config: metadata.hook_config.clone(),
+            hook_config: metadata.settings.hook_config.clone(),
             title: metadata.title.clone(),
             metrics: None,
             created_at: metadata.created_at,
@@ -140,7 +140,7 @@ impl ConversationInfo {
                 .map_or(metadata.created_at, |time| UtcTime(time.utc())),
             forked_from_conversation_id: metadata.forked_from_conversation_id,
             forked_from_event_id: metadata.forked_from_event_id.clone(),
-            parent_conversation_id: metadata.parent_conversation_id,
+            parent_conversation_id: metadata.settings.parent_conversation_id,
             sub_conversation_ids: Vec::new(),
             tags: state.tags,
             current_model_id: None,
@@ -148,8 +148,8 @@ impl ConversationInfo {
             supports_runtime_model_switch: false,
             launched_agent_profile: None,
             agent: without_secrets(&metadata.agent),
-            client_tools: metadata.client_tools.clone(),
-            tool_module_qualnames: metadata.tool_module_qualnames.clone(),
+            client_tools: metadata.settings.client_tools.clone(),
+            tool_module_qualnames: metadata.settings.tool_module_qualnames.clone(),
             runtime_info: None,
         }
     }
@@ -165,8 +165,8 @@ pub fn full_state(metadata: &Metadata, state: &ConversationState, folder: &Path)
         "agent": agent,
         "workspace": metadata.workspace,
         "persistence_dir": folder.display().to_string(),
-        "max_iterations": metadata.max_iterations,
-        "stuck_detection": metadata.stuck_detection,
+        "max_iterations": metadata.settings.max_iterations,
+        "stuck_detection": metadata.settings.stuck_detection,
         "execution_status": state.execution_status,
         "confirmation_policy": state.confirmation_policy,
         "security_analyzer": state.security_analyzer,
@@ -182,7 +182,7 @@ pub fn full_state(metadata: &Metadata, state: &ConversationState, folder: &Path)
         "secret_registry": {"secret_sources": named_secrets(metadata)},
         "tags": state.tags,
         "agent_state": state.agent_state,
-        "hook_config": metadata.hook_config,
+        "hook_config": metadata.settings.hook_config,
     });
     if let Value::Object(fields) = &mut value {
         fields.retain(|_, field| !field.is_null());
@@ -191,7 +191,7 @@ pub fn full_state(metadata: &Metadata, state: &ConversationState, folder: &Path)
 }
 
 fn named_secrets(metadata: &Metadata) -> Map<String, Value> {
-    let mut shown = without_secrets(&Value::Object(metadata.secrets.clone()));
+    let mut shown = without_secrets(&Value::Object(metadata.settings.secrets.clone()));
     shown
         .as_object_mut()
         .map(std::mem::take)

@@ -31,7 +31,8 @@ pub mod usage;
 
 pub use agent::{Agent, LlmSettings, ToolChoice};
 pub use conversation::{
-    ConfirmationPolicy, ExecutionStatus, Metadata, Snapshot, TornTail, Workspace, WorkspaceKind,
+    ConfirmationPolicy, ConversationSettings, ExecutionStatus, Metadata, Snapshot, TornTail,
+    Workspace, WorkspaceKind,
 };
 pub use event::{Draft, Event, EventBody, Observation, Source};
 pub use fold::fold;

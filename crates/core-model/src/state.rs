@@ -47,9 +47,9 @@ impl ConversationState {
     pub fn new(metadata: &Metadata) -> Self {
         Self {
             execution_status: ExecutionStatus::Idle,
-            confirmation_policy: metadata.confirmation_policy,
-            security_analyzer: metadata.security_analyzer.clone(),
-            tags: metadata.tags.clone(),
+            confirmation_policy: metadata.settings.confirmation_policy,
+            security_analyzer: metadata.settings.security_analyzer.clone(),
+            tags: metadata.settings.tags.clone(),
             agent_state: Map::new(),
             last_user_message_id: None,
             leaf_event_id: None,

@@ -10,7 +10,7 @@ use paperclip::actix::api_v2_operation;
 
 use self::{
     bodies::{HealthStatus, Ready, ReadyDetails, ReadyNotice, ServerInfo},
-    versions::{PROTOCOL_VERSION, USABLE_TOOLS},
+    versions::PROTOCOL_VERSION,
 };
 use crate::{
     access::KeyCheck,
@@ -151,7 +151,7 @@ fn info(server: &Server, request: &HttpRequest, here: &str) -> ServerInfo {
         server_version: env!("CARGO_PKG_VERSION"),
         build_git_sha: "unknown",
         build_git_ref: "unknown",
-        usable_tools: USABLE_TOOLS.into(),
+        usable_tools: agent_runtime::tool_names().collect(),
         runtime_idle_timeout_seconds: None,
         conversation_runtime: "local",
         available_conversation_runtimes: ["local"].into(),

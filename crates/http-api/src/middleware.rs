@@ -14,6 +14,8 @@ use actix_web::{
     middleware::Next,
 };
 use core_model::ConversationId;
+use telemetry::RequestServed;
+use tracing::Instrument;
 
 use crate::{
     access::{KeyCheck, check_accept_encoding},
@@ -33,8 +35,7 @@ const IDENTITY: &str = "identity";
 #[derive(Clone, Copy)]
 struct Matched(Option<&'static Operation>);
 
-/// Outermost: refuses what was sent to a foreign host or by a foreign page, and writes the log line. A span
-/// around a request belongs here.
+/// Outermost: refuses what was sent to a foreign host or by a foreign page, and logs the request.
 pub(crate) async fn log_request<B: MessageBody>(
     state: Arc<ApiState>,
     request: ServiceRequest,
@@ -47,8 +48,12 @@ pub(crate) async fn log_request<B: MessageBody>(
         operations.of_route(route, request.method())
     });
     request.extensions_mut().insert(Matched(operation));
+    let span = telemetry::request(request.method().as_str(), route.as_deref());
     let mut response = match state.access.check_head(request.head()) {
-        Ok(()) => next.call(request).await?.map_into_left_body(),
+        Ok(()) => {
+            let answered = next.call(request).instrument(span.clone());
+            answered.await?.map_into_left_body()
+        }
         Err(refused) => request
             .into_response(refused.error_response())
             .map_into_right_body(),
@@ -65,16 +70,15 @@ pub(crate) async fn log_request<B: MessageBody>(
     let id = id
         .and_then(|text| text.parse::<ConversationId>().ok())
         .map(|id| id.to_string());
-    tracing::info!(
-        target: "http_api::access_log",
-        method = request.method().as_str(),
-        route = route.as_deref().unwrap_or("-"),
-        operation = operation.map(|operation| operation.id),
-        status = response.status().as_u16(),
-        ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        conversation.id = id,
-        "request"
-    );
+    let served = RequestServed {
+        method: request.method().as_str(),
+        route: route.as_deref(),
+        operation: operation.map(|operation| operation.id),
+        status: response.status().as_u16(),
+        elapsed: started.elapsed(),
+        conversation: id.as_deref(),
+    };
+    served.emit(&span);
     Ok(response)
 }
 

@@ -61,7 +61,7 @@ impl FsDeliveryRecords {
             if !context.disk.exists(one) {
                 context.disk.create_dir(one)?;
             }
-            // Also an existing one: the process that made it may not have come to this.
+            // Also one that is there: the process that made it may have ended before this.
             context.disk.sync_dir(parent(one))?;
         }
         Ok(Self(Arc::new(DeliveryFolder {

@@ -80,6 +80,9 @@ impl Catalog for MemoryStore {
         let len = state.announce(&removed.row, Change::Deleted);
         self.shared.feed_len.send_replace(len);
         removed.log.end();
+        if state.keeps_deleted {
+            state.keep(removed);
+        }
         Ok(())
     }
 

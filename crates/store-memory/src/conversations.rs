@@ -20,6 +20,10 @@ pub(crate) struct Conversations {
 }
 
 impl Conversations {
+    pub(crate) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
     pub(crate) fn get(&self, id: ConversationId) -> Option<&Conversation> {
         self.by_id.get(&id)
     }
@@ -63,7 +67,7 @@ impl Conversations {
     pub(crate) fn count(&self, status: Option<ExecutionStatus>) -> u64 {
         match status {
             Some(status) => self.counts.get(&status).copied().unwrap_or(0),
-            None => self.by_id.len() as u64,
+            None => self.len() as u64,
         }
     }
 

@@ -4,7 +4,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `store` | [`MemoryStore`]: a handle, which is one server on the store |
-//! | `catalog`, `claims`, `feed`, `receipts` | the ports |
+//! | `catalog`, `claims`, `feed`, `receipts`, `deliveries` | the ports |
 //! | `writer` | what a claim writes with |
 //! | `state` | all that is guarded by the store's one lock |
 //! | `conversations` | conversations, and their rows in both orders |
@@ -13,6 +13,7 @@
 mod catalog;
 mod claims;
 mod conversations;
+mod deliveries;
 mod feed;
 mod log;
 mod receipts;

@@ -1,7 +1,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use core_model::{
-    ConversationId, Metadata, Row, StoreError,
+    ConversationId, ConversationKey, Metadata, Row, StoreError, UtcTime,
     port::{Change, FeedEntry, Holder},
 };
 use tokio::sync::watch;
@@ -15,6 +15,10 @@ pub(crate) struct State {
     /// Servers that are alive, by their numbers.
     servers: HashMap<u64, Holder>,
     pub(crate) feed: Vec<FeedEntry>,
+    /// Whether conversations that are deleted wait for followers.
+    pub(crate) keeps_deleted: bool,
+    /// Those that do, the longest deleted first.
+    pub(crate) deleted: Vec<Deleted>,
     /// The last server's number, and the last claim's epoch.
     counter: u64,
 }
@@ -25,6 +29,14 @@ pub(crate) struct Conversation {
     pub(crate) row: Row,
     pub(crate) log: Arc<Log>,
     pub(crate) held: Option<Held>,
+}
+
+/// A deleted conversation that waits for followers.
+pub(crate) struct Deleted {
+    pub(crate) key: ConversationKey,
+    pub(crate) deleted_at: UtcTime,
+    pub(crate) metadata: Arc<Metadata>,
+    pub(crate) log: Arc<Log>,
 }
 
 /// A claim, as the store knows it. Dropping it tells the writer.
@@ -94,6 +106,26 @@ impl State {
             lost,
         });
         Ok((self.counter, signal))
+    }
+
+    /// Whether a conversation is there, or waits.
+    pub(crate) fn has(&self, key: &ConversationKey) -> bool {
+        let found = self.conversations.get(key.id);
+        found.is_some_and(|found| found.row.created_at == key.created_at)
+            || self.deleted.iter().any(|deleted| deleted.key == *key)
+    }
+
+    /// Has a deleted conversation wait for followers.
+    pub(crate) fn keep(&mut self, conversation: Conversation) {
+        let Conversation { metadata, log, .. } = conversation;
+        let key = metadata.key();
+        self.deleted.retain(|deleted| deleted.key != key);
+        self.deleted.push(Deleted {
+            key,
+            deleted_at: UtcTime::now(),
+            metadata,
+            log,
+        });
     }
 
     /// Adds an entry to the feed: its length now.

@@ -1,9 +1,10 @@
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use core_model::port::{Holder, RECEIPTS};
+use core_model::port::{FollowerRecords, Holder, RECEIPTS};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -50,6 +51,8 @@ pub(crate) struct Shared {
     /// How long the feed is.
     pub(crate) feed_len: watch::Sender<u64>,
     pub(crate) receipts: Mutex<ReceiptTable>,
+    /// What is recorded of followers, by their names.
+    pub(crate) followers: Mutex<BTreeMap<String, FollowerRecords>>,
 }
 
 /// Ends with the last clone of its handle.
@@ -68,6 +71,7 @@ impl MemoryStore {
             state: Mutex::default(),
             feed_len: watch::Sender::new(0),
             receipts: Mutex::new(ReceiptTable::new(RECEIPTS)),
+            followers: Mutex::default(),
         });
         Self::on(shared, server)
     }

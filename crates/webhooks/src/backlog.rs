@@ -1,80 +1,21 @@
 //! The conversations that a webhook has something to deliver of, and whose turn it is. No I/O.
 
-use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+mod pending;
 
-use core_model::{ConversationId, ConversationKey, LogReader, Seq, UtcTime, port::Lag};
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
+use core_model::{ConversationId, ConversationKey, Seq, UtcTime, port::Lag};
 use tokio::time::Instant;
 
 use crate::schedule::Trouble;
+use pending::Phase;
+
+pub(crate) use pending::{Owed, Pending, Seen};
 
 /// Where more wait for their turn than this, their logs are closed meanwhile.
 const OPEN_LOGS: usize = 64;
 
-/// A conversation that is not delivered to its end.
-pub(crate) struct Pending {
-    /// The first event that is not.
-    pub(crate) next: Seq,
-    /// Up to where the feed told of events.
-    pub(crate) to: Seq,
-    /// Up to where they wait for no others.
-    pub(crate) flush_to: Seq,
-    /// Where in the feed what is not delivered begins.
-    pub(crate) position: u64,
-    /// `next` is yet to be found: the first event since then.
-    pub(crate) since: Option<UtcTime>,
-    pub(crate) rewound: Option<UtcTime>,
-    /// When the oldest undelivered event happened or was heard of.
-    pub(crate) oldest: UtcTime,
-    /// When the events from this one on were heard of, the last ones.
-    latest: (Seq, Instant),
-    /// When they are sent even if they are few.
-    due: Instant,
-    pub(crate) owed: Owed,
-    pub(crate) deleted: bool,
-    /// What the last look found: events that are wanted, their bytes, and the length it is true of.
-    pub(crate) seen: Seen,
-    pub(crate) trouble: Trouble,
-    /// When that began.
-    pub(crate) failing_since: Option<Instant>,
-    /// Where the batch ends that is to be tried again.
-    pub(crate) retry_to: Option<Seq>,
-    /// Open while it is busy, and while it is its turn again soon.
-    pub(crate) log: Option<Arc<dyn LogReader>>,
-    /// Moves when it is taken back: what is under way then counts no more.
-    pub(crate) round: u32,
-    phase: Phase,
-}
-
-/// What is to be told of the conversation itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Owed {
-    pub(crate) created: bool,
-    /// It changed at this event, which was delivered.
-    pub(crate) changed: Option<Seq>,
-    pub(crate) deleted: bool,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Seen {
-    pub(crate) to: Seq,
-    pub(crate) events: u64,
-    /// The size of the log less what waits of it.
-    pub(crate) base: Option<u64>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    /// Until then, for others to join or before it is tried again.
-    Until(Instant),
-    Ready,
-    Busy,
-}
-
-/// What the feed tells of a conversation's log.
+/// What the feed has of a conversation's log.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Growth {
     pub(crate) from: Seq,
@@ -94,7 +35,7 @@ pub(crate) struct Backlog {
     timers: BTreeSet<(Instant, ConversationKey)>,
     /// How many pending ones have an id.
     ids: HashMap<ConversationId, u32>,
-    /// How often something was taken back.
+    /// How often something was rewound.
     round: u32,
 }
 
@@ -121,7 +62,7 @@ impl Backlog {
         self.pending.get_mut(of)
     }
 
-    /// Takes note of events `from..to`, of which everything before `next` was delivered earlier.
+    /// Adds events `from..to`, of which everything before `next` was delivered earlier.
     pub(crate) fn grew(&mut self, of: ConversationKey, next: Seq, growth: Growth) -> &mut Pending {
         let Growth { now, due, .. } = growth;
         let (timers, ids, round) = (&mut self.timers, &mut self.ids, self.round);
@@ -149,7 +90,7 @@ impl Backlog {
                 phase: Phase::Until(due),
             }
         });
-        if pending.is_through() {
+        if pending.is_done() {
             pending.due = due;
             pending.oldest = UtcTime::now();
         }
@@ -163,9 +104,9 @@ impl Backlog {
         pending
     }
 
-    /// Lets a conversation that waits for others go ahead; one that is busy or to be tried again is
-    /// not hurried.
-    pub(crate) fn hurry(&mut self, of: &ConversationKey) {
+    /// A conversation that waits for more events is sent; one that is busy or to be tried again stays as it
+    /// is.
+    pub(crate) fn expedite(&mut self, of: &ConversationKey) {
         let Some(pending) = self.pending.get_mut(of) else {
             return;
         };
@@ -178,8 +119,8 @@ impl Backlog {
         }
     }
 
-    /// All that waits for others, or for its next try, goes ahead.
-    pub(crate) fn hurry_all(&mut self) {
+    /// All that waits, for more events or for its next try, is sent.
+    pub(crate) fn expedite_all(&mut self) {
         for (_, of) in std::mem::take(&mut self.timers) {
             if let Some(pending) = self.pending.get_mut(&of) {
                 pending.phase = Phase::Ready;
@@ -195,8 +136,8 @@ impl Backlog {
         }
     }
 
-    /// Those whose time has come go ahead.
-    pub(crate) fn ring(&mut self, now: Instant) {
+    /// Those whose time has come are sent.
+    pub(crate) fn wake_due(&mut self, now: Instant) {
         while let Some((at, of)) = self.timers.first().copied() {
             if at > now {
                 return;
@@ -212,13 +153,13 @@ impl Backlog {
         }
     }
 
-    /// When [`Self::ring`] has something to do.
-    pub(crate) fn next_ring(&self) -> Option<Instant> {
+    /// When [`Self::wake_due`] has something to do.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
         self.timers.first().map(|(at, _)| *at)
     }
 
     /// Whose turn it is, which is busy from now on.
-    pub(crate) fn take(
+    pub(crate) fn take_ready(
         &mut self,
         may: impl Fn(&ConversationKey) -> bool,
     ) -> Option<ConversationKey> {
@@ -245,11 +186,11 @@ impl Backlog {
         pending.is_some_and(|pending| pending.phase == Phase::Busy)
     }
 
-    /// What was busy goes on: at once if there is reason to, else when it is due; through with it, it
-    /// is forgotten, and returned.
-    pub(crate) fn go_on(&mut self, of: ConversationKey, at_once: bool) -> Option<Pending> {
+    /// What was busy continues: at once if there is reason to, else when it is due. Where nothing is left
+    /// of it, it is removed and returned.
+    pub(crate) fn proceed(&mut self, of: ConversationKey, at_once: bool) -> Option<Pending> {
         let pending = self.pending.get_mut(&of)?;
-        if pending.is_through() {
+        if pending.is_done() {
             return self.forget(&of);
         }
         let last = pending.owed.deleted && pending.next >= pending.to;
@@ -269,7 +210,7 @@ impl Backlog {
     }
 
     /// What was busy is tried again then.
-    pub(crate) fn again(&mut self, of: ConversationKey, at: Instant) {
+    pub(crate) fn retry_at(&mut self, of: ConversationKey, at: Instant) {
         if let Some(pending) = self.pending.get_mut(&of) {
             pending.log = None;
             pending.phase = Phase::Until(at);
@@ -278,18 +219,18 @@ impl Backlog {
     }
 
     /// It is deleted: its log is among what waits to be delivered, and takes no more events.
-    pub(crate) fn depart(&mut self, of: &ConversationKey) {
+    pub(crate) fn mark_deleted(&mut self, of: &ConversationKey) {
         let Some(pending) = self.pending.get_mut(of) else {
             return;
         };
         pending.deleted = true;
         pending.log = None;
         pending.flush_to = pending.to;
-        self.hurry(of);
+        self.expedite(of);
     }
 
     /// It is delivered again from `next` on.
-    pub(crate) fn take_back(&mut self, of: &ConversationKey, next: Seq, rewound: UtcTime) {
+    pub(crate) fn rewind(&mut self, of: &ConversationKey, next: Seq, rewound: UtcTime) {
         self.round += 1;
         let Some(pending) = self.pending.get_mut(of) else {
             return;
@@ -302,11 +243,11 @@ impl Backlog {
         pending.seen = Seen::default();
         pending.retry_to = None;
         pending.recover();
-        self.hurry(of);
+        self.expedite(of);
     }
 
     /// All of it is delivered again from the start; what is found again by looking through all is dropped.
-    pub(crate) fn take_all_back(&mut self, rewound: UtcTime) {
+    pub(crate) fn rewind_all(&mut self, rewound: UtcTime) {
         self.round += 1;
         self.pending.retain(|_, pending| {
             pending.deleted || pending.phase == Phase::Busy || pending.owed != Owed::default()
@@ -320,9 +261,9 @@ impl Backlog {
         }
         let stay: Vec<ConversationKey> = self.pending.keys().copied().collect();
         for of in stay {
-            self.take_back(&of, Seq(0), rewound);
+            self.rewind(&of, Seq(0), rewound);
             if let Some(pending) = self.pending.get_mut(&of) {
-                // No place in the feed counts before it is through.
+                // No position in the feed counts before it is delivered.
                 pending.position = 0;
             }
         }
@@ -355,7 +296,7 @@ impl Backlog {
         twice && self.pending.keys().any(older)
     }
 
-    /// The place in the feed before which everything is dealt with, given how far it was read.
+    /// The position in the feed before which everything is dealt with, given how far it was read.
     pub(crate) fn watermark(&self, read_to: u64) -> u64 {
         let open = self.pending.values().map(|pending| pending.position);
         open.min().unwrap_or(read_to).min(read_to)
@@ -372,35 +313,6 @@ impl Backlog {
             events,
             conversations: self.pending.len() as u64,
             seconds,
-        }
-    }
-}
-
-impl Pending {
-    pub(crate) fn is_through(&self) -> bool {
-        self.next >= self.to && self.owed == Owed::default()
-    }
-
-    /// Events that are not delivered.
-    pub(crate) fn waiting(&self) -> u64 {
-        self.to.0.saturating_sub(self.next.0)
-    }
-
-    /// Its trouble is over.
-    pub(crate) fn recover(&mut self) {
-        self.trouble = Trouble::default();
-        self.failing_since = None;
-    }
-
-    /// It goes on at `next`: everything before is delivered, or was lost in a crash.
-    pub(crate) fn advance(&mut self, next: Seq, flush_delay: Duration) {
-        self.next = next;
-        self.since = None;
-        self.retry_to = None;
-        self.seen = Seen::default();
-        let (from, heard) = self.latest;
-        if self.next >= from {
-            self.due = self.due.max(heard + flush_delay);
         }
     }
 }

@@ -26,7 +26,7 @@ pub(crate) struct Batch {
     pub(crate) first: Seq,
     pub(crate) last: Seq,
     pub(crate) events: u64,
-    /// A JSON array of the events as they stand in the log.
+    /// A JSON array of the events as the log has them.
     pub(crate) body: Bytes,
     /// When the first one happened.
     pub(crate) oldest: EventTime,
@@ -63,7 +63,7 @@ pub(crate) async fn read(
         None => read_all(log, from, to, portion).await?,
         Some(filter) => read_selected(log, filter, from, to, portion).await?,
     };
-    Ok(put_together(&records, read_to, portion))
+    Ok(assemble(&records, read_to, portion))
 }
 
 async fn read_all(
@@ -121,7 +121,7 @@ async fn read_selected(
     Ok((records, read_to))
 }
 
-fn put_together(records: &[Record], mut read_to: Seq, portion: &Portion) -> Found {
+fn assemble(records: &[Record], mut read_to: Seq, portion: &Portion) -> Found {
     let (mut taken, mut size) = (0, 2);
     for record in records {
         let more = record.bytes.len() + usize::from(taken > 0);
@@ -160,7 +160,7 @@ fn put_together(records: &[Record], mut read_to: Seq, portion: &Portion) -> Foun
     }
 }
 
-/// What happened in a stretch of a log, as far as it matters to whom is told of conversations.
+/// What happened in a stretch of a log, as far as it matters for deliveries about the conversation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Happened {
     /// A run ended, for whatever reason.
@@ -189,7 +189,7 @@ pub(crate) async fn happened(
             happened.changed = true;
             continue;
         }
-        // A line that is no event says nothing about runs.
+        // A line that is not an event says nothing about runs.
         let Ok(event) = record.event() else { continue };
         let EventBody::ConversationStateUpdateEvent(update) = event.body else {
             continue;

@@ -1,6 +1,11 @@
+//! What can be configured.
+
+mod choices;
 mod fields;
+mod headers;
 mod invalid;
 mod lenient;
+mod target;
 mod text;
 
 use std::{
@@ -11,32 +16,24 @@ use std::{
 };
 
 use core_model::{ConversationId, port::WebhookForm};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::HeaderMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use crate::{guard, signature::Signer};
 use fields::Fields;
+use invalid::LONGEST_NAME;
+use lenient::{Bytes, Seconds, Whole};
+use target::shown;
 
+pub use choices::{Method, OnExhausted, Start};
 pub use invalid::InvalidWebhook;
+pub use target::Target;
 pub use text::SecretText;
 
-/// Longest `name`, in characters.
-const LONGEST_NAME: usize = 64;
-
-/// Headers that a request has anyway: a second voice would break it, or its signature.
-const OUR_HEADERS: [&str; 6] = [
-    "connection",
-    "content-length",
-    "transfer-encoding",
-    "webhook-id",
-    "webhook-timestamp",
-    "webhook-signature",
-];
-
 /// One webhook, as an entry of the configuration's `webhooks` list gives it. Unknown keys are
-/// ignored here; whoever reads a file may warn about them.
+/// ignored here; a caller that reads a file may warn about them.
 ///
 /// Header values and the secret may name environment variables: see [`WebhookConfig::resolve`].
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -75,66 +72,52 @@ pub struct WebhookConfig {
     pub allow_link_local: bool,
 }
 
-/// Where events go.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Target {
-    /// Everything to this address (`webhook_url`).
-    Url(Url),
-    /// The public server's layout below this address (`base_url`): `/events/{conversation}` and
-    /// `/conversations`.
-    Base(Url),
-}
-
-/// The HTTP method of a request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Method {
-    #[default]
-    Post,
-    Put,
-    Patch,
-}
-
-/// What becomes of a batch when all its tries failed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OnExhausted {
-    /// The webhook is parked and probed; the log keeps the events.
-    #[default]
-    Park,
-    /// It becomes a dead letter, and the next one is tried.
-    Drop,
-}
-
-/// Where a webhook starts that was not there before.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Start {
-    /// With events that happen from then on.
-    #[default]
-    Now,
-    /// With the first event of every conversation there is.
-    Beginning,
-}
-
 impl WebhookConfig {
     /// A `webhook_url` with that form's defaults.
     #[must_use]
     pub fn new(url: Url) -> Self {
-        fields::with_defaults(Target::Url(url))
+        Self::with_defaults(Target::Url(url))
     }
 
     /// A `base_url` with that form's defaults.
     #[must_use]
     pub fn below(base: Url) -> Self {
-        fields::with_defaults(Target::Base(base))
+        Self::with_defaults(Target::Base(base))
+    }
+
+    /// What holds when only the address is given.
+    fn with_defaults(target: Target) -> Self {
+        // The public server's own for its form.
+        let (event_buffer_size, flush_delay) = match target {
+            Target::Url(_) => (10, 5),
+            Target::Base(_) => (5, 30),
+        };
+        Self {
+            target,
+            method: Method::default(),
+            name: None,
+            secret: None,
+            headers: BTreeMap::new(),
+            kinds: BTreeSet::new(),
+            conversations: BTreeSet::new(),
+            event_buffer_size: count(event_buffer_size),
+            flush_delay: Duration::from_secs(flush_delay),
+            max_batch_bytes: 5 << 20,
+            timeout: Duration::from_secs(30),
+            max_in_flight: count(8),
+            num_retries: 3,
+            retry_delay: Duration::from_secs(5),
+            on_exhausted: OnExhausted::default(),
+            start: Start::default(),
+            allow_link_local: false,
+        }
     }
 
     /// Puts the values of environment variables in the place of each `${NAME}` in headers and the
     /// secret. `variable` gives a variable's value; an empty one counts as unset.
     ///
     /// # Errors
-    /// When a variable is unset, or when what comes of it is no good header value or secret.
+    /// When a variable is unset, or when what comes of it is not a valid header value or secret.
     pub fn resolve(
         &mut self,
         variable: &dyn Fn(&str) -> Option<String>,
@@ -201,31 +184,24 @@ impl WebhookConfig {
         }
     }
 
-    /// The configured headers, for a request. Of two names that differ in their letters' case the
-    /// one in small letters holds, which is how variables of the environment write them.
+    /// The configured headers, for a request.
     ///
     /// # Errors
-    /// When a value still names variables, or is no header value.
+    /// As [`headers::header_map`].
     pub(crate) fn header_map(&self) -> Result<HeaderMap, InvalidWebhook> {
-        let mut map = HeaderMap::new();
-        for (name, value) in &self.headers {
-            let unresolved = || InvalidWebhook::Unresolved(format!("headers.{name}"));
-            let value = header_value(name, value.text().ok_or_else(unresolved)?)?;
-            map.insert(header_name(name)?, value);
-        }
-        Ok(map)
+        headers::header_map(&self.headers)
     }
 
     /// What signs its requests, when it has a secret.
     ///
     /// # Errors
-    /// When the secret still names variables, or is none.
+    /// When the secret still names variables, or is not a valid one.
     pub(crate) fn signer(&self) -> Result<Option<Signer>, InvalidWebhook> {
         let Some(secret) = &self.secret else {
             return Ok(None);
         };
         let unresolved = || InvalidWebhook::Unresolved("secret".to_owned());
-        Ok(Some(Signer::new(secret.text().ok_or_else(unresolved)?)?))
+        signer(secret.text().ok_or_else(unresolved)?).map(Some)
     }
 
     /// What the types of its keys do not say. Texts that name variables are looked at once they
@@ -247,14 +223,79 @@ impl WebhookConfig {
         if !self.allow_link_local && guard::is_forbidden_host(self.target.url()) {
             return Err(InvalidWebhook::LinkLocal(key));
         }
-        for (name, value) in &self.headers {
-            header_name(name)?;
-            if let Some(value) = value.text() {
-                header_value(name, value)?;
-            }
-        }
+        headers::check(&self.headers)?;
         let secret = self.secret.as_ref().and_then(SecretText::text);
-        secret.map_or(Ok(()), |secret| Signer::new(secret).map(drop))
+        secret.map_or(Ok(()), |secret| signer(secret).map(drop))
+    }
+}
+
+impl TryFrom<Fields> for WebhookConfig {
+    type Error = InvalidWebhook;
+
+    fn try_from(fields: Fields) -> Result<Self, InvalidWebhook> {
+        let target = match (fields.webhook_url, fields.base_url) {
+            (Some(url), None) => Target::Url(url),
+            (None, Some(url)) => Target::Base(url),
+            (None, None) => return Err(InvalidWebhook::NoUrl),
+            (Some(_), Some(_)) => return Err(InvalidWebhook::TwoUrls),
+        };
+        let default = Self::with_defaults(target);
+        let time = |given: Option<Seconds>, default| given.map_or(default, |given| given.0);
+        let whole = |given: Option<Whole<1>>, default| given.map_or(default, |one| count(one.0));
+        let config = Self {
+            target: default.target,
+            method: fields.method.unwrap_or(default.method),
+            name: fields.name,
+            secret: fields.secret,
+            headers: fields.headers.unwrap_or_default(),
+            kinds: fields.kinds.unwrap_or_default(),
+            conversations: fields.conversations.unwrap_or_default(),
+            event_buffer_size: whole(fields.event_buffer_size, default.event_buffer_size),
+            flush_delay: time(fields.flush_delay, default.flush_delay),
+            max_batch_bytes: fields
+                .max_batch_bytes
+                .map_or(default.max_batch_bytes, |given| given.0),
+            timeout: time(fields.timeout, default.timeout),
+            max_in_flight: whole(fields.max_in_flight, default.max_in_flight),
+            num_retries: fields
+                .num_retries
+                .map_or(default.num_retries, |given| given.0),
+            retry_delay: time(fields.retry_delay, default.retry_delay),
+            on_exhausted: fields.on_exhausted.unwrap_or_default(),
+            start: fields.start.unwrap_or_default(),
+            allow_link_local: fields.allow_link_local.unwrap_or_default(),
+        };
+        config.check()?;
+        Ok(config)
+    }
+}
+
+impl From<WebhookConfig> for Fields {
+    fn from(config: WebhookConfig) -> Self {
+        let (webhook_url, base_url) = match config.target {
+            Target::Url(url) => (Some(url), None),
+            Target::Base(url) => (None, Some(url)),
+        };
+        Self {
+            name: config.name,
+            webhook_url,
+            base_url,
+            method: Some(config.method),
+            headers: Some(config.headers),
+            secret: config.secret,
+            kinds: Some(config.kinds),
+            conversations: Some(config.conversations),
+            event_buffer_size: Some(Whole(config.event_buffer_size.get())),
+            flush_delay: Some(Seconds(config.flush_delay)),
+            max_batch_bytes: Some(Bytes(config.max_batch_bytes)),
+            timeout: Some(Seconds(config.timeout)),
+            max_in_flight: Some(Whole(config.max_in_flight.get())),
+            num_retries: Some(Whole(config.num_retries)),
+            retry_delay: Some(Seconds(config.retry_delay)),
+            on_exhausted: Some(config.on_exhausted),
+            start: Some(config.start),
+            allow_link_local: Some(config.allow_link_local),
+        }
     }
 }
 
@@ -277,30 +318,6 @@ pub fn check_list(webhooks: &[WebhookConfig]) -> Result<(), InvalidWebhook> {
     Ok(())
 }
 
-impl Target {
-    /// The configured address.
-    #[must_use]
-    pub fn url(&self) -> &Url {
-        match self {
-            Self::Url(url) | Self::Base(url) => url,
-        }
-    }
-
-    fn key(&self) -> &'static str {
-        match self {
-            Self::Url(_) => "webhook_url",
-            Self::Base(_) => "base_url",
-        }
-    }
-}
-
-/// Without what may be secret in an address.
-impl fmt::Debug for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}({})", self.key(), shown(self.url()))
-    }
-}
-
 /// Header values and the secret are secrets; the address is shown without what may be.
 impl fmt::Debug for WebhookConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -313,14 +330,8 @@ impl fmt::Debug for WebhookConfig {
     }
 }
 
-fn shown(url: &Url) -> String {
-    let mut url = url.clone();
-    // These fail for addresses that have no user, and then there is nothing to hide.
-    url.set_username("").ok();
-    url.set_password(None).ok();
-    url.set_query(None);
-    url.set_fragment(None);
-    url.into()
+fn signer(secret: &str) -> Result<Signer, InvalidWebhook> {
+    Signer::new(secret).ok_or(InvalidWebhook::Secret)
 }
 
 fn is_name(name: &str) -> bool {
@@ -330,20 +341,8 @@ fn is_name(name: &str) -> bool {
         && !name.trim().is_empty()
 }
 
-fn header_name(name: &str) -> Result<HeaderName, InvalidWebhook> {
-    let wrong = || InvalidWebhook::HeaderName(name.to_owned());
-    let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
-    if OUR_HEADERS.contains(&header.as_str()) {
-        return Err(InvalidWebhook::OurHeader(name.to_owned()));
-    }
-    Ok(header)
-}
-
-fn header_value(name: &str, text: &str) -> Result<HeaderValue, InvalidWebhook> {
-    let wrong = |_| InvalidWebhook::HeaderValue(name.to_owned());
-    let mut value = HeaderValue::from_bytes(text.as_bytes()).map_err(wrong)?;
-    value.set_sensitive(true);
-    Ok(value)
+fn count(number: u32) -> NonZeroU32 {
+    NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN)
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use tokio::{
 use url::{Host, Url};
 
 use crate::{
-    Method,
+    config::Method,
     guard::{ForbiddenAddress, Guard, System, is_forbidden_host},
     sender::{Answer, Failure, FailureKind, Outgoing, Sender},
 };
@@ -60,7 +60,7 @@ impl Sender for HttpSender {
         let kind = Kind::of(&request.url, self.allow_link_local);
         let client = match POOLS.known(&kind) {
             Some(client) => Ok(client),
-            // Loading certificates is no work for a thread that others wait for.
+            // Loading certificates blocks for a while.
             None => match spawn_blocking(move || POOLS.client(kind)).await {
                 Ok(made) => made,
                 Err(error) => {
@@ -124,8 +124,8 @@ static POOLS: Pools = Pools(Mutex::new(Vec::new()));
 /// A process has one or two runtimes; the oldest of more are likely gone.
 const POOL_LIMIT: usize = 16;
 
-/// Connections, opened by clients that are made at first use, for loading the system's
-/// certificates takes memory and a while. Each async runtime has its own: a connection dies with
+/// Connections, opened by clients that are made at first use, because loading the system's
+/// certificates takes memory and time. Each async runtime has its own: a connection dies with
 /// the runtime it was opened on.
 struct Pools(Mutex<Vec<Pool>>);
 
@@ -136,7 +136,7 @@ impl Pools {
         found.map(|pool| pool.client.clone())
     }
 
-    /// Makes one if need be.
+    /// Makes one if there is none.
     fn client(&self, wanted: Kind) -> Result<Client, reqwest::Error> {
         let mut pools = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pool) = pools.iter().find(|pool| pool.kind == wanted) {
@@ -183,7 +183,7 @@ impl Kind {
 }
 
 fn build(resolver: Arc<dyn Resolve>, near: bool) -> Result<Client, reqwest::Error> {
-    // A redirected request may lose its body, and take headers to a stranger.
+    // A redirected request may lose its body, and take headers to another server.
     let builder = Client::builder()
         .connect_timeout(CONNECT_LIMIT)
         .redirect(Policy::none())

@@ -1,11 +1,14 @@
 //! One thing to do for one conversation: at most one request.
 
-use std::{sync::Arc, time::Duration};
+mod stored;
+mod task;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use core_model::{
-    ConversationInfo, ConversationKey, Draft, EventTime, ExecutionStatus, LogReader, Seq,
-    StoreError, UtcTime, port::DeliverySubject,
+    ConversationKey, Draft, EventTime, ExecutionStatus, LogReader, Seq, StoreError, UtcTime,
+    port::DeliverySubject,
 };
 use serde_json::json;
 use tokio::time::Instant;
@@ -13,12 +16,13 @@ use uuid::Uuid;
 
 use crate::{
     backlog::Seen,
-    batch::{self, Batch, Portion},
-    hook::Hook,
-    outbox::DAYS,
-    sender::{Answer, Outgoing},
-    verdict::Verdict,
+    batch::{self, Portion},
+    endpoint::Endpoint,
+    sender::Outgoing,
+    sent::Sent,
 };
+
+pub(crate) use task::{Events, Task};
 
 pub(crate) struct Job {
     pub(crate) of: ConversationKey,
@@ -28,31 +32,6 @@ pub(crate) struct Job {
     /// If it is open already.
     pub(crate) log: Option<Arc<dyn LogReader>>,
     pub(crate) task: Task,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum Task {
-    /// The next events of a log.
-    Events(Events),
-    /// How the conversation stands, or that it is deleted, under this id.
-    Conversation { id: String, deleting: bool },
-    /// What was sent before.
-    Again { id: String, first: Seq, last: Seq },
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Events {
-    pub(crate) from: Seq,
-    /// Up to where the feed told of them.
-    pub(crate) to: Seq,
-    /// Where a batch ends that is tried again as it was.
-    pub(crate) retry_to: Option<Seq>,
-    /// `from` is yet to be found.
-    pub(crate) since: Option<UtcTime>,
-    /// Even if they are few.
-    pub(crate) flush: bool,
-    /// No turn is under way, so one may have ended.
-    pub(crate) at_rest: bool,
 }
 
 /// What came of a job.
@@ -78,7 +57,8 @@ pub(crate) enum Step {
         next: Seq,
         changed: bool,
     },
-    /// The log ends here: there is nothing of what the feed told up to `told`, which a crash may have taken.
+    /// The log ends here: there is nothing of what the feed had up to `told`, which a crash may have
+    /// taken.
     Ended {
         len: Seq,
         told: Seq,
@@ -88,24 +68,6 @@ pub(crate) enum Step {
     /// There is no such log any more.
     Gone,
     Unreadable(StoreError),
-}
-
-/// One request and its answer.
-#[derive(Clone, Debug)]
-pub(crate) struct Sent {
-    pub(crate) id: String,
-    pub(crate) subject: DeliverySubject,
-    /// The seqs of its first and its last event.
-    pub(crate) span: Option<(Seq, Seq)>,
-    pub(crate) events: u64,
-    /// When the first of its events happened.
-    pub(crate) oldest: Option<UtcTime>,
-    /// Where the log goes on after it.
-    pub(crate) next: Seq,
-    /// Something that shows in a conversation's details changed with these events.
-    pub(crate) changed: bool,
-    pub(crate) answer: Answer,
-    pub(crate) took: Duration,
 }
 
 impl Step {
@@ -118,36 +80,21 @@ impl Step {
     }
 }
 
-impl Sent {
-    pub(crate) fn verdict(&self) -> Verdict {
-        Verdict::on(&self.answer)
-    }
-
-    /// How long it took, to the microsecond.
-    pub(crate) fn milliseconds(&self) -> f64 {
-        self.took.as_micros() as f64 / 1e3
-    }
-}
-
 impl Job {
-    pub(crate) async fn run(mut self, hook: &Hook) -> Done {
-        let mut step = self.step(hook).await;
+    pub(crate) async fn run(mut self, endpoint: &Endpoint) -> Done {
+        let mut step = self.step(endpoint).await;
         if matches!(step, Err(StoreError::NotFound(_))) && !self.deleted {
             // Deleted meanwhile, or before the feed could tell.
             self.deleted = true;
             self.log = None;
-            step = self.step(hook).await;
+            step = self.step(endpoint).await;
         }
-        let len = self
-            .log
-            .as_ref()
-            .filter(|_| self.deleted)
-            .map(|log| log.visible().len);
+        let log = self.log.as_ref().filter(|_| self.deleted);
         Done {
             of: self.of,
             round: self.round,
             deleted: self.deleted,
-            len,
+            len: log.map(|log| log.visible().len),
             log: self.log,
             step: step.unwrap_or_else(|error| {
                 if matches!(error, StoreError::NotFound(_)) {
@@ -158,26 +105,29 @@ impl Job {
         }
     }
 
-    async fn step(&mut self, hook: &Hook) -> Result<Step, StoreError> {
+    async fn step(&mut self, endpoint: &Endpoint) -> Result<Step, StoreError> {
         match self.task.clone() {
-            Task::Conversation { id, deleting } => self.tell(hook, id, deleting).await,
-            Task::Events(events) => self.deliver(hook, events).await,
-            Task::Again { id, first, last } => self.deliver_again(hook, id, first, last).await,
+            Task::Conversation { id, deleting } => {
+                self.deliver_conversation(endpoint, id, deleting).await
+            }
+            Task::Events(events) => self.deliver(endpoint, events).await,
+            Task::Again { id, first, last } => self.redeliver(endpoint, id, first, last).await,
         }
     }
 
-    async fn open(&mut self, hook: &Hook) -> Result<Arc<dyn LogReader>, StoreError> {
+    async fn open(&mut self, endpoint: &Endpoint) -> Result<Arc<dyn LogReader>, StoreError> {
         let log = match self.log.take() {
             Some(log) => log,
-            None => open(hook, &self.of, self.deleted).await?,
+            None => stored::open(endpoint, &self.of, self.deleted).await?,
         };
         self.log = Some(Arc::clone(&log));
         Ok(log)
     }
 
-    async fn deliver(&mut self, hook: &Hook, events: Events) -> Result<Step, StoreError> {
+    async fn deliver(&mut self, endpoint: &Endpoint, events: Events) -> Result<Step, StoreError> {
         let of = self.of;
-        let log = self.open(hook).await?;
+        let row = endpoint.row(&of).await?;
+        let log = self.open(endpoint).await?;
         let len = log.visible().len;
         let mut from = events.from;
         if let Some(since) = events.since {
@@ -192,71 +142,71 @@ impl Job {
         };
         if from > len {
             tracing::warn!(
-                conversation.id = %of.id, webhook = hook.name, cursor = from.0, len = len.0,
-                "delivered events were lost in a crash; it goes on at the log's end"
+                conversation.id = %of.id, webhook = endpoint.name, cursor = from.0, len = len.0,
+                "delivered events were lost in a crash; it continues at the log's end"
             );
         }
         if from >= len {
             return Ok(Step::Ended { len, told });
         }
-        let found = batch::read(&log, from, to, &hook.portion).await?;
-        let tells = hook.tells_of_conversations();
-        let happened = match tells || (events.at_rest && !flush && !found.full) {
-            true => batch::happened(&log, from, found.read_to).await?,
-            false => batch::Happened::default(),
+        let found = batch::read(&log, from, to, &endpoint.portion).await?;
+        // No turn is under way, so one may have ended.
+        let at_rest = row.is_none_or(|row| row.status != ExecutionStatus::Running);
+        let details = endpoint.wants_conversations();
+        let happened = if details || (at_rest && !flush && !found.full) {
+            batch::happened(&log, from, found.read_to).await?
+        } else {
+            batch::Happened::default()
         };
-        let changed = tells && happened.changed;
+        let changed = details && happened.changed;
         let Some(batch) = found.batch else {
             let next = found.read_to;
             return Ok(Step::Passed { next, changed });
         };
-        if !(flush || found.full || (events.at_rest && happened.turn_ended)) {
+        if !(flush || found.full || (at_rest && happened.turn_ended)) {
+            let before = |row: core_model::Row| row.bytes.saturating_sub(batch.body.len() as u64);
             let seen = Seen {
                 to,
                 events: batch.events,
-                base: self
-                    .size(hook)
-                    .await
-                    .map(|size| size.saturating_sub(batch.body.len() as u64)),
+                base: row.map(before),
             };
             return Ok(Step::Waits { next: from, seen });
         }
-        let id = hook.delivery_id(&of, self.rewound, &batch.content());
-        let request = hook.events(&id, &of, &batch);
-        let sent = send(hook, request, id, DeliverySubject::Events).await;
+        let id = endpoint.delivery_id(&of, self.rewound, &batch.content());
+        let request = endpoint.events(&id, &of, &batch);
+        let sent = send(endpoint, request, id, DeliverySubject::Events).await;
         Ok(Step::Sent(sent.with(&batch, found.read_to, changed)))
     }
 
-    /// How large the conversation's log is.
-    async fn size(&self, hook: &Hook) -> Option<u64> {
-        let row = hook.row(&self.of).await.ok().flatten();
-        row.map(|row| row.bytes)
-    }
-
-    async fn tell(&self, hook: &Hook, id: String, deleting: bool) -> Result<Step, StoreError> {
-        let mut info = info(hook, &self.of, self.deleted).await?;
+    async fn deliver_conversation(
+        &self,
+        endpoint: &Endpoint,
+        id: String,
+        deleting: bool,
+    ) -> Result<Step, StoreError> {
+        let mut info = stored::info(endpoint, &self.of, self.deleted).await?;
         if deleting {
             info.execution_status = ExecutionStatus::Deleting;
         }
         let info = serde_json::to_vec(&info).unwrap_or_default();
-        let request = hook.conversation(&id, &self.of, info.into());
-        let sent = send(hook, request, id, DeliverySubject::Conversation).await;
+        let request = endpoint.conversation(&id, &self.of, info.into());
+        let sent = send(endpoint, request, id, DeliverySubject::Conversation).await;
         Ok(Step::Sent(sent))
     }
 
     /// In one request as before, unless that is more than a request may have.
-    async fn deliver_again(
+    async fn redeliver(
         &mut self,
-        hook: &Hook,
+        endpoint: &Endpoint,
         id: String,
         first: Seq,
         last: Seq,
     ) -> Result<Step, StoreError> {
         let of = self.of;
-        let log = self.open(hook).await?;
+        let log = self.open(endpoint).await?;
         let portion = Portion {
             events: usize::MAX,
-            ..hook.portion.clone()
+            ..endpoint.portion.clone()
         };
         let mut all: Option<Sent> = None;
         let mut from = first;
@@ -266,11 +216,11 @@ impl Job {
             let Some(batch) = found.batch else { break };
             let id = match &all {
                 None => id.clone(),
-                Some(_) => hook.delivery_id(&of, self.rewound, &batch.content()),
+                Some(_) => endpoint.delivery_id(&of, self.rewound, &batch.content()),
             };
-            let request = hook.events(&id, &of, &batch);
-            let sent = send(hook, request, id, DeliverySubject::Events).await;
-            let taken = sent.verdict() == Verdict::Taken;
+            let request = endpoint.events(&id, &of, &batch);
+            let sent = send(endpoint, request, id, DeliverySubject::Events).await;
+            let taken = sent.is_taken();
             let sent = sent.with(&batch, found.read_to, false);
             all = Some(match all {
                 None => sent,
@@ -285,21 +235,27 @@ impl Job {
 }
 
 /// Sends one event that is in no log.
-pub(crate) async fn test(hook: &Hook) -> Sent {
-    let value = json!({"webhook": hook.name, "message": "a test; no conversation has this event"});
+pub(crate) async fn test(endpoint: &Endpoint) -> Sent {
+    let value =
+        json!({"webhook": endpoint.name, "message": "a test; no conversation has this event"});
     let event = Draft::state("ping", value).at(EventTime::now(), None);
     let mut body = vec![b'['];
     body.extend(event.to_vec().unwrap_or_default());
     body.push(b']');
     let id = format!("msg_{}", Uuid::new_v4().simple());
-    let request = hook.test(&id, Bytes::from(body));
-    let sent = send(hook, request, id, DeliverySubject::Test).await;
+    let request = endpoint.test(&id, Bytes::from(body));
+    let sent = send(endpoint, request, id, DeliverySubject::Test).await;
     Sent { events: 1, ..sent }
 }
 
-async fn send(hook: &Hook, request: Outgoing, id: String, subject: DeliverySubject) -> Sent {
+async fn send(
+    endpoint: &Endpoint,
+    request: Outgoing,
+    id: String,
+    subject: DeliverySubject,
+) -> Sent {
     let started = Instant::now();
-    let answer = hook.sender.send(request).await.masked(&hook.mask);
+    let answer = endpoint.sender.send(request).await.masked(&endpoint.mask);
     Sent {
         id,
         subject,
@@ -310,84 +266,5 @@ async fn send(hook: &Hook, request: Outgoing, id: String, subject: DeliverySubje
         changed: false,
         answer,
         took: started.elapsed(),
-    }
-}
-
-impl Sent {
-    /// Two requests as one.
-    fn and(self, next: Self) -> Self {
-        Self {
-            id: self.id,
-            span: self
-                .span
-                .zip(next.span)
-                .map(|(one, other)| (one.0, other.1)),
-            events: self.events + next.events,
-            oldest: self.oldest,
-            took: self.took + next.took,
-            ..next
-        }
-    }
-
-    fn with(self, batch: &Batch, next: Seq, changed: bool) -> Self {
-        Self {
-            span: Some((batch.first, batch.last)),
-            events: batch.events,
-            oldest: Some(UtcTime(batch.oldest.utc())),
-            next,
-            changed,
-            ..self
-        }
-    }
-}
-
-/// Opens the log of this very conversation, not of a later one under its id.
-async fn open(
-    hook: &Hook,
-    of: &ConversationKey,
-    deleted: bool,
-) -> Result<Arc<dyn LogReader>, StoreError> {
-    if deleted {
-        let (_, log) = hook.ports.records.open_deleted(*of).await?;
-        return Ok(log);
-    }
-    is_of_today(hook, of).await?;
-    let log = hook.ports.source.open(of.id).await?;
-    // Looked at again: the id may have been given to another one in between.
-    is_of_today(hook, of).await?;
-    Ok(log)
-}
-
-async fn is_of_today(hook: &Hook, of: &ConversationKey) -> Result<(), StoreError> {
-    let row = hook.row(of).await?;
-    row.map(drop).ok_or(StoreError::NotFound(of.id))
-}
-
-/// A conversation as its metadata and its log have it now.
-async fn info(
-    hook: &Hook,
-    of: &ConversationKey,
-    deleted: bool,
-) -> Result<ConversationInfo, StoreError> {
-    let (metadata, log) = match deleted {
-        true => hook.ports.records.open_deleted(*of).await?,
-        false => {
-            let log = open(hook, of, false).await?;
-            (hook.ports.source.metadata(of.id).await?, log)
-        }
-    };
-    let extent = log.visible();
-    let state = core_model::fold(log.as_ref(), extent, &metadata, |_, _| {}).await?;
-    let folder = hook.ports.conversations.join(of.id.to_string());
-    Ok(ConversationInfo::new(&metadata, &state, &folder))
-}
-
-/// What is said of a conversation whose log is gone.
-pub(crate) fn warn_of_loss(hook: &Hook, of: &ConversationKey, events: u64) {
-    if events > 0 {
-        tracing::error!(
-            conversation.id = %of.id, webhook = hook.name, events,
-            "a deleted conversation's log is gone before all of its events were delivered; it is kept for {DAYS} days"
-        );
     }
 }

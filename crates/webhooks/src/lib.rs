@@ -1,4 +1,4 @@
-//! Webhooks: every event of every conversation, in order, to whoever was configured to hear of it.
+//! Webhooks: every event of every conversation, in order, to the receivers that are configured.
 //!
 //! Each webhook is a task that follows the feed and reads the logs it leads to from a cursor, which moves
 //! when the receiver took what came before. So nothing is queued, nothing is lost, and a receiver that is
@@ -6,29 +6,30 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `config` | what can be configured |
 //! | `webhooks` | all webhooks of a server; what people ask of them |
-//! | `worker` | one webhook at work |
-//! | `backlog` | whose turn it is |
-//! | `job`, `batch` | one request: which events, their bytes |
-//! | `hook`, `signature`, `sender`, `http`, `guard` | how it is sent |
-//! | `verdict`, `schedule` | what an answer means, and when to try again |
+//! | `worker/` | one webhook at work: reading the feed, progress, what a job's outcome changes, the receiver, redeliveries |
+//! | `job/`, `batch`, `sent` | one request: which events, their bytes, its answer |
+//! | `backlog/` | the conversations that have something to deliver, and whose turn it is |
 //! | `recorder` | recording how far it got |
 //! | `outbox` | deleted conversations that wait to be delivered |
-//! | `ledger` | what happened lately |
+//! | `history` | the last deliveries, for people |
+//! | `endpoint`, `signature`, `sender`, `http`, `guard` | where requests go, and how they are sent |
+//! | `verdict`, `schedule` | what an answer means, and when to try again |
+//! | `config` | what can be configured |
 
 mod backlog;
 mod batch;
 mod config;
+mod endpoint;
 mod guard;
-mod hook;
+mod history;
 mod http;
 mod job;
-mod ledger;
 mod outbox;
 mod recorder;
 mod schedule;
 mod sender;
+mod sent;
 mod signature;
 #[cfg(test)]
 mod testing;
@@ -41,5 +42,5 @@ mod worker;
 pub use config::{
     InvalidWebhook, Method, OnExhausted, SecretText, Start, Target, WebhookConfig, check_list,
 };
-pub use hook::{Common, Ports, Source};
+pub use endpoint::{Ports, ServerIdentity, Source};
 pub use webhooks::{StartError, Webhooks};

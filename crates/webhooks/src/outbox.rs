@@ -1,4 +1,4 @@
-//! Deleted conversations that wait until every webhook is through with them.
+//! Deleted conversations that wait until every webhook has delivered them.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -10,10 +10,10 @@ use core_model::{ConversationKey, StoreError, UtcTime, port::DeliveryRecords};
 use tokio::sync::Notify;
 
 /// How long a deleted conversation waits at the most.
-pub(crate) const DAYS: u32 = 7;
-const WEEK: Duration = Duration::from_secs(DAYS as u64 * 24 * 60 * 60);
+pub(crate) const MAX_WAIT_DAYS: u32 = 7;
+const MAX_WAIT: Duration = Duration::from_secs(MAX_WAIT_DAYS as u64 * 24 * 60 * 60);
 /// How often those that waited too long are looked for, while any wait.
-const LOOK: Duration = Duration::from_secs(60 * 60);
+const CLEAR_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 /// What all webhooks of a server share about what was deleted.
 pub(crate) struct Outbox {
@@ -29,7 +29,7 @@ struct State {
 }
 
 struct Item {
-    /// Who has read the feed up to here knows of the deletion.
+    /// A webhook that has read the feed up to here knows of the deletion.
     position: u64,
     deleted_at: UtcTime,
     /// Webhooks that need its events.
@@ -38,7 +38,7 @@ struct Item {
 
 impl Item {
     /// One that the feed is yet to tell of.
-    fn unheard() -> Self {
+    fn unannounced() -> Self {
         Self {
             position: u64::MAX,
             deleted_at: UtcTime::now(),
@@ -48,7 +48,7 @@ impl Item {
 }
 
 impl Outbox {
-    /// What an earlier process left is known to whoever has read the feed up to `position`.
+    /// What an earlier process left is known to every webhook that has read the feed up to `position`.
     ///
     /// # Errors
     /// When the outbox cannot be read.
@@ -80,7 +80,7 @@ impl Outbox {
     /// The feed told a webhook of a deletion; with `holds`, it needs the events.
     pub(crate) fn deleted(&self, of: ConversationKey, position: u64, webhook: usize, holds: bool) {
         let mut state = self.lock();
-        let item = state.items.entry(of).or_insert_with(Item::unheard);
+        let item = state.items.entry(of).or_insert_with(Item::unannounced);
         item.position = item.position.min(position);
         if holds {
             item.holders.insert(webhook);
@@ -92,7 +92,7 @@ impl Outbox {
     /// A webhook found a conversation here that it needs, before the feed told.
     pub(crate) fn found(&self, of: ConversationKey, webhook: usize) {
         let mut state = self.lock();
-        let item = state.items.entry(of).or_insert_with(Item::unheard);
+        let item = state.items.entry(of).or_insert_with(Item::unannounced);
         item.holders.insert(webhook);
         drop(state);
         self.filled.notify_one();
@@ -105,14 +105,14 @@ impl Outbox {
         }
     }
 
-    /// A webhook needs them no more.
+    /// A webhook does not need them any more.
     pub(crate) fn release(&self, of: &ConversationKey, webhook: usize) {
         if let Some(item) = self.lock().items.get_mut(of) {
             item.holders.remove(&webhook);
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.lock().items.is_empty()
     }
 
@@ -143,14 +143,22 @@ impl Outbox {
         }
     }
 
-    /// Looks after the outbox as long as this lives.
-    pub(crate) async fn keep(self: Arc<Self>) {
+    /// [`Self::clear`] in the background, unless there is nothing to clear.
+    pub(crate) fn clear_soon(self: &Arc<Self>) {
+        if !self.is_empty() {
+            let outbox = Arc::clone(self);
+            tokio::spawn(async move { outbox.clear().await });
+        }
+    }
+
+    /// Clears it now and then, for as long as this is polled.
+    pub(crate) async fn run(self: Arc<Self>) {
         loop {
             self.clear().await;
             if self.is_empty() {
                 self.filled.notified().await;
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(CLEAR_INTERVAL).await;
         }
     }
 
@@ -158,24 +166,24 @@ impl Outbox {
         let mut state = self.lock();
         let State { read_to, items } = &mut *state;
         let everybody = read_to.iter().copied().min().flatten();
-        let mut done = Vec::new();
+        let mut removed = Vec::new();
         items.retain(|of, item| {
             let waited = (now.0 - item.deleted_at.0).to_std().unwrap_or_default();
-            let heard = everybody.is_some_and(|everybody| item.position <= everybody);
-            let through = item.holders.is_empty() && heard;
-            if !through && waited > WEEK {
+            let known = everybody.is_some_and(|everybody| item.position <= everybody);
+            let done = item.holders.is_empty() && known;
+            if !done && waited > MAX_WAIT {
                 tracing::error!(
                     conversation.id = %of.id,
-                    "a deleted conversation is removed after {DAYS} days although a webhook did not get all of its events"
+                    "a deleted conversation is removed after {MAX_WAIT_DAYS} days although a webhook did not get all of its events"
                 );
             }
-            let keep = !through && waited <= WEEK;
+            let keep = !done && waited <= MAX_WAIT;
             if !keep {
-                done.push(*of);
+                removed.push(*of);
             }
             keep
         });
-        done
+        removed
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use core_model::port::Outcome;
 
-use crate::{OnExhausted, verdict::Verdict};
+use crate::{config::OnExhausted, verdict::Verdict};
 
 /// The first probe comes within this time, a later one twice as long after the one before, up to the
 /// longest.
 const FIRST_PROBE: Duration = Duration::from_secs(5);
 const SOONEST_PROBE: Duration = Duration::from_millis(100);
 const LONGEST_PROBE: Duration = Duration::from_secs(60);
-/// How often events are refused before it counts.
-const REFUSALS: u32 = 3;
+/// How often events are refused until they are given up.
+const MAX_REFUSALS: u32 = 3;
 
 /// How often one webhook tries.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +26,7 @@ pub(crate) struct Schedule {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Trouble {
     pub(crate) attempts: u32,
-    /// Answers that asked for patience.
+    /// Answers that the receiver cannot take it now.
     delays: u32,
     refusals: u32,
     /// Tries after the retries were used up.
@@ -40,50 +40,50 @@ pub(crate) enum Next {
     Again(Duration),
     /// The same again after this time, and it does not look as if it would work.
     Probe(Duration),
-    /// Go on without it.
+    /// Continue without it.
     GiveUp(Outcome),
 }
 
 impl Schedule {
-    /// `spread` from 0 to 1 takes tries of many apart.
+    /// `jitter`, from 0 to 1, keeps many from trying at the same time.
     pub(crate) fn after(
         &self,
         verdict: Verdict,
         trouble: &mut Trouble,
         retry_after: Option<Duration>,
-        spread: f64,
+        jitter: f64,
     ) -> Next {
         trouble.attempts += 1;
         let wanted = |delay: Duration| delay.max(retry_after.unwrap_or_default());
         match verdict {
             Verdict::Refused => {
                 trouble.refusals += 1;
-                if trouble.refusals >= REFUSALS {
+                if trouble.refusals >= MAX_REFUSALS {
                     return Next::GiveUp(Outcome::Dead);
                 }
-                Next::Again(wanted(self.probe(trouble.refusals, spread)))
+                Next::Again(wanted(self.probe(trouble.refusals, jitter)))
             }
             Verdict::Later if trouble.delays < self.num_retries => {
                 trouble.delays += 1;
-                Next::Again(wanted(self.retry_delay.mul_f64(0.9 + 0.2 * spread)))
+                Next::Again(wanted(self.retry_delay.mul_f64(0.9 + 0.2 * jitter)))
             }
-            // A try that was taken is none of this one's business.
+            // Nobody calls this after a try that was taken.
             Verdict::Taken | Verdict::Later | Verdict::Misdirected => match self.on_exhausted {
                 OnExhausted::Drop => Next::GiveUp(Outcome::Dropped),
                 OnExhausted::Park => {
                     trouble.probes += 1;
-                    Next::Probe(wanted(self.probe(trouble.probes, spread)))
+                    Next::Probe(wanted(self.probe(trouble.probes, jitter)))
                 }
             },
         }
     }
 
     /// How long after a failure the `nth` probe comes, counted from 1.
-    pub(crate) fn probe(&self, nth: u32, spread: f64) -> Duration {
+    pub(crate) fn probe(&self, nth: u32, jitter: f64) -> Duration {
         let first = self.retry_delay.clamp(SOONEST_PROBE, FIRST_PROBE);
         let doubled = 2_u32.saturating_pow(nth.saturating_sub(1).min(16));
         let delay = first.saturating_mul(doubled).min(LONGEST_PROBE);
-        delay.mul_f64(1.0 - 0.2 * spread)
+        delay.mul_f64(1.0 - 0.2 * jitter)
     }
 }
 
@@ -108,7 +108,7 @@ mod tests {
         let mut next = || schedule.after(Verdict::Later, &mut trouble, None, 0.5);
         assert_eq!([next(), next()], [Next::Again(5 * SECOND); 2]);
         let probes: Vec<Next> = (0..6).map(|_| next()).collect();
-        // With half of the spread, a tenth sooner.
+        // With half of the jitter, a tenth sooner.
         let expected = [4.5, 9.0, 18.0, 36.0, 54.0, 54.0];
         assert_eq!(probes, expected.map(|s| Next::Probe(SECOND.mul_f64(s))));
         assert_eq!(trouble.attempts, 8);
@@ -116,22 +116,22 @@ mod tests {
 
     #[test]
     fn the_first_probe_comes_within_five_seconds_and_the_slowest_after_a_minute() {
-        for spread in [0.0, 0.5, 1.0] {
+        for jitter in [0.0, 0.5, 1.0] {
             for retry_delay in [Duration::ZERO, SECOND, 3600 * SECOND] {
                 let schedule = Schedule {
                     retry_delay,
                     ..schedule(OnExhausted::Park)
                 };
-                assert!(schedule.probe(1, spread) <= 5 * SECOND);
-                assert!(schedule.probe(1, spread) > Duration::ZERO);
-                assert!(schedule.probe(u32::MAX, spread) <= 60 * SECOND);
-                assert!(schedule.probe(u32::MAX, spread) >= 48 * SECOND);
+                assert!(schedule.probe(1, jitter) <= 5 * SECOND);
+                assert!(schedule.probe(1, jitter) > Duration::ZERO);
+                assert!(schedule.probe(u32::MAX, jitter) <= 60 * SECOND);
+                assert!(schedule.probe(u32::MAX, jitter) >= 48 * SECOND);
             }
         }
     }
 
     #[test]
-    fn who_wants_to_be_left_alone_is() {
+    fn a_receiver_that_asks_for_a_pause_gets_it() {
         let schedule = schedule(OnExhausted::Park);
         let mut trouble = Trouble::default();
         let wait = Some(120 * SECOND);
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn who_drops_goes_on_after_the_retries() {
+    fn one_that_drops_continues_after_the_retries() {
         let schedule = schedule(OnExhausted::Drop);
         let mut trouble = Trouble::default();
         let mut next = |verdict| schedule.after(verdict, &mut trouble, None, 0.5);

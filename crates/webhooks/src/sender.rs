@@ -8,7 +8,7 @@ use core_model::masking::SecretMask;
 use reqwest::header::HeaderMap;
 use url::Url;
 
-use crate::Method;
+use crate::config::Method;
 
 /// One request.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ pub(crate) struct Outgoing {
 pub(crate) enum Answer {
     Status {
         code: u16,
-        /// How long the receiver wants to be left alone.
+        /// How long the receiver wants no requests.
         retry_after: Option<Duration>,
     },
     Failed(Failure),
@@ -82,7 +82,7 @@ impl Answer {
         }
     }
 
-    /// Why it is no success, in words.
+    /// Why it is not a success, in words.
     pub(crate) fn reason(&self) -> String {
         match self {
             Self::Status { code, .. } => format!("the receiver answered {code}"),

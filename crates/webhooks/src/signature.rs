@@ -6,8 +6,6 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use crate::InvalidWebhook;
-
 const PREFIX: &str = "whsec_";
 
 /// Shorter keys can be guessed.
@@ -18,17 +16,15 @@ const SHORTEST_KEY: usize = 16;
 pub(crate) struct Signer(Hmac<Sha256>);
 
 impl Signer {
-    /// From a secret: its key in base64, with or without `whsec_` before it.
-    ///
-    /// # Errors
-    /// [`InvalidWebhook::Secret`] when it is no base64 or shorter than 16 bytes.
-    pub(crate) fn new(secret: &str) -> Result<Self, InvalidWebhook> {
+    /// From a secret: its key in base64, with or without `whsec_` before it. None when it is not valid
+    /// base64, or shorter than 16 bytes.
+    pub(crate) fn new(secret: &str) -> Option<Self> {
         let secret = secret.trim();
         let text = secret.strip_prefix(PREFIX).unwrap_or(secret);
         let key = STANDARD.decode(text).ok();
         let key = key.filter(|key| key.len() >= SHORTEST_KEY);
         let mac = key.and_then(|key| Hmac::new_from_slice(&key).ok());
-        mac.map(Self).ok_or(InvalidWebhook::Secret)
+        mac.map(Self)
     }
 
     /// The value of `webhook-signature` for a request with this `webhook-id`, `webhook-timestamp`
@@ -86,15 +82,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_secret_is_refused_and_not_shown() {
+    fn what_is_not_a_valid_secret_is_refused() {
         let short = format!("whsec_{}", STANDARD.encode([1; 15]));
         for secret in ["", "whsec_", "hush hush hush hush hush", &short] {
-            let error = Signer::new(secret).unwrap_err();
-            assert_eq!(error, InvalidWebhook::Secret);
-            let text = error.to_string();
-            assert!(text.contains("whsec_$(openssl rand -base64 32)"), "{text}");
-            assert!(!text.contains("hush"), "{text}");
+            assert!(Signer::new(secret).is_none(), "{secret}");
         }
-        assert!(Signer::new(&STANDARD.encode([1; 16])).is_ok());
+        assert!(Signer::new(&STANDARD.encode([1; 16])).is_some());
     }
 }

@@ -8,10 +8,10 @@ pub(crate) enum Verdict {
     Taken,
     /// The receiver could not, and may be able to soon.
     Later,
-    /// The receiver does not want these events, and will want them no more the next time.
+    /// The receiver does not want these events, and will not want them the next time.
     Refused,
-    /// Nobody is at home at this address, or the key does not fit: no fault of these events. Somebody has
-    /// to do something about it.
+    /// The address or the key is wrong: no fault of these events. A person has to change the
+    /// configuration or the receiver.
     Misdirected,
 }
 
@@ -32,7 +32,7 @@ impl Verdict {
             408 | 425 | 429 | 500..=599 => Self::Later,
             401 | 403 | 407 => Self::Misdirected,
             400..=499 => Self::Refused,
-            // Redirects are not followed: the body would go to a stranger, or nowhere.
+            // Redirects are not followed: the body would go to another receiver, or nowhere.
             _ => Self::Misdirected,
         }
     }

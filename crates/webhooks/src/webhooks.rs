@@ -16,8 +16,8 @@ use tokio::{
 };
 
 use crate::{
-    InvalidWebhook, WebhookConfig, check_list,
-    hook::{Common, Hook, Ports},
+    config::{InvalidWebhook, WebhookConfig, check_list},
+    endpoint::{Endpoint, Ports, ServerIdentity},
     http::HttpSender,
     outbox::Outbox,
     sender::Sender,
@@ -25,15 +25,15 @@ use crate::{
 };
 
 /// Commands that may wait for one webhook.
-const COMMANDS: usize = 64;
-/// How long what is known of a webhook is kept that is configured no more.
-const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const MAX_COMMANDS: usize = 64;
+/// How long the records of a webhook are kept that is not configured any more.
+const REMOVED_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// All webhooks of a server, delivering. Dropping it ends them where they are.
 pub struct Webhooks {
-    hooks: Vec<Handle>,
-    /// Looks after what was deleted.
-    keeper: Option<JoinHandle<()>>,
+    workers: Vec<Handle>,
+    /// Clears the outbox.
+    outbox: Option<JoinHandle<()>>,
 }
 
 struct Handle {
@@ -57,52 +57,53 @@ impl Webhooks {
     #[must_use]
     pub fn none() -> Self {
         Self {
-            hooks: Vec::new(),
-            keeper: None,
+            workers: Vec::new(),
+            outbox: None,
         }
     }
 
-    /// Takes up each webhook where it was, and begins with those that are new. What happens after this
-    /// returned is delivered. Call it on the tokio runtime that is to do the work; `settled` ends when
-    /// the list of conversations is whole.
+    /// Continues each webhook where it was, and starts those that are new. What happens after this
+    /// returned is delivered. Call it on the tokio runtime that is to do the work; `recovered` ends when
+    /// the list of conversations is complete.
     ///
     /// # Errors
     /// When the store cannot be read or written, or a webhook cannot be used as it is configured.
     pub async fn start(
         configs: Vec<WebhookConfig>,
         ports: Ports,
-        common: &Common,
-        settled: impl Future<Output = ()> + Send + 'static,
+        server: &ServerIdentity,
+        recovered: impl Future<Output = ()> + Send + 'static,
     ) -> Result<Self, StartError> {
         let sender = |config: &WebhookConfig| -> Arc<dyn Sender> {
             Arc::new(HttpSender::new(config.allow_link_local))
         };
-        Self::start_with(configs, ports, common, settled, &sender).await
+        Self::start_with(configs, ports, server, recovered, &sender).await
     }
 
     pub(crate) async fn start_with(
         configs: Vec<WebhookConfig>,
         ports: Ports,
-        common: &Common,
-        settled: impl Future<Output = ()> + Send + 'static,
+        server: &ServerIdentity,
+        recovered: impl Future<Output = ()> + Send + 'static,
         sender: &(dyn Fn(&WebhookConfig) -> Arc<dyn Sender> + Sync),
     ) -> Result<Self, StartError> {
         check_list(&configs)?;
         let wanted: Vec<String> = configs.iter().map(WebhookConfig::id).collect();
-        part_with_others(&ports, &wanted).await?;
+        retire_others(&ports, &wanted).await?;
         let end = ports.source.feed_len().await?;
         let outbox = Outbox::open(Arc::clone(&ports.records), end, configs.len()).await?;
-        let settled = settled.boxed().shared();
-        let mut hooks = Vec::with_capacity(configs.len());
+        let recovered = recovered.boxed().shared();
+        let mut workers = Vec::with_capacity(configs.len());
         for (index, config) in configs.into_iter().enumerate() {
             let sender = sender(&config);
-            let hook = Hook::new(index, config, ports.clone(), sender, common)?;
-            let (commands, inbox) = mpsc::channel(COMMANDS);
-            let (id, name) = (hook.id.clone(), hook.name.clone());
-            let worker = Worker::new(hook, Arc::clone(&outbox), inbox, settled.clone()).await?;
-            hooks.push((id, name, commands, worker));
+            let endpoint = Endpoint::new(index, config, ports.clone(), sender, server)?;
+            let (commands, inbox) = mpsc::channel(MAX_COMMANDS);
+            let (id, name) = (endpoint.id.clone(), endpoint.name.clone());
+            let outbox = Arc::clone(&outbox);
+            let worker = Worker::new(endpoint, outbox, inbox, recovered.clone()).await?;
+            workers.push((id, name, commands, worker));
         }
-        let hooks: Vec<Handle> = hooks
+        let workers: Vec<Handle> = workers
             .into_iter()
             .map(|(id, name, commands, worker)| Handle {
                 id,
@@ -112,16 +113,16 @@ impl Webhooks {
             })
             .collect();
         outbox.clear().await;
-        let keeper = (!hooks.is_empty()).then(|| tokio::spawn(outbox.keep()));
-        Ok(Self { hooks, keeper })
+        let outbox = (!workers.is_empty()).then(|| tokio::spawn(outbox.run()));
+        Ok(Self { workers, outbox })
     }
 
-    /// Sends what waits to receivers that take it, for at most `deadline`, and puts down how far each
-    /// got. Nothing is delivered after that.
+    /// Sends what waits to receivers that take it, for at most `deadline`, and records how far each got.
+    /// Nothing is delivered after that.
     pub async fn drain(&self, deadline: Duration) {
-        let drained = self.hooks.iter().map(|hook| async {
+        let drained = self.workers.iter().map(|worker| async {
             let (reply, drained) = oneshot::channel();
-            if hook.commands.send(Command::Drain(reply)).await.is_ok() {
+            if worker.commands.send(Command::Drain(reply)).await.is_ok() {
                 drained.await.ok();
             }
         });
@@ -132,15 +133,15 @@ impl Webhooks {
     }
 
     fn end(&self) {
-        self.hooks.iter().for_each(|hook| hook.task.abort());
-        self.keeper.iter().for_each(JoinHandle::abort);
+        self.workers.iter().for_each(|worker| worker.task.abort());
+        self.outbox.iter().for_each(JoinHandle::abort);
     }
 
     fn find(&self, name: &str) -> Result<&Handle, DeliveriesError> {
-        let hooks = || self.hooks.iter();
-        let found = hooks().find(|hook| hook.name == name);
+        let workers = || self.workers.iter();
+        let found = workers().find(|worker| worker.name == name);
         found
-            .or_else(|| hooks().find(|hook| hook.id == name))
+            .or_else(|| workers().find(|worker| worker.id == name))
             .ok_or_else(|| DeliveriesError::NoWebhook(name.to_owned()))
     }
 }
@@ -166,7 +167,7 @@ impl Handle {
 #[async_trait]
 impl Deliveries for Webhooks {
     async fn webhooks(&self) -> Vec<WebhookInfo> {
-        let infos = self.hooks.iter().map(|hook| hook.ask(Command::Info));
+        let infos = self.workers.iter().map(|worker| worker.ask(Command::Info));
         join_all(infos).await.into_iter().flatten().collect()
     }
 
@@ -191,7 +192,7 @@ impl Deliveries for Webhooks {
 }
 
 /// Remembers since when webhooks are not configured any more, and forgets them after a week.
-async fn part_with_others(ports: &Ports, wanted: &[String]) -> Result<(), StoreError> {
+async fn retire_others(ports: &Ports, wanted: &[String]) -> Result<(), StoreError> {
     let now = UtcTime::now();
     let store = &ports.records;
     for follower in store.followers().await? {
@@ -211,14 +212,14 @@ async fn part_with_others(ports: &Ports, wanted: &[String]) -> Result<(), StoreE
                 store.mark_removed(&follower, now).await?;
                 store.flush(&follower).await?;
             }
-            Some(at) if (now.0 - at.0).to_std().unwrap_or_default() > KEPT => {
+            Some(at) if (now.0 - at.0).to_std().unwrap_or_default() > REMOVED_KEPT => {
                 store.forget(&follower).await?;
             }
             Some(_) => {}
         }
     }
     if wanted.is_empty() {
-        // Nobody is left to hear of what was deleted.
+        // Nobody wants what was deleted.
         for deleted in store.deleted().await? {
             store.discard(deleted.conversation).await?;
         }

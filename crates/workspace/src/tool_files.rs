@@ -54,17 +54,19 @@ impl ToolFiles {
         NewFile::create(path)
     }
 
-    /// Writes a file that only this user can read. The folder must exist.
+    /// Writes a file that only this user can read, and makes the folders it lies in.
     ///
     /// # Errors
     /// As the file system reports them.
     pub fn write_private(&self, name: &str, text: &str) -> io::Result<()> {
+        let path = self.path(name);
+        make_parent(&path)?;
         OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(true)
             .mode(0o600)
-            .open(self.path(name))?
+            .open(path)?
             .write_all(text.as_bytes())
     }
 

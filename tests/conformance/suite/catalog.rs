@@ -104,13 +104,17 @@ async fn metadata_is_replaced_as_a_whole() {
     let (mut changed, mut writer) = claimed(subject.store().as_ref()).await;
     let other = create(subject.store().as_ref()).await;
     changed.title = Some("another \"title\"\n".to_owned());
-    changed.tags.insert("größe".to_owned(), "2".to_owned());
+    changed
+        .settings
+        .tags
+        .insert("größe".to_owned(), "2".to_owned());
     changed.agent = json!({"kind": "KindToCome", "zebra": 1, "apple": [1.5, null]});
     changed
+        .settings
         .secrets
         .insert("KEY".to_owned(), json!({"sealed": "abc"}));
     writer.log.set_metadata(&changed).await.unwrap();
-    changed.tags.clear();
+    changed.settings.tags.clear();
     writer.log.set_metadata(&changed).await.unwrap();
     drop(writer);
     for _ in 0..2 {

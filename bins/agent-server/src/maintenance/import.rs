@@ -12,7 +12,7 @@ use store_fs::{FsStore, Options, StoredConversation};
 use transcript::import::{ImportError, ImportOptions, Outcome, ReferenceConversation, find};
 
 use super::{MaintenanceError, fernet::Fernet, folder, progress::Progress, tool_files};
-use crate::{config::Settings, flags::Flags, secret_key, telemetry};
+use crate::{config::Settings, flags::Flags, log_output, secret_key};
 
 #[derive(Debug, Args)]
 pub struct ImportArgs {
@@ -40,7 +40,7 @@ pub(super) fn run(args: &ImportArgs, before: &Flags) -> Result<bool, Maintenance
         folders.extend(find(path)?);
     }
     // For the warnings of the store and of the secret key.
-    let _log = telemetry::to_stderr("warn").ok();
+    let _log = log_output::to_stderr("warn").ok();
     let target = if args.dry_run {
         Target::DryRun(settings.conversations_path.clone(), HashSet::new())
     } else {

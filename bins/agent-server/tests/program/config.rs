@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use crate::support::{agent_server, output, start_error};
-use agent_server::config::{ConfigError, Loaded, LogFormat, Overrides, load};
+use agent_server::config::{ConfigError, Loaded, LogFormat, Overrides, Settings, load};
 use serde_json::{Value, json};
 
 fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -351,7 +351,7 @@ fn the_check_and_the_start_are_one_validation() {
         (
             json!({"allow_cors_origin_regex": "(?x) https://a # a"}),
             "allow_cors_origin_regex",
-            "is no regular expression",
+            "is not a regular expression",
         ),
         (
             json!({"allowed_hosts": ["https://agents.example.com"]}),
@@ -774,4 +774,15 @@ fn an_empty_key_is_shown_as_none_and_the_check_warns() {
     );
 
     assert_eq!(run(&["--check"]), (true, String::new(), warned));
+}
+
+#[test]
+fn the_documents_have_each_key() {
+    let document = include_str!("../../../../docs/CONFIGURATION.md");
+    let settings = serde_json::to_value(Settings::default()).unwrap();
+    let keys = settings.as_object().unwrap().keys();
+    let missing: Vec<&String> = keys
+        .filter(|key| !document.contains(&format!("| `{key}")))
+        .collect();
+    assert!(missing.is_empty(), "without a row: {missing:?}");
 }

@@ -117,10 +117,10 @@ fn final_words(record: &Record) -> Option<String> {
         return None;
     }
     if let EventBody::ActionEvent(action) = &event.body {
-        let fields = action
-            .action
-            .as_ref()
-            .filter(|_| action.tool_name == "finish")?;
+        let fields = action.action.as_ref()?;
+        if !agent_tools::logged_traits(&action.tool_name, fields).ends_turn {
+            return None;
+        }
         return fields
             .get("message")
             .and_then(|message| message.as_str())

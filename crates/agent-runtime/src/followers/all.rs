@@ -268,9 +268,9 @@ impl AllFollower {
         }
         let id = entry.conversation;
         let tags = match self.residency.cache.peek(id) {
-            Some(live) => live.now().metadata.tags.clone(),
+            Some(live) => live.now().metadata.settings.tags.clone(),
             None => match self.residency.runtime.store.metadata(id).await {
-                Ok(metadata) => metadata.tags,
+                Ok(metadata) => metadata.settings.tags,
                 Err(StoreError::NotFound(_)) => return Ok(false),
                 Err(StoreError::Damaged { .. }) => return Ok(true),
                 Err(error) => {

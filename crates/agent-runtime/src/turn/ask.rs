@@ -8,6 +8,8 @@ use std::{
 use core_model::{ConversationState, Draft, usage::StatsSnapshot};
 use llm_client::{ModelReply, ModelRequest};
 use serde_json::json;
+use telemetry::{ModelCallEnded, ModelCallFailed};
+use tracing::Span;
 
 use crate::turn::{outcome::Outcome, prompt, reply_pieces::ReplyPieces, state::Turn};
 
@@ -40,19 +42,25 @@ pub(super) async fn ask(
     };
     match reply {
         Ok(reply) => {
-            tracing::debug!(
-                conversation.id = %turn.live.id,
-                ms = started.elapsed().as_millis() as u64,
-                tool_calls = reply.calls().count(),
+            let ended = ModelCallEnded {
+                conversation: &turn.live.id,
+                elapsed: started.elapsed(),
+                response_id: &reply.id,
+                input_tokens: reply.usage.prompt_tokens,
+                output_tokens: reply.usage.completion_tokens,
+                tool_calls: reply.calls().count(),
                 last_event,
-                "model replied"
-            );
+            };
+            ended.emit(&Span::current());
             Continue((reply, pieces))
         }
         Err(error) => {
-            tracing::warn!(
-                conversation.id = %turn.live.id, code = error.code(), last_event, "a model call failed"
-            );
+            let failed = ModelCallFailed {
+                conversation: &turn.live.id,
+                code: error.code(),
+                last_event,
+            };
+            failed.emit(&Span::current());
             Break(Outcome::model(&error))
         }
     }

@@ -2,12 +2,14 @@
 
 use std::ops::ControlFlow::{self, Break, Continue};
 
-use agent_tools::{CallSignals, ToolError, not_found, resolve};
+use agent_tools::{CallSignals, ToolCall, ToolError, not_found, resolve};
 use core_model::{
-    Draft, EventBody, PendingAction, Source,
+    Draft, EventBody, Observation, PendingAction, Source,
     event::{ErrorClassification, FailureKind, ObservationEvent, UserAction},
 };
 use futures_util::{FutureExt, future::BoxFuture};
+use telemetry::ToolCallEnded;
+use tracing::Instrument;
 
 use crate::turn::{
     drafts::agent_error,
@@ -15,7 +17,6 @@ use crate::turn::{
     observe,
     outcome::Outcome,
     state::Turn,
-    tool_facts,
 };
 
 /// Carries out actions and has their answers appended in the order of the actions. A pause lets those end
@@ -38,7 +39,7 @@ pub(super) async fn execute(turn: &Turn, pending: &[PendingAction]) -> ControlFl
             () = &mut pausing, if !is_paused => {
                 is_paused = true;
                 calls.start_no_more();
-                signals.hand_back.cancel();
+                signals.stop_waiting.cancel();
                 continue;
             }
             answer = calls.next() => match answer {
@@ -78,7 +79,18 @@ fn call<'a>(
         return (Access::Exclusive, async { Some(error) }.boxed());
     };
     let run = async move {
-        match tool.run(action, signals).await {
+        let call = ToolCall {
+            action,
+            workspace: &turn.workspace,
+            signals,
+        };
+        let span = telemetry::tool_call(&turn.live.id, name, &pending.tool_call_id);
+        let result = tool.run(call).instrument(span.clone()).await;
+        let ended = ToolCallEnded {
+            error: error_kind(&result),
+        };
+        ended.emit(&span);
+        match result {
             Ok(observation) => Some(Draft::new(
                 Source::Environment,
                 EventBody::ObservationEvent(ObservationEvent {
@@ -98,7 +110,22 @@ fn call<'a>(
             )),
         }
     };
-    (tool_facts::access(tool.name(), action), run.boxed())
+    let access = if tool.call_traits(action).parallel {
+        Access::Shared
+    } else {
+        Access::Exclusive
+    };
+    (access, run.boxed())
+}
+
+fn error_kind(result: &Result<Observation, ToolError>) -> Option<&'static str> {
+    match result {
+        Ok(observation) if observation.is_error => Some("tool"),
+        Ok(_) => None,
+        Err(ToolError::Arguments(_)) => Some("arguments"),
+        Err(ToolError::Failed(_)) => Some("execution"),
+        Err(ToolError::Cancelled) => Some("cancelled"),
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Stage 4: a model's reply into events.
 
-use agent_tools::{ToolError, not_found, parse_call, resolve};
+use agent_tools::{ToolError, ToolTraits, not_found, parse_call, resolve};
 use core_model::{
     Draft, EventBody, EventId, Message, MessageToolCall, Role, Source, TextContent,
     event::{ActionEvent, ErrorClassification, MessageEvent, SecurityRisk},
@@ -11,7 +11,6 @@ use serde_json::{Map, Value, json};
 use crate::turn::{
     drafts::{agent_error, environment_message},
     state::Turn,
-    tool_facts,
 };
 
 const EMPTY_REPLY_NUDGE: &str = "Your last reply was empty. Go on with the task: call a tool, or \
@@ -30,7 +29,7 @@ pub(super) struct ToolCallGroup {
     pub(super) drafts: Vec<Draft>,
     /// The risk of each action that can be executed, by its event's id.
     pub(super) risks: Vec<(EventId, SecurityRisk)>,
-    /// Whether it asks for nothing but to think or to finish.
+    /// Whether no call needs consent.
     pub(super) harmless: bool,
 }
 
@@ -62,6 +61,10 @@ pub(super) fn tool_calls(turn: &Turn, reply: &ModelReply, model_judges: bool) ->
             Some(tool) => parse_call(tool.as_ref(), &call.arguments),
             None => Err(ToolError::Arguments(not_found(&turn.tools, &call.name))),
         };
+        let traits = match (tool, &parsed) {
+            (Some(tool), Ok(parsed)) => tool.call_traits(&parsed.action),
+            (Some(_) | None, _) => ToolTraits::default(),
+        };
         let mut event = action_event(reply, call, name, index == 0);
         let error = match parsed {
             Ok(parsed) => {
@@ -91,9 +94,9 @@ pub(super) fn tool_calls(turn: &Turn, reply: &ModelReply, model_judges: bool) ->
                 .push(agent_error(name, &call.id, error, mistake));
             continue;
         }
-        group.harmless &= tool_facts::is_harmless(name);
+        group.harmless &= traits.harmless;
         group.risks.push((action_id, risk));
-        if tool_facts::ends_turn(name) {
+        if traits.ends_turn {
             break;
         }
     }

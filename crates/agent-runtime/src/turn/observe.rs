@@ -5,13 +5,12 @@ use std::{
     sync::Arc,
 };
 
+use agent_tools::resolve;
 use core_model::{ConversationState, Draft, EventBody};
 
 use crate::{
     residency::idle::is_busy,
-    turn::{
-        drafts::environment_message, outcome::Outcome, state::Turn, stuck::StuckVerdict, tool_facts,
-    },
+    turn::{drafts::environment_message, outcome::Outcome, state::Turn, stuck::StuckVerdict},
 };
 
 /// The state that the context is true of, once the context has caught up with it.
@@ -36,7 +35,9 @@ pub(super) async fn record(turn: &Turn, answer: Draft) -> ControlFlow<Outcome> {
     let ends_turn = matches!(
         &answer.body,
         EventBody::ObservationEvent(seen)
-            if tool_facts::ends_turn(&seen.tool_name) && !seen.observation.is_error
+            if !seen.observation.is_error
+                && resolve(&turn.tools, &seen.tool_name)
+                    .is_some_and(|tool| tool.traits().ends_turn)
     );
     turn.propose(vec![answer]).await?;
     if ends_turn {
@@ -51,7 +52,7 @@ pub(super) async fn check_progress(
     turn: &mut Turn,
     state: Arc<ConversationState>,
 ) -> ControlFlow<Outcome, Arc<ConversationState>> {
-    if !turn.live.now().metadata.stuck_detection {
+    if !turn.live.now().metadata.settings.stuck_detection {
         return Continue(state);
     }
     match turn.stuck.verdict() {

@@ -47,6 +47,19 @@ impl Outcome {
         }
     }
 
+    /// The code of the error that ended the turn, if one did.
+    pub(super) fn error(&self) -> Option<&str> {
+        match self {
+            Self::Failed { code, .. } => Some(code),
+            Self::Stuck => Some("stuck"),
+            Self::Panicked => Some("panic"),
+            Self::Finished { .. }
+            | Self::Waiting { .. }
+            | Self::Paused
+            | Self::Cancelled { .. } => None,
+        }
+    }
+
     pub(crate) fn internal(detail: impl Into<String>) -> Self {
         let classification =
             ErrorClassification::new(FailureKind::Internal, false, UserAction::None);
@@ -93,7 +106,7 @@ impl Outcome {
 impl From<OpenError> for SetupError {
     fn from(error: OpenError) -> Self {
         let code = match error {
-            OpenError::UnknownTool(_) => "KeyError",
+            OpenError::UnknownTool { .. } => "KeyError",
             OpenError::Parameter { .. } => "ValueError",
         };
         Self {

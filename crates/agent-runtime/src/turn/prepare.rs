@@ -44,6 +44,7 @@ pub(super) async fn prepare(
     };
     let now = live.now();
     let turn = Turn {
+        workspace: workspace(&live),
         live,
         agent,
         model,
@@ -101,10 +102,7 @@ async fn open(live: &LiveConversation) -> Result<(Agent, Tools), SetupError> {
         return Ok((agent, tools));
     }
     let environment = ToolEnvironment {
-        workspace: Workspace::new(
-            &now.metadata.workspace.working_dir,
-            live.runtime.config.processes.clone(),
-        ),
+        workspace: workspace(live),
         files: ToolFiles::new(&live.folder),
         used_before: now.state.used_tools.clone(),
         terminal: TerminalSettings {
@@ -112,6 +110,11 @@ async fn open(live: &LiveConversation) -> Result<(Agent, Tools), SetupError> {
             ..TerminalSettings::default()
         },
     };
-    let tools = agent_tools::open(&agent.tools, &agent.include_default_tools, &environment)?;
+    let tools = agent_tools::open(&live.runtime.config.tool_sources, &agent, &environment).await?;
     Ok((agent, live.tools.keep(tools)))
+}
+
+fn workspace(live: &LiveConversation) -> Workspace {
+    let folder = &live.now().metadata.workspace.working_dir;
+    Workspace::new(folder, live.runtime.config.processes.clone())
 }

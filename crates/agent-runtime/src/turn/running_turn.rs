@@ -1,11 +1,13 @@
 use std::{sync::Arc, time::Duration};
 
+use telemetry::TurnEnded;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span};
 
 use crate::{
     command::{Answer, StopReason},
@@ -17,6 +19,7 @@ use crate::{
 /// A running turn as its actor holds it.
 pub(crate) struct RunningTurn {
     task: JoinHandle<Outcome>,
+    span: Span,
     cancel: CancellationToken,
     pause: watch::Sender<bool>,
     slot: RunSlot,
@@ -57,8 +60,11 @@ impl RunningTurn {
             pause: asked_to_pause,
         };
         let tokio = live.runtime.tokio.clone();
+        let span = telemetry::turn(&live.id);
+        let run = steps::run_turn(live, proposer, signals).instrument(span.clone());
         Self {
-            task: tokio.spawn(steps::run_turn(live, proposer, signals)),
+            task: tokio.spawn(run),
+            span,
             cancel,
             pause,
             slot,
@@ -134,12 +140,17 @@ pub(crate) async fn end(turn: &mut Option<RunningTurn>) -> Outcome {
             (&mut turn.task).await
         }
     };
-    match joined {
+    let outcome = match joined {
         Ok(outcome) => outcome,
         Err(error) if error.is_cancelled() => Outcome::cancelled(),
         Err(error) => {
             tracing::error!(%error, "a turn panicked");
             Outcome::Panicked
         }
-    }
+    };
+    let ended = TurnEnded {
+        error: outcome.error(),
+    };
+    ended.emit(&turn.span);
+    outcome
 }

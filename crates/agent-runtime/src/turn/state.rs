@@ -8,6 +8,7 @@ use core_model::{Agent, Draft, EventId};
 use llm_client::Model;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use workspace::Workspace;
 
 use crate::{
     residency::live_conversation::LiveConversation,
@@ -25,6 +26,7 @@ pub(super) struct Turn {
     pub(super) agent: Agent,
     pub(super) model: Arc<dyn Model>,
     pub(super) tools: Tools,
+    pub(super) workspace: Workspace,
     pub(super) context: ModelContext,
     pub(super) stuck: StuckDetector,
     /// The user message that the model was shown last.

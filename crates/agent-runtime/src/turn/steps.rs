@@ -8,6 +8,7 @@ use std::{
 
 use core_model::ConversationState;
 use tokio::sync::mpsc;
+use tracing::{Instrument, Span};
 
 use crate::{
     residency::live_conversation::LiveConversation,
@@ -38,15 +39,17 @@ async fn run_stages(
     signals: TurnSignals,
 ) -> ControlFlow<Outcome, Infallible> {
     let mut turn = prepare::prepare(live, proposer, signals).await?;
-    let limit = turn.live.now().metadata.max_iterations;
+    let limit = turn.live.now().metadata.settings.max_iterations;
     let mut iterations = 0;
+    let mut span = Span::none();
     loop {
         let state = observe::catch_up(&mut turn).await?;
         if turn.signals.is_pausing() {
             return Break(Outcome::Paused);
         }
         if !state.pending.is_empty() {
-            execute::execute(&turn, &state.pending).await?;
+            let executed = execute::execute(&turn, &state.pending);
+            executed.instrument(span.clone()).await?;
             continue;
         }
         if iterations >= limit {
@@ -54,7 +57,9 @@ async fn run_stages(
         }
         iterations += 1;
         let state = observe::check_progress(&mut turn, state).await?;
-        step(&mut turn, &state).await?;
+        span = telemetry::step(&turn.live.id, &turn.agent.llm.model);
+        let taken = step(&mut turn, &state);
+        taken.instrument(span.clone()).await?;
     }
 }
 

@@ -100,7 +100,7 @@ impl StuckDetector {
             }
             EventBody::ObservationEvent(seen) => {
                 let call = self.answered(seen.tool_call_id.as_ref());
-                self.runs = call::runs_after(&seen.observation).unwrap_or(self.runs);
+                self.runs = agent_tools::still_running(&seen.observation).unwrap_or(self.runs);
                 if let Some(call) = call {
                     if call.waited(&seen.observation, event.timestamp) {
                         self.window.clear();
@@ -116,7 +116,7 @@ impl StuckDetector {
             EventBody::AgentErrorEvent(error) => {
                 let call = self.answered(error.tool_call_id.as_ref());
                 // An interrupted one was ended.
-                self.runs &= call.is_none_or(|call| !call.is_terminal());
+                self.runs &= call.is_none_or(|call| !call.may_leave_running());
                 Some(Trace::Error(error.error.clone()))
             }
             EventBody::UserRejectObservation(reject) => {

@@ -6,7 +6,7 @@ use agent_runtime::{
     AllFilter, AllFrame, AllStart, Conversation, Cursor, End, NewConversation, Runtime,
     RuntimeError,
 };
-use core_model::{Content, ConversationId, Seq};
+use core_model::{Content, ConversationId, ConversationSettings, Seq};
 use futures_util::FutureExt;
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -284,7 +284,10 @@ async fn damaged_lines_are_gaps_and_the_rest_is_told() {
 async fn tags_choose_whose_creation_is_told_and_every_deletion_is() {
     let site = Site::new().await;
     let tagged = |team: &str| NewConversation {
-        tags: [("team".to_owned(), team.to_owned())].into(),
+        settings: ConversationSettings {
+            tags: [("team".to_owned(), team.to_owned())].into(),
+            ..ConversationSettings::default()
+        },
         ..NewConversation::default()
     };
     let live = site.runtime.follow_all(

@@ -1,7 +1,7 @@
 //! What lists show, from what the store has ready.
 
 use agent_runtime::{Listed, NewConversation};
-use core_model::{Agent, Catalog, Claims, ExecutionStatus, port::Claimed};
+use core_model::{Agent, Catalog, Claims, ConversationSettings, ExecutionStatus, port::Claimed};
 use serde_json::json;
 use store_fs::FsStore;
 
@@ -18,10 +18,13 @@ async fn what_the_store_has_ready_for_lists_is_what_they_would_show_without() {
     let world = World::new(vec![Line::Say("done")]).await;
     let full = NewConversation {
         agent: Some(known),
-        tags: [("team".to_owned(), "blue".to_owned())].into(),
-        secrets: [("TOKEN".to_owned(), json!({"value": "token-secret"}))]
-            .into_iter()
-            .collect(),
+        settings: ConversationSettings {
+            tags: [("team".to_owned(), "blue".to_owned())].into(),
+            secrets: [("TOKEN".to_owned(), json!({"value": "token-secret"}))]
+                .into_iter()
+                .collect(),
+            ..ConversationSettings::default()
+        },
         ..NewConversation::default()
     };
     let mut ids = Vec::new();

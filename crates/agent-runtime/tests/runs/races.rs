@@ -3,7 +3,9 @@
 //! On the single thread of these tests, commands sent by one `join!` are taken as one batch.
 
 use agent_runtime::{NewConversation, RuntimeError};
-use core_model::{ConfirmationPolicy, Content, ConversationId, ExecutionStatus};
+use core_model::{
+    ConfirmationPolicy, Content, ConversationId, ConversationSettings, ExecutionStatus,
+};
 use llm_client::ModelMessage;
 use std::time::Duration;
 use tokio::{join, time::timeout};
@@ -101,7 +103,10 @@ async fn a_message_that_supersedes_without_a_slot_leaves_nothing_waiting() {
     let world = World::with_runs(lines, 1).await;
     let asking = world
         .conversation(NewConversation {
-            confirmation_policy: ConfirmationPolicy::AlwaysConfirm {},
+            settings: ConversationSettings {
+                confirmation_policy: ConfirmationPolicy::AlwaysConfirm {},
+                ..ConversationSettings::default()
+            },
             ..Default::default()
         })
         .await;

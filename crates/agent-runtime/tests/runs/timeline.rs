@@ -1,5 +1,7 @@
 use agent_runtime::{Frame, NewConversation, RuntimeError, Start};
-use core_model::{Agent, ConfirmationPolicy, Content, ExecutionStatus, LlmSettings, Role};
+use core_model::{
+    Agent, ConfirmationPolicy, Content, ConversationSettings, ExecutionStatus, LlmSettings, Role,
+};
 use llm_client::{ModelError, ModelMessage};
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -235,7 +237,10 @@ async fn actions_that_need_consent_wait_and_run_gives_it() {
     .await;
     let conversation = world
         .conversation(NewConversation {
-            confirmation_policy: ConfirmationPolicy::AlwaysConfirm {},
+            settings: ConversationSettings {
+                confirmation_policy: ConfirmationPolicy::AlwaysConfirm {},
+                ..ConversationSettings::default()
+            },
             ..Default::default()
         })
         .await;
@@ -294,7 +299,10 @@ async fn iterations_and_unknown_tools_end_in_errors_with_their_codes() {
     let world = World::new(vec![endless(), endless(), endless()]).await;
     let conversation = world
         .conversation(NewConversation {
-            max_iterations: 2,
+            settings: ConversationSettings {
+                max_iterations: 2,
+                ..ConversationSettings::default()
+            },
             ..Default::default()
         })
         .await;

@@ -11,7 +11,7 @@ use crate::{ConversationId, Seq, UtcTime};
 /// A webhook is named by its `name` or its `id`.
 #[async_trait]
 pub trait Deliveries: Send + Sync {
-    /// How every webhook stands, in the order of the configuration.
+    /// The state of every webhook, in the order of the configuration.
     async fn webhooks(&self) -> Vec<WebhookInfo>;
 
     /// Its last deliveries and its dead letters.
@@ -20,12 +20,12 @@ pub trait Deliveries: Send + Sync {
     /// [`DeliveriesError::NoWebhook`].
     async fn deliveries(&self, webhook: &str) -> Result<DeliveryList, DeliveriesError>;
 
-    /// Sends the events of a recent delivery or of a dead letter once more, at once, beside the order.
-    /// A dead letter that is taken is one no more.
+    /// Sends the events of a recent delivery or of a dead letter once more, at once, out of order. A dead
+    /// letter that is taken is removed.
     ///
     /// # Errors
     /// [`DeliveriesError::NoWebhook`], [`DeliveriesError::NoDelivery`], or [`DeliveriesError::Gone`]
-    /// when its events are no more.
+    /// when its events are gone.
     async fn redeliver(&self, webhook: &str, delivery: &str) -> Result<Attempt, DeliveriesError>;
 
     /// Sends one event that is in no log, to see whether the receiver answers.
@@ -34,11 +34,11 @@ pub trait Deliveries: Send + Sync {
     /// [`DeliveriesError::NoWebhook`].
     async fn test(&self, webhook: &str) -> Result<Attempt, DeliveriesError>;
 
-    /// Takes it back, so that events are delivered again.
+    /// Rewinds it, so that events are delivered again.
     ///
     /// # Errors
     /// [`DeliveriesError::NoWebhook`], [`DeliveriesError::NoConversation`], [`DeliveriesError::NotWanted`],
-    /// or when that cannot be made durable: then nothing comes again now, but may after a restart.
+    /// or when that cannot be made durable: then nothing is delivered again now, but may be after a restart.
     async fn rewind(&self, webhook: &str, to: Rewind) -> Result<Rewound, DeliveriesError>;
 }
 
@@ -61,7 +61,7 @@ pub enum DeliveriesError {
     Store(#[from] StoreError),
 }
 
-/// How one webhook stands.
+/// The state of one webhook.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WebhookInfo {
     /// As configured, else the address without what may be secret in it.
@@ -86,13 +86,13 @@ pub struct WebhookInfo {
     pub last_error: Option<DeliveryFailure>,
     /// Only while it is parked.
     pub probes: Option<Probes>,
-    /// The receiver asked to be left alone until then, with `Retry-After`.
+    /// The receiver asked for no requests until then, with `Retry-After`.
     pub paused_until: Option<UtcTime>,
     /// Deliveries that were given up and can be made again.
     pub dead_letters: u64,
 }
 
-/// Which way of the configuration it was given in.
+/// The form in which it was configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WebhookForm {
@@ -181,7 +181,7 @@ pub enum DeliverySubject {
     Test,
 }
 
-/// What became of a delivery.
+/// The outcome of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -190,11 +190,11 @@ pub enum Outcome {
     Failed,
     /// The receiver refused it for good: a dead letter.
     Dead,
-    /// It failed too often, and the configuration says to go on without it: a dead letter too.
+    /// It failed too often, and the configuration says to continue without it: a dead letter too.
     Dropped,
 }
 
-/// What came of one request.
+/// The outcome of one request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Attempt {
     pub id: String,
@@ -205,7 +205,7 @@ pub struct Attempt {
     pub milliseconds: f64,
 }
 
-/// Where to go back to: an event of one conversation, else its start; without a conversation, the start
+/// Where to rewind to: an event of one conversation, else its start; without a conversation, the start
 /// of all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Rewind {

@@ -52,7 +52,7 @@ async fn create_once(
     new: NewConversation,
     include_skills: bool,
 ) -> Result<Created<ConversationInfo>, Failure> {
-    if let Some(parent) = new.parent_conversation_id {
+    if let Some(parent) = new.settings.parent_conversation_id {
         match runtime.info(parent).await {
             Ok(_) => {}
             Err(RuntimeError::NotFound(_)) => {

@@ -7,7 +7,7 @@ mod secrets;
 use std::collections::BTreeMap;
 
 use agent_runtime::NewConversation;
-use core_model::{Agent, ConfirmationPolicy, ConversationId, Workspace};
+use core_model::{Agent, ConfirmationPolicy, ConversationId, ConversationSettings, Workspace};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -109,49 +109,34 @@ impl StartConversation {
             dialect,
         );
         let agent = collect(&mut problems, agent).flatten();
-        let defaults = NewConversation::default();
+        let workspace = self.workspace.as_ref().map(workspace).transpose();
+        let message = self.initial_message.map(FirstMessage::into_content);
+        let policy = self.confirmation_policy.as_ref().map(policy).transpose();
+        let analyzer = self.security_analyzer.map(SecurityAnalyzer::into_known);
+        let tags = limits::tags(self.tags.unwrap_or_default());
+        let secrets = secrets(self.secrets.unwrap_or_default());
+        let defaults = ConversationSettings::default();
         let new = NewConversation {
             request: None,
             id: self.conversation_id,
             agent,
-            workspace: collect(
-                &mut problems,
-                self.workspace.as_ref().map(workspace).transpose(),
-            )
-            .flatten(),
-            initial_message: collect(
-                &mut problems,
-                self.initial_message
-                    .map(FirstMessage::into_content)
-                    .transpose(),
-            )
-            .flatten(),
-            max_iterations: collect(&mut problems, iterations(self.max_iterations))
-                .unwrap_or(defaults.max_iterations),
-            stuck_detection: self.stuck_detection.unwrap_or(defaults.stuck_detection),
-            confirmation_policy: collect(
-                &mut problems,
-                self.confirmation_policy.as_ref().map(policy).transpose(),
-            )
-            .flatten()
-            .unwrap_or_default(),
-            security_analyzer: collect(
-                &mut problems,
-                self.security_analyzer
-                    .map(SecurityAnalyzer::into_known)
-                    .transpose(),
-            )
-            .flatten(),
-            hook_config: self.hook_config,
-            tags: collect(&mut problems, limits::tags(self.tags.unwrap_or_default()))
-                .unwrap_or_default(),
-            secrets: collect(&mut problems, secrets(self.secrets.unwrap_or_default()))
-                .unwrap_or_default(),
-            client_tools: self.client_tools.unwrap_or_default(),
-            tool_module_qualnames: self.tool_module_qualnames.unwrap_or_default(),
-            user_id: self.user_id,
-            autotitle: self.autotitle.unwrap_or(defaults.autotitle),
-            parent_conversation_id: self.parent_conversation_id,
+            workspace: collect(&mut problems, workspace).flatten(),
+            initial_message: collect(&mut problems, message.transpose()).flatten(),
+            settings: ConversationSettings {
+                max_iterations: collect(&mut problems, iterations(self.max_iterations))
+                    .unwrap_or(defaults.max_iterations),
+                stuck_detection: self.stuck_detection.unwrap_or(defaults.stuck_detection),
+                confirmation_policy: collect(&mut problems, policy).flatten().unwrap_or_default(),
+                security_analyzer: collect(&mut problems, analyzer.transpose()).flatten(),
+                hook_config: self.hook_config,
+                tags: collect(&mut problems, tags).unwrap_or_default(),
+                secrets: collect(&mut problems, secrets).unwrap_or_default(),
+                client_tools: self.client_tools.unwrap_or_default(),
+                tool_module_qualnames: self.tool_module_qualnames.unwrap_or_default(),
+                user_id: self.user_id,
+                autotitle: self.autotitle.unwrap_or(defaults.autotitle),
+                parent_conversation_id: self.parent_conversation_id,
+            },
         };
         problems.extend(limits::too_much(&new, limit));
         if problems.is_empty() {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::versions::{PROTOCOL_VERSION, USABLE_TOOLS};
+use super::versions::PROTOCOL_VERSION;
 
 pub(super) fn ok(_status: &str) -> Value {
     json!({"status": "ok"})
@@ -31,7 +31,7 @@ pub(super) fn server_info(_status: &str) -> Value {
         "server_version": env!("CARGO_PKG_VERSION"),
         "build_git_sha": "unknown",
         "build_git_ref": "unknown",
-        "usable_tools": USABLE_TOOLS,
+        "usable_tools": agent_runtime::tool_names().collect::<Vec<_>>(),
         "runtime_idle_timeout_seconds": null,
         "conversation_runtime": "local",
         "available_conversation_runtimes": ["local"],

@@ -35,3 +35,6 @@ impl OperationTable {
             .map(|(_, _, operation)| operation)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,9 @@
 use super::*;
-use crate::operation::{Tag, handler};
+use crate::{
+    config::Surface,
+    operation::{Tag, handler},
+    operations,
+};
 
 const OPERATION: Operation = Operation::get("any", Tag::Server, handler!(undocumented not_found));
 
@@ -24,4 +28,20 @@ fn the_first_part_is_that_of_the_scope() {
     ] {
         assert_eq!(first_part(path), first);
     }
+}
+
+#[test]
+fn all_paths_of_a_scope_are_of_one_dialect() {
+    let operations = OperationTable::new(operations::ALL, Surface::default());
+    let (scopes, outside) = routes(&operations);
+    let mut scoped = 0;
+    for (dialect, path) in operations.iter().flat_map(|it| it.paths) {
+        if let Some(scope) = scopes.iter().find(|it| it.path == first_part(path)) {
+            assert_eq!(scope.dialect, *dialect, "{path}");
+            scoped += 1;
+        }
+    }
+    assert!(scoped > 40, "{scoped} paths");
+    let open = operations.iter().filter(|it| !it.needs_key);
+    assert_eq!(outside.count(), open.count());
 }

@@ -74,7 +74,7 @@ impl Outbox {
         }
         let synced = self.sync();
         if synced.is_err() {
-            // The conversation stays, and no copy of it may be taken for it. One that a power cut brings
+            // The conversation continues, and no copy of it may be taken for it. One that a power cut brings
             // back goes when the next start finds the conversation alive.
             let discarded = layout::discarded(&self.folder);
             if self

@@ -54,7 +54,7 @@ async fn metadata_is_replaced_as_a_whole() {
     let (root, store_, id) = one_conversation().await;
     let mut changed = store_.metadata(id).await.unwrap();
     changed.title = Some("A title".to_owned());
-    changed.tags.clear();
+    changed.settings.tags.clear();
     let mut writer = claim(&store_, id).await.log;
     writer.set_metadata(&changed).await.unwrap();
     drop(writer);

@@ -283,15 +283,16 @@ async fn a_fold_begins_with_the_snapshot_if_that_is_of_this_log() {
     let mut metadata = store.metadata(id).await.unwrap();
     let mut marked = ConversationState::new(&metadata);
     marked.used_tools.insert("marker".to_owned());
-    for (as_of, bytes, begins) in [(2, 1, true), (4, 1, false), (2, u64::MAX, false)] {
+    for (len, version, begins) in [(2, 1, true), (4, 1, false), (2, u64::MAX, false)] {
         metadata.snapshot = Some(Snapshot {
             extent: Extent {
-                len: Seq(as_of),
-                version: bytes,
+                len: Seq(len),
+                version,
             },
             state: marked.clone(),
         });
-        let state = core_model::fold(&log, log.visible(), &metadata, |_, error| panic!("{error}"));
+        let extent = log.visible();
+        let state = core_model::fold(&log, extent, &metadata, |_, error| panic!("{error}"));
         let state = state.await.unwrap();
         assert_eq!(state.used_tools.contains("marker"), begins);
         assert_eq!(state.leaf_event_id, Some("message-2".into()));

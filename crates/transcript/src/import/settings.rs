@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use core_model::{
-    ConversationId, EventId, ExecutionStatus, Metadata, UtcTime, Workspace,
+    ConversationId, ConversationSettings, EventId, ExecutionStatus, Metadata, UtcTime, Workspace,
     secrets::{MASK, visit_secrets},
     usage::ConversationStats,
 };
@@ -9,8 +9,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{
-    ImportError, ImportOptions, file,
+    error::ImportError,
+    file,
     folder::{BASE_STATE, META},
+    options::ImportOptions,
 };
 
 /// How a value that the reference encrypted begins: a Fernet token, version 0x80, of this century.
@@ -57,23 +59,22 @@ pub(super) fn read(
     let id = id(folder, &files)?;
     let agent = agent(&files, options, notices)?;
     let secrets = secrets(&files, options, notices)?;
-    let metadata = Metadata {
-        format: Metadata::FORMAT,
-        id,
-        created_at: files.created("created_at").unwrap_or_else(UtcTime::now),
-        title: files.created("title"),
-        agent,
-        workspace: workspace(&files, options, notices),
-        max_iterations: files.either("max_iterations").unwrap_or(500),
-        stuck_detection: files.either("stuck_detection").unwrap_or(true),
-        confirmation_policy: files.either("confirmation_policy").unwrap_or_else(|| {
-            if files.state.contains_key("confirmation_policy") {
-                notices.push(
-                    "the confirmation policy is unknown: nothing will wait for consent".to_owned(),
-                );
-            }
-            core_model::ConfirmationPolicy::default()
-        }),
+    let confirmation_policy = files.either("confirmation_policy").unwrap_or_else(|| {
+        if files.state.contains_key("confirmation_policy") {
+            let notice = "the confirmation policy is unknown: nothing will wait for consent";
+            notices.push(notice.to_owned());
+        }
+        core_model::ConfirmationPolicy::default()
+    });
+    let defaults = ConversationSettings::default();
+    let stuck_detection = files.either("stuck_detection");
+    let autotitle = files.created("autotitle");
+    let settings = ConversationSettings {
+        max_iterations: files
+            .either("max_iterations")
+            .unwrap_or(defaults.max_iterations),
+        stuck_detection: stuck_detection.unwrap_or(defaults.stuck_detection),
+        confirmation_policy,
         security_analyzer: files.either("security_analyzer"),
         hook_config: files.either("hook_config"),
         tags: files.either("tags").unwrap_or_default(),
@@ -81,13 +82,17 @@ pub(super) fn read(
         client_tools: files.created("client_tools").unwrap_or_default(),
         tool_module_qualnames: files.created("tool_module_qualnames").unwrap_or_default(),
         user_id: files.created("user_id"),
-        autotitle: files.created("autotitle").unwrap_or(true),
+        autotitle: autotitle.unwrap_or(defaults.autotitle),
         parent_conversation_id: files.created("parent_conversation_id"),
+    };
+    let metadata = Metadata {
+        id,
+        created_at: files.created("created_at").unwrap_or_else(UtcTime::now),
+        title: files.created("title"),
+        settings,
         forked_from_conversation_id: files.created("forked_from_conversation_id"),
         forked_from_event_id: files.created("forked_from_event_id"),
-        resume: false,
-        torn: Vec::new(),
-        snapshot: None,
+        ..Metadata::new(agent, workspace(&files, options, notices))
     };
     let now = StoredState {
         status: files.state("execution_status"),

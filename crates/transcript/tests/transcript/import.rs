@@ -177,18 +177,18 @@ async fn a_recorded_conversation_comes_over_whole() {
         "2026-11-23T02:54:21.003841Z"
     );
     assert_eq!(metadata.workspace.working_dir, "/srv/project");
-    assert_eq!(metadata.max_iterations, 77);
+    assert_eq!(metadata.settings.max_iterations, 77);
     assert_eq!(
-        metadata.tags,
+        metadata.settings.tags,
         [("team".to_owned(), "blue".to_owned())].into()
     );
     assert_eq!(
-        metadata.confirmation_policy,
+        metadata.settings.confirmation_policy,
         ConfirmationPolicy::AlwaysConfirm {}
     );
-    assert!(!metadata.autotitle);
+    assert!(!metadata.settings.autotitle);
     assert_eq!(
-        metadata.tool_module_qualnames["terminal"],
+        metadata.settings.tool_module_qualnames["terminal"],
         "openhands.tools.terminal.definition"
     );
     assert_eq!(metadata.agent["llm"]["model"], "openai/fake");
@@ -198,7 +198,7 @@ async fn a_recorded_conversation_comes_over_whole() {
         "sealed header-secret"
     );
     assert_eq!(
-        metadata.secrets["TOKEN"],
+        metadata.settings.secrets["TOKEN"],
         json!({"description": "a token", "value": null, "kind": "StaticSecret"})
     );
     let snapshot = metadata.snapshot.unwrap();
@@ -236,8 +236,11 @@ async fn secrets_that_can_be_opened_are_sealed_anew_and_never_stay_plain() {
     assert_eq!(outcome.notices.len(), 1, "{:?}", outcome.notices);
     let metadata = store.metadata(id()).await.unwrap();
     assert_eq!(metadata.agent["llm"]["api_key"], "sealed sk-1");
-    assert_eq!(metadata.secrets["TOKEN"]["value"], "sealed tok");
-    assert_eq!(metadata.secrets["PLAIN"]["value"], "sealed visible");
+    assert_eq!(metadata.settings.secrets["TOKEN"]["value"], "sealed tok");
+    assert_eq!(
+        metadata.settings.secrets["PLAIN"]["value"],
+        "sealed visible"
+    );
 }
 
 #[tokio::test]

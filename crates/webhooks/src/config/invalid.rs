@@ -1,6 +1,7 @@
 use thiserror::Error;
 
-use super::LONGEST_NAME;
+/// Longest `name`, in characters.
+pub(super) const LONGEST_NAME: usize = 64;
 
 /// Why a webhook cannot be used as it stands. None of these shows a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -24,7 +25,7 @@ pub enum InvalidWebhook {
     EmptyKind,
     #[error("`timeout` is more than zero seconds")]
     NoTime,
-    #[error("`{0}` is no name for an HTTP header")]
+    #[error("`{0}` is not a valid name for an HTTP header")]
     HeaderName(String),
     #[error("the header `{0}` is made for each request and cannot be configured")]
     OurHeader(String),

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use super::*;
 
 /// Far longer than any of these tests takes.
-const LONG: Duration = Duration::from_secs(60);
+const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 fn request(url: &str) -> Outgoing {
     Outgoing {
@@ -26,7 +26,7 @@ fn request(url: &str) -> Outgoing {
             HeaderValue::from_static("agent-server/1"),
         )]),
         body: Bytes::from_static(b"[1,2]"),
-        timeout: LONG,
+        timeout: TEST_TIMEOUT,
     }
 }
 
@@ -117,7 +117,7 @@ async fn a_redirect_is_an_answer() {
         HttpSender::new(false).send(request(&url)).await,
         status(307)
     );
-    // Whoever had followed it would wait in the queue of connections by now.
+    // A sender that followed it would wait in the queue of connections by now.
     let waiting = target.into_std().unwrap().accept();
     assert_eq!(waiting.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
 }

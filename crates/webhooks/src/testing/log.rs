@@ -42,7 +42,7 @@ impl Log {
             .collect()
     }
 
-    /// From now on it is elsewhere: there.
+    /// Deletes it, and returns what is left of it.
     pub(super) fn take(&self) -> Self {
         self.deleted.store(true, Ordering::SeqCst);
         Self {
@@ -61,10 +61,10 @@ impl Log {
     }
 
     fn there(&self) -> Result<MutexGuard<'_, Vec<Record>>, StoreError> {
-        match self.deleted.load(Ordering::SeqCst) {
-            true => Err(StoreError::NotFound(ConversationId(Uuid::nil()))),
-            false => Ok(self.records.lock().unwrap()),
+        if self.deleted.load(Ordering::SeqCst) {
+            return Err(StoreError::NotFound(ConversationId(Uuid::nil())));
         }
+        Ok(self.records.lock().unwrap())
     }
 }
 

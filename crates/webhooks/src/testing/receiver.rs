@@ -42,14 +42,14 @@ pub(crate) struct Got {
 
 /// Answers as it is told, then always 200.
 #[derive(Default)]
-pub(crate) struct Receiver {
+pub(crate) struct TestReceiver {
     script: Mutex<VecDeque<Reaction>>,
     always: Mutex<Option<Reaction>>,
     got: Mutex<Vec<Got>>,
     in_flight: Mutex<(u32, u32)>,
 }
 
-impl Receiver {
+impl TestReceiver {
     pub(crate) fn new(script: impl IntoIterator<Item = Reaction>) -> Arc<Self> {
         let receiver = Self::default();
         receiver.script.lock().unwrap().extend(script);
@@ -77,7 +77,7 @@ impl Receiver {
 }
 
 #[async_trait]
-impl Sender for Receiver {
+impl Sender for TestReceiver {
     async fn send(&self, request: Outgoing) -> Answer {
         let always = *self.always.lock().unwrap();
         let scripted = self.script.lock().unwrap().pop_front();
@@ -112,7 +112,7 @@ impl Sender for Receiver {
     }
 }
 
-impl Receiver {
+impl TestReceiver {
     async fn answer(&self, reaction: Reaction, timeout: Duration) -> Answer {
         let status = |code, retry_after| Answer::Status { code, retry_after };
         match reaction {

@@ -2,11 +2,11 @@ use core_model::ExecutionStatus::{Finished, Running};
 use std::{num::NonZeroU32, time::Duration};
 
 use super::{World, openhands, readme, wait};
-use crate::testing::{Reaction, Receiver};
+use crate::testing::{Reaction, TestReceiver};
 
 #[tokio::test(start_paused = true)]
 async fn a_full_buffer_is_sent_at_once_and_the_rest_after_the_delay() {
-    let world = World::new(readme(), Receiver::new([])).await;
+    let world = World::new(readme(), TestReceiver::new([])).await;
     world.memory.make(0);
     world.memory.grow(0, 12, Running);
     wait(200).await;
@@ -20,7 +20,7 @@ async fn a_full_buffer_is_sent_at_once_and_the_rest_after_the_delay() {
 
 #[tokio::test(start_paused = true)]
 async fn the_delay_counts_from_the_oldest_event() {
-    let world = World::new(readme(), Receiver::new([])).await;
+    let world = World::new(readme(), TestReceiver::new([])).await;
     world.memory.make(0);
     world.memory.grow(0, 0, Running);
     for _ in 0..4 {
@@ -34,7 +34,7 @@ async fn the_delay_counts_from_the_oldest_event() {
 
 #[tokio::test(start_paused = true)]
 async fn the_end_of_a_turn_sends_what_waits() {
-    let world = World::new(readme(), Receiver::new([])).await;
+    let world = World::new(readme(), TestReceiver::new([])).await;
     world.memory.make(0);
     world.memory.grow(0, 2, Running);
     wait(100).await;
@@ -54,7 +54,7 @@ async fn the_end_of_a_turn_sends_what_waits() {
 async fn the_byte_limit_cuts_and_a_larger_event_goes_alone() {
     let mut config = readme();
     config.max_batch_bytes = 500;
-    let world = World::new(config.clone(), Receiver::new([])).await;
+    let world = World::new(config.clone(), TestReceiver::new([])).await;
     world.memory.make(0);
     world.memory.grow(0, 9, Running);
     wait(200).await;
@@ -65,7 +65,7 @@ async fn the_byte_limit_cuts_and_a_larger_event_goes_alone() {
         assert!(got.body.as_array().unwrap().len() > 1);
     }
     config.max_batch_bytes = 1;
-    let world = World::new(config, Receiver::new([])).await;
+    let world = World::new(config, TestReceiver::new([])).await;
     world.memory.make(0);
     world.memory.grow(0, 3, Running);
     wait(200).await;
@@ -78,7 +78,7 @@ async fn one_request_at_a_time_for_a_conversation_and_a_slow_one_holds_up_no_oth
     let mut config = readme();
     config.max_in_flight = NonZeroU32::new(3).unwrap();
     config.event_buffer_size = NonZeroU32::MIN;
-    let world = World::new(config, Receiver::new([Reaction::Slow(10_000)])).await;
+    let world = World::new(config, TestReceiver::new([Reaction::Slow(10_000)])).await;
     world.memory.make(0);
     world.memory.grow(0, 5, Running);
     wait(100).await;
@@ -98,7 +98,7 @@ async fn one_request_at_a_time_for_a_conversation_and_a_slow_one_holds_up_no_oth
 async fn filters_leave_out_and_the_cursor_moves_on() {
     let mut config = readme();
     config.kinds = ["MessageEvent".to_owned()].into();
-    let world = World::new(config, Receiver::new([])).await;
+    let world = World::new(config, TestReceiver::new([])).await;
     world.memory.make(0);
     world.memory.grow(0, 30, Running);
     wait(60_000).await;
@@ -107,7 +107,7 @@ async fn filters_leave_out_and_the_cursor_moves_on() {
 
     let mut config = readme();
     config.conversations = [crate::testing::Memory::id(1)].into();
-    let world = World::new(config, Receiver::new([])).await;
+    let world = World::new(config, TestReceiver::new([])).await;
     for nth in 0..3 {
         world.memory.make(nth);
         world.memory.grow(nth, 10, Running);
@@ -122,8 +122,8 @@ async fn filters_leave_out_and_the_cursor_moves_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_openhands_form_tells_of_conversations_too() {
-    let world = World::new(openhands(), Receiver::new([])).await;
+async fn the_openhands_form_delivers_conversations_too() {
+    let world = World::new(openhands(), TestReceiver::new([])).await;
     let of = world.memory.make(0).unwrap();
     world.memory.grow(0, 1, Running);
     wait(100).await;
@@ -155,8 +155,8 @@ async fn the_openhands_form_tells_of_conversations_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_sends_what_waits_and_puts_everything_down() {
-    let world = World::new(readme(), Receiver::new([])).await;
+async fn a_stop_sends_what_waits_and_records_everything() {
+    let world = World::new(readme(), TestReceiver::new([])).await;
     world.memory.make(0);
     world.memory.grow(0, 3, Running);
     world.webhooks.drain(Duration::from_secs(1)).await;

@@ -6,7 +6,7 @@ use core_model::{
 use super::{World, all_there, readme, wait};
 use crate::{
     OnExhausted, WebhookConfig,
-    testing::{Reaction, Receiver},
+    testing::{Reaction, TestReceiver},
 };
 
 use Reaction::{Answers, Busy, Hangs, TakesAndHangs};
@@ -19,8 +19,8 @@ fn seconds_between(world: &World) -> Vec<f64> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_is_retried_as_it_was_then_probed_then_all_goes_on_in_order() {
-    let world = World::new(readme(), Receiver::new([])).await;
+async fn a_batch_is_retried_as_it_was_then_probed_then_all_continues_in_order() {
+    let world = World::new(readme(), TestReceiver::new([])).await;
     world.receiver.always(Some(Answers(500)));
     let of = world.memory.make(0).unwrap();
     world.memory.grow(0, 3, Finished);
@@ -64,7 +64,7 @@ async fn a_batch_is_retried_as_it_was_then_probed_then_all_goes_on_in_order() {
 #[tokio::test(start_paused = true)]
 async fn the_id_stays_the_same_on_every_retry() {
     let script = [Answers(500), Answers(503), TakesAndHangs, Answers(200)];
-    let world = World::new(readme(), Receiver::new(script)).await;
+    let world = World::new(readme(), TestReceiver::new(script)).await;
     world.memory.make(0);
     world.memory.grow(0, 3, Finished);
     wait(120_000).await;
@@ -77,8 +77,8 @@ async fn the_id_stays_the_same_on_every_retry() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_wants_to_be_left_alone_is_by_all_conversations() {
-    let world = World::new(readme(), Receiver::new([Busy(300)])).await;
+async fn one_that_asks_for_a_pause_gets_it_from_all_conversations() {
+    let world = World::new(readme(), TestReceiver::new([Busy(300)])).await;
     world.memory.make(0);
     world.memory.grow(0, 3, Finished);
     wait(1_000).await;
@@ -93,9 +93,9 @@ async fn one_that_wants_to_be_left_alone_is_by_all_conversations() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_refused_for_good_is_put_aside_and_the_next_is_tried() {
+async fn what_is_refused_for_good_is_a_dead_letter_and_the_next_is_tried() {
     let script = [Answers(200), Answers(422), Answers(422), Answers(422)];
-    let world = World::new(readme(), Receiver::new(script)).await;
+    let world = World::new(readme(), TestReceiver::new(script)).await;
     world.memory.make(0);
     world.memory.grow(0, 30, Finished);
     wait(60_000).await;
@@ -125,8 +125,8 @@ async fn what_is_refused_for_good_is_put_aside_and_the_next_is_tried() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dead_letter_that_is_taken_after_a_rewind_is_none_any_more() {
-    let world = World::new(readme(), Receiver::new([Answers(400); 3])).await;
+async fn a_dead_letter_that_is_taken_after_a_rewind_is_removed() {
+    let world = World::new(readme(), TestReceiver::new([Answers(400); 3])).await;
     world.memory.make(0);
     world.memory.grow(0, 3, Finished);
     wait(60_000).await;
@@ -141,7 +141,7 @@ async fn a_dead_letter_that_is_taken_after_a_rewind_is_none_any_more() {
 #[tokio::test(start_paused = true)]
 async fn a_wrong_key_or_address_parks_at_once_and_loses_nothing() {
     for code in [401, 403, 302] {
-        let world = World::new(readme(), Receiver::new([])).await;
+        let world = World::new(readme(), TestReceiver::new([])).await;
         world.receiver.always(Some(Answers(code)));
         let of = world.memory.make(0).unwrap();
         world.memory.grow(0, 3, Finished);
@@ -155,13 +155,13 @@ async fn a_wrong_key_or_address_parks_at_once_and_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_drops_goes_on_without_and_can_still_look() {
+async fn one_that_drops_continues_without_it_and_still_shows_it() {
     let config = WebhookConfig {
         on_exhausted: OnExhausted::Drop,
         num_retries: 1,
         ..readme()
     };
-    let world = World::new(config, Receiver::new([Answers(500), Answers(500)])).await;
+    let world = World::new(config, TestReceiver::new([Answers(500), Answers(500)])).await;
     world.memory.make(0);
     world.memory.grow(0, 15, Finished);
     wait(60_000).await;
@@ -174,7 +174,7 @@ async fn who_drops_goes_on_without_and_can_still_look() {
 
 #[tokio::test(start_paused = true)]
 async fn one_bad_conversation_does_not_park_the_others() {
-    let world = World::new(readme(), Receiver::new([])).await;
+    let world = World::new(readme(), TestReceiver::new([])).await;
     world.memory.make(0);
     world.memory.make(1);
     // Each time the bad one is tried, the good one gets through after it.
@@ -193,7 +193,7 @@ async fn one_bad_conversation_does_not_park_the_others() {
 
 #[tokio::test(start_paused = true)]
 async fn a_receiver_that_never_answers_costs_no_more_than_what_is_under_way() {
-    let world = World::new(readme(), Receiver::new([])).await;
+    let world = World::new(readme(), TestReceiver::new([])).await;
     world.receiver.always(Some(Hangs));
     for nth in 0..30 {
         world.memory.make(nth);
@@ -208,7 +208,7 @@ async fn a_receiver_that_never_answers_costs_no_more_than_what_is_under_way() {
 
 #[tokio::test(start_paused = true)]
 async fn events_of_a_deleted_conversation_come_when_the_receiver_is_back() {
-    let world = World::new(readme(), Receiver::new([])).await;
+    let world = World::new(readme(), TestReceiver::new([])).await;
     world.receiver.always(Some(Answers(503)));
     let of = world.memory.make(0).unwrap();
     world.memory.grow(0, 25, Running);
@@ -235,7 +235,7 @@ async fn events_of_a_deleted_conversation_come_when_the_receiver_is_back() {
 
 #[tokio::test(start_paused = true)]
 async fn a_dead_letter_keeps_its_deleted_conversation() {
-    let world = World::new(readme(), Receiver::new([Answers(400); 3])).await;
+    let world = World::new(readme(), TestReceiver::new([Answers(400); 3])).await;
     world.memory.make(0);
     world.memory.grow(0, 3, Finished);
     wait(60_000).await;
@@ -253,8 +253,8 @@ async fn a_dead_letter_keeps_its_deleted_conversation() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_disk_stops_no_delivery_and_is_made_good_later() {
-    let world = World::new(readme(), Receiver::new([])).await;
+async fn a_full_disk_stops_no_delivery_and_is_caught_up_with_later() {
+    let world = World::new(readme(), TestReceiver::new([])).await;
     world.memory.make(0);
     world.memory.refuse(true);
     world.memory.grow(0, 3, Finished);
@@ -269,8 +269,8 @@ async fn a_full_disk_stops_no_delivery_and_is_made_good_later() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_read_is_put_aside_until_it_is_repaired() {
-    let world = World::new(readme(), Receiver::new([])).await;
+async fn what_cannot_be_read_is_a_dead_letter_until_it_is_repaired() {
+    let world = World::new(readme(), TestReceiver::new([])).await;
     world.memory.make(0);
     world.memory.damage(0, true);
     world.memory.grow(0, 3, Finished);
@@ -299,7 +299,7 @@ async fn what_cannot_be_read_is_put_aside_until_it_is_repaired() {
 async fn more_conversations_than_are_looked_at_all_come() {
     let mut config = readme();
     config.max_in_flight = std::num::NonZeroU32::new(100).unwrap();
-    let world = World::new(config.clone(), Receiver::new([])).await;
+    let world = World::new(config.clone(), TestReceiver::new([])).await;
     world.receiver.always(Some(Answers(503)));
     for nth in 0..10_300 {
         world.memory.make(nth);

@@ -7,12 +7,12 @@ use core_model::{
 use super::{World, beginning, openhands, readme, wait};
 use crate::{
     WebhookConfig,
-    testing::{Memory, Reaction, Receiver},
+    testing::{Memory, Reaction, TestReceiver},
 };
 
 #[tokio::test(start_paused = true)]
 async fn its_state_lag_and_deliveries_show() {
-    let world = World::new(readme(), Receiver::new([Reaction::Slow(2_000)])).await;
+    let world = World::new(readme(), TestReceiver::new([Reaction::Slow(2_000)])).await;
     assert_eq!(world.info().await.state, WebhookState::Idle);
     world.memory.make(0);
     world.memory.grow(0, 11, Running);
@@ -37,7 +37,7 @@ async fn its_state_lag_and_deliveries_show() {
 
 #[tokio::test(start_paused = true)]
 async fn a_test_is_sent_and_counts_for_nothing_in_a_log() {
-    let world = World::new(readme(), Receiver::new([Reaction::Answers(418)])).await;
+    let world = World::new(readme(), TestReceiver::new([Reaction::Answers(418)])).await;
     let name = world.info().await.name;
     let attempt = world.webhooks.test(&name).await.unwrap();
     assert_eq!((attempt.delivered, attempt.status), (false, Some(418)));
@@ -55,7 +55,7 @@ async fn a_test_is_sent_and_counts_for_nothing_in_a_log() {
 async fn no_secret_of_a_webhook_shows_in_why_a_delivery_failed() {
     let quoted = "cannot parse Bearer token-of-mine, token%2Dof%2Dmine, me:pass-w%C3%B6rd at \
                   ?key=in-the-query, whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-    let receiver = Receiver::new([]);
+    let receiver = TestReceiver::new([]);
     receiver.always(Some(Reaction::Breaks(quoted)));
     let url = "http://me:pass-w%C3%B6rd@receiver.test/hook?key=in-the-query";
     let config = WebhookConfig {
@@ -85,7 +85,7 @@ async fn no_secret_of_a_webhook_shows_in_why_a_delivery_failed() {
 
 #[tokio::test(start_paused = true)]
 async fn it_goes_back_to_an_event_or_to_the_start_of_one_or_all() {
-    let world = World::new(readme(), Receiver::new([])).await;
+    let world = World::new(readme(), TestReceiver::new([])).await;
     let first = world.memory.make(0).unwrap();
     world.memory.grow(0, 9, Running);
     world.memory.make(1);
@@ -112,7 +112,7 @@ async fn it_goes_back_to_an_event_or_to_the_start_of_one_or_all() {
 #[tokio::test(start_paused = true)]
 async fn a_rewind_outlives_a_crash_and_what_was_under_way() {
     for back_to_all in [false, true] {
-        let world = World::new(openhands(), Receiver::new([])).await;
+        let world = World::new(openhands(), TestReceiver::new([])).await;
         let of = world.memory.make(0).unwrap();
         world.memory.grow(0, 12, Finished);
         wait(10_000).await;
@@ -133,7 +133,11 @@ async fn a_rewind_outlives_a_crash_and_what_was_under_way() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_under_way_when_it_is_taken_back_does_not_move_the_cursor() {
-    let world = World::new(beginning(readme()), Receiver::new([Reaction::Slow(5_000)])).await;
+    let world = World::new(
+        beginning(readme()),
+        TestReceiver::new([Reaction::Slow(5_000)]),
+    )
+    .await;
     world.memory.make(0);
     world.memory.grow(0, 9, Running);
     wait(1_000).await;

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::{beginning, openhands, readme, start_each, wait};
 use crate::{
     WebhookConfig, Webhooks,
-    testing::{Memory, Reaction, Receiver},
+    testing::{Memory, Reaction, TestReceiver},
 };
 
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ enum Happening {
     Answers(usize, Vec<Reaction>),
     Wait(u64),
     Rewind(Option<u16>),
-    /// In order, with so many milliseconds to deliver what waits.
+    /// Cleanly, with so many milliseconds to deliver what waits.
     Restart(u64),
     /// With a power cut, what was not synced is gone.
     Crash {
@@ -105,17 +105,17 @@ async fn check(happenings: Vec<Happening>) -> Result<(), TestCaseError> {
 /// Two webhooks, one of each form.
 struct World {
     memory: Arc<Memory>,
-    receivers: [Arc<Receiver>; 2],
+    receivers: [Arc<TestReceiver>; 2],
     webhooks: Webhooks,
     alive: HashMap<u16, ConversationKey>,
-    /// The last known events of what is no more.
+    /// The last known events of conversations that are gone.
     known: HashMap<ConversationKey, Vec<EventId>>,
 }
 
 impl World {
     async fn new() -> Self {
         let memory = Memory::new();
-        let receivers = [Receiver::new([]), Receiver::new([])];
+        let receivers = [TestReceiver::new([]), TestReceiver::new([])];
         Self {
             webhooks: start_each(&memory, configs(), &receivers).await,
             memory,
@@ -196,7 +196,7 @@ fn without_dead(of: &ConversationKey, events: &[EventId], list: &DeliveryList) -
 }
 
 /// Which of these a receiver has, each once, in the order in which they came.
-fn kept(receiver: &Receiver, wanted: &[EventId]) -> Vec<EventId> {
+fn kept(receiver: &TestReceiver, wanted: &[EventId]) -> Vec<EventId> {
     let mut seen: Vec<EventId> = Vec::new();
     for got in receiver.got().iter().filter(|got| got.kept) {
         for event in got.body.as_array().into_iter().flatten() {

@@ -8,7 +8,7 @@ use core_model::{
 use super::{World, all_there, beginning, openhands, readme, start_each, wait};
 use crate::{
     WebhookConfig,
-    testing::{Memory, Reaction, Receiver},
+    testing::{Memory, Reaction, TestReceiver},
 };
 
 use Reaction::{Answers, Slow};
@@ -17,7 +17,7 @@ use Reaction::{Answers, Slow};
 async fn as_many_as_are_looked_at_may_be_deleted_before_the_receiver_is_back() {
     let mut config = readme();
     config.max_in_flight = std::num::NonZeroU32::new(100).unwrap();
-    let world = World::new(config, Receiver::new([])).await;
+    let world = World::new(config, TestReceiver::new([])).await;
     world.receiver.always(Some(Answers(503)));
     for nth in 0..10_050 {
         world.memory.make(nth);
@@ -40,7 +40,7 @@ async fn as_many_as_are_looked_at_may_be_deleted_before_the_receiver_is_back() {
 
 #[tokio::test(start_paused = true)]
 async fn nobody_goes_back_to_the_future() {
-    let world = World::new(readme(), Receiver::new([Answers(200)])).await;
+    let world = World::new(readme(), TestReceiver::new([Answers(200)])).await;
     let of = world.memory.make(0).unwrap();
     world.memory.grow(0, 9, Running);
     wait(1_000).await;
@@ -62,7 +62,7 @@ async fn nobody_goes_back_to_the_future() {
 
 #[tokio::test(start_paused = true)]
 async fn a_rewind_of_all_counts_for_what_was_under_way_too() {
-    let world = World::new(readme(), Receiver::new([])).await;
+    let world = World::new(readme(), TestReceiver::new([])).await;
     world.memory.make(0);
     world.memory.grow(0, 9, Running);
     wait(2_000).await;
@@ -81,7 +81,7 @@ async fn a_rewind_of_all_counts_for_what_was_under_way_too() {
 
 #[tokio::test(start_paused = true)]
 async fn a_rewind_of_all_drops_no_word_of_a_conversation() {
-    let world = World::new(openhands(), Receiver::new([])).await;
+    let world = World::new(openhands(), TestReceiver::new([])).await;
     world.receiver.always(Some(Answers(503)));
     world.memory.make(0);
     wait(1_000).await;
@@ -99,7 +99,7 @@ async fn a_rewind_of_all_drops_no_word_of_a_conversation() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_deleted_is_found_without_the_feed_and_when_it_opens_later() {
-    let world = World::new(beginning(readme()), Receiver::new([])).await;
+    let world = World::new(beginning(readme()), TestReceiver::new([])).await;
     world.receiver.always(Some(Answers(503)));
     let of = world.memory.make(0).unwrap();
     world.memory.grow(0, 25, Finished);
@@ -123,7 +123,7 @@ async fn what_was_deleted_is_found_without_the_feed_and_when_it_opens_later() {
 
 #[tokio::test(start_paused = true)]
 async fn what_the_feed_never_told_of_a_deleted_one_comes_after_the_next_start() {
-    let world = World::new(readme(), Receiver::new([])).await;
+    let world = World::new(readme(), TestReceiver::new([])).await;
     let (first, second) = (world.memory.make(0).unwrap(), world.memory.make(1).unwrap());
     world.memory.grow(0, 9, Running);
     wait(10_000).await;
@@ -142,7 +142,7 @@ async fn what_the_feed_never_told_of_a_deleted_one_comes_after_the_next_start() 
 
 #[tokio::test(start_paused = true)]
 async fn one_under_a_used_id_waits_for_the_one_before_it() {
-    let world = World::new(openhands(), Receiver::new([])).await;
+    let world = World::new(openhands(), TestReceiver::new([])).await;
     world.receiver.always(Some(Answers(503)));
     let first = world.memory.make(0).unwrap();
     world.memory.grow(0, 25, Finished);
@@ -173,7 +173,7 @@ async fn one_under_a_used_id_waits_for_the_one_before_it() {
 #[tokio::test(start_paused = true)]
 async fn a_log_that_is_shorter_than_the_feed_says_neither_spins_nor_loses_what_comes_then() {
     for (cut, cursor) in [(7, 10), (15, 10)] {
-        let world = World::new(readme(), Receiver::new([])).await;
+        let world = World::new(readme(), TestReceiver::new([])).await;
         world.memory.make(0);
         world.memory.grow(0, 9, Running);
         wait(5_000).await;
@@ -200,7 +200,7 @@ async fn a_log_that_is_shorter_than_the_feed_says_neither_spins_nor_loses_what_c
 
 #[tokio::test(start_paused = true)]
 async fn what_is_told_after_the_start_was_not_delivered_before() {
-    let world = World::new(readme(), Receiver::new([])).await;
+    let world = World::new(readme(), TestReceiver::new([])).await;
     world.memory.make(0);
     world.memory.grow(0, 9, Running);
     wait(200).await;
@@ -218,7 +218,7 @@ async fn what_is_told_after_the_start_was_not_delivered_before() {
 #[tokio::test(start_paused = true)]
 async fn an_outbox_is_shared() {
     let memory = Memory::new();
-    let receivers = [Receiver::new([]), Receiver::new([])];
+    let receivers = [TestReceiver::new([]), TestReceiver::new([])];
     receivers[1].always(Some(Answers(503)));
     let configs = || {
         let other = WebhookConfig {

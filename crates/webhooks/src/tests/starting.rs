@@ -4,7 +4,7 @@ use std::sync::Arc;
 use super::{World, all_there, beginning, openhands, readme, start, wait};
 use crate::{
     WebhookConfig,
-    testing::{Memory, Reaction, Receiver},
+    testing::{Memory, Reaction, TestReceiver},
 };
 
 #[tokio::test(start_paused = true)]
@@ -13,12 +13,12 @@ async fn a_new_one_starts_now_or_at_the_beginning() {
     memory.make(0);
     memory.grow(0, 7, Finished);
     memory.make(1);
-    let now = World::on(Arc::clone(&memory), readme(), Receiver::new([])).await;
+    let now = World::on(Arc::clone(&memory), readme(), TestReceiver::new([])).await;
     let named = WebhookConfig {
         name: Some("all".to_owned()),
         ..beginning(readme())
     };
-    let all = World::on(Arc::clone(&memory), named, Receiver::new([])).await;
+    let all = World::on(Arc::clone(&memory), named, TestReceiver::new([])).await;
     wait(60_000).await;
     assert_eq!(now.spans(), []);
     assert_eq!(all.spans(), [(0, 7, true)]);
@@ -30,8 +30,8 @@ async fn a_new_one_starts_now_or_at_the_beginning() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_comes_back_goes_on_where_it_was_and_others_are_forgotten_after_a_week() {
-    let world = World::new(readme(), Receiver::new([])).await;
+async fn one_that_comes_back_continues_where_it_was_and_others_are_forgotten_after_a_week() {
+    let world = World::new(readme(), TestReceiver::new([])).await;
     world.memory.make(0);
     world.memory.grow(0, 9, Running);
     wait(10_000).await;
@@ -58,7 +58,7 @@ async fn a_lost_feed_loses_no_events_and_sends_none_from_before_the_start() {
     memory.grow(1, 5, Running);
     wait(5).await;
     std::thread::sleep(std::time::Duration::from_millis(2));
-    let world = World::on(Arc::clone(&memory), readme(), Receiver::new([])).await;
+    let world = World::on(Arc::clone(&memory), readme(), TestReceiver::new([])).await;
     std::thread::sleep(std::time::Duration::from_millis(2));
     memory.grow(0, 10, Running);
     wait(10_000).await;
@@ -87,9 +87,9 @@ async fn a_lost_feed_loses_no_events_and_sends_none_from_before_the_start() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cut_between_events_and_conversation_brings_both_again() {
-    let world = World::new(openhands(), Receiver::new([])).await;
+    let world = World::new(openhands(), TestReceiver::new([])).await;
     world.memory.make(0);
-    // Until it is put down that the conversation was told of.
+    // Until it is recorded that the conversation was delivered.
     wait(2_000).await;
     world.memory.grow(0, 1, Running);
     world

@@ -1,70 +1,135 @@
-//! Whether the receiver is there, as its answers tell.
+//! Whether the receiver takes events, as its answers tell.
 
 use core_model::{
-    ConversationKey, UtcTime,
-    port::{Attempt, DeliverySubject, Outcome},
+    UtcTime,
+    port::{DeliverySubject, Probes},
 };
 use tokio::time::Instant;
-use uuid::Uuid;
 
-use super::Worker;
-use crate::{job::Sent, verdict::Verdict};
+use crate::{schedule::Schedule, sent::Sent};
 
-/// A receiver that takes nothing.
-pub(super) struct Parked {
-    pub(super) since: UtcTime,
-    pub(super) probes: u32,
-    pub(super) next: Instant,
-    pub(super) next_at: UtcTime,
+/// Failures in a row, of whatever conversations, after which the receiver is parked.
+const FAILURES_TO_PARK: u32 = 16;
+
+pub(super) struct Receiver {
+    webhook: String,
+    schedule: Schedule,
+    /// Requests at a time.
+    max_in_flight: u32,
+    /// No request before then: the receiver asked for a pause.
+    hold_until: Option<Instant>,
+    parked: Option<Parked>,
+    last_success: Option<Instant>,
+    failed_in_row: u32,
 }
 
-impl Worker {
-    /// Takes down a request; a success is a sign that the receiver is there.
-    pub(super) fn note(
-        &mut self,
-        of: Option<ConversationKey>,
-        sent: &Sent,
-        attempts: u32,
-        outcome: Outcome,
-    ) {
-        let failed_before = self.ledger.failed_in_row > 0;
-        self.ledger.note(of, sent, attempts, outcome);
-        if sent.verdict() == Verdict::Taken {
-            self.last_success = Some(Instant::now());
-            if sent.subject == DeliverySubject::Test {
-                // Somebody made sure that it may be asked again.
-                self.hold_until = None;
-            }
-            if let Some(parked) = self.parked.take() {
-                tracing::info!(
-                    webhook = self.hook.name, probes = parked.probes, since = %parked.since,
-                    "the receiver takes events again"
-                );
-                self.hold_until = None;
-                self.backlog.hurry_all();
-            }
-        } else if !failed_before && sent.subject != DeliverySubject::Test {
-            // Once, not for each try; the address and what was sent stay out of it.
-            tracing::warn!(
-                webhook = self.hook.name,
-                delivery = sent.id,
-                reason = sent.answer.reason(),
-                "deliveries begin to fail"
-            );
+/// A receiver that takes nothing.
+struct Parked {
+    since: UtcTime,
+    probes: u32,
+    next: Instant,
+    next_at: UtcTime,
+}
+
+impl Receiver {
+    pub(super) fn new(webhook: String, schedule: Schedule, max_in_flight: u32) -> Self {
+        Self {
+            webhook,
+            schedule,
+            max_in_flight,
+            hold_until: None,
+            parked: None,
+            last_success: None,
+            failed_in_row: 0,
         }
     }
 
-    /// Leaves the receiver alone but for a probe now and then.
-    pub(super) fn park(&mut self, sent: &Sent, spread: f64) {
+    /// Whether one more request may be made while so many are under way. Where the server is stopping,
+    /// a parked receiver is not probed.
+    pub(super) fn may_send(&self, in_flight: u32, stopping: bool) -> bool {
+        let now = Instant::now();
+        if self.hold_until.is_some_and(|until| until > now) {
+            return false;
+        }
+        let at_a_time = match &self.parked {
+            Some(_) if stopping => 0,
+            Some(parked) if parked.next > now => 0,
+            Some(_) => 1,
+            None => self.max_in_flight,
+        };
+        in_flight < at_a_time
+    }
+
+    /// A request is about to be made: to one that is parked, a probe.
+    pub(super) fn request_started(&mut self) {
+        if let Some(parked) = &mut self.parked {
+            parked.probes += 1;
+        }
+    }
+
+    /// A request was answered. True when everything that waits may be sent, because a parked receiver
+    /// takes events again.
+    pub(super) fn answered(&mut self, sent: &Sent) -> bool {
+        if !sent.is_taken() {
+            let first = self.failed_in_row == 0;
+            self.failed_in_row += 1;
+            if first && sent.subject != DeliverySubject::Test {
+                // Once, not for each try; the address and what was sent stay out of it.
+                tracing::warn!(
+                    webhook = self.webhook,
+                    delivery = sent.id,
+                    reason = sent.answer.reason(),
+                    "deliveries begin to fail"
+                );
+            }
+            return false;
+        }
+        self.failed_in_row = 0;
+        self.last_success = Some(Instant::now());
+        if sent.subject == DeliverySubject::Test {
+            // A person made sure that it may be asked again.
+            self.hold_until = None;
+        }
+        let Some(parked) = self.parked.take() else {
+            return false;
+        };
+        tracing::info!(
+            webhook = self.webhook, probes = parked.probes, since = %parked.since,
+            "the receiver takes events again"
+        );
+        self.hold_until = None;
+        true
+    }
+
+    /// The receiver wants no requests until then.
+    pub(super) fn hold(&mut self, until: Instant) {
+        self.hold_until = self.hold_until.max(Some(until));
+    }
+
+    /// Whether any request succeeded since then.
+    pub(super) fn succeeded_since(&self, began: Instant) -> bool {
+        self.last_success.is_some_and(|success| success >= began)
+    }
+
+    /// After a failure: a receiver that is parked already, or that fails again and again, gets no request
+    /// until its next probe.
+    pub(super) fn park_if_failing(&mut self, sent: &Sent, jitter: f64) {
+        if self.parked.is_some() || self.failed_in_row >= FAILURES_TO_PARK {
+            self.park(sent, jitter);
+        }
+    }
+
+    /// Sends the receiver nothing but a probe now and then.
+    pub(super) fn park(&mut self, sent: &Sent, jitter: f64) {
         let probes = self.parked.as_ref().map_or(0, |parked| parked.probes);
-        let delay = self.hook.schedule.probe(probes + 1, spread);
+        let delay = self.schedule.probe(probes + 1, jitter);
         let (next, next_at) = (Instant::now() + delay, UtcTime(UtcTime::now().0 + delay));
         match &mut self.parked {
             Some(parked) if parked.next > Instant::now() => {}
             Some(parked) => (parked.next, parked.next_at) = (next, next_at),
             None => {
                 tracing::warn!(
-                    webhook = self.hook.name,
+                    webhook = self.webhook,
                     reason = sent.answer.reason(),
                     "the receiver takes no events; they stay in the log, and it is probed"
                 );
@@ -77,27 +142,29 @@ impl Worker {
             }
         }
     }
-}
 
-pub(super) fn fate(sent: &Sent) -> Outcome {
-    match sent.verdict() {
-        Verdict::Taken => Outcome::Delivered,
-        Verdict::Later | Verdict::Refused | Verdict::Misdirected => Outcome::Failed,
+    /// When a request may be made that may not be made now.
+    pub(super) fn next_chance(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let probe = self.parked.as_ref().map(|parked| parked.next);
+        let chances = [self.hold_until, probe].into_iter().flatten();
+        chances.filter(|at| *at > now).min()
     }
-}
 
-pub(super) fn attempt(sent: &Sent) -> Attempt {
-    let delivered = sent.verdict() == Verdict::Taken;
-    Attempt {
-        id: sent.id.clone(),
-        delivered,
-        status: sent.answer.status(),
-        reason: (!delivered).then(|| sent.answer.reason()),
-        milliseconds: sent.milliseconds(),
+    pub(super) fn is_parked(&self) -> bool {
+        self.parked.is_some()
     }
-}
 
-/// A number from 0 to 1.
-pub(super) fn spread() -> f64 {
-    f64::from(Uuid::new_v4().as_fields().0) / f64::from(u32::MAX)
+    pub(super) fn probes(&self) -> Option<Probes> {
+        self.parked.as_ref().map(|parked| Probes {
+            since: parked.since,
+            count: parked.probes,
+            next_at: parked.next_at,
+        })
+    }
+
+    pub(super) fn paused_until(&self) -> Option<UtcTime> {
+        let left = self.hold_until?.checked_duration_since(Instant::now())?;
+        Some(UtcTime(UtcTime::now().0 + left))
+    }
 }

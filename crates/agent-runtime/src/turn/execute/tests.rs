@@ -4,7 +4,7 @@ use std::{
     time::Duration,
 };
 
-use agent_tools::Tool;
+use agent_tools::{Tool, ToolTraits};
 use async_trait::async_trait;
 use core_model::{Agent, Event, LlmSettings, Observation, event::ToolDefinition};
 use llm_client::{Delta, Model, ModelError, ModelReply, ModelRequest};
@@ -14,6 +14,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
+use workspace::Workspace;
 
 use super::*;
 use crate::{
@@ -24,7 +25,7 @@ use crate::{
 /// Long enough on any machine: a test that waits for so long has failed.
 const GIVE_UP: Duration = Duration::from_secs(20);
 
-/// Plays the script that each of its calls names. It has the name of a tool that may run beside others.
+/// Plays the script that each of its calls names. Its calls may run beside others.
 #[derive(Default)]
 struct Puppet {
     scripts: BTreeMap<&'static str, Script>,
@@ -63,11 +64,17 @@ impl Tool for Puppet {
         Ok(arguments)
     }
 
-    async fn run(
-        &self,
-        action: &Map<String, Value>,
-        signals: &CallSignals,
-    ) -> Result<Observation, ToolError> {
+    fn traits(&self) -> ToolTraits {
+        ToolTraits {
+            parallel: true,
+            ..ToolTraits::default()
+        }
+    }
+
+    async fn run(&self, call: ToolCall<'_>) -> Result<Observation, ToolError> {
+        let ToolCall {
+            action, signals, ..
+        } = call;
         let name = action["script"].as_str().unwrap();
         self.started.lock().unwrap().push(name.to_owned());
         match &self.scripts[name] {
@@ -80,7 +87,7 @@ impl Tool for Puppet {
                 signals.cancel.cancelled().await;
                 return Err(ToolError::Cancelled);
             }
-            Script::UntilHandedBack => signals.hand_back.cancelled().await,
+            Script::UntilHandedBack => signals.stop_waiting.cancelled().await,
         }
         let seen = json!({"content": [{"type": "text", "text": name}], "kind": "ThinkObservation"});
         Ok(serde_json::from_value(seen).unwrap())
@@ -137,6 +144,7 @@ impl Stage {
             agent,
             model: Arc::clone(&puppet) as Arc<dyn Model>,
             tools: vec![Arc::clone(&puppet) as Arc<dyn Tool>],
+            workspace: Workspace::default(),
             context,
             stuck: StuckDetector::default(),
             seen: None,

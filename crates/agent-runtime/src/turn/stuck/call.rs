@@ -3,16 +3,9 @@
 use std::time::Duration;
 
 use core_model::{EventTime, Observation, event::ActionEvent};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::trace::Trace;
-
-/// A command that sleeps for less does not wait for anything.
-const SHORTEST_WAIT: Duration = Duration::from_secs(1);
-/// Commands that are there to let time pass.
-const WAITING_WORDS: [&str; 2] = ["sleep", "wait"];
-/// Tools of which a `view` changes nothing, and is made to see a progress.
-const LOOKING_TOOLS: [&str; 2] = ["task_tracker", "file_editor"];
 
 /// A call whose result has not come yet.
 pub(super) struct Call {
@@ -34,50 +27,22 @@ impl Call {
         }
     }
 
-    pub(super) fn is_terminal(&self) -> bool {
-        self.tool == "terminal"
+    /// Whether what the call started may outlive it.
+    pub(super) fn may_leave_running(&self) -> bool {
+        agent_tools::may_leave_running(&self.tool)
     }
 
-    /// Whether the call was there to let time pass, and did: it looked at a command that still runs, or
-    /// slept.
+    /// Whether the call was made to let time pass, and did.
     pub(super) fn waited(&self, seen: &Observation, now: EventTime) -> bool {
-        if !self.is_terminal() || seen.is_error {
-            return false;
-        }
-        let command = self.text("command");
-        if command.is_empty() {
-            return is_timeout(seen);
-        }
-        let is_word = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '-';
-        let mut words = command.split(|letter| !is_word(letter));
-        let took = (now.utc() - self.since.utc()).to_std();
-        words.any(|word| WAITING_WORDS.contains(&word))
-            && took.is_ok_and(|took| took >= SHORTEST_WAIT)
+        let took = (now.utc() - self.since.utc())
+            .to_std()
+            .unwrap_or(Duration::ZERO);
+        agent_tools::waited(&self.tool, &self.arguments, seen, took)
     }
 
-    /// Whether it changes nothing, and is made to see how something is getting on.
+    /// Whether it changes nothing, and is made to see a progress.
     pub(super) fn only_looks(&self) -> bool {
-        LOOKING_TOOLS.contains(&self.tool.as_str()) && self.text("command") == "view"
+        let traits = agent_tools::logged_traits(&self.tool, &self.arguments);
+        traits.read_only && !traits.harmless
     }
-
-    fn text(&self, name: &str) -> &str {
-        self.arguments
-            .get(name)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    }
-}
-
-/// Whether a command runs, if the observation says so.
-pub(super) fn runs_after(seen: &Observation) -> Option<bool> {
-    if seen.fields.get("kind")? != "TerminalObservation" {
-        return None;
-    }
-    let runs = is_timeout(seen);
-    // A call that was refused has no exit code, and changes nothing.
-    (runs || seen.fields.contains_key("exit_code")).then_some(runs)
-}
-
-fn is_timeout(seen: &Observation) -> bool {
-    seen.fields.get("timeout") == Some(&json!(true))
 }

@@ -45,16 +45,20 @@ pub(super) fn tags(
 
 /// What is wrong when more than `limit` bytes would be stored besides the events.
 pub(super) fn too_much(new: &NewConversation, limit: usize) -> Option<Problem> {
+    let settings = &new.settings;
     let parts = [
         ("agent", bytes(&new.agent)),
         ("workspace", bytes(&new.workspace)),
-        ("security_analyzer", bytes(&new.security_analyzer)),
-        ("hook_config", bytes(&new.hook_config)),
-        ("tags", bytes(&new.tags)),
-        ("secrets", bytes(&new.secrets)),
-        ("client_tools", bytes(&new.client_tools)),
-        ("tool_module_qualnames", bytes(&new.tool_module_qualnames)),
-        ("user_id", bytes(&new.user_id)),
+        ("security_analyzer", bytes(&settings.security_analyzer)),
+        ("hook_config", bytes(&settings.hook_config)),
+        ("tags", bytes(&settings.tags)),
+        ("secrets", bytes(&settings.secrets)),
+        ("client_tools", bytes(&settings.client_tools)),
+        (
+            "tool_module_qualnames",
+            bytes(&settings.tool_module_qualnames),
+        ),
+        ("user_id", bytes(&settings.user_id)),
     ];
     let all: usize = parts.iter().map(|(_, bytes)| bytes).sum();
     if all <= limit {

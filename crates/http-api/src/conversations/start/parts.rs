@@ -1,7 +1,6 @@
 //! Parts of the body whose forms clients choose freely.
 
-use agent_runtime::NewConversation;
-use core_model::{ConfirmationPolicy, Content, Workspace, WorkspaceKind};
+use core_model::{ConfirmationPolicy, Content, ConversationSettings, Workspace, WorkspaceKind};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -118,7 +117,7 @@ pub(super) fn workspace(value: &Value) -> Result<Workspace, Vec<Problem>> {
 /// When there is not at least one.
 pub(super) fn iterations(given: Option<i64>) -> Result<u32, Vec<Problem>> {
     let Some(given) = given else {
-        return Ok(NewConversation::default().max_iterations);
+        return Ok(ConversationSettings::default().max_iterations);
     };
     if given < 1 {
         return Err(vec![at_least_one(&["body", "max_iterations"], given)]);

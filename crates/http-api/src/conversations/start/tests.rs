@@ -27,7 +27,11 @@ fn the_readme_dialect_asks_for_nothing() {
     let new = readme(json!({}));
     assert!(new.agent.is_none() && new.workspace.is_none() && new.initial_message.is_none());
     assert_eq!(
-        (new.max_iterations, new.stuck_detection, new.autotitle),
+        (
+            new.settings.max_iterations,
+            new.settings.stuck_detection,
+            new.settings.autotitle
+        ),
         (500, true, true)
     );
 }
@@ -80,10 +84,10 @@ fn a_body_as_the_public_sdk_sends_it_is_taken_whole() {
     let agent = new.agent.unwrap();
     assert_eq!(agent.llm.model, "openai/fake");
     assert_eq!(agent.tools.len(), 2);
-    assert_eq!(new.max_iterations, 7);
-    assert_eq!(new.tool_module_qualnames["terminal"], "my.module");
+    assert_eq!(new.settings.max_iterations, 7);
+    assert_eq!(new.settings.tool_module_qualnames["terminal"], "my.module");
     assert_eq!(
-        new.security_analyzer,
+        new.settings.security_analyzer,
         Some(json!({"kind": "LLMSecurityAnalyzer"}))
     );
 }
@@ -138,7 +142,7 @@ fn secrets_are_brought_into_one_form() {
         "D": {"kind": "LookupSecret", "url": "http://x", "headers": {}}
     }}));
     assert_eq!(
-        Value::Object(new.secrets),
+        Value::Object(new.settings.secrets),
         json!({
             "A": {"kind": "StaticSecret", "description": null, "value": "a"},
             "B": {"kind": "StaticSecret", "description": null, "value": "b"},
@@ -239,7 +243,7 @@ fn a_policy_comes_plain_or_wrapped() {
     ] {
         let new = readme(json!({"confirmation_policy": policy}));
         assert_eq!(
-            new.confirmation_policy,
+            new.settings.confirmation_policy,
             ConfirmationPolicy::AlwaysConfirm {}
         );
     }
@@ -277,7 +281,7 @@ fn tags_are_few_and_short() {
     let many = |count: usize| -> Map<String, Value> {
         (0..count).map(|n| (format!("t{n}"), json!("v"))).collect()
     };
-    assert_eq!(readme(json!({"tags": many(64)})).tags.len(), 64);
+    assert_eq!(readme(json!({"tags": many(64)})).settings.tags.len(), 64);
     let longest = "k".repeat(64);
     readme(json!({"tags": {longest: "é".repeat(256)}}));
     for tags in [

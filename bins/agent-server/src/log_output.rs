@@ -1,0 +1,134 @@
+//! Where log lines go: standard output, or a file. Nobody waits for them to be written.
+
+mod line_queue;
+
+use std::{
+    backtrace::{Backtrace, BacktraceStatus},
+    fs::File,
+    io::{self, IsTerminal},
+    os::fd::AsFd,
+    panic,
+    sync::Arc,
+    time::Duration,
+};
+
+use tracing_subscriber::{
+    EnvFilter, Layer, layer::SubscriberExt, registry, util::SubscriberInitExt,
+};
+
+use telemetry::SPANS;
+
+use crate::config::LogFormat;
+use line_queue::{LineQueue, MAX_WAITING_BYTES};
+
+/// Of these, only what goes wrong, and of that not what clients do: those that speak no HTTP.
+const QUIET: &str =
+    "actix_server=warn,actix_http=warn,actix_http::h1=off,actix_web=warn,hyper=warn,reqwest=warn";
+
+/// How long the last lines may hold up the end of the program.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Writes the lines that still wait when it is dropped, if they can be written within a second.
+#[must_use = "dropping it writes the last lines"]
+pub struct FlushOnDrop(Arc<LineQueue>);
+
+impl Drop for FlushOnDrop {
+    fn drop(&mut self) {
+        self.0.flush(FLUSH_TIMEOUT);
+    }
+}
+
+/// Sends log lines, and what panics have to say, to standard output. `RUST_LOG` outranks `level`,
+/// which is a level or a filter. Does nothing when a subscriber is already in place.
+///
+/// # Errors
+/// When the filter cannot be read, or the system gives no thread.
+pub fn to_stdout(format: LogFormat, level: &str) -> Result<FlushOnDrop, String> {
+    let ansi = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let filter = filter(level)?;
+    let queue = queue(duplicate(io::stdout())?)?;
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(ansi)
+        .with_writer(Arc::clone(&queue));
+    let installed = install(match format {
+        LogFormat::Text => lines.with_filter(filter).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_filter(filter).boxed(),
+    });
+    if installed {
+        log_panics();
+    }
+    Ok(FlushOnDrop(queue))
+}
+
+/// Sends log lines to standard error.
+///
+/// # Errors
+/// As [`to_stdout`].
+pub fn to_stderr(level: &str) -> Result<FlushOnDrop, String> {
+    to_file(duplicate(io::stderr())?, level)
+}
+
+/// Sends log lines to a file.
+///
+/// # Errors
+/// As [`to_stdout`].
+pub fn to_file(file: File, level: &str) -> Result<FlushOnDrop, String> {
+    let filter = filter(level)?;
+    let queue = queue(file)?;
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .with_writer(Arc::clone(&queue));
+    install(lines.with_filter(filter).boxed());
+    Ok(FlushOnDrop(queue))
+}
+
+/// # Errors
+/// When `level` is no filter.
+pub fn check(level: &str) -> Result<(), String> {
+    filter(level).map(drop)
+}
+
+fn duplicate(stream: impl AsFd) -> Result<File, String> {
+    let own = stream.as_fd().try_clone_to_owned();
+    own.map(File::from).map_err(|error| error.to_string())
+}
+
+fn queue(out: File) -> Result<Arc<LineQueue>, String> {
+    LineQueue::start(out, MAX_WAITING_BYTES, |lines| {
+        tracing::warn!(
+            lines,
+            "log lines were dropped: what reads them was too slow, or they could not be written"
+        );
+    })
+    .map_err(|error| format!("no thread for the log: {error}"))
+}
+
+fn install(layer: Box<dyn Layer<tracing_subscriber::Registry> + Send + Sync>) -> bool {
+    // A second subscriber in one process is a test's; the first one stays.
+    registry().with(layer).try_init().is_ok()
+}
+
+/// Standard error may be a pipe that nobody reads, and a thread that panics must not wait for it.
+fn log_panics() {
+    panic::set_hook(Box::new(|panic| {
+        let backtrace = Backtrace::capture();
+        let backtrace = (backtrace.status() == BacktraceStatus::Captured)
+            .then(|| tracing::field::display(backtrace));
+        tracing::error!(
+            reason = panic.payload_as_str().unwrap_or("unknown"),
+            place = panic.location().map(tracing::field::display),
+            backtrace,
+            "a fault of the program: a panic"
+        );
+    }));
+}
+
+fn filter(level: &str) -> Result<EnvFilter, String> {
+    let directives = match std::env::var("RUST_LOG") {
+        Ok(directives) if !directives.trim().is_empty() => directives,
+        Ok(_) | Err(_) => format!("{QUIET},{level}"),
+    };
+    // Lines are about what happened, not about what it happened in.
+    let without_spans = format!("{SPANS}=off,{directives}");
+    EnvFilter::try_new(without_spans).map_err(|error| format!("log filter `{directives}`: {error}"))
+}

@@ -1,0 +1,77 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use core_model::Agent;
+use thiserror::Error;
+
+use crate::{Tool, ToolEnvironment, Tools, python_list::python_list};
+
+/// Where tools come from: they are built in, or behind a connection that opening them makes.
+#[async_trait]
+pub trait ToolSource: Send + Sync {
+    /// Opens the tools that this source has for an agent, in the order in which the model is offered
+    /// them.
+    ///
+    /// # Errors
+    /// When the agent asks for a tool in a way that this source cannot serve.
+    ///
+    /// # Cancel safety
+    /// What was opened is dropped.
+    async fn open(&self, agent: &Agent, environment: &ToolEnvironment) -> Result<Tools, OpenError>;
+}
+
+/// Why an agent's tools cannot be opened.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum OpenError {
+    /// The agent names a tool that does not exist.
+    #[error("no tool is registered as '{name}'; there are {known}", known = python_list(known.iter().copied()))]
+    UnknownTool {
+        name: String,
+        known: Vec<&'static str>,
+    },
+    /// A tool's parameter is not valid.
+    #[error("{tool}: params.{name}: expected {expected}, got {value}")]
+    Parameter {
+        tool: &'static str,
+        name: &'static str,
+        expected: String,
+        value: String,
+    },
+}
+
+/// Opens the tools that all sources have for an agent. Of several with one name, the first counts.
+///
+/// # Errors
+/// Those of the first source that fails.
+///
+/// # Cancel safety
+/// What was opened is dropped.
+pub async fn open(
+    sources: &[Arc<dyn ToolSource>],
+    agent: &Agent,
+    environment: &ToolEnvironment,
+) -> Result<Tools, OpenError> {
+    let mut tools = Tools::new();
+    for source in sources {
+        for tool in source.open(agent, environment).await? {
+            if !tools.iter().any(|present| present.name() == tool.name()) {
+                tools.push(tool);
+            }
+        }
+    }
+    Ok(tools)
+}
+
+/// The tool a model means by `called`: its name, or another name that models use for it.
+#[must_use]
+pub fn resolve<'a>(tools: &'a [Arc<dyn Tool>], called: &str) -> Option<&'a Arc<dyn Tool>> {
+    let named = tools.iter().find(|tool| tool.name() == called);
+    named.or_else(|| tools.iter().find(|tool| tool.aliases().contains(&called)))
+}
+
+/// What a model is answered when it calls a tool that it does not have.
+#[must_use]
+pub fn not_found(tools: &[Arc<dyn Tool>], called: &str) -> String {
+    let names = python_list(tools.iter().map(|tool| tool.name()));
+    format!("Tool '{called}' not found. Available: {names}")
+}
