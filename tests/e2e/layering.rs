@@ -185,7 +185,7 @@ fn collect(folder: &Path, sources: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if ["tests", "tests.rs", "faults", "testing"].contains(&name.as_str()) {
+        if ["tests", "tests.rs", "live_fixture.rs", "faults", "testing"].contains(&name.as_str()) {
             continue;
         }
         if path.is_dir() {

@@ -17,37 +17,11 @@ use tokio::sync::watch;
 use crate::{
     AppendError, FsLog, FsStore,
     error::{blocking, lock},
-    log::{Extent, Inner},
+    extent::Extent,
+    open_log::OpenLog,
+    queue::{Held, Listing, Right},
     store::Store,
-    writer::{Listing, Right},
 };
-
-/// A claim in the log that it is of.
-pub(crate) struct Held {
-    pub(crate) epoch: u64,
-    /// Tells the holder when this is dropped.
-    _lost: Lost,
-}
-
-impl Held {
-    /// With what tells its holder that it is lost.
-    fn new(epoch: u64) -> (Self, watch::Receiver<bool>) {
-        let (sender, lost) = watch::channel(false);
-        let held = Self {
-            epoch,
-            _lost: Lost(sender),
-        };
-        (held, lost)
-    }
-}
-
-struct Lost(watch::Sender<bool>);
-
-impl Drop for Lost {
-    fn drop(&mut self) {
-        self.0.send_replace(true);
-    }
-}
 
 /// The port [`LogWriter`] on files.
 struct FsWriter {
@@ -170,7 +144,7 @@ impl Store {
     }
 }
 
-impl Inner {
+impl OpenLog {
     /// Grants a claim, and fences the one before.
     fn hold(&self, epoch: u64) -> watch::Receiver<bool> {
         let (held, lost) = Held::new(epoch);
