@@ -1,6 +1,10 @@
 //! Deleting conversations. Where followers keep cursors, one that is deleted waits in their outbox.
 
-use std::{io, path::Path, sync::atomic::Ordering};
+use std::{
+    io,
+    path::Path,
+    sync::{Weak, atomic::Ordering},
+};
 
 use core_model::{ConversationId, ExecutionStatus, Extent, Row, StoreError, UtcTime};
 
@@ -13,19 +17,32 @@ use crate::{
     store::Store,
 };
 
+/// Tells whether a deletion that gets its turn late is about the conversation that has the id by then.
+#[derive(Default)]
+pub(crate) struct Deletion {
+    /// When the conversation was made, where that was known.
+    pub(crate) made: Option<UtcTime>,
+    /// Gone once nobody waits for the deletion any more; none where its caller blocks.
+    pub(crate) caller: Option<Weak<()>>,
+}
+
+impl Deletion {
+    fn is_about(&self, row: Option<Row>) -> bool {
+        let made = self.made.zip(row);
+        let is_another = made.is_some_and(|(made, row)| row.created_at != made);
+        let dropped = self.caller.as_ref();
+        let dropped = dropped.is_some_and(|caller| caller.strong_count() == 0);
+        !is_another && !dropped
+    }
+}
+
 impl Store {
-    /// Deletes the conversation that was made then; of any time where that is unknown.
-    pub(crate) fn delete(
-        &self,
-        id: ConversationId,
-        made: Option<UtcTime>,
-    ) -> Result<(), StoreError> {
+    /// Deletes a conversation.
+    pub(crate) fn delete(&self, id: ConversationId, request: &Deletion) -> Result<(), StoreError> {
         self.reopen()?;
         let slot = self.slot(id);
         let mut known = lock(&slot);
-        if let Some((made, row)) = made.zip(self.context.catalog.row(id))
-            && row.created_at != made
-        {
+        if !request.is_about(self.context.catalog.row(id)) {
             return Err(StoreError::NotFound(id));
         }
         let outbox = self.outbox();

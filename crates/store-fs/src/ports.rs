@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     FsStore, check,
+    deletion::Deletion,
     disk::Wait,
     error::{blocking, io_at},
     layout,
@@ -76,8 +77,14 @@ impl Catalog for FsStore {
 
     async fn delete(&self, id: ConversationId) -> Result<(), StoreError> {
         // A call that was dropped may get there late: it is not about the next conversation of this id.
-        let made = self.0.context.catalog.row(id).map(|row| row.created_at);
-        self.run(move |store| store.delete(id, made)).await
+        let caller = Arc::new(());
+        let request = Deletion {
+            made: self.0.context.catalog.row(id).map(|row| row.created_at),
+            caller: Some(Arc::downgrade(&caller)),
+        };
+        let deleted = self.run(move |store| store.delete(id, &request)).await;
+        drop(caller);
+        deleted
     }
 
     fn health(&self) -> Health {

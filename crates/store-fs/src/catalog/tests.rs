@@ -30,6 +30,7 @@ use super::{
 };
 use crate::{
     FsStore, Options, check,
+    deletion::Deletion,
     disk::{Disk, Open, RealDisk, Wait},
     error::lock,
     layout,
@@ -228,7 +229,7 @@ fn a_deletion_is_told_when_it_is_durable() {
             Ok(())
         }
     });
-    assert!(store.0.delete(id(1), None).is_err());
+    assert!(store.0.delete(id(1), &Deletion::default()).is_err());
     let catalog = &store.0.context.catalog;
     assert_eq!(
         entries(catalog, 0),
@@ -239,7 +240,7 @@ fn a_deletion_is_told_when_it_is_durable() {
     // Its name is free, and the new one begins at nothing.
     store.0.create(&metadata(id(1))).unwrap();
     assert_eq!(entries(catalog, 0), [(0, 1), (1, 1), (2, 1)]);
-    store.0.delete(id(1), None).unwrap();
+    store.0.delete(id(1), &Deletion::default()).unwrap();
     assert_eq!(catalog.count(None), 0);
 }
 

@@ -90,7 +90,14 @@ fn the_end_of_one_is_told_although_another_took_its_id_before_a_power_cut() {
             // The outbox is synced once before, and fails once after it has the conversation.
             world.machine.plan(|plan| plan.fail(Op::SyncDir, 1, 1));
         }
-        assert_eq!(world.store.0.delete(id, None).is_err(), fails);
+        assert_eq!(
+            world
+                .store
+                .0
+                .delete(id, &crate::deletion::Deletion::default())
+                .is_err(),
+            fails
+        );
         metadata.created_at = UtcTime(metadata.created_at.0 + Duration::from_secs(1));
         world.store.0.create(&metadata).unwrap();
         world.machine.cut_power_and_drop_all();

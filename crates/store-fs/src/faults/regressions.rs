@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     AppendError, Durability, FsStore, Options,
+    deletion::Deletion,
     disk::{Disk, Wait},
     flusher::{Unsynced, flush},
     layout,
@@ -308,8 +309,8 @@ fn a_deletion_whose_sync_failed_can_be_asked_for_again() {
     world.note(id);
     world.close_logs();
     world.machine.plan(|plan| plan.fail(Op::SyncDir, 0, 1));
-    world.store.0.delete(id, None).unwrap_err();
-    world.store.0.delete(id, None).unwrap();
+    world.store.0.delete(id, &Deletion::default()).unwrap_err();
+    world.store.0.delete(id, &Deletion::default()).unwrap();
     assert!(world.store.0.context.catalog.row(id).is_none());
 }
 

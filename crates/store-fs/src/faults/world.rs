@@ -24,7 +24,7 @@ use super::{
     disk::{Machine, SimDisk},
     receipts::Requests,
 };
-use crate::{AppendError, FsLog, FsStore, Options, disk::Disk};
+use crate::{AppendError, FsLog, FsStore, Options, deletion::Deletion, disk::Disk};
 
 pub(super) const ROOT: &str = "/store";
 pub(super) const DELIVERIES: &str = "/webhooks";
@@ -135,7 +135,7 @@ impl World {
         let there = self.is_there(id);
         let can_fail = self.can_fail() || !there;
         self.logs.remove(&id);
-        let deleted = self.store.0.delete(id, None);
+        let deleted = self.store.0.delete(id, &Deletion::default());
         self.may_fail(&deleted, can_fail);
         let expected = self.expected.get_mut(&id).unwrap();
         let gone = matches!(deleted, Ok(()) | Err(StoreError::NotFound(_)));
