@@ -114,6 +114,10 @@ impl Store {
             // Somebody is changing it.
             Err(TryLockError::WouldBlock) => return None,
         };
+        if self.start_scan.is_unfit(id) {
+            // Its log goes beyond both.
+            return None;
+        }
         let row = self.context.catalog.row(id)?;
         let metadata = self.metadata(id).ok()?;
         let (found, shown) = at_rest(&metadata, &self.folder(id))?;

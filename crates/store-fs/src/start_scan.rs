@@ -40,6 +40,10 @@ impl StartScan {
     }
 
     /// It is claimed or deleted.
+    pub(crate) fn is_unfit(&self, id: ConversationId) -> bool {
+        lock(&self.unfit).contains(&id)
+    }
+
     pub(crate) fn no_longer_unfit(&self, id: ConversationId) {
         lock(&self.unfit).remove(&id);
     }

@@ -177,9 +177,14 @@ impl Store {
 
     /// The log, if it is open.
     pub(crate) fn open_already(&self, id: ConversationId) -> Option<FsLog> {
-        let slot = lock(&self.slots).get(&id).cloned()?;
+        let slot = self.slot_in_use(id)?;
         let known = lock(&slot);
         known.upgrade()
+    }
+
+    /// The slot of a conversation that is in use.
+    pub(crate) fn slot_in_use(&self, id: ConversationId) -> Option<Slot> {
+        lock(&self.slots).get(&id).cloned()
     }
 
     /// A new claim's epoch.

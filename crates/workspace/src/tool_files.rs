@@ -54,19 +54,18 @@ impl ToolFiles {
         NewFile::create(path)
     }
 
-    /// Writes a file that only this user can read, and makes the folders it lies in.
+    /// Writes a file that only this user can read. The folder must exist: that of a deleted conversation is
+    /// not made again.
     ///
     /// # Errors
     /// As the file system reports them.
     pub fn write_private(&self, name: &str, text: &str) -> io::Result<()> {
-        let path = self.path(name);
-        make_parent(&path)?;
         OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(true)
             .mode(0o600)
-            .open(path)?
+            .open(self.path(name))?
             .write_all(text.as_bytes())
     }
 
