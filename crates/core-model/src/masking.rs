@@ -77,9 +77,10 @@ impl SecretMask {
     #[must_use]
     pub fn mask_up_to(&self, text: &str, limit: usize) -> String {
         let start = &text[..text.floor_char_boundary(limit)];
-        let end = match start.len() == text.len() {
-            true => End::Whole,
-            false => End::Cut,
+        let end = if start.len() == text.len() {
+            End::Whole
+        } else {
+            End::Cut
         };
         replaced(start, self.found(start, end))
     }

@@ -62,9 +62,10 @@ fn tail(wanted: Wanted) -> Result<bool, Box<dyn Error>> {
     let mut log = FileReader::open(wanted.path)?;
     let len = log.len()?;
     log.seek(Seq(len.0.saturating_sub(wanted.count)))?;
-    match wanted.follow {
-        true => print(log.follow()),
-        false => print(log),
+    if wanted.follow {
+        print(log.follow())
+    } else {
+        print(log)
     }
 }
 

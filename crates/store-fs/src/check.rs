@@ -183,9 +183,10 @@ fn in_parallel<T: Send>(
 fn clear(store: &Store, name: &str) {
     let disk = store.context.disk.as_ref();
     let path = store.root.join(name);
-    let removed = match disk.is_dir(&path) {
-        true => disk.remove_dir_all(&path),
-        false => disk.remove_file(&path),
+    let removed = if disk.is_dir(&path) {
+        disk.remove_dir_all(&path)
+    } else {
+        disk.remove_file(&path)
     };
     match removed {
         Ok(()) => tracing::info!(name, "removed what a crash left behind"),

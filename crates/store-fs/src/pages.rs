@@ -142,14 +142,16 @@ impl OpenLog {
         let mut left = range.start.0..range.end.0.min(self.extent().len.0);
         while !left.is_empty() && found.len() < limit {
             // No filter: then as many as are wanted will do, except for lines that are not events.
-            let stride = match filter == &HeadFilter::default() {
-                true => STRIDE.min(limit - found.len()),
-                false => STRIDE,
+            let stride = if filter == &HeadFilter::default() {
+                STRIDE.min(limit - found.len())
+            } else {
+                STRIDE
             };
             let count = (left.end - left.start).min(stride as u64);
-            let first = match backwards {
-                true => left.end - count,
-                false => left.start,
+            let first = if backwards {
+                left.end - count
+            } else {
+                left.start
             };
             let entries = self.entries(first, count as usize, wait)?;
             let mut matching = Vec::new();

@@ -39,10 +39,11 @@ impl OpenLog {
         .map_err(io_at(&self.index_path))?;
         let queue = lock(&self.queue);
         let extent = self.extent();
-        let found = match found.bytes < extent.bytes {
-            true => recovery::catch_up(&index, log.as_ref(), found, extent.bytes)
-                .map_err(io_at(&self.index_path))?,
-            false => found,
+        let found = if found.bytes < extent.bytes {
+            recovery::catch_up(&index, log.as_ref(), found, extent.bytes)
+                .map_err(io_at(&self.index_path))?
+        } else {
+            found
         };
         if found != extent {
             let (found, len) = (found.len, extent.len);

@@ -145,9 +145,10 @@ impl OpenLog {
         let (mut low, mut high) = (0, len);
         while low < high {
             let middle = low + (high - low) / 2;
-            match entry(middle)?.end() <= from {
-                true => low = middle + 1,
-                false => high = middle,
+            if entry(middle)?.end() <= from {
+                low = middle + 1
+            } else {
+                high = middle
             }
         }
         while low < len {

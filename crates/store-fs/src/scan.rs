@@ -117,14 +117,15 @@ pub(crate) fn scan(
 /// A line that an index has told of before.
 fn known(entry: Entry, line: &[u8]) -> Found {
     let sound = crc32c::crc32c(line) == entry.crc;
-    match entry.is_damaged() {
+    if entry.is_damaged() {
         // It may have been put right by hand.
-        true => fresh(entry.offset, line, entry.micros),
-        false => Found {
+        fresh(entry.offset, line, entry.micros)
+    } else {
+        Found {
             entry,
             known: true,
             damage: (!sound).then(|| "its checksum does not match".to_owned()),
-        },
+        }
     }
 }
 

@@ -208,10 +208,13 @@ pub(crate) fn verify_on(
     })
     .map_err(at_log)?;
     let index = match wrong {
-        _ if index.is_none() => match disk.exists(&index_path) {
-            true => IndexState::Wrong { seq: 0 },
-            false => IndexState::Missing,
-        },
+        _ if index.is_none() => {
+            if disk.exists(&index_path) {
+                IndexState::Wrong { seq: 0 }
+            } else {
+                IndexState::Missing
+            }
+        }
         Some(seq) => IndexState::Wrong { seq },
         None if entries < lines => IndexState::Short { entries },
         // A server that writes meanwhile is no reason to worry.

@@ -43,10 +43,7 @@ impl Table {
 }
 
 fn told(met: bool) -> &'static str {
-    match met {
-        true => "ok",
-        false => "MISSED",
-    }
+    if met { "ok" } else { "MISSED" }
 }
 
 /// Three digits that count, and no more.

@@ -62,9 +62,10 @@ impl CatalogState {
             let lazily = *deadline.get_or_insert(now + LAZY);
             let many = memory.pending.len() >= MAX_PENDING;
             memory.lazy = !(works && self.is_followed(&memory));
-            let due = match memory.lazy {
-                true => lazily,
-                false => lazily.min(rested),
+            let due = if memory.lazy {
+                lazily
+            } else {
+                lazily.min(rested)
             };
             let left = due.saturating_duration_since(now);
             if (many && works) || left.is_zero() {

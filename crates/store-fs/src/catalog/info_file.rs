@@ -79,9 +79,10 @@ impl InfoFile {
     pub(super) fn read(&self, id: ConversationId, place: Place, wait: Wait) -> io::Result<Vec<u8>> {
         let mut record = vec![0; place.len as usize + CRC];
         read_exact(self.file.as_ref(), &mut record, place.at, wait)?;
-        match files::is_info(id, &record) {
-            true => Ok(record),
-            false => Err(io::ErrorKind::InvalidData.into()),
+        if files::is_info(id, &record) {
+            Ok(record)
+        } else {
+            Err(io::ErrorKind::InvalidData.into())
         }
     }
 }

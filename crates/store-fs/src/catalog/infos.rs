@@ -126,10 +126,7 @@ impl CatalogState {
             let end = memory.infos.as_ref().map_or(0, |infos| infos.end);
             end.saturating_sub(used) > used.max(GARBAGE)
         };
-        match due {
-            true => self.compact_infos(),
-            false => Ok(()),
-        }
+        if due { self.compact_infos() } else { Ok(()) }
     }
 
     /// Meanwhile the old file is used; what is added to it is forgotten at the end.

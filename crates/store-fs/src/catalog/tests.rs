@@ -147,9 +147,12 @@ fn a_feed_that_cannot_be_read_now_is_not_replaced() {
     first.note(&row(1, 0));
     let feed = first.feed_id();
     drop(first);
-    disk.before(|op, path| match op == Op::Open && is_feed(path) {
-        true => Err(io::Error::from_raw_os_error(24)),
-        false => Ok(()),
+    disk.before(|op, path| {
+        if op == Op::Open && is_feed(path) {
+            Err(io::Error::from_raw_os_error(24))
+        } else {
+            Ok(())
+        }
     });
     assert!(catalog(&disk, root.path()).is_err());
     disk.works();
@@ -251,9 +254,12 @@ async fn nobody_is_told_of_a_conversation_whose_name_is_not_durable() {
     let disk = Arc::new(FailingDisk::default());
     let store = store(&disk, root.path());
     let root = root.path().to_owned();
-    disk.before(move |op, path| match op == Op::SyncDir && path == root {
-        true => Err(full()),
-        false => Ok(()),
+    disk.before(move |op, path| {
+        if op == Op::SyncDir && path == root {
+            Err(full())
+        } else {
+            Ok(())
+        }
     });
     let new = metadata(id(1));
     for _ in 0..2 {

@@ -142,9 +142,10 @@ impl State {
 
     /// Whether a process may read.
     fn look(&self, life: u64) -> io::Result<()> {
-        match life == self.life {
-            true => Ok(()),
-            false => Err(error(EIO)),
+        if life == self.life {
+            Ok(())
+        } else {
+            Err(error(EIO))
         }
     }
 

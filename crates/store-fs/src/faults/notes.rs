@@ -133,9 +133,10 @@ impl Desk {
     }
 
     fn sync(&mut self) {
-        match self.ask(|files| files.sync(FOLLOWER, |_| true)) {
-            true => self.settle(),
-            false => self.doubt_unsynced(),
+        if self.ask(|files| files.sync(FOLLOWER, |_| true)) {
+            self.settle()
+        } else {
+            self.doubt_unsynced()
         }
     }
 

@@ -21,9 +21,10 @@ async fn a_last_line_torn_at_any_byte_is_moved_aside() {
         assert_eq!(ids(&all(&log).await), ["message-0", "message-1"]);
         assert_eq!(fs::read(&path).unwrap(), whole[..start]);
         let folder = store.folder(id);
-        let expected = match cut == start {
-            true => vec![],
-            false => vec![String::from_utf8(whole[start..cut].to_vec()).unwrap()],
+        let expected = if cut == start {
+            vec![]
+        } else {
+            vec![String::from_utf8(whole[start..cut].to_vec()).unwrap()]
         };
         assert_eq!(torn(&folder), expected);
         let told = store.metadata(id).await.unwrap().torn;

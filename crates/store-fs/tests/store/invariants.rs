@@ -160,9 +160,10 @@ pub(crate) fn check_recovery(case: &Case) {
         "whole lines stay as they are"
     );
     let kept: Vec<Vec<u8>> = torn(&folder).into_iter().skip(aside.len()).collect();
-    match rest.is_empty() {
-        true => assert!(kept.is_empty()),
-        false => assert_eq!(kept, [rest], "what is torn is kept"),
+    if rest.is_empty() {
+        assert!(kept.is_empty())
+    } else {
+        assert_eq!(kept, [rest], "what is torn is kept")
     }
     let records = read(&runtime, &log);
     if case.is_plain() {

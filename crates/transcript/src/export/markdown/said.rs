@@ -172,9 +172,10 @@ fn is_language(word: &str) -> bool {
 fn is_item(line: &str) -> bool {
     let text = line.trim_start();
     let rest = text.trim_start_matches(|digit: char| digit.is_ascii_digit());
-    let rest = match rest.len() == text.len() {
-        true => rest.strip_prefix(['-', '*', '+']),
-        false => rest.strip_prefix(['.', ')']),
+    let rest = if rest.len() == text.len() {
+        rest.strip_prefix(['-', '*', '+'])
+    } else {
+        rest.strip_prefix(['.', ')'])
     };
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t']))
 }
@@ -193,9 +194,10 @@ fn outdented(line: &str, columns: usize) -> &str {
         .take_while(|byte| *byte == b' ')
         .count();
     let rest = &line[spaces..];
-    match spaces < columns {
-        true => rest.strip_prefix('\t').unwrap_or(rest),
-        false => rest,
+    if spaces < columns {
+        rest.strip_prefix('\t').unwrap_or(rest)
+    } else {
+        rest
     }
 }
 
