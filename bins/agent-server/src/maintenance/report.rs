@@ -99,7 +99,7 @@ impl Checked {
             format!("line {} at byte {offset}: {reason}", seq + 1)
         });
         let torn = self.torn.iter().map(|TornEnd { offset, bytes }| {
-            format!("{bytes} bytes at byte {offset} are no whole line")
+            format!("{bytes} bytes at byte {offset} are not a whole line")
         });
         damaged.chain(torn).chain(self.unreadable.clone()).collect()
     }
@@ -192,7 +192,7 @@ mod tests {
              2f34c5cd-31d6-4dcf-acdf-cf89c5641e99          32           20194  stale    fine\n\
              2f34c5cd-31d6-4dcf-acdf-cf89c5641e99          32           20194  wrong    1 damaged \
              line, torn end, wrong index\n    line 5 at byte 812: expected value [2J\n    \
-             194 bytes at byte 20000 are no whole line\n2 conversations, 1 with damage\n"
+             194 bytes at byte 20000 are not a whole line\n2 conversations, 1 with damage\n"
         );
         assert!(table(&[fine()]).ends_with("1 conversation, all fine\n"));
     }
