@@ -16,7 +16,7 @@ pub struct Checked {
     pub unreadable: Option<String>,
 }
 
-/// A whole line that is no event, or not the one that was written.
+/// A whole line that is not an event, or not the event that was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DamagedLine {
     pub seq: u64,
@@ -32,8 +32,8 @@ pub struct TornEnd {
     pub bytes: u64,
 }
 
-/// How the index fits the log. Only [`Self::Wrong`] is damage: the others are made whole when the
-/// log is opened, and a server that was killed leaves them behind.
+/// How the index fits the log. Only [`Self::Wrong`] is damage: the others are left by a server that was
+/// killed, and are completed when the log is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IndexState {
