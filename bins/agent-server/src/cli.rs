@@ -114,7 +114,8 @@ mod tests {
 
     #[test]
     fn flags_mean_the_same_with_and_without_the_word_serve() {
-        let flags = ["--host", "localhost", "--port", "3000", "--reload"];
+        let kept = ["--host", "localhost", "--port", "3000", "--ephemeral"];
+        let flags = [&kept[..], &["--reload"]].concat();
         for line in [
             [&["agent-server"][..], &flags[..]].concat(),
             [&["agent-server", "serve"][..], &flags[..]].concat(),
@@ -123,11 +124,8 @@ mod tests {
             let flags = served(&line);
             assert_eq!(flags.host.as_deref(), Some("localhost"));
             assert_eq!(flags.port, Some(3000));
-            assert!(flags.reload);
-            assert_eq!(
-                flags.to_arguments(),
-                ["--host", "localhost", "--port", "3000"]
-            );
+            assert!(flags.reload && flags.ephemeral);
+            assert_eq!(flags.to_arguments(), kept);
         }
     }
 }

@@ -24,6 +24,9 @@ pub struct Flags {
     /// How log lines are written [default: text]
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
+    /// Store conversations in memory: everything is gone at the end
+    #[arg(long)]
+    pub ephemeral: bool,
     /// For the supervisor of `--reload`: standard input is the listening socket
     #[arg(long, hide = true)]
     pub supervised: bool,
@@ -43,6 +46,7 @@ impl Flags {
             reload: self.reload || before.reload,
             config: self.config.or(before.config),
             log_format: self.log_format.or(before.log_format),
+            ephemeral: self.ephemeral || before.ephemeral,
             supervised: self.supervised || before.supervised,
             resume: self.resume || before.resume,
         }
@@ -55,6 +59,7 @@ impl Flags {
             host: self.host.clone(),
             port: self.port,
             log_format: self.log_format,
+            ephemeral: self.ephemeral,
         }
     }
 
@@ -78,6 +83,9 @@ impl Flags {
             if let Some(value) = value {
                 arguments.extend([flag.to_owned(), value]);
             }
+        }
+        if self.ephemeral {
+            arguments.push("--ephemeral".to_owned());
         }
         arguments
     }

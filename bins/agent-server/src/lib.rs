@@ -10,6 +10,8 @@
 //! | `console` | lines for the person who ran a command |
 //! | [`listener`] | the socket: bound here, or inherited |
 //! | [`server`] | a running server: start, stop |
+//! | `opened_store` | the store that the settings choose |
+//! | `ephemeral` | `--ephemeral`: conversations in memory, temporary folders |
 //! | [`serve`] | the command `serve` |
 //! | [`reload`] | `--reload`: the supervisor |
 //! | [`demo`] | the command `demo` |
@@ -23,11 +25,13 @@ pub mod config;
 pub mod connections;
 mod console;
 pub mod demo;
+mod ephemeral;
 pub mod flags;
 pub mod listener;
 pub mod log_output;
 pub mod maintenance;
 mod memory;
+mod opened_store;
 mod own_environment;
 pub mod reload;
 pub mod secret_key;

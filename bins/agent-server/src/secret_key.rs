@@ -26,6 +26,8 @@ const MAX_FILE_BYTES: u64 = 4096;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     Configured,
+    /// Made for this process alone.
+    Memory,
     File(PathBuf),
     /// Not there yet: to be made in this file.
     None(PathBuf),
@@ -49,6 +51,7 @@ pub enum SecretKeyError {
 
 /// Where the runtime gets its key from: the configuration, which may have any text, or else
 /// `secret.key` in the workspace's root folder, which is created (mode 0600) with the first secret.
+/// An ephemeral server has a random key in memory.
 ///
 /// # Errors
 /// When the file is there but cannot be read or holds no key.
@@ -56,6 +59,10 @@ pub fn source(settings: &Settings) -> Result<(KeySource, Origin), SecretKeyError
     if let Some(text) = settings.secret_key.as_ref().and_then(|key| key.text()) {
         let bytes: [u8; 32] = Sha256::digest(text.as_bytes()).into();
         return Ok((Arc::new(move || Ok(sealed(bytes))), Origin::Configured));
+    }
+    if settings.ephemeral {
+        let bytes = random()?;
+        return Ok((Arc::new(move || Ok(sealed(bytes))), Origin::Memory));
     }
     let path = settings.workspace_root().join(FILE_NAME);
     if let Some(bytes) = read(&path)? {
@@ -67,6 +74,12 @@ pub fn source(settings: &Settings) -> Result<(KeySource, Origin), SecretKeyError
         Ok(sealed(key))
     };
     Ok((Arc::new(make), origin))
+}
+
+fn random() -> Result<[u8; 32], SecretKeyError> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(SecretKeyError::NoRandomness)?;
+    Ok(bytes)
 }
 
 fn read_or_make(path: &Path) -> Result<[u8; 32], SecretKeyError> {
@@ -126,8 +139,7 @@ fn read(path: &Path) -> Result<Option<[u8; 32]>, SecretKeyError> {
 /// the same time, in this process or another, the first to get the name is the one that counts, for
 /// secrets may be sealed with it from then on.
 fn create(path: &Path) -> Result<(), SecretKeyError> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(SecretKeyError::NoRandomness)?;
+    let bytes = random()?;
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     name_new(path, hex.as_bytes()).map_err(|source| SecretKeyError::Unwritable {
         path: path.to_owned(),

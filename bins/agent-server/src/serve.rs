@@ -8,6 +8,7 @@ use workspace::Processes;
 
 use crate::{
     config::{self, Loaded, Settings},
+    ephemeral,
     flags::Flags,
     listener::{self, is_open_to_others},
     log_output, memory, own_environment,
@@ -38,12 +39,13 @@ const KILLED_BY_INTERRUPT: u8 = 130;
 /// A [`StartError`] that says what to do.
 pub fn run(flags: &Flags) -> Result<ExitCode, StartError> {
     let forbidden = own_environment::forbid_reading();
-    let loaded = config::load(&flags.overrides(), &crate::environment())?;
+    let mut loaded = config::load(&flags.overrides(), &crate::environment())?;
     // before anything starts a thread
     let hidden = forbidden.and_then(|()| own_environment::hide(&loaded));
     let _log = log_output::to_stdout(loaded.settings.log_format, &loaded.settings.log_level)
         .map_err(StartError::Log)?;
     log_configuration(&loaded);
+    let temporary = ephemeral::prepare(&mut loaded)?;
     warn_of_keys_in_sight(hidden);
     allow_many_files();
     let processes = adopting_processes(&loaded.settings);
@@ -52,6 +54,9 @@ pub fn run(flags: &Flags) -> Result<ExitCode, StartError> {
     tokio.shutdown_timeout(BLOCKING_TASKS_TIMEOUT);
     // whatever did not end in time, or was not waited for
     processes.end_all();
+    if let Some(folder) = temporary {
+        folder.remove();
+    }
     outcome
 }
 
@@ -181,7 +186,9 @@ fn log_configuration(loaded: &Loaded) {
         warn!("{notice}");
     }
     let settings = &loaded.settings;
-    info!("conversations in {}", settings.conversations_path.display());
+    if !settings.ephemeral {
+        info!("conversations in {}", settings.conversations_path.display());
+    }
     info!("default model {}", settings.llm.model);
 }
 

@@ -13,14 +13,14 @@ use ::webhooks::Webhooks;
 use actix_web::{App, dev::ServerHandle};
 use agent_runtime::{BuiltInTools, Runtime, RuntimeConfig};
 use http_api::{Api, ApiConfig, HostCheck};
-use store_fs::{FsStore, Options};
 use tokio::{join, task::JoinHandle, time::timeout};
 use workspace::{Policy, Processes};
 
 use crate::{
-    config::{Durability, Settings},
+    config::Settings,
     connections::{self, ConnectionLimits},
     listener::{self, Listener},
+    opened_store::OpenedStore,
     secret_key::{self, Origin},
     start_error::StartError,
     webhooks,
@@ -68,10 +68,10 @@ impl Server {
         let address = socket.local_addr()?;
         let send_timeout = Duration::from_secs(settings.socket_send_timeout_seconds.get());
         listener::bound_connections(&socket, send_timeout + CLOSE_REASON_GRACE)?;
-        let store = Arc::new(open_store(settings)?);
-        let config = runtime_config(settings, resume, processes, store.root().to_owned())?;
-        let runtime = Runtime::start(config, Arc::clone(&store) as _);
-        let webhooks = Arc::new(webhooks::start(settings, store, &runtime).await?);
+        let store = OpenedStore::open(settings)?;
+        let config = runtime_config(settings, resume, processes, store.folder().to_owned())?;
+        let runtime = Runtime::start(config, store.port());
+        let webhooks = Arc::new(webhooks::start(settings, &store, &runtime).await?);
         let api = Api::new(runtime.clone(), api_config(settings, address, &webhooks))
             .map_err(|error| StartError::Api(error.to_string()))?;
         let app = move || {
@@ -147,26 +147,6 @@ pub fn tool_processes(settings: &Settings) -> Processes {
     Processes::new(&policy, Some(&settings.conversations_path))
 }
 
-fn open_store(settings: &Settings) -> Result<FsStore, StartError> {
-    // The agents' default workspace too, so that a folder that cannot be written shows at once.
-    for folder in [&settings.conversations_path, &settings.workspace_path] {
-        std::fs::create_dir_all(folder)
-            .map_err(|source| StartError::not_writable(folder, source))?;
-    }
-    let durability = match settings.durability {
-        Durability::Always => store_fs::Durability::Always,
-        Durability::Interval => {
-            let wait = settings.durability_interval_ms.get();
-            store_fs::Durability::Interval(Duration::from_millis(wait))
-        }
-        Durability::Os => store_fs::Durability::Os,
-    };
-    Ok(FsStore::open(
-        &settings.conversations_path,
-        Options { durability },
-    )?)
-}
-
 /// The store must be open: its lock keeps other servers from making another secret key.
 fn runtime_config(
     settings: &Settings,
@@ -176,6 +156,7 @@ fn runtime_config(
 ) -> Result<RuntimeConfig, StartError> {
     let (secret_key, origin) = secret_key::source(settings)?;
     match origin {
+        Origin::Memory => tracing::info!("secrets are sealed with a key that is gone at the end"),
         Origin::Configured => tracing::info!("secrets are sealed with the configured key"),
         Origin::File(path) => {
             tracing::info!("secrets are sealed with the key in {}", path.display());

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use agent_runtime::Runtime;
-use store_fs::FsStore;
+use core_model::port::DeliveryRecords;
 use webhooks::{Ports, ServerIdentity, Webhooks};
 
-use crate::{config::Settings, start_error::StartError};
+use crate::{config::Settings, opened_store::OpenedStore, start_error::StartError};
 
 /// The folder, below the workspace root, of the records of deliveries.
 const FOLDER: &str = "webhooks";
@@ -15,22 +15,16 @@ const FOLDER: &str = "webhooks";
 /// records of webhooks that were configured within the last week are kept.
 pub(crate) async fn start(
     settings: &Settings,
-    store: Arc<FsStore>,
+    store: &OpenedStore,
     runtime: &Runtime,
 ) -> Result<Webhooks, StartError> {
-    let folder = settings.workspace_root().join(FOLDER);
-    let wanted = !settings.webhooks.is_empty();
-    if !wanted && !folder.exists() {
+    let Some(records) = records(settings, store)? else {
         return Ok(Webhooks::none());
-    }
-    let records = store.keep_deliveries(&folder)?;
-    if !wanted {
-        records.stop_keeping_deleted();
-    }
+    };
     let ports = Ports {
-        conversations: store.root().to_owned(),
-        source: store,
-        records: Arc::new(records),
+        conversations: store.folder().to_owned(),
+        source: store.source(),
+        records,
     };
     let server = ServerIdentity {
         session_key: settings.keys().next().map(str::to_owned),
@@ -45,4 +39,29 @@ pub(crate) async fn start(
         tracing::info!("events go to the webhook {}", webhook.shown_name());
     }
     Ok(Webhooks::start(webhooks, ports, &server, recovered).await?)
+}
+
+/// The records of deliveries; none if no webhook is configured and there are no records of earlier ones.
+fn records(
+    settings: &Settings,
+    store: &OpenedStore,
+) -> Result<Option<Arc<dyn DeliveryRecords>>, StartError> {
+    let wanted = !settings.webhooks.is_empty();
+    match store {
+        OpenedStore::Files(store) => {
+            let folder = settings.workspace_root().join(FOLDER);
+            if !wanted && !folder.exists() {
+                return Ok(None);
+            }
+            let records = store.keep_deliveries(&folder)?;
+            if !wanted {
+                records.stop_keeping_deleted();
+            }
+            Ok(Some(Arc::new(records)))
+        }
+        OpenedStore::Memory(store, _) => {
+            store.keep_deleted(wanted);
+            Ok(wanted.then(|| Arc::new(store.clone()) as _))
+        }
+    }
 }

@@ -13,8 +13,6 @@ use async_trait::async_trait;
 use core_model::{Agent, Observation};
 use serde_json::{Map, Value};
 
-pub use self::terminal::TerminalSettings;
-
 use self::descriptor::{ChosenBy, Descriptor, LogReading};
 use crate::{OpenError, ToolEnvironment, ToolSource, ToolTraits, Tools};
 

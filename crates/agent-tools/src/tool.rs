@@ -1,4 +1,4 @@
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use core_model::{Observation, event::ToolDefinition};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 use workspace::{ProcessInfo, ToolFiles, Workspace};
 
-use crate::{TerminalSettings, ToolError};
+use crate::error::ToolError;
 
 /// Something an agent can do. One value lives as long as its conversation is in memory and may keep
 /// state between calls: a shell, an undo history.
@@ -107,8 +107,8 @@ pub struct ToolEnvironment {
     pub files: ToolFiles,
     /// Tools that were used before these were opened. What they had in memory, a shell for one, is gone.
     pub used_before: BTreeSet<String>,
-    /// The terminal's limits, for what the agent's parameters leave open.
-    pub terminal: TerminalSettings,
+    /// How long a call waits for what it started, where the agent's parameters say nothing else.
+    pub max_foreground_time: Option<Duration>,
 }
 
 /// The tools of one conversation, in the order in which the model is offered them.

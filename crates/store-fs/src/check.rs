@@ -11,10 +11,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use core_model::{ConversationId, ConversationInfo, Metadata, Row, StoreError, UtcTime};
+use core_model::{ConversationId, Metadata, StoreError};
 
 use crate::{
-    catalog::Shown,
     disk::Wait,
     error::{io_at, lock},
     layout,
@@ -47,7 +46,7 @@ pub(crate) fn check(store: &Store) -> Result<Vec<ConversationId>, StoreError> {
     let taken = Mutex::new(taken);
     let read = thread::scope(|scope| {
         // Nobody waits where the list was whole from the start.
-        let threads = if catalog.closed_in_order { 1 } else { OF_ALL };
+        let threads = if catalog.closed_cleanly { 1 } else { OF_ALL };
         for _ in 0..threads {
             scope.spawn(|| checking.take(&taken));
         }
@@ -123,7 +122,7 @@ pub(crate) fn metadata_of(store: &Store, ids: &[ConversationId]) -> Vec<Option<M
     })
 }
 
-/// What lists show of several conversations: what is kept, and else made anew; none where the metadata
+/// What lists show of several conversations: what is kept, or else rebuilt; none where the metadata
 /// does not tell, or somebody is about to change it.
 pub(crate) fn infos(
     store: &Store,
@@ -143,29 +142,6 @@ pub(crate) fn infos(
         *place = info;
     }
     Ok(found)
-}
-
-/// What the metadata says of a conversation at rest whose log has as many bytes as its snapshot.
-pub(crate) fn at_rest(store: &Store, metadata: &Metadata) -> Option<(Row, Shown)> {
-    let snapshot = metadata.snapshot.as_ref()?;
-    let state = &snapshot.state;
-    let info = ConversationInfo::at_rest(metadata, &store.folder(metadata.id))?;
-    let updated_at = state.updated_at.map(|time| UtcTime(time.utc()));
-    let row = Row {
-        id: metadata.id,
-        created_at: metadata.created_at,
-        updated_at: updated_at.unwrap_or(metadata.created_at),
-        status: state.execution_status,
-        extent: snapshot.extent,
-        bytes: snapshot.extent.version,
-    };
-    let shown = Shown {
-        id: metadata.id,
-        bytes: snapshot.extent.version,
-        status: state.execution_status,
-        json: serde_json::to_vec(&info.listed()).ok()?.into(),
-    };
-    Some((row, shown))
 }
 
 fn of_a_page() -> usize {

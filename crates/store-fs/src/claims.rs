@@ -17,25 +17,11 @@ use tokio::sync::watch;
 use crate::{
     AppendError, FsLog, FsStore,
     error::{blocking, lock},
-    log::{Extent, Inner},
+    extent::Extent,
+    open_log::OpenLog,
+    queue::{Held, Listing, Right},
     store::Store,
-    writer::{Listing, Right},
 };
-
-/// A claim in the log that it is of.
-pub(crate) struct Held {
-    pub(crate) epoch: u64,
-    /// Tells the holder when this is dropped.
-    _lost: Lost,
-}
-
-struct Lost(watch::Sender<bool>);
-
-impl Drop for Lost {
-    fn drop(&mut self) {
-        self.0.send_replace(true);
-    }
-}
 
 /// The port [`LogWriter`] on files.
 struct FsWriter {
@@ -51,8 +37,13 @@ struct FsWriter {
 #[async_trait]
 impl Claims for FsStore {
     async fn claim(&self, id: ConversationId) -> Result<Claimed, StoreError> {
-        let store = Arc::clone(&self.0);
-        let claim = blocking(&self.0.root, move || store.claim(id)).await?;
+        let claim = match self.0.claim_open(id) {
+            Some(claim) => claim,
+            None => {
+                let store = Arc::clone(&self.0);
+                blocking(&self.0.root, move || store.claim(id)).await?
+            }
+        };
         Ok(Claimed::Mine(claim))
     }
 
@@ -74,6 +65,17 @@ impl Claims for FsStore {
 }
 
 impl Store {
+    /// As the port's method, where nothing has to be waited for: the log is open, and nobody writes to it.
+    fn claim_open(self: &Arc<Self>, id: ConversationId) -> Option<Claim> {
+        let slot = self.slot_in_use(id)?;
+        let known = slot.try_lock().ok()?;
+        let log = known.upgrade()?;
+        let created_at = self.context.catalog.row(id)?.created_at;
+        let epoch = self.next_epoch();
+        let lost = log.0.hold_if_rested(epoch)?;
+        Some(self.granted(log, created_at, epoch, lost))
+    }
+
     /// As the port's method. Blocks.
     fn claim(self: &Arc<Self>, id: ConversationId) -> Result<Claim, StoreError> {
         self.reopen_to_read(id);
@@ -85,27 +87,39 @@ impl Store {
             Some(row) => row.created_at,
             None => self.metadata(id)?.created_at,
         };
-        let (epoch, lost) = log.0.hold(self.next_epoch());
+        let epoch = self.next_epoch();
+        let lost = log.0.hold(epoch);
         drop(known);
-        let mut writer = FsWriter {
-            store: Arc::clone(self),
-            epoch,
-            created_at,
-            extent: Extent::default(),
-            replacements: Arc::default(),
-            log,
-        };
-        if !writer.log.0.rest() {
+        if !log.0.rest() {
+            log.0.give_back_claim(epoch);
             let reason = "an earlier write to the log has not ended";
             return Err(StoreError::Unavailable(reason.to_owned()));
         }
-        self.start_scan.no_longer_unfit(id);
-        writer.extent = writer.log.0.extent();
-        Ok(Claim {
+        Ok(self.granted(log, created_at, epoch, lost))
+    }
+
+    /// A claim whose log nobody else writes to any more.
+    fn granted(
+        self: &Arc<Self>,
+        log: FsLog,
+        created_at: UtcTime,
+        epoch: u64,
+        lost: watch::Receiver<bool>,
+    ) -> Claim {
+        self.start_scan.no_longer_unfit(log.0.id);
+        let writer = FsWriter {
+            store: Arc::clone(self),
+            epoch,
+            created_at,
+            extent: log.0.extent(),
+            replacements: Arc::default(),
+            log,
+        };
+        Claim {
             log: Box::new(writer),
             epoch,
             lost,
-        })
+        }
     }
 
     /// Conversations that run or may lack in the list what their logs say, and that nobody holds.
@@ -130,16 +144,21 @@ impl Store {
     }
 }
 
-impl Inner {
+impl OpenLog {
     /// Grants a claim, and fences the one before.
-    fn hold(&self, epoch: u64) -> (u64, watch::Receiver<bool>) {
-        let (sender, lost) = watch::channel(false);
-        let held = Held {
-            epoch,
-            _lost: Lost(sender),
-        };
+    fn hold(&self, epoch: u64) -> watch::Receiver<bool> {
+        let (held, lost) = Held::new(epoch);
         lock(&self.queue).held = Some(held);
-        (epoch, lost)
+        lost
+    }
+
+    /// As [`Self::hold`], unless somebody writes to the log.
+    fn hold_if_rested(&self, epoch: u64) -> Option<watch::Receiver<bool>> {
+        let (held, lost) = Held::new(epoch);
+        let mut queue = lock(&self.queue);
+        let rests = !queue.committing && queue.closed.is_none();
+        rests.then(|| queue.held = Some(held))?;
+        Some(lost)
     }
 
     /// Gives back the claim of this epoch, if nobody has taken it.

@@ -7,13 +7,31 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{error::lock, log::Inner, writer::Batch};
+use crate::{
+    error::lock,
+    queue::{Answers, Batch},
+};
 
 /// More wait for the same disk; fewer leave it idle between two syncs.
 const THREADS: usize = 4;
-/// A disk that takes longer for a write and its sync is slow: nobody is to wait for it on a thread that
-/// has other things to do. Two changes of thread take a tenth of this.
+/// A disk that takes longer for a write and its sync is slow: no thread with other work waits for it. Two changes of thread take a tenth of this.
 const QUICK: Duration = Duration::from_millis(1);
+
+/// A log as the threads that write it know it.
+pub(crate) trait CommittedLog: Send + Sync {
+    /// Writes what is pending; nothing if a failure took that back.
+    ///
+    /// # Errors
+    /// What to answer when that failed.
+    fn write_pending(&self) -> Result<Option<Batch>, Answers>;
+    /// Lets a written batch begin its way to the disk while others are written.
+    fn start_writeout(&self, batch: &Batch);
+    /// Makes a written batch durable, then visible. Tells what to answer, and whether more is pending:
+    /// then this log wants to be written again.
+    fn finish(&self, batch: Batch) -> (Answers, bool);
+    /// Looks whether a poisoned log can take events again.
+    fn try_to_restore(&self);
+}
 
 /// Takes logs that have something to write. Its threads start with the first work.
 pub(crate) struct Committer(Arc<Work>);
@@ -26,10 +44,10 @@ struct Work {
 
 #[derive(Default)]
 struct Jobs {
-    writes: VecDeque<Arc<Inner>>,
+    writes: VecDeque<Arc<dyn CommittedLog>>,
     /// Written, with their way to the disk begun: synced when nothing is left to write.
-    syncs: VecDeque<(Arc<Inner>, Batch)>,
-    heals: VecDeque<Arc<Inner>>,
+    syncs: VecDeque<(Arc<dyn CommittedLog>, Batch)>,
+    restores: VecDeque<Arc<dyn CommittedLog>>,
     threads: usize,
     /// The last write took long.
     slow: bool,
@@ -40,9 +58,9 @@ struct Jobs {
 }
 
 enum Job {
-    Write(Arc<Inner>),
-    Sync(Arc<Inner>, Batch),
-    Heal(Arc<Inner>),
+    Write(Arc<dyn CommittedLog>),
+    Sync(Arc<dyn CommittedLog>, Batch),
+    Restore(Arc<dyn CommittedLog>),
 }
 
 impl Committer {
@@ -51,14 +69,14 @@ impl Committer {
     }
 
     /// Has a log's pending batch written.
-    pub(crate) fn submit(&self, log: Arc<Inner>) {
+    pub(crate) fn submit(&self, log: Arc<dyn CommittedLog>) {
         let mut jobs = lock(&self.0.jobs);
         jobs.writes.push_back(log);
         self.call(jobs);
     }
 
     /// The right to write a log on this thread, if nothing else is being written and the disk is quick.
-    pub(crate) fn begin_here(&self, log: Arc<Inner>) -> Option<Here<'_>> {
+    pub(crate) fn begin_here(&self, log: Arc<dyn CommittedLog>) -> Option<Here<'_>> {
         let mut jobs = lock(&self.0.jobs);
         let alone = jobs.busy == 0 && jobs.writes.is_empty() && jobs.syncs.is_empty();
         if !alone || jobs.slow {
@@ -72,9 +90,9 @@ impl Committer {
     }
 
     /// Has a poisoned log looked at.
-    pub(crate) fn heal(&self, log: Arc<Inner>) {
+    pub(crate) fn restore(&self, log: Arc<dyn CommittedLog>) {
         let mut jobs = lock(&self.0.jobs);
-        jobs.heals.push_back(log);
+        jobs.restores.push_back(log);
         self.call(jobs);
     }
 
@@ -105,7 +123,7 @@ impl Committer {
 /// The right to write a log on the thread that has it.
 pub(crate) struct Here<'a> {
     committer: &'a Committer,
-    log: Option<Arc<Inner>>,
+    log: Option<Arc<dyn CommittedLog>>,
 }
 
 impl Here<'_> {
@@ -193,11 +211,11 @@ impl Work {
                 self.wake.notify_one();
             }
             Job::Sync(log, batch) => self.finish(log, batch),
-            Job::Heal(log) => log.heal_if_nobody_does(),
+            Job::Restore(log) => log.try_to_restore(),
         }
     }
 
-    fn finish(&self, log: Arc<Inner>, batch: Batch) {
+    fn finish(&self, log: Arc<dyn CommittedLog>, batch: Batch) {
         let (answers, more) = log.finish(batch);
         if more {
             lock(&self.jobs).writes.push_back(log);
@@ -217,6 +235,6 @@ impl Jobs {
         if let Some((log, batch)) = self.syncs.pop_front() {
             return Some(Job::Sync(log, batch));
         }
-        self.heals.pop_front().map(Job::Heal)
+        self.restores.pop_front().map(Job::Restore)
     }
 }

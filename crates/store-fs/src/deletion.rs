@@ -29,7 +29,7 @@ impl Store {
             return Err(StoreError::NotFound(id));
         }
         let outbox = self.outbox();
-        outbox.map_or(Ok(()), Outbox::settle)?;
+        outbox.map_or(Ok(()), Outbox::sync_if_unsure)?;
         let row = outbox.and_then(|_| self.row_of(id));
         let log = match row {
             Some(_) => self.open_to_delete(id, &mut known),
@@ -51,7 +51,7 @@ impl Store {
             taken => taken?,
         }
         *known = WeakLog::default();
-        lock(&self.unsettled).remove(&id);
+        lock(&self.unsynced_names).remove(&id);
         // Told only when a power cut cannot bring it back, nor take it from the outbox; in this turn, so
         // that one that is made under its name follows.
         outbox.map_or(Ok(()), Outbox::sync)?;
@@ -81,7 +81,7 @@ impl Store {
             return Ok(());
         }
         let outbox = self.outbox();
-        outbox.map_or(Ok(()), Outbox::settle)?;
+        outbox.map_or(Ok(()), Outbox::sync_if_unsure)?;
         catalog.gone(id);
         if outbox.is_some() {
             catalog.flush();

@@ -18,3 +18,20 @@ pub enum Durability {
     /// Written to the operating system, which decides when it reaches the disk.
     Os,
 }
+
+/// How a store behaves.
+///
+/// ```
+#[doc = include_str!("example.txt")]
+/// use std::time::Duration;
+/// use store_fs::{Durability, FsStore, Options};
+///
+/// let durability = Durability::Interval(Duration::from_millis(100));
+/// let store = FsStore::open(&root, Options { durability })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// What has to have happened to an event when its append returns.
+    pub durability: Durability,
+}

@@ -46,7 +46,7 @@ impl Durable {
         self.times.fetch_add(1, Ordering::AcqRel);
     }
 
-    pub(crate) fn heals(&self) {
+    pub(crate) fn restored(&self) {
         self.times.fetch_add(1, Ordering::AcqRel);
     }
 }

@@ -36,7 +36,7 @@ const SOURCES: [Source; 4] = [
 
 /// Set in the kind's number when it is a part of the name's hash.
 const HASHED_KIND: u16 = 0x8000;
-/// The line is no event.
+/// The line is not an event.
 const DAMAGED: u8 = 1;
 /// The id is a hash of an id that is no UUID in its usual writing.
 const HASHED_ID: u8 = 2;
@@ -186,7 +186,7 @@ impl Entry {
         bytes
     }
 
-    /// None when the bytes are no entry.
+    /// None when the bytes are not an entry.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let bytes: &[u8; ENTRY] = bytes.try_into().ok()?;
         let (body, crc) = bytes.split_last_chunk::<4>()?;

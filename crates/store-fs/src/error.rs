@@ -132,7 +132,7 @@ pub enum ReadError {
         /// What it said.
         source: io::Error,
     },
-    /// A whole line that is no event, or not the one that was written. Reading goes on with the next line.
+    /// A whole line that is not an event, or not the one that was written. Reading continues with the next line.
     #[error("{}: line {} at byte {offset} is damaged: {reason}", path.display(), seq.0 + 1)]
     Damaged {
         /// The log.

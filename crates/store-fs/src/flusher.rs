@@ -12,23 +12,22 @@ use std::{
 use core_model::{ConversationId, port::Fault};
 use tokio::sync::watch;
 
-use crate::{
-    disk::DiskFile,
-    durable::Durable,
-    error::lock,
-    health::Notices,
-    log::{Extent, Inner},
-};
+use crate::{disk::DiskFile, durable::Durable, error::lock, extent::Extent, notices::Notices};
 
 pub(crate) type Waiting = Mutex<Vec<Unsynced>>;
+
+/// A log that is told how the sync of its file went.
+pub(crate) trait UnsyncedLog: Send + Sync {
+    fn sync_failed(&self, error: &io::Error);
+}
 
 /// A log with events that are written and not yet synced.
 pub(crate) struct Unsynced {
     pub(crate) file: Arc<dyn DiskFile>,
     /// Cleared before the sync: later appends ask for another one.
     pub(crate) flag: Arc<AtomicBool>,
-    /// Not to be held for the length of a sync: whoever closes it waits for nobody.
-    pub(crate) log: Weak<Inner>,
+    /// Not to be held for the length of a sync: closing it waits for nobody.
+    pub(crate) log: Weak<dyn UnsyncedLog>,
     /// What is written, and how much of it is on disk.
     pub(crate) extent: watch::Receiver<Extent>,
     pub(crate) durable: Arc<Durable>,
@@ -88,7 +87,7 @@ pub(crate) fn flush(waiting: &Waiting) {
     let logs = std::mem::take(&mut *lock(waiting));
     for log in logs {
         log.flag.store(false, Ordering::Release);
-        // Appends go on while this syncs.
+        // Appends continue while this syncs.
         let written = log.extent.borrow().bytes;
         let before = log.durable.sound();
         let Err(error) = log.file.sync() else {
@@ -98,7 +97,7 @@ pub(crate) fn flush(waiting: &Waiting) {
             continue;
         };
         match log.log.upgrade() {
-            Some(open) => open.poison(&error).send(),
+            Some(open) => open.sync_failed(&error),
             None => {
                 let id = log.id;
                 tracing::error!(conversation.id = %id, %error, "the last events of a closed log could not be synced");

@@ -8,7 +8,7 @@ use core_model::{Limit, LogReader, Record, Seq, StoreError};
 use futures_core::Stream;
 use tokio::sync::watch;
 
-use crate::{FsLog, log::Extent};
+use crate::{FsLog, extent::Extent};
 
 /// What a follower holds at a time.
 const PAGE: Limit = Limit {
@@ -21,7 +21,7 @@ const PAGE: Limit = Limit {
 /// nothing back.
 ///
 /// Read it page by page with [`Self::next_page`], or as a `Stream` of records, which never ends. After
-/// an error it goes on where it was.
+/// an error it continues where it was.
 ///
 /// ```
 #[doc = include_str!("example.txt")]
@@ -49,6 +49,30 @@ pub struct Follow {
 }
 
 type Reading = Pin<Box<dyn Future<Output = Result<Vec<Record>, StoreError>> + Send>>;
+
+impl FsLog {
+    /// Follows the log from `cursor`: what is there, then what comes. Another process follows it with
+    /// [`crate::FileReader::follow`].
+    ///
+    /// ```
+    #[doc = include_str!("example.txt")]
+    /// use core_model::Seq;
+    /// use store_fs::{FsStore, Options};
+    ///
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// let log = FsStore::open(&root, Options::default())?.open_log(id).await?;
+    /// let mut follow = log.follow(log.len());
+    /// log.append(vec![message("four")], None).await?;
+    /// assert_eq!(follow.next_page().await?[0].seq, Seq(3));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn follow(&self, cursor: Seq) -> Follow {
+        Follow::new(self.clone(), cursor)
+    }
+}
 
 impl Follow {
     pub(crate) fn new(log: FsLog, cursor: Seq) -> Self {

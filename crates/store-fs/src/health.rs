@@ -1,71 +1,22 @@
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, Weak},
-    time::{Duration, Instant},
-};
+use std::sync::{Arc, Mutex, Weak};
 
-use core_model::{
-    ConversationId, StoreError, UtcTime,
-    port::{self, Notice},
-};
+use core_model::{ConversationId, port};
 
-use crate::{error::lock, log::Inner};
+use crate::error::lock;
 
-/// Notices kept; older ones are in the server's log.
-const NOTICES: usize = 100;
-
-/// Why a log takes no more events.
-#[derive(Debug)]
-pub(crate) enum Closed {
-    /// An earlier write or sync failed, so what is on disk is uncertain.
-    Poisoned(Fault),
-    Deleted,
-    /// It was deleted before it was opened, and waits to be read to its end.
-    Departed,
+/// A log that may be poisoned.
+pub(crate) trait FaultyLog: Send + Sync {
+    fn id(&self) -> ConversationId;
+    /// Why the log takes no more events for now; none when it takes them.
+    fn fault(&self) -> Option<port::Fault>;
+    /// Has it looked, in the background, whether what failed works again, unless it was looked just now.
+    fn try_again(self: Arc<Self>);
 }
 
-/// What failed, and when to look again.
-#[derive(Debug)]
-pub(crate) struct Fault {
-    pub(crate) cause: port::Fault,
-    /// The log was opened like this, with an unfinished last line that could not be moved aside.
-    pub(crate) torn: bool,
-    next_look: Instant,
-}
-
-impl Fault {
-    pub(crate) fn new(cause: port::Fault, pause: Duration) -> Self {
-        Self {
-            cause,
-            torn: false,
-            next_look: Instant::now() + pause,
-        }
-    }
-
-    /// Whether it is time to look again; the next time comes after a pause.
-    pub(crate) fn is_due(&mut self, pause: Duration) -> bool {
-        let now = Instant::now();
-        let due = now >= self.next_look;
-        if due {
-            self.next_look = now + pause;
-        }
-        due
-    }
-}
-
-impl Closed {
-    pub(crate) fn error(&self, id: ConversationId) -> StoreError {
-        match self {
-            Self::Poisoned(fault) => StoreError::Poisoned(fault.cause.clone()),
-            Self::Deleted | Self::Departed => StoreError::NotFound(id),
-        }
-    }
-}
-
-/// The poisoned logs of a store. They stay open until they are well, deleted, or the store is dropped: opened
-/// anew, one would show what it never acknowledged.
+/// The poisoned logs of a store. They stay open until they take events again, are deleted, or the store is
+/// dropped: opened again, one would show what it never acknowledged.
 #[derive(Default)]
-pub(crate) struct Health(Mutex<Vec<Arc<Inner>>>);
+pub(crate) struct Health(Mutex<Vec<Arc<dyn FaultyLog>>>);
 
 impl Health {
     /// Looks whether what failed works again, in the background.
@@ -76,25 +27,19 @@ impl Health {
         let faulty = lock(&self.0).clone();
         let mut found = Ok(());
         for log in faulty {
-            if log.wants_healing() {
-                log.context.committer.heal(log.clone());
+            Arc::clone(&log).try_again();
+            if let (Some(reason), Ok(())) = (log.fault(), &found) {
+                let id = log.id();
+                found = Err(format!("conversation {id} takes no more events: {reason}"));
             }
-            let reason = match &lock(&log.queue).closed {
-                Some(Closed::Poisoned(fault)) => fault.cause.clone(),
-                Some(Closed::Deleted | Closed::Departed) | None => continue,
-            };
-            let words = || format!("conversation {} takes no more events: {reason}", log.id);
-            found = found.and_then(|()| Err(words()));
         }
-        self.drop_well();
+        self.drop_sound();
         found
     }
 
-    pub(crate) fn report(&self, log: &Weak<Inner>) {
-        self.drop_well();
-        if let Some(log) = log.upgrade() {
-            lock(&self.0).push(log);
-        }
+    pub(crate) fn report(&self, log: Weak<dyn FaultyLog>) {
+        self.drop_sound();
+        lock(&self.0).extend(log.upgrade());
     }
 
     /// Lets go of all, at the end.
@@ -103,37 +48,15 @@ impl Health {
         drop(all);
     }
 
-    fn drop_well(&self) {
-        // Dropped outside the lock, for that may do something.
-        let mut well = Vec::new();
+    fn drop_sound(&self) {
+        // Dropped outside the lock, because that may do something.
+        let mut sound = Vec::new();
         lock(&self.0).retain(|log| {
-            let poisoned = log.is_poisoned();
+            let poisoned = log.fault().is_some();
             if !poisoned {
-                well.push(Arc::clone(log));
+                sound.push(Arc::clone(log));
             }
             poisoned
         });
-    }
-}
-
-/// What the store found since it was opened.
-#[derive(Default)]
-pub(crate) struct Notices(Mutex<VecDeque<Notice>>);
-
-impl Notices {
-    pub(crate) fn add(&self, conversation_id: ConversationId, text: String) {
-        let mut notices = lock(&self.0);
-        if notices.len() == NOTICES {
-            notices.pop_front();
-        }
-        notices.push_back(Notice {
-            conversation_id,
-            found_at: UtcTime::now(),
-            text,
-        });
-    }
-
-    pub(crate) fn all(&self) -> Vec<Notice> {
-        lock(&self.0).iter().cloned().collect()
     }
 }

@@ -33,9 +33,9 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// An index that can be read and added to. Clones are the same index.
 #[derive(Clone)]
-pub(crate) struct Index(Arc<Inner>);
+pub(crate) struct Index(Arc<OpenLog>);
 
-struct Inner {
+struct OpenLog {
     id: ConversationId,
     /// None where none could be made: then all entries are in memory.
     file: Option<Arc<dyn DiskFile>>,
@@ -56,7 +56,7 @@ struct Kept {
 pub(crate) enum IndexError {
     /// Also `WouldBlock`.
     Io(io::Error),
-    /// What is there is no entry, or does not continue the one before.
+    /// The bytes are not an entry, or not the next one.
     Wrong,
 }
 
@@ -112,7 +112,7 @@ impl Index {
     }
 
     fn new(id: ConversationId, file: Option<Arc<dyn DiskFile>>, damaged: u64, from: u64) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(OpenLog {
             id,
             file,
             damaged: AtomicU64::new(damaged),
@@ -222,7 +222,7 @@ impl Index {
         self.0.file.is_some() && lock(&self.0.kept).entries.is_empty()
     }
 
-    /// How many lines are no events.
+    /// How many lines are not events.
     ///
     /// # Errors
     /// When they have to be counted, and cannot.
@@ -248,7 +248,7 @@ impl Index {
         self.set_damaged(UNCOUNTED);
     }
 
-    /// Forgets all entries from `count` on, for good.
+    /// Removes all entries from `count` on.
     pub(crate) fn cut(&self, count: u64) -> io::Result<()> {
         self.set_damaged(UNCOUNTED);
         let Some(file) = &self.0.file else {

@@ -24,31 +24,33 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `store` | [`FsStore`]: make, list, open and delete conversations |
+//! | `fs_store`, `store` | [`FsStore`]: make, list, open and delete conversations |
 //! | `ports` | the store as its callers know it |
 //! | `catalog/` | the list of all conversations, and the feed of what happens in them |
 //! | `claims` | the one writer of a conversation, and who it is |
-//! | `start_scan`, `check`, `listing`, `glance` | the list against the folder, and each conversation on it |
+//! | `folder_scan`, `start_scan`, `check`, `listing`, `at_rest`, `stored_row` | the list against the folder, and each conversation on it |
 //! | `deletion` | deleting a conversation, at once or into the outbox |
-//! | `deliveries/` | [`FsDeliveryRecords`]: the records of followers, and the outbox |
+//! | `keep_deliveries`, `deliveries/` | [`FsDeliveryRecords`]: the records of followers, and the outbox |
 //! | `receipts` | requests that must not be carried out twice |
+//! | `append_file` | a file that grows at its end only |
 //! | `group_sync` | one sync for many |
 //! | `log` | [`FsLog`]: append, page, find |
-//! | `writer`, `committer` | batches, the threads that write and sync them, and what follows a failure |
-//! | `heal` | when a log takes events again after one |
+//! | `open_log`, `queue`, `closed`, `extent` | one log in memory, what waits to be written to it, and why it takes no more |
+//! | `append`, `committer` | batches, the threads that write and sync them, and what follows a failure |
+//! | `restore` | when a poisoned log takes events again |
 //! | `pages` | reads by way of the index |
 //! | `large` | large lines, in memory once for all that read them |
 //! | `index`, `entry`, `ids` | `events.idx`, one line of it, and where ids stand |
 //! | `scan` | lines into entries |
-//! | `recovery`, `rebuild` | opening a log: index, torn tail, damage; an index made anew later |
+//! | `recovery`, `rebuild` | opening a log: index, torn tail, damage; an index rebuilt later |
 //! | `follow` | [`Follow`]: replay, then live |
 //! | `stored`, `reader/` | [`conversations`], [`FileReader`] and [`FileFollower`]: without a store |
-//! | `health` | which logs take no events, and what was found |
+//! | `health`, `notices` | which logs take no events, and what was found |
 //! | `flusher`, `durability`, `durable` | [`Durability`], and the background sync of one level |
 //! | `verify`, `repair` | [`verify()`] and [`repair()`] a stored conversation |
 //! | `meta` | small files replaced atomically |
 //! | `lock` | one process a folder |
-//! | `wait` | waiting for an answer without a runtime |
+//! | `block_on` | waiting for an answer without a runtime |
 //! | `disk` | the file system, so that tests can put another one under all this |
 //! | `layout` | names of files and folders |
 //! | `error` | [`AppendError`], [`OpenError`], [`ReadError`] |
@@ -62,7 +64,7 @@
 //! - `events.jsonl`: one event a line, UTF-8 JSON ended by one line feed, append only. The line
 //!   number, from 0, is the event's `seq`. Each line is an object with at least the strings `id`,
 //!   `kind`, `source` and `timestamp` at its top level.
-//! - `events.idx`: for each line its place, checksum and head; made anew when it is missing or does
+//! - `events.idx`: for each line its place, checksum and head; rebuilt when it is missing or does
 //!   not fit.
 //! - `events.jsonl.torn-TIME`: an unfinished last line that a crash left, found at that time; only
 //!   made when one was found, never read again.
@@ -72,10 +74,14 @@
 
 #![warn(missing_docs)]
 
+mod append;
 mod append_file;
+mod at_rest;
+mod block_on;
 mod catalog;
 mod check;
 mod claims;
+mod closed;
 mod committer;
 mod deletion;
 mod deliveries;
@@ -84,46 +90,52 @@ mod durability;
 mod durable;
 mod entry;
 mod error;
+mod extent;
 #[cfg(test)]
 mod faults;
 mod flusher;
+mod folder_scan;
 mod follow;
-mod glance;
+mod fs_store;
+
 mod group_sync;
-mod heal;
 mod health;
 mod ids;
 mod index;
+mod keep_deliveries;
 mod large;
 mod layout;
 mod listing;
 mod lock;
 mod log;
 mod meta;
+mod notices;
+mod open_log;
 mod pages;
 mod ports;
+mod queue;
 mod reader;
 mod rebuild;
 mod receipts;
 mod recovery;
 pub mod regular_file;
 mod repair;
+mod restore;
 mod scan;
 mod start_scan;
 mod store;
 mod stored;
+mod stored_row;
 mod verify;
-mod wait;
-mod writer;
 
 pub use deliveries::FsDeliveryRecords;
-pub use durability::Durability;
+pub use durability::{Durability, Options};
 pub use error::{AppendError, OpenError, ReadError};
 pub use follow::Follow;
+pub use fs_store::FsStore;
 pub use log::FsLog;
 pub use reader::{FileFollower, FileReader};
 pub use repair::{Repair, RepairError, repair};
-pub use store::{FsStore, Options};
 pub use stored::{StoredConversation, conversations};
 pub use verify::{Damage, IndexState, Report, TornBytes, verify};
 

@@ -9,12 +9,12 @@ use bytes::Bytes;
 use core_model::{ConversationId, ExecutionStatus, Extent, Row, StoreError};
 
 use crate::{
-    check,
+    at_rest::at_rest,
     error::{io_at, lock},
-    glance::glance,
     group_sync::Before,
     layout,
     store::Store,
+    stored_row::stored_row,
 };
 
 impl Store {
@@ -26,8 +26,8 @@ impl Store {
 
     /// Makes the name of a conversation that was made, and its row, durable, if an earlier attempt
     /// failed; nobody may be told of it before. Callers hold its turn.
-    pub(crate) fn settle_name(&self, id: ConversationId, before: Before) -> Result<(), StoreError> {
-        let Some(created_at) = lock(&self.unsettled).get(&id).copied() else {
+    pub(crate) fn sync_name(&self, id: ConversationId, before: Before) -> Result<(), StoreError> {
+        let Some(created_at) = lock(&self.unsynced_names).get(&id).copied() else {
             return Ok(());
         };
         self.sync_root(before)?;
@@ -40,7 +40,7 @@ impl Store {
             extent: Extent::default(),
             bytes: 0,
         });
-        lock(&self.unsettled).remove(&id);
+        lock(&self.unsynced_names).remove(&id);
         Ok(())
     }
 
@@ -64,15 +64,15 @@ impl Store {
         let slot = self.slot(id);
         let known = lock(&slot);
         let before = self.root_sync.begin();
-        // Whoever has its log open knows better, and may be about to say so.
+        // A holder of its open log knows better, and may be about to say so.
         if known.upgrade().is_some()
             || self.reopen().is_err()
-            || self.settle_name(id, before).is_err()
+            || self.sync_name(id, before).is_err()
         {
             return false;
         }
         let found = self.metadata(id).ok();
-        let found = found.and_then(|metadata| check::at_rest(self, &metadata));
+        let found = found.and_then(|metadata| at_rest(&metadata, &self.folder(id)));
         let fits = |row: &Row| self.log_size(id).is_ok_and(|size| size == row.bytes);
         let Some((row, shown)) = found.filter(|(row, _)| fits(row)) else {
             return false;
@@ -86,17 +86,17 @@ impl Store {
     /// is to be looked into.
     fn list_for_now(&self, id: ConversationId) -> bool {
         let catalog = &self.context.catalog;
-        match glance(self, id) {
-            Ok(glance) => {
-                catalog.found(&glance.row, glance.fits);
+        match stored_row(self, id) {
+            Ok(stored) => {
+                catalog.found(&stored.row, stored.fits);
                 if !self.context.disk.exists(&self.folder(id)) {
                     // Deleted meanwhile, maybe before its row was there to go with it.
                     catalog.gone(id);
                     return false;
                 }
                 let listed = catalog.row(id);
-                let listed = listed.is_some_and(|row| row.bytes == glance.row.bytes);
-                !(glance.fits && listed)
+                let listed = listed.is_some_and(|row| row.bytes == stored.row.bytes);
+                !(stored.fits && listed)
             }
             Err(error) => {
                 tracing::warn!(conversation.id = %id, %error, "it cannot be read and is not listed");
@@ -114,15 +114,19 @@ impl Store {
             // Somebody is changing it.
             Err(TryLockError::WouldBlock) => return None,
         };
+        if self.start_scan.is_unfit(id) {
+            // Its log goes beyond both.
+            return None;
+        }
         let row = self.context.catalog.row(id)?;
         let metadata = self.metadata(id).ok()?;
-        let (found, shown) = check::at_rest(self, &metadata)?;
+        let (found, shown) = at_rest(&metadata, &self.folder(id))?;
         let fits = (found.bytes, found.status) == (row.bytes, row.status);
         fits.then(|| self.context.catalog.show(&shown))?;
         Some(shown.json)
     }
 
-    /// Has what lists show of a conversation made anew if its metadata was changed by another hand while
+    /// Has what lists show of a conversation rebuilt if its metadata was changed by another hand while
     /// the store was closed.
     pub(crate) fn doubt_info(&self, id: ConversationId) {
         let catalog = &self.context.catalog;

@@ -147,7 +147,7 @@ impl Holder {
 }
 
 fn parse(text: &[u8]) -> serde_json::Result<Holder> {
-    // By way of an object, for a derived struct would also take its fields from an array.
+    // By way of an object, because a derived struct would also take its fields from an array.
     let fields: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(text)?;
     serde_json::from_value(fields.into())
 }

@@ -1,36 +1,24 @@
 mod load;
 
 use std::{
-    collections::BTreeSet,
     ops::Range,
-    path::PathBuf,
-    sync::{Arc, Condvar, Mutex, PoisonError, RwLock, Weak, atomic::AtomicBool},
-    time::Duration,
+    sync::{Arc, Weak},
 };
 
 use async_trait::async_trait;
 use core_model::{
-    ConversationId, EventId, EventTime, HeadFilter, Limit, LogReader, NewRecord, Record, Seq,
-    StoreError,
+    EventId, EventTime, HeadFilter, Limit, LogReader, NewRecord, Record, Seq, StoreError,
 };
-use tokio::{runtime::RuntimeFlavor, sync::watch};
+use tokio::runtime::RuntimeFlavor;
 
 use crate::{
-    AppendError, Durability, Follow,
-    catalog::CatalogFile,
-    committer::Committer,
-    disk::{Disk, DiskFile, Wait},
-    durable::Durable,
-    error::{blocking, damaged, io_at, lock},
-    flusher::Flusher,
-    health::{Closed, Health, Notices},
-    ids::IdTable,
-    index::Index,
-    large::LargeLines,
-    lock::FolderLock,
+    AppendError,
+    block_on::block_on,
+    disk::Wait,
+    error::{blocking, damaged, io_at},
+    open_log::OpenLog,
     pages::ReadFault,
-    wait,
-    writer::{Lines, Queue, Right},
+    queue::{Lines, Right},
 };
 
 /// Entries that are looked through at once where that may not take long.
@@ -68,70 +56,11 @@ const INLINE: u64 = 4096;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct FsLog(pub(crate) Arc<Inner>);
+pub struct FsLog(pub(crate) Arc<OpenLog>);
 
 /// A log that lives only as long as someone uses it.
 #[derive(Default)]
-pub(crate) struct WeakLog(Weak<Inner>);
-
-/// What a store lends to its logs.
-#[derive(Clone)]
-pub(crate) struct LogContext {
-    /// How often a poisoned log is looked at again.
-    pub(crate) heal_pause: Duration,
-    pub(crate) disk: Arc<dyn Disk>,
-    pub(crate) durability: Durability,
-    pub(crate) committer: Arc<Committer>,
-    pub(crate) flusher: Option<Arc<Flusher>>,
-    pub(crate) health: Arc<Health>,
-    pub(crate) notices: Arc<Notices>,
-    pub(crate) catalog: Arc<CatalogFile>,
-    /// Last, so that the folder is free only when all else is done. None where tests need none.
-    pub(crate) _lock: Option<Arc<FolderLock>>,
-}
-
-/// How long a log is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Extent {
-    pub(crate) len: Seq,
-    pub(crate) bytes: u64,
-}
-
-impl From<Extent> for core_model::Extent {
-    /// A log that only grows is told apart by its size.
-    fn from(Extent { len, bytes }: Extent) -> Self {
-        let version = bytes;
-        Self { len, version }
-    }
-}
-
-pub(crate) struct Inner {
-    pub(crate) id: ConversationId,
-    pub(crate) folder: PathBuf,
-    pub(crate) path: PathBuf,
-    pub(crate) index_path: PathBuf,
-    pub(crate) itself: Weak<Inner>,
-    file: RwLock<Arc<dyn DiskFile>>,
-    pub(crate) index: RwLock<Index>,
-    /// What is visible.
-    pub(crate) extent: watch::Sender<Extent>,
-    pub(crate) queue: Mutex<Queue>,
-    /// Told when nobody writes to the file any more.
-    pub(crate) rested: Condvar,
-    /// Written to since the last sync; only kept for [`Durability::Interval`].
-    pub(crate) unsynced: Arc<AtomicBool>,
-    /// Made at the first search for an id.
-    pub(crate) ids: Mutex<Option<IdTable>>,
-    pub(crate) durable: Arc<Durable>,
-    /// Held while the log is looked at to be healed.
-    pub(crate) healing: Mutex<()>,
-    /// Held while the index is made anew.
-    pub(crate) rebuilding: Mutex<()>,
-    /// Records whose line turned out to be damaged since the log was opened.
-    pub(crate) suspects: Mutex<BTreeSet<u64>>,
-    pub(crate) large_lines: LargeLines,
-    pub(crate) context: LogContext,
-}
+pub(crate) struct WeakLog(Weak<OpenLog>);
 
 impl FsLog {
     /// Makes `records` durable at the end, then visible, and returns the length that this made. With
@@ -192,22 +121,22 @@ impl FsLog {
     ) -> Result<Seq, AppendError> {
         let lines = self.0.lines(records)?;
         self.0.reopen()?;
-        if self.0.wants_healing() {
-            self.0.heal();
+        if self.0.is_restore_due() {
+            self.0.restore();
         }
         let right = Right::Owner { expected };
         let answered = self.0.enqueue(lines, right, may_block())?;
-        let answer = wait::until(answered).unwrap_or_else(|_| Err(self.0.lost()));
+        let answer = block_on(answered).unwrap_or_else(|_| Err(self.0.lost()));
         Ok(answer?)
     }
 
     /// Has lines appended, and waits for the answer.
     pub(crate) async fn submit(&self, lines: Lines, right: Right) -> Result<Seq, AppendError> {
         self.0.reopen()?;
-        if self.0.wants_healing() {
+        if self.0.is_restore_due() {
             let log = self.0.clone();
             blocking(&self.0.path, move || {
-                log.heal();
+                log.restore();
                 Ok(())
             })
             .await?;
@@ -268,28 +197,6 @@ impl FsLog {
         self.reading(false, |log, wait| log.damaged(wait)).await
     }
 
-    /// Follows the log from `cursor`: what is there, then what comes. Another process follows it with
-    /// [`crate::FileReader::follow`].
-    ///
-    /// ```
-    #[doc = include_str!("example.txt")]
-    /// use core_model::Seq;
-    /// use store_fs::{FsStore, Options};
-    ///
-    /// # tokio::runtime::Runtime::new()?.block_on(async {
-    /// let log = FsStore::open(&root, Options::default())?.open_log(id).await?;
-    /// let mut follow = log.follow(log.len());
-    /// log.append(vec![message("four")], None).await?;
-    /// assert_eq!(follow.next_page().await?[0].seq, Seq(3));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # })?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[must_use]
-    pub fn follow(&self, cursor: Seq) -> Follow {
-        Follow::new(self.clone(), cursor)
-    }
-
     pub(crate) fn downgrade(&self) -> WeakLog {
         WeakLog(Arc::downgrade(&self.0))
     }
@@ -298,7 +205,7 @@ impl FsLog {
     async fn reading<T: Send + 'static>(
         &self,
         inline: bool,
-        read: impl Fn(&Inner, Wait) -> Result<T, ReadFault> + Send + 'static,
+        read: impl Fn(&OpenLog, Wait) -> Result<T, ReadFault> + Send + 'static,
     ) -> Result<T, StoreError> {
         if inline {
             match read(&self.0, Wait::No) {
@@ -310,19 +217,6 @@ impl FsLog {
         }
         let log = self.0.clone();
         blocking(&self.0.path, move || log.read_waiting(read)).await
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        let bytes = self.extent().bytes;
-        if self.is_gone() {
-            return;
-        }
-        let row = self.context.catalog.row(self.id);
-        if row.is_none_or(|row| row.bytes != bytes) {
-            self.context.catalog.leaves_unnoted();
-        }
     }
 }
 
@@ -421,49 +315,7 @@ impl LogReader for FsLog {
     }
 }
 
-impl Inner {
-    pub(crate) fn extent(&self) -> Extent {
-        *self.extent.borrow()
-    }
-
-    pub(crate) fn file(&self) -> Arc<dyn DiskFile> {
-        self.file
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    pub(crate) fn replace_file(&self, file: Arc<dyn DiskFile>) {
-        *self.file.write().unwrap_or_else(PoisonError::into_inner) = file;
-    }
-
-    pub(crate) fn index(&self) -> Index {
-        self.index
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// Whether the conversation is deleted.
-    pub(crate) fn is_gone(&self) -> bool {
-        let closed = &lock(&self.queue).closed;
-        matches!(closed, Some(Closed::Deleted | Closed::Departed))
-    }
-
-    pub(crate) fn is_poisoned(&self) -> bool {
-        matches!(lock(&self.queue).closed, Some(Closed::Poisoned(_)))
-    }
-
-    /// An append after the store was closed in order takes that back.
-    pub(crate) fn reopen(&self) -> Result<(), StoreError> {
-        if let Some(closed @ (Closed::Deleted | Closed::Departed)) = &lock(&self.queue).closed {
-            // It changes nothing.
-            return Err(closed.error(self.id));
-        }
-        let reopened = self.context.catalog.reopen();
-        reopened.map_err(io_at(&self.path))
-    }
-
+impl OpenLog {
     fn read_waiting<T>(
         &self,
         read: impl Fn(&Self, Wait) -> Result<T, ReadFault>,

@@ -15,7 +15,7 @@ use crate::{
     entry::{Entry, IdBytes},
     error::lock,
     ids::IdTable,
-    log::Inner,
+    open_log::OpenLog,
 };
 
 pub(crate) use fault::ReadFault;
@@ -24,12 +24,12 @@ pub(crate) use lines::head;
 /// Entries looked through at a time.
 const STRIDE: usize = 4096;
 
-impl Inner {
+impl OpenLog {
     /// Records from `from` on.
     pub(crate) fn records(&self, from: Seq, limit: Limit, wait: Wait) -> Read<Vec<Record>> {
         let extent = self.extent();
         let mut from = from.0;
-        // Past lines that are no events, so that an empty answer means the end.
+        // Past lines that are not events, so that an empty answer means the end.
         while from < extent.len.0 {
             let count = (extent.len.0 - from).min(limit.records.clamp(1, STRIDE) as u64);
             let mut entries = self.entries(from, count as usize, wait)?;
@@ -141,7 +141,7 @@ impl Inner {
         let sieve = Sieve::new(filter);
         let mut left = range.start.0..range.end.0.min(self.extent().len.0);
         while !left.is_empty() && found.len() < limit {
-            // No filter: then as many as are wanted will do, but for lines that are no events.
+            // No filter: then as many as are wanted will do, except for lines that are not events.
             let stride = match filter == &HeadFilter::default() {
                 true => STRIDE.min(limit - found.len()),
                 false => STRIDE,
@@ -193,13 +193,13 @@ impl Inner {
         Ok(found)
     }
 
-    /// How many lines are no events, or turned out not to be what was written.
+    /// How many lines are not events, or turned out not to be what was written.
     pub(crate) fn damaged(&self, wait: Wait) -> Read<u64> {
         let suspects = lock(&self.suspects).len() as u64;
         Ok(self.index().damaged(wait)? + suspects)
     }
 
-    /// Keeps the table of ids up with the log, unless a search has it: that goes on by itself.
+    /// Keeps the table of ids up with the log, unless a search has it: that continues by itself.
     pub(crate) fn remember_ids(&self, seq: u64, entries: &[Entry]) {
         let Ok(mut ids) = self.ids.try_lock() else {
             return;

@@ -36,7 +36,7 @@ pub use follower::FileFollower;
 /// ([`Self::seek`]). `events.idx` leads it to places in the log and tells whether a line is still the one
 /// that was written; where there is no index, or one that does not fit, it does without.
 ///
-/// A damaged line comes as [`ReadError::Damaged`], and reading goes on after it. An unfinished last
+/// A damaged line comes as [`ReadError::Damaged`], and reading continues after it. An unfinished last
 /// line comes as [`ReadError::Torn`]: as the last item, or as the first one backwards. Other errors end
 /// the iteration.
 ///
@@ -118,7 +118,7 @@ impl FileReader {
         len.map_err(|source| failed(&self.path, source))
     }
 
-    /// Goes on from `seq`, or from the log's end if that comes first. Reading backwards begins anew at
+    /// Continues from `seq`, or from the log's end if that comes first. Reading backwards starts again at
     /// the end and comes back to `seq`. With an index that fits, this costs the same at any length.
     ///
     /// # Errors

@@ -1,20 +1,20 @@
-//! An index that turned out not to fit its log, made anew while the log is in use.
+//! An index that turned out not to fit its log, rebuilt while the log is in use.
 
 use std::{io, sync::PoisonError};
 
 use core_model::StoreError;
 
 use crate::{
+    closed::Closed,
     error::{io_at, lock},
-    health::Closed,
     index::Index,
-    log::Inner,
+    open_log::OpenLog,
     recovery,
 };
 
-impl Inner {
-    /// Makes the index anew, unless somebody else did since it was found to be `wrong`. Appends wait
-    /// only for what came while it was made.
+impl OpenLog {
+    /// Rebuilds the index, unless another caller did since it was found to be `wrong`. Appends wait only
+    /// for what came meanwhile.
     pub(crate) fn rebuild_index(&self, wrong: &Index) -> Result<(), StoreError> {
         let _alone = lock(&self.rebuilding);
         if !self.index().is_same(wrong) {

@@ -20,10 +20,10 @@ use self::{
 use crate::{
     disk::{Disk, DiskFile, Open, Wait, read_exact, write_all},
     error::io_at,
-    health::Notices,
+    extent::Extent,
     index::Index,
     layout,
-    log::Extent,
+    notices::Notices,
 };
 
 pub(crate) use indexing::{catch_up, rebuild};

@@ -12,9 +12,9 @@ use rustix::{fs::OFlags, io::Errno};
 /// Whether a name may be a symbolic link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Links {
-    /// It may, if it leads to a file: for what the owner of this machine set up.
+    /// It may, if it leads to a file: the owner of this machine made it.
     Follow,
-    /// It may not: for what others made, who could let it lead anywhere.
+    /// It may not: others made it, and it could lead anywhere.
     Refuse,
 }
 

@@ -1,4 +1,4 @@
-//! Puts right what can be put right, and keeps what was there.
+//! Repairs what can be repaired, and keeps what was there.
 
 use std::{fs::OpenOptions, io, os::unix::fs::OpenOptionsExt, path::Path};
 
@@ -10,10 +10,10 @@ use crate::{
     OpenError, Report,
     disk::RealDisk,
     error::io_at,
-    health::Notices,
     layout,
     lock::FolderLock,
     meta::{read_metadata, write_metadata},
+    notices::Notices,
     recovery,
     regular_file::{self, Links},
     verify::{IndexState, verify},
@@ -60,8 +60,8 @@ pub enum RepairError {
     Store(#[from] StoreError),
 }
 
-/// Mends a conversation's log and index, or, without `apply`, tells what it would do. A torn last line is
-/// moved to a file of its own; an index that does not fit is kept under another name and made anew, with
+/// Repairs a conversation's log and index, or, without `apply`, says what it would do. A torn last line is
+/// moved to a file of its own; an index that does not fit is kept under another name and rebuilt, with
 /// what it still knows. Lines that are not the events that were written stay where they are, keep their
 /// seq, and are not served.
 ///
@@ -92,7 +92,7 @@ pub fn repair(folder: &Path, apply: bool) -> Result<Repair, RepairError> {
     }
     let remake = !matches!(before.index, IndexState::Right | IndexState::Missing);
     if remake {
-        steps.push("keep the index under another name and make it anew".to_owned());
+        steps.push("keep the index under another name and rebuild it".to_owned());
     } else if before.index == IndexState::Missing {
         steps.push("make the index".to_owned());
     }
@@ -104,7 +104,7 @@ pub fn repair(folder: &Path, apply: bool) -> Result<Repair, RepairError> {
             after,
         });
     }
-    mend(&whole, &before, remake)?;
+    apply_steps(&whole, &before, remake)?;
     drop(lock);
     let after = Some(verify(&whole, |_| {})?);
     Ok(Repair {
@@ -125,7 +125,7 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     io::copy(&mut from, &mut to).map(drop)
 }
 
-fn mend(folder: &Path, before: &Report, remake: bool) -> Result<(), StoreError> {
+fn apply_steps(folder: &Path, before: &Report, remake: bool) -> Result<(), StoreError> {
     let index = folder.join(layout::INDEX);
     if remake {
         let time = Utc::now().format("%Y%m%dT%H%M%S%.6fZ");

@@ -13,7 +13,7 @@ use crate::{
 
 /// How much is read at a time.
 const CHUNK: usize = 1 << 20;
-/// A longer line is no event, and is not held in memory.
+/// A longer line is not an event, and is not held in memory.
 pub(crate) const LONGEST: usize = 256 << 20;
 /// Entries handed over, and old ones read, at a time.
 const STRIDE: usize = 4096;

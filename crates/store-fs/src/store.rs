@@ -1,6 +1,8 @@
+//! The folder of all conversations: making, changing and opening them, one at a time each.
+
 use std::{
     collections::HashMap,
-    fs, io,
+    io,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, OnceLock,
@@ -13,80 +15,25 @@ use core_model::{ConversationId, Metadata, StoreError, UtcTime, port::RECEIPTS};
 use uuid::Uuid;
 
 use crate::{
-    Durability, FsDeliveryRecords, FsLog, OpenError,
+    Durability, FsDeliveryRecords, FsLog, Options,
+    at_rest::at_rest,
     catalog::CatalogFile,
-    check,
     committer::Committer,
-    disk::{Disk, Open, RealDisk},
-    error::{blocking, io_at, lock},
+    disk::{Disk, Open},
+    error::{io_at, lock},
     flusher::Flusher,
     group_sync::{Before, GroupSync},
-    heal::HEAL_PAUSE,
     layout,
     lock::FolderLock,
-    log::{LogContext, WeakLog},
-    meta::{create_folders, read_metadata, write_metadata, write_new},
+    log::WeakLog,
+    meta::{read_metadata, write_metadata, write_new},
+    open_log::LogContext,
     receipts::ReceiptFiles,
     start_scan::StartScan,
 };
 
 /// Slots beyond which those that nobody uses are forgotten.
 const SLOTS: usize = 1024;
-
-/// How a store behaves.
-///
-/// ```
-#[doc = include_str!("example.txt")]
-/// use std::time::Duration;
-/// use store_fs::{Durability, FsStore, Options};
-///
-/// let durability = Durability::Interval(Duration::from_millis(100));
-/// let store = FsStore::open(&root, Options { durability })?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Options {
-    /// What has to have happened to an event when its append returns.
-    pub durability: Durability,
-}
-
-/// The conversations in one folder, which this process alone may change while the store, or a log
-/// it opened, lives. Clones are the same store.
-///
-/// A server uses it by the ports of [`core_model`]: [`core_model::Catalog`] to make, list and delete
-/// conversations, [`core_model::Claims`] to write them, [`core_model::Feed`] to follow all of them,
-/// [`core_model::port::Receipts`], and, with [`Self::keep_deliveries`],
-/// [`core_model::port::DeliveryRecords`]. Their async methods need a tokio runtime. A tool that appends
-/// needs none:
-///
-/// ```
-#[doc = include_str!("example.txt")]
-/// use store_fs::{FsStore, Options};
-///
-/// let store = FsStore::open(&root, Options::default())?; // refused while a server runs
-/// let log = store.open_log_blocking(id)?;
-/// log.append_blocking(&[message("a note")], None)?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-///
-/// As a server does it:
-///
-/// ```
-#[doc = include_str!("example.txt")]
-/// use core_model::Catalog;
-/// use store_fs::{FsStore, Options};
-///
-/// # tokio::runtime::Runtime::new()?.block_on(async {
-/// let store = FsStore::open(&root, Options::default())?;
-/// let metadata = metadata();
-/// store.create(&metadata).await?;
-/// let log = store.open_log(metadata.id).await?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// # })?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone)]
-pub struct FsStore(pub(crate) Arc<Store>);
 
 pub(crate) struct Store {
     pub(crate) root: PathBuf,
@@ -99,7 +46,7 @@ pub(crate) struct Store {
     /// Whether names in the store's folder may not be durable since a sync failed.
     root_unsure: Mutex<bool>,
     /// Conversations that were made but whose names may not be durable, and when they were made.
-    pub(crate) unsettled: Mutex<HashMap<ConversationId, UtcTime>>,
+    pub(crate) unsynced_names: Mutex<HashMap<ConversationId, UtcTime>>,
     pub(crate) receipts: ReceiptFiles,
     pub(crate) start_scan: StartScan,
     /// The latest claim's, of whichever conversation.
@@ -111,43 +58,20 @@ pub(crate) struct Store {
 
 pub(crate) type Slot = Arc<Mutex<WeakLog>>;
 
-impl FsStore {
-    /// Opens the conversations folder `root`: makes it when it is missing, locks it, checks that it
-    /// can be written to, and reads the list of conversations. After a crash the first question about the list
-    /// looks through the folder, completes the list, and clears away what was left half made or half
-    /// removed. Blocks.
-    ///
-    /// # Errors
-    /// [`OpenError::Unusable`] names the folder and the operating system's user;
-    /// [`OpenError::Locked`] the server that holds the folder.
-    ///
-    /// ```
-    /// use store_fs::{FsStore, OpenError, Options};
-    ///
-    /// let root = tempfile::tempdir()?;
-    /// let store = FsStore::open(root.path(), Options::default())?;
-    /// let second = FsStore::open(root.path(), Options::default());
-    /// assert!(matches!(second, Err(OpenError::Locked { .. })));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn open(root: &Path, options: Options) -> Result<Self, OpenError> {
-        create_folders(root).map_err(|source| OpenError::unusable(root, source))?;
-        let at_root = |source| OpenError::Io {
-            path: root.to_owned(),
-            source,
-        };
-        // Absolute, so that the folder stays the same if the working directory changes.
-        let root = fs::canonicalize(root).map_err(at_root)?;
-        let lock = FolderLock::take(&root)?;
-        probe(&root).map_err(|source| OpenError::unusable(&root, source))?;
-        Self::open_on(Arc::new(RealDisk), &root, options, HEAL_PAUSE, Some(lock)).map_err(at_root)
+impl Drop for Store {
+    fn drop(&mut self) {
+        // They hold what this holds.
+        self.context.health.clear();
     }
+}
 
-    pub(crate) fn open_on(
+impl Store {
+    /// Reads the list of the conversations in `root`, which is there.
+    pub(crate) fn open(
         disk: Arc<dyn Disk>,
         root: &Path,
         options: Options,
-        heal_pause: Duration,
+        restore_pause: Duration,
         lock: Option<FolderLock>,
     ) -> io::Result<Self> {
         let flusher = match options.durability {
@@ -155,7 +79,7 @@ impl FsStore {
             Durability::Always | Durability::Os => None,
         };
         let catalog = Arc::new(CatalogFile::open(Arc::clone(&disk), root)?);
-        Ok(Self(Arc::new(Store {
+        Ok(Self {
             root: root.to_owned(),
             start_scan: StartScan::new(&catalog.running_at_start),
             epoch: AtomicU64::default(),
@@ -163,7 +87,7 @@ impl FsStore {
             slots: Mutex::default(),
             root_sync: GroupSync::default(),
             root_unsure: Mutex::default(),
-            unsettled: Mutex::default(),
+            unsynced_names: Mutex::default(),
             receipts: ReceiptFiles::new(
                 Arc::clone(&disk),
                 root.to_owned(),
@@ -173,7 +97,7 @@ impl FsStore {
             deliveries: OnceLock::new(),
             context: LogContext {
                 durability: options.durability,
-                heal_pause,
+                restore_pause,
                 committer: Arc::new(Committer::new()),
                 flusher,
                 health: Arc::default(),
@@ -182,157 +106,21 @@ impl FsStore {
                 disk,
                 _lock: lock.map(Arc::new),
             },
-        })))
+        })
     }
 
-    /// [`core_model::Catalog::open`] with the concrete type.
-    ///
-    /// # Errors
-    /// [`StoreError::NotFound`]; [`StoreError::Damaged`] when the conversation has no log file, or its
-    /// metadata cannot be read. A torn last line is mended and damaged lines are passed over, see
-    /// [`FsLog`].
-    ///
-    /// ```
-    #[doc = include_str!("example.txt")]
-    /// use core_model::{Limit, LogReader, Seq};
-    /// use store_fs::{FsStore, Options};
-    ///
-    /// # tokio::runtime::Runtime::new()?.block_on(async {
-    /// let log = FsStore::open(&root, Options::default())?.open_log(id).await?;
-    /// let page = log.read(Seq(1), Limit::records(100)).await?;
-    /// assert_eq!((log.len(), page.len()), (Seq(3), 2));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # })?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub async fn open_log(&self, id: ConversationId) -> Result<FsLog, StoreError> {
-        self.run(move |store| store.open_log(id)).await
-    }
-
-    /// [`Self::open_log`] without a runtime.
-    ///
-    /// # Errors
-    /// As [`Self::open_log`].
-    ///
-    /// ```
-    #[doc = include_str!("example.txt")]
-    /// use core_model::Seq;
-    /// use store_fs::{FsStore, Options};
-    ///
-    /// let log = FsStore::open(&root, Options::default())?.open_log_blocking(id)?;
-    /// assert_eq!(log.len(), Seq(3));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn open_log_blocking(&self, id: ConversationId) -> Result<FsLog, StoreError> {
-        self.0.open_log(id)
-    }
-
-    /// [`core_model::Catalog::create`] without a runtime.
-    ///
-    /// # Errors
-    /// [`StoreError::Exists`] when the id is taken.
-    ///
-    /// ```
-    /// use core_model::{Metadata, Workspace, WorkspaceKind};
-    /// use store_fs::{FsStore, Options};
-    ///
-    /// let root = tempfile::tempdir()?;
-    /// let workspace = Workspace {
-    ///     working_dir: "workspace/project".to_owned(),
-    ///     kind: WorkspaceKind::LocalWorkspace,
-    /// };
-    /// let metadata = Metadata::new(serde_json::json!({"kind": "Agent"}), workspace);
-    /// let store = FsStore::open(root.path(), Options::default())?;
-    /// store.create_blocking(&metadata)?;
-    /// assert_eq!(store_fs::conversations(root.path())?[0].id, metadata.id);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn create_blocking(&self, metadata: &Metadata) -> Result<(), StoreError> {
-        self.0.create(metadata)
-    }
-
-    /// The conversations folder, absolute.
-    ///
-    /// ```
-    /// use store_fs::{FsStore, Options};
-    ///
-    /// let root = tempfile::tempdir()?;
-    /// let store = FsStore::open(root.path(), Options::default())?;
-    /// assert_eq!(store.root(), root.path().canonicalize()?);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[must_use]
-    pub fn root(&self) -> &Path {
-        &self.0.root
-    }
-
-    /// The folder of the conversation with this id, if there is one.
-    ///
-    /// ```
-    #[doc = include_str!("example.txt")]
-    /// use store_fs::{FsStore, Options};
-    ///
-    /// let store = FsStore::open(&root, Options::default())?;
-    /// assert!(store.folder(id).join("events.jsonl").exists());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[must_use]
-    pub fn folder(&self, id: ConversationId) -> PathBuf {
-        self.0.folder(id)
-    }
-
-    /// Whether the store was closed cleanly the last time: then the list is whole at once, and nobody waits
-    /// for a look through the folder.
-    ///
-    /// ```
-    /// use core_model::Catalog;
-    /// use store_fs::{FsStore, Options};
-    ///
-    /// # tokio::runtime::Runtime::new()?.block_on(async {
-    /// let root = tempfile::tempdir()?;
-    /// let store = FsStore::open(root.path(), Options::default())?;
-    /// assert!(!store.was_closed_cleanly(), "it is new");
-    /// store.close().await?;
-    /// drop(store);
-    /// assert!(FsStore::open(root.path(), Options::default())?.was_closed_cleanly());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # })?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[must_use]
-    pub fn was_closed_cleanly(&self) -> bool {
-        self.0.context.catalog.closed_in_order
-    }
-
-    pub(crate) async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let store = self.0.clone();
-        blocking(&self.0.root, move || work(&store)).await
-    }
-}
-
-impl Drop for Store {
-    fn drop(&mut self) {
-        // They hold what this holds.
-        self.context.health.clear();
-    }
-}
-
-impl Store {
     pub(crate) fn create(&self, metadata: &Metadata) -> Result<(), StoreError> {
         let id = metadata.id;
         self.reopen()?;
         let slot = self.slot(id);
-        // Held to the end: whoever else wants this conversation waits until it is durable and listed.
+        // Held to the end: others that want this conversation wait until it is durable and listed.
         let _turn = lock(&slot);
         let disk = self.context.disk.as_ref();
         let folder = self.folder(id);
         let before = self.root_sync.begin();
         if disk.exists(&folder) {
-            // Whoever made it may still wait for this, or have failed at it.
-            self.settle_name(id, before)?;
+            // The caller that made it may still wait for this, or have failed at it.
+            self.sync_name(id, before)?;
             return Err(StoreError::Exists(id));
         }
         // The row of one that was deleted half, if there is any.
@@ -344,8 +132,8 @@ impl Store {
             disk.remove_dir_all(&making).ok();
             return made;
         }
-        lock(&self.unsettled).insert(id, metadata.created_at);
-        self.settle_name(id, before)?;
+        lock(&self.unsynced_names).insert(id, metadata.created_at);
+        self.sync_name(id, before)?;
         self.show(metadata);
         Ok(())
     }
@@ -376,7 +164,7 @@ impl Store {
 
     /// Keeps what lists show of a conversation, in whose turn its metadata was stored.
     fn show(&self, metadata: &Metadata) {
-        if let Some((_, shown)) = check::at_rest(self, metadata) {
+        if let Some((_, shown)) = at_rest(metadata, &self.folder(metadata.id)) {
             self.context.catalog.show(&shown);
         }
     }
@@ -389,9 +177,14 @@ impl Store {
 
     /// The log, if it is open.
     pub(crate) fn open_already(&self, id: ConversationId) -> Option<FsLog> {
-        let slot = lock(&self.slots).get(&id).cloned()?;
+        let slot = self.slot_in_use(id)?;
         let known = lock(&slot);
         known.upgrade()
+    }
+
+    /// The slot of a conversation that is in use.
+    pub(crate) fn slot_in_use(&self, id: ConversationId) -> Option<Slot> {
+        lock(&self.slots).get(&id).cloned()
     }
 
     /// A new claim's epoch.
@@ -410,7 +203,7 @@ impl Store {
         }
     }
 
-    /// Opening a log may mend something. A disk that refuses this refuses that too, and can be read.
+    /// Opening a log may repair something. A disk that refuses this refuses that too, and can be read.
     pub(crate) fn reopen_to_read(&self, id: ConversationId) {
         if let Err(error) = self.reopen() {
             tracing::warn!(conversation.id = %id, %error, "opened on a disk that takes no writes");
@@ -426,7 +219,7 @@ impl Store {
         if let Some(log) = known.upgrade() {
             return Ok(log);
         }
-        self.settle_name(id, self.root_sync.begin())?;
+        self.sync_name(id, self.root_sync.begin())?;
         let folder = self.folder(id);
         // Also to refuse a folder of a newer format before its log is touched.
         let mut metadata = self.metadata(id)?;
@@ -490,11 +283,4 @@ fn fill(disk: &dyn Disk, folder: &Path, metadata: &Metadata) -> Result<(), Store
     // The folder gets its name as a whole, so that its files need no names before.
     write_new(disk, &path, &text).map_err(io_at(&path))?;
     disk.sync_dir(folder).map_err(io_at(folder))
-}
-
-/// Whether files can be made here: a folder's mode does not tell on a read-only or foreign disk.
-fn probe(root: &Path) -> io::Result<()> {
-    let path = layout::probe(root);
-    fs::write(&path, b"")?;
-    fs::remove_file(&path)
 }

@@ -47,7 +47,7 @@ impl StoredConversation {
     }
 }
 
-/// The conversations of a folder, by id. It takes no lock and changes nothing; whoever has an
+/// The conversations of a folder, by id. It takes no lock and changes nothing; a caller that has an
 /// [`crate::FsStore`] asks that instead ([`core_model::Catalog::list`]).
 ///
 /// # Errors

@@ -96,7 +96,7 @@ pub struct TornBytes {
     pub bytes: u64,
 }
 
-/// How `events.idx` fits its log. All but a wrong one is mended when the log is opened; a wrong one when
+/// How `events.idx` fits its log. All but a wrong one is completed when the log is opened; a wrong one when
 /// it is read.
 ///
 /// ```

@@ -1,4 +1,8 @@
 //! What becomes of happenings: log lines, counts, and completed spans.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that fails is a test that fails"
+)]
 
 use std::{
     collections::BTreeMap,
@@ -183,7 +187,9 @@ impl MakeWriter<'_> for Lines {
 
 /// The spans in the order they began, each with its name and all of its attributes.
 #[derive(Clone, Default)]
-struct Spans(Arc<Mutex<Vec<(&'static str, BTreeMap<String, String>)>>>);
+struct Spans(Arc<Mutex<Vec<Span>>>);
+
+type Span = (&'static str, BTreeMap<String, String>);
 
 /// A span's place among them.
 struct Place(usize);

@@ -8,17 +8,21 @@
 //! | `html` | a transcript as one self-contained page |
 
 mod entry;
+mod heading;
 mod html;
 mod markdown;
 mod text;
 
 use std::io::{self, Write};
 
-use core_model::{ConversationId, Metadata, Record, Seq, UtcTime};
+use core_model::{Record, Seq};
 use serde_json::Value;
 use thiserror::Error;
 
 use entry::Entry;
+use text::closing;
+
+pub use heading::Heading;
 
 /// What a log is exported as.
 ///
@@ -39,75 +43,6 @@ pub enum Format {
     Markdown,
     /// A transcript as one HTML file that loads nothing and runs nothing.
     Html,
-}
-
-/// What a transcript says above its first event.
-///
-/// ```
-/// use core_model::{Metadata, Workspace, WorkspaceKind};
-/// use transcript::export::Heading;
-///
-/// let workspace = Workspace {
-///     working_dir: "workspace/project".to_owned(),
-///     kind: WorkspaceKind::LocalWorkspace,
-/// };
-/// let metadata = Metadata::new(serde_json::json!({"kind": "Agent"}), workspace);
-/// let heading = Heading { title: Some("Greetings".to_owned()), ..Heading::from(&metadata) };
-/// assert_eq!(heading.name(), "Greetings");
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Heading {
-    /// The conversation.
-    pub id: ConversationId,
-    /// Its title, if it was given one.
-    pub title: Option<String>,
-    /// When it was made.
-    pub created_at: Option<UtcTime>,
-}
-
-impl Heading {
-    /// The heading of a conversation of which nothing else is known.
-    ///
-    /// ```
-    /// let id = core_model::ConversationId::random();
-    /// let heading = transcript::export::Heading::untitled(id);
-    /// assert_eq!(heading.name(), format!("Conversation {id}"));
-    /// ```
-    #[must_use]
-    pub fn untitled(id: ConversationId) -> Self {
-        Self {
-            id,
-            title: None,
-            created_at: None,
-        }
-    }
-
-    /// What to call the conversation.
-    ///
-    /// ```
-    /// use transcript::export::Heading;
-    ///
-    /// let id = core_model::ConversationId::random();
-    /// let heading = Heading { title: Some(" ".to_owned()), ..Heading::untitled(id) };
-    /// assert_eq!(heading.name(), format!("Conversation {id}"));
-    /// ```
-    #[must_use]
-    pub fn name(&self) -> String {
-        match self.title.as_deref().map(str::trim) {
-            Some(title) if !title.is_empty() => title.to_owned(),
-            Some(_) | None => format!("Conversation {}", self.id),
-        }
-    }
-}
-
-impl From<&Metadata> for Heading {
-    fn from(metadata: &Metadata) -> Self {
-        Self {
-            id: metadata.id,
-            title: metadata.title.clone(),
-            created_at: Some(metadata.created_at),
-        }
-    }
 }
 
 /// What a log has at one place.
@@ -255,9 +190,10 @@ fn gap(format: Format, text: &str, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn end(format: Format, done: Exported, out: &mut dyn Write) -> io::Result<()> {
+    let closing = closing(done.events, done.damaged);
     match format {
         Format::Jsonl => Ok(()),
-        Format::Markdown => markdown::end(done, out),
-        Format::Html => html::end(done, out),
+        Format::Markdown => markdown::end(&closing, out),
+        Format::Html => html::end(&closing, out),
     }
 }

@@ -400,10 +400,11 @@ impl Worker {
     }
 
     async fn rewind_all(&mut self) -> Result<Rewound, DeliveriesError> {
+        let rewound = self.endpoint.count_wanted().await?;
         self.progress.rewind_all().await?;
         self.watermark.reset();
         self.feed.scan_again();
-        Ok(self.endpoint.count_wanted().await?)
+        Ok(rewound)
     }
 }
 

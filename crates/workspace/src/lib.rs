@@ -4,22 +4,18 @@
 //! | module | holds |
 //! |---|---|
 //! | `workspace` | [`Workspace`]: a folder, and what is started and touched from it |
-//! | `policy` | [`Policy`]: what processes inherit |
 //! | `files` | read, create, replace, list, stat |
 //! | `git` | making the folder a repository |
 //! | `pty` | [`Pty`]: a program in a pseudo-terminal |
 //! | `tool_files` | [`ToolFiles`]: what a conversation's tools keep |
 //! | `scratch` | [`ScratchFolder`]: a private temporary folder |
-//! | `locks` | one lock a folder |
 //! | `host` | the user, the host, programs on a `PATH` |
-//! | `processes` | [`Processes`]: what was started, how it is found, signalled and ended |
+//! | `processes` | [`Processes`]: what was started, how it is found, signalled and ended; [`Policy`]: what it inherits |
 
 mod files;
 mod folder;
 mod git;
 mod host;
-mod locks;
-mod policy;
 mod processes;
 mod pty;
 mod scratch;
@@ -30,8 +26,10 @@ pub use self::{
     files::{FileKind, FolderItem, NewFile, ReplaceError, Stat},
     folder::UsableFolder,
     host::{find_program, host_name, user_name},
-    policy::{NeverPassed, Policy, check_name, is_passed},
-    processes::{OwnProcess, ProcessInfo, Processes, Signal, is_ignored, send},
+    processes::{
+        NeverPassed, OwnProcess, Policy, ProcessInfo, Processes, Signal, check_name, is_ignored,
+        is_passed, send,
+    },
     pty::{ProcessGroup, Pty, PtyCommand, PtyOutput},
     scratch::ScratchFolder,
     tool_files::ToolFiles,

@@ -7,6 +7,8 @@
 //! | [`orphans`] | processes that lost their session's leader |
 //! | [`registry`] | [`Processes`]: the living sessions |
 //! | [`tree`] | which processes belong to a session |
+//! | [`policy`] | what they are given |
+//! | [`folder_locks`] | one lock a folder |
 //! | [`owner`] | which server started a process |
 //! | [`control_group`] | Linux control groups |
 //! | [`signal`] | the only place that sends signals |
@@ -16,11 +18,13 @@
 //! | [`table`] | what `/proc` tells of processes |
 
 mod control_group;
+mod folder_locks;
 mod ignored_signals;
 mod info;
 mod leftovers;
 mod orphans;
 mod owner;
+mod policy;
 mod registry;
 mod session;
 mod signal;
@@ -34,6 +38,7 @@ pub(crate) use self::session::SessionProcess;
 pub use self::{
     ignored_signals::is_ignored,
     info::ProcessInfo,
+    policy::{NeverPassed, Policy, check_name, is_passed},
     registry::Processes,
     signal::{OwnProcess, Signal, send},
 };

@@ -54,7 +54,8 @@ impl ToolFiles {
         NewFile::create(path)
     }
 
-    /// Writes a file that only this user can read. The folder must exist.
+    /// Writes a file that only this user can read. The folder must exist: that of a deleted conversation is
+    /// not made again.
     ///
     /// # Errors
     /// As the file system reports them.

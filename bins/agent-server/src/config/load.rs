@@ -24,6 +24,9 @@ pub const CONFIG_PATH_VARIABLE: &str = "OPENHANDS_AGENT_SERVER_CONFIG_PATH";
 /// Read when it exists and no other file is named.
 pub const DEFAULT_CONFIG_PATH: &str = "workspace/openhands_agent_server_config.json";
 
+/// The source of a value that nothing sets.
+pub(super) const DEFAULT: &str = "default";
+
 /// A larger file is refused: it is not a configuration, or never ends.
 pub const MAX_FILE_BYTES: u64 = 4 << 20;
 
@@ -34,6 +37,7 @@ pub struct Overrides {
     pub host: Option<String>,
     pub port: Option<u16>,
     pub log_format: Option<LogFormat>,
+    pub ephemeral: bool,
 }
 
 /// A configuration that can be used, and how it came about.
@@ -46,6 +50,14 @@ pub struct Loaded {
     /// The file that was named or that is looked for, whether it exists or not.
     pub file: PathBuf,
     pub(super) merged: Merged,
+}
+
+impl Loaded {
+    /// Whether a key was set anywhere, and not left at its default.
+    #[must_use]
+    pub fn is_set(&self, key: &str) -> bool {
+        self.merged.origin(key) != DEFAULT
+    }
 }
 
 /// Reads all layers: defaults, then the file, then `variables` (the environment), then flags.
@@ -69,7 +81,7 @@ pub fn load_without_webhooks(
 ) -> Result<Loaded, ConfigError> {
     let known = known_keys();
     let defaults = serde_json::to_value(Settings::default()).unwrap_or_default();
-    let mut layers = vec![Layer::object(&defaults, &known, "default".to_owned())];
+    let mut layers = vec![Layer::object(&defaults, &known, DEFAULT.to_owned())];
 
     let (file, named_by) = choose_file(flags, variables);
     let mut notices = Vec::new();
@@ -194,6 +206,7 @@ fn flag_layers(flags: &Overrides) -> Vec<Layer> {
             "log_format",
             flags.log_format.map(|format| format.as_str().into()),
         ),
+        ("ephemeral", flags.ephemeral.then_some(Value::Bool(true))),
     ];
     set.into_iter()
         .filter_map(|(key, value)| {

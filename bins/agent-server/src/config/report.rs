@@ -4,7 +4,7 @@ use core_model::secrets::MASK;
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::{Loaded, schema::is_secret};
+use super::{Loaded, load::DEFAULT, schema::is_secret};
 
 impl Loaded {
     /// The effective configuration as a table: key, value, source; secrets masked.
@@ -42,7 +42,7 @@ impl Loaded {
     pub fn sources(&self) -> BTreeMap<&str, Vec<String>> {
         let mut sources = BTreeMap::<&str, Vec<String>>::new();
         for row in self.rows() {
-            if row.origin != "default" {
+            if row.origin != DEFAULT {
                 sources.entry(row.origin).or_default().push(row.key);
             }
         }

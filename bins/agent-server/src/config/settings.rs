@@ -41,6 +41,8 @@ pub struct Settings {
     /// Workspace of conversations that name none.
     pub workspace_path: PathBuf,
     pub bash_events_dir: PathBuf,
+    /// Stores conversations in memory; everything is gone at the end.
+    pub ephemeral: bool,
     pub webhooks: Vec<WebhookConfig>,
     /// Variables of the server that agents' processes inherit besides the usual ones; a `*` at the end
     /// stands for any rest of a name.
@@ -148,6 +150,7 @@ impl Default for Settings {
             conversations_path: "workspace/conversations".into(),
             workspace_path: "workspace/project".into(),
             bash_events_dir: "workspace/bash_events".into(),
+            ephemeral: false,
             webhooks: Vec::new(),
             tool_environment: Vec::new(),
             llm: LlmSettings {

@@ -351,7 +351,7 @@ fn the_check_and_the_start_are_one_validation() {
         (
             json!({"allow_cors_origin_regex": "(?x) https://a # a"}),
             "allow_cors_origin_regex",
-            "is no regular expression",
+            "is not a regular expression",
         ),
         (
             json!({"allowed_hosts": ["https://agents.example.com"]}),

@@ -10,6 +10,7 @@ mod config;
 mod crash;
 mod demo;
 mod earlier_workspaces;
+mod ephemeral;
 mod file_size_limit;
 mod first_creations;
 mod floods;

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use agent_tools::{TerminalSettings, ToolEnvironment, Tools};
+use agent_tools::{ToolEnvironment, Tools};
 use core_model::{Agent, Draft, EventBody, Source, event::SystemPromptEvent};
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -105,10 +105,7 @@ async fn open(live: &LiveConversation) -> Result<(Agent, Tools), SetupError> {
         workspace: workspace(live),
         files: ToolFiles::new(&live.folder),
         used_before: now.state.used_tools.clone(),
-        terminal: TerminalSettings {
-            max_foreground_timeout: live.runtime.config.max_foreground_terminal_timeout,
-            ..TerminalSettings::default()
-        },
+        max_foreground_time: Some(live.runtime.config.max_foreground_terminal_timeout),
     };
     let tools = agent_tools::open(&live.runtime.config.tool_sources, &agent, &environment).await?;
     Ok((agent, live.tools.keep(tools)))

@@ -91,9 +91,23 @@ async fn a_run_whose_claim_is_lost_ends_and_what_waits_is_told_who_has_it() {
     assert!(outline_here.len() > outline_there.len());
     // Nobody is left with a length that is not the log's.
     let there = seeing(&second, id, &outline_here).await;
-    there.send_message(text("to both"), false).await.unwrap();
-    here.send_message(text("and back"), false).await.unwrap();
+    insist(&there, "to both").await;
+    insist(&here, "and back").await;
     seeing(&second, id, &outline(&here).await).await;
+}
+
+/// Sends a message as a client does that repeats what is answered "owned elsewhere": an actor that is
+/// about to leave answers so.
+async fn insist(conversation: &Conversation, said: &str) {
+    let sent = async {
+        loop {
+            match conversation.send_message(text(said), false).await {
+                Err(RuntimeError::OwnedElsewhere { .. }) => tokio::task::yield_now().await,
+                sent => return sent,
+            }
+        }
+    };
+    timeout(GIVE_UP, sent).await.unwrap().unwrap();
 }
 
 /// The conversation, once it is seen like this.

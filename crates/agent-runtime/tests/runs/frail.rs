@@ -236,7 +236,7 @@ impl Claims for Frail {
             return Ok(Claimed::Theirs(holder));
         }
         let Claimed::Mine(claim) = self.store.claim(id).await? else {
-            panic!("the folder is ours");
+            unreachable!("the folder is ours");
         };
         let log = FrailWriter {
             log: claim.log,

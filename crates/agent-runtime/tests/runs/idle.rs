@@ -31,7 +31,8 @@ impl Idle {
         let folder = tempfile::tempdir().unwrap();
         let turn = |call| [Line::Call("terminal", call), Line::Say("done")];
         let puppet = Puppet::new(calls.into_iter().flat_map(turn).collect());
-        let store = FsStore::open(&folder.path().join("store"), Default::default()).unwrap();
+        let store =
+            FsStore::open(&folder.path().join("conversations"), Default::default()).unwrap();
         let mut config = config(&folder, &puppet);
         config.idle_ttl = IDLE_TTL;
         change(&mut config);

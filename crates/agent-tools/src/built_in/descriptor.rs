@@ -10,6 +10,11 @@ use workspace::ProcessInfo;
 
 use crate::{OpenError, Tool, ToolCall, ToolEnvironment, ToolError, ToolTraits};
 
+type Action = Map<String, Value>;
+type Arguments = Map<String, Value>;
+type Parameters = Map<String, Value>;
+type Opened = Result<Arc<dyn Tool>, OpenError>;
+
 /// All that the server knows of a built-in tool. It stands beside the tool; `built_in.rs` lists them.
 pub(super) struct Descriptor {
     /// The name that the model calls it by.
@@ -24,13 +29,13 @@ pub(super) struct Descriptor {
     pub(super) hints: Hints,
     pub(super) traits: ToolTraits,
     /// Of one call, where that differs.
-    pub(super) call_traits: Option<fn(&Map<String, Value>) -> ToolTraits>,
+    pub(super) call_traits: Option<fn(&Action) -> ToolTraits>,
     /// As [`Tool::parameters`].
     pub(super) parameters: fn() -> Value,
     /// As [`Tool::action`].
-    pub(super) action: fn(Map<String, Value>) -> Result<Map<String, Value>, ToolError>,
+    pub(super) action: fn(Arguments) -> Result<Action, ToolError>,
     /// Makes the tool, with the parameters that the agent gives it.
-    pub(super) open: fn(&ToolEnvironment, &Map<String, Value>) -> Result<Arc<dyn Tool>, OpenError>,
+    pub(super) open: fn(&ToolEnvironment, &Parameters) -> Opened,
     /// For a tool whose programs may outlive a call.
     pub(super) log: Option<LogReading>,
 }
@@ -62,7 +67,7 @@ pub(super) struct LogReading {
     /// Whether a program still runs, as far as an observation says.
     pub(super) still_running: fn(&Observation) -> Option<bool>,
     /// Whether a call with this action and observation was made to let time pass, and did.
-    pub(super) waited: fn(&Map<String, Value>, &Observation, Duration) -> bool,
+    pub(super) waited: fn(&Action, &Observation, Duration) -> bool,
 }
 
 /// What a built-in tool does; all else is in its descriptor.

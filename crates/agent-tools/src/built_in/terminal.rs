@@ -32,9 +32,7 @@ mod tool;
 
 use std::sync::Arc;
 
-pub use self::settings::TerminalSettings;
-
-use self::{arguments::TerminalArguments, tool::Terminal};
+use self::{arguments::TerminalArguments, settings::TerminalSettings, tool::Terminal};
 use super::descriptor::{ChosenBy, Descriptor, Hints, LogReading};
 use crate::ToolTraits;
 
@@ -62,7 +60,11 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     parameters: arguments::parameters,
     action: |arguments| Ok(TerminalArguments::read(&arguments)?.action()),
     open: |environment, params| {
-        let settings = settings::read(params, &environment.terminal)?;
+        let mut usual = TerminalSettings::default();
+        if let Some(time) = environment.max_foreground_time {
+            usual.max_foreground_timeout = time;
+        }
+        let settings = settings::read(params, &usual)?;
         let used_before = environment.used_before.contains(DESCRIPTOR.name);
         let terminal = Terminal::new(environment.files.clone(), used_before, settings);
         Ok(Arc::new(DESCRIPTOR.with(terminal, environment)))

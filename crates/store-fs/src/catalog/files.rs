@@ -9,7 +9,10 @@ use core_model::{
 };
 use uuid::Uuid;
 
-use super::rows::{Compact, Place, Rows};
+use super::{
+    row::{CRC, Compact, Place},
+    rows::Rows,
+};
 use crate::disk::{DiskFile, Wait, read_exact};
 
 pub(crate) const HEADER: usize = 64;
@@ -17,8 +20,6 @@ pub(crate) const HEADER: usize = 64;
 pub(crate) const ENTRY: usize = 64;
 /// Bytes of a catalog's row.
 pub(crate) const ROW: usize = 64;
-/// Bytes before the JSON of an entry of `.infos`.
-pub(crate) const CRC: usize = 4;
 /// Rows read at a time.
 const STRETCH: usize = 1024;
 
@@ -64,7 +65,7 @@ impl Entry {
         bytes
     }
 
-    /// None when the bytes are no entry.
+    /// None when the bytes are not an entry.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let bytes: &[u8; ENTRY] = bytes.try_into().ok()?;
         is_sealed(bytes).then_some(())?;
@@ -106,6 +107,11 @@ impl Entry {
             change,
         })
     }
+}
+
+/// Where the entry at this position is.
+pub(crate) fn place(position: u64) -> u64 {
+    HEADER as u64 + position * ENTRY as u64
 }
 
 /// The feed's header: `evfeed`, two zeros, the version (4), the size of an entry (4), the feed's id (16),

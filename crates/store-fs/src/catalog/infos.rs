@@ -1,112 +1,29 @@
-//! What lists show of each conversation at rest, ready to be sent: the file `.infos`.
-//!
-//! A row leads to its JSON. The file is a cache: it is added to and never written over, and nobody
-//! syncs it. A checksum tells what a power cut took. What a row leads to is never out of date: whatever
-//! changes a conversation's metadata or row makes the row forget it first, and rows lead nowhere after
-//! a stop that was not in order. What is missing is made anew from the metadata when it is asked for.
+//! Keeping what lists show of conversations at rest.
 
-use std::{
-    io,
-    os::unix::ffi::OsStrExt,
-    sync::{Arc, atomic::Ordering},
-};
+use std::{io, sync::atomic::Ordering};
 
 use bytes::Bytes;
-use core_model::{ConversationId, ExecutionStatus};
-use uuid::Uuid;
+use core_model::ConversationId;
 
 use super::{
-    Work,
-    files::{self, CRC, HEADER},
-    rows::Place,
+    files,
+    info_file::{InfoFile, Shown},
+    row::{CRC, Place},
+    state::{CatalogState, Memory},
 };
 use crate::{
-    disk::{Disk, DiskFile, Open, Wait, read_exact, write_all},
+    disk::{Wait, write_all},
     error::lock,
-    layout,
 };
 
-/// Bytes that nobody needs any more before the file is written anew, if they are also more than the
+/// Unused bytes before the file is rewritten, if they are also more than the
 /// others.
 const GARBAGE: u64 = 1 << 20;
-/// To be counted up whenever what lists show of a conversation changes its shape.
-const SHAPE: u32 = 1;
 /// Bytes copied at a time.
 const STRETCH: usize = 1 << 20;
 
-/// The open file.
-#[derive(Clone)]
-pub(super) struct Infos {
-    /// Tells it from those before it; not 0.
-    pub(super) id: u64,
-    file: Arc<dyn DiskFile>,
-    /// Where the next one is written.
-    end: u64,
-}
-
-/// What lists show of a conversation when its log has this many bytes and it stands like this.
-pub(crate) struct Shown {
-    pub(crate) id: ConversationId,
-    pub(crate) bytes: u64,
-    pub(crate) status: ExecutionStatus,
-    pub(crate) json: Bytes,
-}
-
-impl Infos {
-    /// The file that a catalog's rows lead into; none when it is another one by now.
-    pub(super) fn open(disk: &dyn Disk, root: &std::path::Path, id: u64) -> Option<Self> {
-        let file = disk.open(&layout::infos_file(root), Open::Write).ok()?;
-        let mut header = [0; HEADER];
-        read_exact(file.as_ref(), &mut header, 0, Wait::Yes).ok()?;
-        let end = file.len().ok()?;
-        let ours = files::infos_header(id, maker(root));
-        (id != 0 && header == ours).then_some(Self { id, file, end })
-    }
-
-    /// A new one under a name of its own, to be put in place.
-    fn make(disk: &dyn Disk, root: &std::path::Path) -> io::Result<Self> {
-        let file = disk.open(&layout::infos_making(root), Open::Make)?;
-        file.set_len(0)?;
-        let id = Uuid::new_v4().as_u64_pair().1;
-        write_all(file.as_ref(), &files::infos_header(id, maker(root)), 0)?;
-        Ok(Self {
-            id,
-            file,
-            end: HEADER as u64,
-        })
-    }
-
-    /// What a deleted conversation's list showed is not to be found on disk either.
-    pub(super) fn wipe(&self, place: Place) {
-        let zeros = vec![0; place.len as usize + CRC];
-        if let Err(error) = write_all(self.file.as_ref(), &zeros, place.at) {
-            tracing::warn!(%error, "what lists showed of a deleted conversation is still in their file");
-        }
-    }
-
-    fn put_in_place(disk: &dyn Disk, root: &std::path::Path) -> io::Result<()> {
-        disk.rename(&layout::infos_making(root), &layout::infos_file(root))
-    }
-
-    fn read(&self, id: ConversationId, place: Place, wait: Wait) -> io::Result<Vec<u8>> {
-        let mut record = vec![0; place.len as usize + CRC];
-        read_exact(self.file.as_ref(), &mut record, place.at, wait)?;
-        match files::is_info(id, &record) {
-            true => Ok(record),
-            false => Err(io::ErrorKind::InvalidData.into()),
-        }
-    }
-}
-
-/// Tells JSON of another build, or of another place, which is in it, from ours.
-fn maker(root: &std::path::Path) -> u32 {
-    let build = crc32c::crc32c(env!("CARGO_PKG_VERSION").as_bytes());
-    let shape = crc32c::crc32c_append(build, &SHAPE.to_le_bytes());
-    crc32c::crc32c_append(shape, root.as_os_str().as_bytes())
-}
-
-impl Work {
-    /// What lists show of conversations at rest; none where it has to be made anew.
+impl CatalogState {
+    /// What lists show of conversations at rest; none where it has to be rebuilt.
     ///
     /// # Errors
     /// `WouldBlock`, if this may not wait.
@@ -129,7 +46,7 @@ impl Work {
                 Ok(record) => Ok(Some(Bytes::from(record).slice(CRC..))),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
                 Err(error) => {
-                    tracing::debug!(conversation.id = %id, %error, "shown anew");
+                    tracing::debug!(conversation.id = %id, %error, "what lists show of it is rebuilt");
                     self.forget_info(*id, Some(place));
                     Ok(None)
                 }
@@ -161,7 +78,7 @@ impl Work {
     }
 
     fn try_to_show(&self, shown: &Shown) -> io::Result<()> {
-        let fits = |memory: &super::Memory| {
+        let fits = |memory: &Memory| {
             let row = memory.rows.get(shown.id);
             row.is_some_and(|row| row.bytes == shown.bytes && row.status() == shown.status)
         };
@@ -195,13 +112,13 @@ impl Work {
         if lock(&self.memory).infos.is_some() {
             return Ok(());
         }
-        let infos = Infos::make(self.disk.as_ref(), &self.root)?;
-        Infos::put_in_place(self.disk.as_ref(), &self.root)?;
+        let infos = InfoFile::make(self.disk.as_ref(), &self.root)?;
+        InfoFile::put_in_place(self.disk.as_ref(), &self.root)?;
         lock(&self.memory).infos = Some(infos);
         Ok(())
     }
 
-    /// Writes the file anew when more than half of it is of no use.
+    /// Rewrites the file when more than half of it is unused.
     pub(super) fn compact_infos_if_due(&self) -> io::Result<()> {
         let due = {
             let memory = lock(&self.memory);
@@ -215,7 +132,7 @@ impl Work {
         }
     }
 
-    /// Meanwhile all goes on with the old file; what is put into that is forgotten in the end.
+    /// Meanwhile the old file is used; what is added to it is forgotten at the end.
     pub(super) fn compact_infos(&self) -> io::Result<()> {
         let _making = lock(&self.making_infos);
         let (old, mut places) = {
@@ -231,7 +148,7 @@ impl Work {
                 .collect();
             (old, places)
         };
-        let mut new = Infos::make(self.disk.as_ref(), &self.root)?;
+        let mut new = InfoFile::make(self.disk.as_ref(), &self.root)?;
         let mut bytes = Vec::new();
         for (id, place, moved) in &mut places {
             // What cannot be read leads nowhere from here on.
@@ -248,7 +165,7 @@ impl Work {
         }
         write_all(new.file.as_ref(), &bytes, new.end)?;
         new.end += bytes.len() as u64;
-        Infos::put_in_place(self.disk.as_ref(), &self.root)?;
+        InfoFile::put_in_place(self.disk.as_ref(), &self.root)?;
         let mut memory = lock(&self.memory);
         places.retain(|(id, old, moved)| *moved > 0 && memory.rows.info(*id) == Some(*old));
         memory.rows.forget_infos();

@@ -5,9 +5,8 @@ use std::{io, path::Path};
 use uuid::Uuid;
 
 use super::{
-    files::{self, ENTRY, Entry, HEADER, What},
-    infos::Infos,
-    place,
+    files::{self, ENTRY, Entry, HEADER, What, place},
+    info_file::InfoFile,
     rows::Rows,
 };
 use crate::{
@@ -18,7 +17,7 @@ use crate::{
 
 /// Entries read at a time.
 const STRIDE: u64 = 1024;
-/// A feed begins anew when it has more entries (4 GiB).
+/// A feed with more entries (4 GiB) is replaced by an empty one.
 const MOST: u64 = 1 << 26;
 
 pub(super) struct Loaded {
@@ -29,28 +28,28 @@ pub(super) struct Loaded {
     /// The position that the stored catalog is true of.
     pub(super) catalog: u64,
     pub(super) rows: Rows,
-    pub(super) infos: Option<Infos>,
-    pub(super) closed_in_order: bool,
+    pub(super) infos: Option<InfoFile>,
+    pub(super) closed_cleanly: bool,
     /// Whether conversations may lack the row that they should have.
     pub(super) lacks_rows: bool,
     pub(super) closed_at: Option<i128>,
 }
 
 /// The stored rows, brought up to the feed's end. Files that are missing, damaged or do not belong
-/// together are begun anew: then the list is to be completed from the conversations themselves.
+/// together are replaced by empty ones: then the list is completed from the conversations themselves.
 ///
 /// # Errors
 /// When what is there cannot be read for now.
 pub(super) fn load(disk: &dyn Disk, root: &Path) -> io::Result<Loaded> {
     let marker = disk.exists(&layout::closed_file(root));
     let known = known(disk, root, marker)?;
-    if marker && known.as_ref().is_none_or(|known| !known.closed_in_order) {
+    if marker && known.as_ref().is_none_or(|known| !known.closed_cleanly) {
         disk.remove_file(&layout::closed_file(root))?;
         disk.sync_dir(root)?;
     }
     match known {
         Some(known) => {
-            if !known.closed_in_order {
+            if !known.closed_cleanly {
                 // A process that was killed may have left names, the feed's or a conversation's, that
                 // are not durable; from now on they are.
                 disk.sync_dir(root)?;
@@ -88,19 +87,19 @@ fn known(disk: &dyn Disk, root: &Path, marker: bool) -> io::Result<Option<Loaded
             "entries of the feed are torn or damaged; what they said is looked up in the conversations"
         );
     }
-    // Half an entry is no entry; a whole one keeps its position, whatever became of it: somebody may
+    // Half an entry does not count; a whole one keeps its position, even a damaged one: somebody may
     // have been shown it.
     if size != place(len) {
         feed.set_len(place(len))?;
     }
-    let closed_in_order = marker && bad == 0;
-    let all_durable = closed_in_order && size == place(catalog);
+    let closed_cleanly = marker && bad == 0;
+    let all_durable = closed_cleanly && size == place(catalog);
     if !all_durable {
         // What is there now may be shown.
         feed.sync()?;
     }
-    let infos = stand.filter(|stand| closed_in_order && stand.position == len);
-    let infos = infos.and_then(|stand| Infos::open(disk, root, stand.infos));
+    let infos = stand.filter(|stand| closed_cleanly && stand.position == len);
+    let infos = infos.and_then(|stand| InfoFile::open(disk, root, stand.infos));
     // Without the time, nobody could tell what another hand changed since.
     let closed_at = disk.changed_at(&layout::closed_file(root)).ok();
     let infos = infos.filter(|_| closed_at.is_some());
@@ -114,8 +113,8 @@ fn known(disk: &dyn Disk, root: &Path, marker: bool) -> io::Result<Option<Loaded
         catalog,
         rows,
         infos,
-        lacks_rows: !closed_in_order,
-        closed_in_order,
+        lacks_rows: !closed_cleanly,
+        closed_cleanly,
         closed_at,
     }))
 }
@@ -138,7 +137,7 @@ fn catalog(disk: &dyn Disk, root: &Path) -> Option<(files::Stand, Rows)> {
     None
 }
 
-/// Takes entries of the feed into account; how many of them are none.
+/// Applies entries of the feed; returns how many are damaged.
 fn replay(
     feed: &dyn DiskFile,
     positions: std::ops::Range<u64>,
@@ -190,7 +189,7 @@ fn begin(disk: &dyn Disk, root: &Path) -> io::Result<Loaded> {
         rows: Rows::default(),
         infos: None,
         lacks_rows: has_conversations(disk, root)?,
-        closed_in_order: false,
+        closed_cleanly: false,
         closed_at: None,
     })
 }

@@ -14,7 +14,7 @@ pub(super) type Key = (i64, ConversationId);
 pub(super) struct Order(Vec<Vec<u32>>);
 
 impl Order {
-    /// Of places that are in order already.
+    /// Of places that are sorted already.
     pub(super) fn of(sorted: impl Iterator<Item = u32>) -> Self {
         let mut order = Self::default();
         sorted.for_each(|place| order.push(place));
@@ -79,7 +79,7 @@ impl Order {
         own.iter().rev().chain(before).copied()
     }
 
-    /// Most come in order: they fill chunks.
+    /// Most come sorted: they fill chunks.
     fn push(&mut self, place: u32) {
         match self.0.last_mut() {
             Some(last) if last.len() < CHUNK => last.push(place),
@@ -97,7 +97,7 @@ impl Order {
         (at, within)
     }
 
-    /// Makes one of a chunk and the next if they fit, so that rows that move leave no crumbs.
+    /// Makes one of a chunk and the next if they fit, so that rows that move leave no small chunks.
     fn join(&mut self, at: usize) {
         let fits = |pair: &[Vec<u32>]| pair[0].len() + pair[1].len() <= CHUNK;
         if self.0.get(at..at + 2).is_some_and(fits) {

@@ -3,29 +3,16 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use chrono::DateTime;
 use core_model::{
-    ConversationId, ConversationOrder, ExecutionStatus, Extent, Row, Seq, UtcTime,
+    ConversationId, ConversationOrder, ExecutionStatus,
     port::{ListPage, ListQuery},
 };
 use hashbrown::HashTable;
 
 use super::{
-    files::CRC,
     order::{Key, Order},
+    row::{Compact, Place, STATUSES},
 };
-
-/// By their numbers on disk: only ever add at the end.
-pub(crate) const STATUSES: [ExecutionStatus; 8] = [
-    ExecutionStatus::Idle,
-    ExecutionStatus::Running,
-    ExecutionStatus::Paused,
-    ExecutionStatus::WaitingForConfirmation,
-    ExecutionStatus::Finished,
-    ExecutionStatus::Error,
-    ExecutionStatus::Stuck,
-    ExecutionStatus::Deleting,
-];
 
 /// About 80 bytes a conversation in all.
 #[derive(Default)]
@@ -54,67 +41,6 @@ struct Slot {
     info_at: u64,
     info_len: u32,
     status: u8,
-}
-
-/// Where `.infos` has what lists show of a conversation, and how long it is; 0 long: nowhere.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) at: u64,
-    pub(crate) len: u32,
-}
-
-/// A row without its id. Times are microseconds since the epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Compact {
-    pub(crate) created: i64,
-    pub(crate) updated: i64,
-    pub(crate) len: u64,
-    pub(crate) bytes: u64,
-    /// Its number in [`STATUSES`].
-    pub(crate) status: u8,
-}
-
-impl Compact {
-    pub(crate) fn row(&self, id: ConversationId) -> Row {
-        Row {
-            id,
-            created_at: time(self.created),
-            updated_at: time(self.updated),
-            status: self.status(),
-            extent: Extent {
-                len: Seq(self.len),
-                version: self.bytes,
-            },
-            bytes: self.bytes,
-        }
-    }
-
-    pub(crate) fn status(&self) -> ExecutionStatus {
-        STATUSES[usize::from(self.status) % STATUSES.len()]
-    }
-}
-
-impl From<&Row> for Compact {
-    fn from(row: &Row) -> Self {
-        let status = STATUSES.iter().position(|status| *status == row.status);
-        Self {
-            created: row.created_at.0.timestamp_micros(),
-            updated: row.updated_at.0.timestamp_micros(),
-            len: row.extent.len.0,
-            bytes: row.bytes,
-            status: status.unwrap_or_default() as u8,
-        }
-    }
-}
-
-impl Place {
-    /// What it takes up, its checksum included.
-    fn bytes(self) -> u64 {
-        match self.len {
-            0 => 0,
-            len => u64::from(len) + CRC as u64,
-        }
-    }
 }
 
 impl Slot {
@@ -182,24 +108,24 @@ impl Rows {
     /// Adds a row at a start, without its place in the orders; [`Self::sort`] follows.
     pub(crate) fn push(&mut self, id: ConversationId, row: &Compact, info: Place) {
         if self.place(id).is_none() {
-            self.settle(Slot::new(id, row, info));
+            self.place_slot(Slot::new(id, row, info));
         }
     }
 
-    /// Puts rows that were pushed in order.
+    /// Sorts rows that were pushed.
     pub(crate) fn sort(&mut self) {
         self.created = sorted(self.slots.len(), |place| self.by_created(place));
         self.updated = sorted(self.slots.len(), |place| self.by_updated(place));
     }
 
-    /// Sets a row; the one it had before. A changed one is shown anew.
+    /// Sets a row, and returns the one before. A changed one forgets its info.
     pub(crate) fn put(&mut self, id: ConversationId, row: Compact) -> Option<Compact> {
         let old = self.get(id);
         if old == Some(row) {
             return old;
         }
         self.remove(id);
-        let place = self.settle(Slot::new(id, &row, Place::default()));
+        let place = self.place_slot(Slot::new(id, &row, Place::default()));
         let slots = &self.slots;
         self.created.insert(place, |place| by_created(slots, place));
         self.updated.insert(place, |place| by_updated(slots, place));
@@ -284,7 +210,7 @@ impl Rows {
     }
 
     /// Gives a row a slot, all but its place in the orders.
-    fn settle(&mut self, slot: Slot) -> u32 {
+    fn place_slot(&mut self, slot: Slot) -> u32 {
         let place = match self.free.pop() {
             Some(place) => {
                 self.slots[place as usize] = slot;
@@ -338,10 +264,6 @@ fn by_created(slots: &[Slot], place: u32) -> Key {
 fn by_updated(slots: &[Slot], place: u32) -> Key {
     let slot = &slots[place as usize];
     (slot.updated, slot.id)
-}
-
-fn time(micros: i64) -> UtcTime {
-    UtcTime(DateTime::from_timestamp_micros(micros).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -1,34 +1,51 @@
 //! The list and its feed on a disk that fails.
 
+mod failing_disk;
 mod infos;
-mod shaky;
 
-use std::{fs, sync::atomic::AtomicU64, thread::sleep};
+use std::{
+    fs, io,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::sleep,
+    time::{Duration, Instant},
+};
 
 use core_model::{
-    Claims, ConversationState, Extent, Metadata, Seq, Snapshot, StoreError, Summary, UtcTime,
-    port::Claimed,
+    Claims, ConversationId, ConversationState, ExecutionStatus, Extent, Metadata, Row, Seq,
+    Snapshot, StoreError, Summary, UtcTime,
+    port::{Claimed, FeedEntry},
 };
 use serde_json::json;
+use uuid::Uuid;
 
-use self::shaky::{Op, Shaky};
-use super::*;
+use self::failing_disk::{FailingDisk, Op};
+use super::{
+    CatalogFile,
+    files::{self, place},
+    state::CatalogState,
+};
 use crate::{
     FsStore, Options, check,
-    disk::{Open, RealDisk},
-    heal::HEAL_PAUSE,
+    disk::{Disk, Open, RealDisk, Wait},
+    error::lock,
+    layout,
+    restore::RESTORE_PAUSE,
 };
 
 /// For what must happen some time.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
-fn catalog(disk: &Arc<Shaky>, root: &Path) -> io::Result<CatalogFile> {
+fn catalog(disk: &Arc<FailingDisk>, root: &Path) -> io::Result<CatalogFile> {
     CatalogFile::open(Arc::clone(disk) as Arc<dyn Disk>, root)
 }
 
-fn store(disk: &Arc<Shaky>, root: &Path) -> FsStore {
+fn store(disk: &Arc<FailingDisk>, root: &Path) -> FsStore {
     let disk = Arc::clone(disk) as Arc<dyn Disk>;
-    FsStore::open_on(disk, root, Options::default(), HEAL_PAUSE, None).unwrap()
+    FsStore::open_on(disk, root, Options::default(), RESTORE_PAUSE, None).unwrap()
 }
 
 fn id(number: u128) -> ConversationId {
@@ -81,7 +98,7 @@ fn full() -> io::Error {
 }
 
 /// The positions and ids of all entries from a position on.
-fn entries(catalog: &Work, from: u64) -> Vec<(u64, u128)> {
+fn entries(catalog: &CatalogState, from: u64) -> Vec<(u64, u128)> {
     catalog.feed_len();
     let found = catalog.feed_entries(from, 10_000, Wait::Yes).unwrap();
     let told = |entry: &FeedEntry| (entry.position, entry.conversation.0.as_u128());
@@ -92,7 +109,7 @@ fn entries(catalog: &Work, from: u64) -> Vec<(u64, u128)> {
 fn a_bad_entry_is_a_gap_and_its_position_is_not_given_again() {
     for (bad, half) in [(3, 0), (9, 0), (9, 7)] {
         let root = tempfile::tempdir().unwrap();
-        let disk = Arc::new(Shaky::default());
+        let disk = Arc::new(FailingDisk::default());
         let first = catalog(&disk, root.path()).unwrap();
         (0..10).for_each(|number| first.note(&row(number, 0)));
         let feed = first.feed_id();
@@ -107,7 +124,7 @@ fn a_bad_entry_is_a_gap_and_its_position_is_not_given_again() {
 
         let second = catalog(&disk, root.path()).unwrap();
         assert_eq!(second.feed_id(), feed);
-        assert!(!second.closed_in_order, "its row has to be looked for");
+        assert!(!second.closed_cleanly, "its row has to be looked for");
         assert!(!layout::closed_file(root.path()).exists());
         assert_eq!((second.count(None), second.row(id(bad.into()))), (9, None));
         second.note(&row(77, 0));
@@ -122,9 +139,9 @@ fn a_bad_entry_is_a_gap_and_its_position_is_not_given_again() {
 }
 
 #[test]
-fn a_feed_that_cannot_be_read_now_is_not_begun_anew() {
+fn a_feed_that_cannot_be_read_now_is_not_replaced() {
     let root = tempfile::tempdir().unwrap();
-    let disk = Arc::new(Shaky::default());
+    let disk = Arc::new(FailingDisk::default());
     let first = catalog(&disk, root.path()).unwrap();
     first.note(&row(1, 0));
     let feed = first.feed_id();
@@ -142,7 +159,7 @@ fn a_feed_that_cannot_be_read_now_is_not_begun_anew() {
 #[test]
 fn a_feed_that_failed_is_tried_again_however_much_happens_and_ready_tells() {
     let root = tempfile::tempdir().unwrap();
-    let disk = Arc::new(Shaky::default());
+    let disk = Arc::new(FailingDisk::default());
     let catalog = catalog(&disk, root.path()).unwrap();
     let failed = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&failed);
@@ -153,15 +170,15 @@ fn a_feed_that_failed_is_tried_again_however_much_happens_and_ready_tells() {
     lock(&catalog.memory).looked_at = Some(Instant::now());
     catalog.note(&row(1, 0));
     let begin = Instant::now();
-    while failed.load(Ordering::SeqCst) == 0 && begin.elapsed() < PATIENCE {
+    while failed.load(Ordering::SeqCst) == 0 && begin.elapsed() < TEST_TIMEOUT {
         sleep(Duration::from_millis(1));
     }
-    while lock(&catalog.fault).is_none() && begin.elapsed() < PATIENCE {
+    while lock(&catalog.fault).is_none() && begin.elapsed() < TEST_TIMEOUT {
         sleep(Duration::from_millis(1));
     }
     assert!(catalog.ready().unwrap_err().contains("cannot be written"));
     let mut number = 2;
-    while *catalog.durable.borrow() == 0 && begin.elapsed() < PATIENCE {
+    while *catalog.durable.borrow() == 0 && begin.elapsed() < TEST_TIMEOUT {
         lock(&catalog.memory).looked_at = Some(Instant::now());
         catalog.note(&row(number, 0));
         number += 1;
@@ -177,7 +194,7 @@ fn a_feed_that_failed_is_tried_again_however_much_happens_and_ready_tells() {
 #[test]
 fn the_list_is_stored_while_it_changes() {
     let root = tempfile::tempdir().unwrap();
-    let disk = Arc::new(Shaky::default());
+    let disk = Arc::new(FailingDisk::default());
     let first = catalog(&disk, root.path()).unwrap();
     first.note(&row(1, 0));
     let busy = Arc::clone(&first.work);
@@ -201,7 +218,7 @@ fn the_list_is_stored_while_it_changes() {
 #[test]
 fn a_deletion_is_told_when_it_is_durable() {
     let root = tempfile::tempdir().unwrap();
-    let disk = Arc::new(Shaky::default());
+    let disk = Arc::new(FailingDisk::default());
     let store = store(&disk, root.path());
     store.0.create(&metadata(id(1))).unwrap();
     disk.before(|op, _| {
@@ -230,7 +247,7 @@ fn a_deletion_is_told_when_it_is_durable() {
 async fn nobody_is_told_of_a_conversation_whose_name_is_not_durable() {
     use core_model::Catalog;
     let root = tempfile::tempdir().unwrap();
-    let disk = Arc::new(Shaky::default());
+    let disk = Arc::new(FailingDisk::default());
     let store = store(&disk, root.path());
     let root = root.path().to_owned();
     disk.before(move |op, path| match op == Op::SyncDir && path == root {
@@ -268,7 +285,7 @@ async fn nobody_is_told_of_a_conversation_whose_name_is_not_durable() {
 #[test]
 fn what_is_found_gone_stays_gone() {
     let root = tempfile::tempdir().unwrap();
-    let disk = Arc::new(Shaky::default());
+    let disk = Arc::new(FailingDisk::default());
     let first = store(&disk, root.path());
     for number in [1, 2] {
         first.0.create(&metadata(id(number))).unwrap();
@@ -276,7 +293,7 @@ fn what_is_found_gone_stays_gone() {
     drop(first);
     fs::remove_dir_all(root.path().join(id(1).to_string())).unwrap();
     let second = store(&disk, root.path());
-    assert!(second.0.context.catalog.closed_in_order);
+    assert!(second.0.context.catalog.closed_cleanly);
     assert!(check::check(&second.0).unwrap().is_empty());
     drop(second);
     let third = store(&disk, root.path());
@@ -290,7 +307,7 @@ fn what_is_found_gone_stays_gone() {
 #[test]
 fn rows_are_made_from_metadata_that_fits_the_log() {
     let root = tempfile::tempdir().unwrap();
-    let disk = Arc::new(Shaky::default());
+    let disk = Arc::new(FailingDisk::default());
     let first = store(&disk, root.path());
     for number in 1..=600 {
         first.0.create(&metadata(id(number))).unwrap();

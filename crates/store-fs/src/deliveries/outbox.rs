@@ -91,11 +91,11 @@ impl Outbox {
     /// Makes names in it durable.
     pub(crate) fn sync(&self) -> Result<(), StoreError> {
         *lock(&self.unsure) = true;
-        self.settle()
+        self.sync_if_unsure()
     }
 
     /// [`Self::sync`], if an earlier one failed.
-    pub(crate) fn settle(&self) -> Result<(), StoreError> {
+    pub(crate) fn sync_if_unsure(&self) -> Result<(), StoreError> {
         let mut unsure = lock(&self.unsure);
         if *unsure {
             let synced = self.disk.sync_dir(&self.folder);
@@ -136,7 +136,7 @@ impl Outbox {
 
     /// Removes what a crash left: what is half copied or half removed, and copies of conversations that
     /// were not deleted after all.
-    pub(super) fn clear(&self, root: &Path) -> io::Result<()> {
+    pub(crate) fn clear(&self, root: &Path) -> io::Result<()> {
         let disk = self.disk.as_ref();
         let names = disk.names(&self.folder)?;
         let half = |name: &&OsString| name.to_str().is_some_and(layout::is_half);

@@ -268,7 +268,7 @@ async fn a_deleted_conversation_waits_and_the_feed_tells_of_its_last_events_firs
 }
 
 #[tokio::test]
-async fn whoever_holds_a_log_that_is_deleted_can_read_it_and_not_append() {
+async fn a_holder_of_a_deleted_log_can_read_it_and_not_append() {
     let (_at, store, records) = kept();
     let (one, log) = conversation(&store, 3);
     store.delete(one.id).await.unwrap();

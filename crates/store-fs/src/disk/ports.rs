@@ -24,7 +24,7 @@ pub(crate) trait Disk: Send + Sync {
     /// Makes the entries of a folder durable: files made, renamed or removed in it.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
     fn names(&self, path: &Path) -> io::Result<Vec<OsString>>;
-    /// Hands over the names in a folder one by one, for folders of many.
+    /// Passes the names in a folder one by one: a folder may have many.
     fn each_name(&self, path: &Path, take: &mut dyn FnMut(OsString)) -> io::Result<()> {
         self.names(path)?.into_iter().for_each(take);
         Ok(())

@@ -164,7 +164,7 @@ impl World {
         let expected = &self.expected[&id];
         assert_eq!(log.len().index(), expected.lines.len());
         let found: Vec<Bytes> = records
-            .expect("reads go on")
+            .expect("reads continue")
             .into_iter()
             .map(|record| record.bytes)
             .collect();

@@ -67,7 +67,7 @@ fn a_deletion_that_is_asked_for_again_leaves_what_waits_in_the_outbox() {
                     .keep_deliveries_in(Path::new(DELIVERIES))
                     .unwrap();
                 let waiting = deliveries.0.outbox.list().unwrap();
-                assert!(waiting.is_empty(), "it goes on, and a copy waits");
+                assert!(waiting.is_empty(), "it stays, and a copy waits");
             }
             world.delete(id);
             world.check();
@@ -172,12 +172,12 @@ fn a_request_is_remembered_although_making_the_file_failed_at_first() {
 }
 
 #[test]
-fn a_request_whose_sync_failed_is_put_down_anew() {
+fn a_request_whose_sync_failed_is_recorded_again() {
     let mut world = World::new(0);
     world.requests.begin(&world.store.0, &[1], false);
     world.machine.plan(|plan| plan.fail(Op::Sync, 0, 1));
     world.requests.begin(&world.store.0, &[2], true);
-    // The file may lack it: it is written anew before it counts as begun.
+    // The file may lack it: it is rewritten before it counts as begun.
     world.requests.begin(&world.store.0, &[2], false);
     world.machine.cut_power_and_drop_all();
     world.reopen(false);
@@ -209,7 +209,7 @@ fn events_whose_index_cannot_be_written_are_read_all_the_same() {
     // The log is written, and from then on nothing.
     world.machine.plan(|plan| plan.fail(Op::Write, 1, u32::MAX));
     assert!(world.append(id, 1, true));
-    // Opened anew, too.
+    // Opened again, too.
     world.close_logs();
     let log = world.log(id).unwrap();
     assert_eq!(world.read(&log).unwrap().len(), 3);
@@ -221,7 +221,7 @@ fn events_whose_index_cannot_be_written_are_read_all_the_same() {
 }
 
 #[test]
-fn healing_a_log_that_is_well_takes_nothing_from_it() {
+fn restoring_a_sound_log_takes_nothing_from_it() {
     let mut world = World::new(0);
     let id = world.create().unwrap();
     let log = world.log(id).unwrap();
@@ -233,7 +233,7 @@ fn healing_a_log_that_is_well_takes_nothing_from_it() {
                 if done.load(Ordering::Acquire) {
                     break;
                 }
-                log.0.heal();
+                log.0.restore();
             }
         });
         for _ in 0..200 {
@@ -246,7 +246,7 @@ fn healing_a_log_that_is_well_takes_nothing_from_it() {
 }
 
 #[test]
-fn a_poisoned_log_names_its_fault_and_heals_once_there_is_space() {
+fn a_poisoned_log_names_its_fault_and_is_restored_once_there_is_space() {
     let mut world = World::new(0);
     let id = world.create().unwrap();
     assert!(world.append(id, 3, true));
@@ -268,7 +268,7 @@ fn a_poisoned_log_names_its_fault_and_heals_once_there_is_space() {
             "{unready}"
         );
         world.lift_faults();
-        assert!(world.append(id, 1, true), "healed by the next append");
+        assert!(world.append(id, 1, true), "restored by the next append");
         assert_eq!(world.store.health().ready, Ok(()));
     }
     let names = world
@@ -288,7 +288,7 @@ fn a_log_that_fails_while_the_store_is_asked_whether_it_is_ready_holds_nobody_up
         scope.spawn(|| {
             for _ in 0..2000 {
                 log.0.poison(&std::io::Error::other("broken")).send();
-                log.0.heal();
+                log.0.restore();
             }
         });
         scope.spawn(|| {
@@ -314,7 +314,7 @@ fn a_deletion_whose_sync_failed_can_be_asked_for_again() {
 }
 
 #[test]
-fn a_tail_that_could_not_be_made_durable_is_written_again_before_the_log_heals() {
+fn a_tail_that_could_not_be_made_durable_is_written_again_before_the_log_is_restored() {
     for seed in 0..20 {
         let mut world = World::new(seed);
         let id = world.create().unwrap();
@@ -325,16 +325,16 @@ fn a_tail_that_could_not_be_made_durable_is_written_again_before_the_log_heals()
         world.machine.plan(|plan| plan.fail(Op::Sync, 0, 1));
         let log = world.log(id).unwrap();
         let seen = world.read(&log).unwrap();
-        log.0.heal();
-        let healed = !log.0.is_poisoned();
+        log.0.restore();
+        let restored = !log.0.is_poisoned();
         drop(log);
         world.close_logs();
         world.machine.cut_power_and_drop_all();
         world.reopen(false);
         let log = world.store.0.open_log(id).unwrap();
         let kept = world.read(&log).unwrap();
-        // Whatever else was left of it: what healed had been shown, and stays.
-        assert!(!healed || kept == seen, "seed {seed}");
+        // Whatever else was left of it: what restored had been shown, and stays.
+        assert!(!restored || kept == seen, "seed {seed}");
     }
 }
 
@@ -377,12 +377,12 @@ fn a_sync_in_the_background_after_a_failed_one_proves_nothing() {
     assert!(log.0.is_poisoned());
     // What an append put there while that sync was under way.
     flush(&Mutex::new(vec![written()]));
-    log.0.heal();
-    let healed = !log.0.is_poisoned();
+    log.0.restore();
+    let restored = !log.0.is_poisoned();
     machine.cut_power_and_drop_all();
     drop((log, store));
     let log = open().open_log_blocking(metadata.id).unwrap();
-    if healed {
+    if restored {
         assert_eq!(
             (log.len(), log.0.damaged(Wait::Yes).unwrap()),
             (Seq(1500), 0)

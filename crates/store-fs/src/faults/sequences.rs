@@ -93,7 +93,7 @@ fn fault() -> impl Strategy<Value = Fault> {
     ]
 }
 
-/// Fewer than the default, for each case opens several stores.
+/// Fewer than the default, because each case opens several stores.
 pub(super) fn config() -> ProptestConfig {
     let mut config = ProptestConfig::default();
     if std::env::var_os("PROPTEST_CASES").is_none() {
@@ -133,7 +133,7 @@ fn run(mut world: World, steps: &[Step]) {
     for (number, step) in steps.iter().enumerate() {
         take(&mut world, step, number as u64);
     }
-    world.heal();
+    world.restore();
     world.reopen(true);
     world.check();
     world.machine.cut_power();

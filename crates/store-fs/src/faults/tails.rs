@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     disk::{Disk, Open, Wait, read_all, write_all},
-    health::Notices,
     layout,
+    notices::Notices,
     recovery::{self, Opened},
 };
 

@@ -299,8 +299,8 @@ impl World {
             .plan(|plan| *plan = super::plan::Plan::default());
     }
 
-    /// With nothing wrong any more, every log takes events again, without being opened anew.
-    pub(super) fn heal(&mut self) {
+    /// With nothing wrong any more, every log takes events again, without being opened again.
+    pub(super) fn restore(&mut self) {
         self.lift_faults();
         if self.is_dead() {
             self.reopen(false);
@@ -315,7 +315,7 @@ impl World {
         }
     }
 
-    /// Opens the store again, after the process was killed if it was not closed in order.
+    /// Opens the store again, after the process was killed, if it was not closed cleanly.
     pub(super) fn reopen(&mut self, in_order: bool) {
         if in_order {
             self.logs.clear();

@@ -8,21 +8,22 @@ use std::{
 use core_model::{ConversationId, StoreError, TornTail, port};
 use tokio::sync::watch;
 
-use super::{FsLog, Inner, LogContext};
+use super::FsLog;
 use crate::{
     Durability,
+    closed::{Closed, Fault},
     disk::ReadOnly,
     durable::Durable,
     error::damaged,
-    health::{Closed, Fault},
     large::LargeLines,
     layout,
+    open_log::{LogContext, OpenLog},
+    queue::Queue,
     recovery::{self, Opened},
-    writer::Queue,
 };
 
 impl FsLog {
-    /// Opens and mends the log in a conversation's folder. Blocks.
+    /// Opens the log in a conversation's folder, and repairs what a crash left. Blocks.
     pub(crate) fn load(
         id: ConversationId,
         folder: &Path,
@@ -36,20 +37,20 @@ impl FsLog {
                 conversation.id = %id, reason = %cause,
                 "the log takes no more events for now: it could not be opened for writing"
             );
-            let mut fault = Fault::new(cause, context.heal_pause);
+            let mut fault = Fault::new(cause, context.restore_pause);
             fault.torn = refused.torn;
             Closed::Poisoned(fault)
         });
         let poisoned = closed.is_some();
         let log = Self(inner(id, folder, found, closed, context));
         if poisoned {
-            log.0.context.health.report(&Arc::downgrade(&log.0));
+            log.0.context.health.report(Arc::downgrade(&log.0) as _);
         }
         Ok((log, torn))
     }
 
     /// Opens the log of a deleted conversation in the folder where it waits: it takes no events, and
-    /// nothing is written, mended or reported for it. Blocks.
+    /// nothing is written, repaired or reported for it. Blocks.
     pub(crate) fn load_deleted(
         id: ConversationId,
         folder: &Path,
@@ -62,7 +63,7 @@ impl FsLog {
             ..context
         };
         let found = find(id, folder, &context)?;
-        let log = inner(id, folder, found, Some(Closed::Departed), context);
+        let log = inner(id, folder, found, Some(Closed::InOutbox), context);
         Ok(Self(log))
     }
 }
@@ -86,13 +87,13 @@ fn inner(
     found: Opened,
     closed: Option<Closed>,
     context: LogContext,
-) -> Arc<Inner> {
+) -> Arc<OpenLog> {
     let durable = match context.durability {
         Durability::Always => found.durable,
         // What an earlier opening wrote may still wait to be synced.
         Durability::Interval(_) | Durability::Os => 0,
     };
-    Arc::new_cyclic(|itself| Inner {
+    Arc::new_cyclic(|itself| OpenLog {
         id,
         folder: folder.to_owned(),
         path: folder.join(layout::EVENTS),
@@ -106,7 +107,7 @@ fn inner(
         rested: Condvar::new(),
         unsynced: Arc::default(),
         ids: Mutex::default(),
-        healing: Mutex::default(),
+        restoring: Mutex::default(),
         rebuilding: Mutex::default(),
         suspects: Mutex::default(),
         large_lines: LargeLines::default(),

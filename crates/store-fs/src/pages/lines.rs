@@ -11,13 +11,13 @@ use crate::{
     entry::Entry,
     error::{io_at, lock},
     large::LARGE,
-    log::Inner,
+    open_log::OpenLog,
 };
 
-impl Inner {
+impl OpenLog {
     /// The records of neighbours.
     pub(super) fn together(&self, from: Seq, entries: &[Entry], wait: Wait) -> Read<Vec<Record>> {
-        // What is no event at either end, however long, is not read.
+        // Lines that are not events at either end, however long, are not read.
         let before = entries
             .iter()
             .take_while(|entry| entry.is_damaged())

@@ -79,9 +79,9 @@ impl FileFollower {
     /// The next event; none when the time is up before one comes.
     ///
     /// # Errors
-    /// [`ReadError::Damaged`] for a line that is no event: the next call goes on after it.
-    /// [`ReadError::Cut`] when the log is not any more what was read of it: whoever wants to go on opens
-    /// it anew. [`ReadError::Io`], also when the log was deleted.
+    /// [`ReadError::Damaged`] for a line that is not an event: the next call continues after it.
+    /// [`ReadError::Cut`] when the log is not any more what was read of it: to continue, open it
+    /// again. [`ReadError::Io`], also when the log was deleted.
     ///
     /// ```
     #[doc = include_str!("../example.txt")]
@@ -140,7 +140,7 @@ impl FileFollower {
         let seen = (there.len(), there.mtime(), there.mtime_nsec());
         let changed = seen != self.seen;
         self.seen = seen;
-        // Cut and written to anew, it may be longer than before.
+        // Cut and written to again, it may be longer than before.
         let is_cut = there.len() < self.reader.offset || (changed && !self.has_last());
         self.cut |= is_cut || !is_ours;
         if self.cut {

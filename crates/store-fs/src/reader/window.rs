@@ -30,7 +30,7 @@ impl Window {
                 }));
             }
         }
-        // From its start: a beginning that was read earlier may have been cut off and written anew.
+        // From its start: a beginning that was read earlier may have been cut off and rewritten.
         self.forget();
         self.start = offset;
         loop {
@@ -68,7 +68,7 @@ impl Window {
         Ok(&self.bytes[from..from + (range.end - range.start) as usize])
     }
 
-    /// Has everything read anew.
+    /// Has everything read again.
     pub(super) fn forget(&mut self) {
         self.bytes.clear();
     }

@@ -7,9 +7,9 @@ use core_model::{ConversationId, Seq};
 use crate::{
     disk::{Disk, DiskFile, Wait},
     entry::Entry,
+    extent::Extent,
     index::Index,
     layout,
-    log::Extent,
     scan::{self, Found, Scanned, Start},
 };
 

@@ -8,8 +8,8 @@ use super::refusal::is_refusal;
 use crate::{
     disk::{Disk, DiskFile, Open, Wait, read_exact, write_all},
     entry::Entry,
+    extent::Extent,
     index::Index,
-    log::Extent,
     scan,
 };
 
@@ -72,7 +72,7 @@ pub(super) fn known(
             Belongs::Yes => {}
             Belongs::ExceptItsBreak => {
                 // Otherwise the next line would join it.
-                tracing::warn!(conversation.id = %id, "the last line's break was damaged, and is written again");
+                tracing::warn!(conversation.id = %id, "the last line's break was damaged, and is mended");
                 let written = write_all(log, b"\n", bytes - 1).and_then(|()| log.sync());
                 if written.is_err() {
                     return Ok(Known::Partly(index));

@@ -2,7 +2,7 @@
 
 use core_model::{ConversationId, TornTail};
 
-use crate::{disk::Wait, health::Notices, index::Index, scan::Scanned};
+use crate::{disk::Wait, index::Index, notices::Notices, scan::Scanned};
 
 pub(crate) fn report_torn(id: ConversationId, tail: &TornTail, notices: &Notices) {
     tracing::warn!(

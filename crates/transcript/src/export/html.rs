@@ -1,9 +1,9 @@
 use std::io::{self, Write};
 
 use super::{
-    Exported, Heading,
     entry::{Entry, Part, Voice},
-    text::{closing, counted, printable, size, time},
+    heading::Heading,
+    text::{counted, printable, size, time},
 };
 
 /// Longer blocks are folded away.
@@ -59,9 +59,8 @@ pub(super) fn gap(text: &str, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "<p class=\"gap\">{}</p>", escape(text))
 }
 
-pub(super) fn end(done: Exported, out: &mut dyn Write) -> io::Result<()> {
-    let text = closing(done);
-    writeln!(out, "<footer>{text}</footer>\n</main>\n</body>\n</html>")
+pub(super) fn end(closing: &str, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "<footer>{closing}</footer>\n</main>\n</body>\n</html>")
 }
 
 fn part(part: &Part, out: &mut dyn Write) -> io::Result<()> {

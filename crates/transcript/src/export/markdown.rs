@@ -3,9 +3,9 @@ mod said;
 use std::io::{self, Write};
 
 use super::{
-    Exported, Heading,
     entry::{Entry, Part, Voice},
-    text::{closing, printable, size, time},
+    heading::Heading,
+    text::{printable, size, time},
 };
 
 pub(super) fn begin(heading: &Heading, out: &mut dyn Write) -> io::Result<()> {
@@ -37,8 +37,8 @@ pub(super) fn gap(text: &str, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "\n**{}**", line(text))
 }
 
-pub(super) fn end(done: Exported, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "\n---\n\n{}", closing(done))
+pub(super) fn end(closing: &str, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "\n---\n\n{closing}")
 }
 
 fn part(part: &Part, out: &mut dyn Write) -> io::Result<()> {

@@ -1,7 +1,5 @@
 use core_model::EventTime;
 
-use super::Exported;
-
 /// To the second, as people write it: `2026-11-22 19:31:36`.
 pub(super) fn time(time: EventTime) -> String {
     let text = time.to_string();
@@ -32,13 +30,10 @@ pub(super) fn size(bytes: usize) -> String {
 }
 
 /// The last line of a transcript.
-pub(super) fn closing(done: Exported) -> String {
-    let mut text = counted(done.events, "event");
-    if done.damaged > 0 {
-        text.push_str(&format!(
-            ", {} left out",
-            counted(done.damaged, "damaged line")
-        ));
+pub(super) fn closing(events: u64, damaged: u64) -> String {
+    let mut text = counted(events, "event");
+    if damaged > 0 {
+        text.push_str(&format!(", {} left out", counted(damaged, "damaged line")));
     }
     text.push_str(". Times are UTC.");
     text

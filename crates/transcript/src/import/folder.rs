@@ -6,7 +6,10 @@ use std::{
 use core_model::{ConversationId, UtcTime};
 use serde_json::Value;
 
-use super::{ImportError, file, io_at};
+use super::{
+    error::{ImportError, io_at},
+    file,
+};
 
 pub(super) const BASE_STATE: &str = "base_state.json";
 pub(super) const META: &str = "meta.json";

@@ -1,6 +1,10 @@
 use core_model::{LineHead, NewRecord};
 
-use super::{ImportError, file, folder::EventFile, io_at};
+use super::{
+    error::{ImportError, io_at},
+    file,
+    folder::EventFile,
+};
 
 /// An event's file as a line of a log, or why it is not an event.
 ///

@@ -9,10 +9,11 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    ImportError, ReferenceConversation,
+    error::{ImportError, io_at, off_thread},
     folder::EventFile,
-    io_at, line, off_thread,
+    line,
     settings::{StoredHead, StoredState},
+    source::Source,
 };
 
 /// What is read, appended and synced at a time.
@@ -51,7 +52,7 @@ pub struct Outcome {
 
 /// The lines of a conversation in their order, and the state they lead to.
 pub(super) struct Reading {
-    reference: ReferenceConversation,
+    source: Source,
     files: Arc<[EventFile]>,
     /// How many files have been read.
     pub(super) read: usize,
@@ -62,24 +63,24 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    pub(super) fn new(mut reference: ReferenceConversation) -> Self {
+    pub(super) fn new(mut source: Source) -> Self {
         Self {
-            files: std::mem::take(&mut reference.files).into(),
+            files: std::mem::take(&mut source.files).into(),
             read: 0,
             events: 0,
             ids: HashSet::new(),
-            state: ConversationState::new(&reference.settings.metadata),
+            state: ConversationState::new(&source.settings.metadata),
             left_out: Vec::new(),
-            reference,
+            source,
         }
     }
 
     pub(super) fn metadata(&self) -> &Metadata {
-        &self.reference.settings.metadata
+        &self.source.settings.metadata
     }
 
     pub(super) fn notices(&mut self, notices: Vec<String>) {
-        self.reference.notices.extend(notices);
+        self.source.notices.extend(notices);
     }
 
     /// The next lines; none after the last file.
@@ -88,7 +89,7 @@ impl Reading {
             return Ok(None);
         }
         let (files, from) = (Arc::clone(&self.files), self.read);
-        let lines = off_thread(&self.reference.folder, move || read_lines(&files[from..])).await?;
+        let lines = off_thread(&self.source.folder, move || read_lines(&files[from..])).await?;
         let mut records = Vec::with_capacity(lines.len());
         for line in lines {
             let file = &self.files[self.read];
@@ -101,7 +102,7 @@ impl Reading {
                 Ok(record) => {
                     if record.head.id.as_str() != file.id {
                         let notice = format!("{}: its id is {}", file.name(), record.head.id);
-                        self.reference.notices.push(notice);
+                        self.source.notices.push(notice);
                     }
                     self.take(&record);
                     records.push(record);
@@ -116,7 +117,7 @@ impl Reading {
         self.events += 1;
         self.ids.insert(record.head.id.clone());
         if let Err(error) = self.state.apply_bytes(&record.bytes) {
-            self.reference.notices.push(format!(
+            self.source.notices.push(format!(
                 "event {} is kept as it is, but cannot be understood: {error}",
                 record.head.id
             ));
@@ -130,12 +131,12 @@ impl Reading {
         for (key, value) in self.differences() {
             let mut draft = Draft::state(key, value);
             let name = format!("import/{key}");
-            draft.id = EventId(Uuid::new_v5(&self.reference.id().0, name.as_bytes()).to_string());
+            draft.id = EventId(Uuid::new_v5(&self.source.id().0, name.as_bytes()).to_string());
             let event = draft.at(self.next_time(), None);
             self.state.apply(&event);
             records.push(
                 NewRecord::encode(&event)
-                    .map_err(|error| io_at(&self.reference.folder)(error.into()))?,
+                    .map_err(|error| io_at(&self.source.folder)(error.into()))?,
             );
         }
         Ok(records)
@@ -147,7 +148,7 @@ impl Reading {
             head,
             agent_state,
             stats: _,
-        } = &self.reference.settings.now;
+        } = &self.source.settings.now;
         let mut found = Vec::new();
         if let Some(status) = *status
             && status != self.state.execution_status
@@ -172,7 +173,7 @@ impl Reading {
                 let notice = format!(
                     "it stood at event {id}, which is missing; it continues after the last one"
                 );
-                self.reference.notices.push(notice);
+                self.source.notices.push(notice);
             }
             Some(StoredHead::Empty) | None => {}
         }
@@ -182,7 +183,7 @@ impl Reading {
     /// Just after the last event, whatever the clock says: a run of the import that was cut short
     /// must have given the same.
     fn next_time(&self) -> EventTime {
-        let created = EventTime::from(self.reference.settings.metadata.created_at.0);
+        let created = EventTime::from(self.source.settings.metadata.created_at.0);
         let last = self.state.last_timestamp.unwrap_or(created);
         let next = last.utc().checked_add_signed(TimeDelta::microseconds(1));
         next.map_or(last, EventTime::from)
@@ -191,18 +192,18 @@ impl Reading {
     /// The metadata of the whole conversation; its snapshot says that the import is complete.
     pub(super) fn finished(&self, extent: Extent) -> Metadata {
         let mut state = self.state.clone();
-        if let Some(stats) = &self.reference.settings.now.stats {
+        if let Some(stats) = &self.source.settings.now.stats {
             // With the list of calls, which events do not carry.
             state.stats = stats.clone();
         }
-        let mut metadata = self.reference.settings.metadata.clone();
+        let mut metadata = self.source.settings.metadata.clone();
         metadata.snapshot = Some(Snapshot { extent, state });
         metadata
     }
 
     /// What lists are to show of what has been read so far.
     pub(super) fn summary(&self) -> Summary {
-        let created_at = self.reference.settings.metadata.created_at;
+        let created_at = self.source.settings.metadata.created_at;
         Summary {
             updated_at: self
                 .state
@@ -214,11 +215,11 @@ impl Reading {
 
     pub(super) fn outcome(self, added: u64) -> Outcome {
         Outcome {
-            id: self.reference.id(),
+            id: self.source.id(),
             events: self.events,
             added,
             left_out: self.left_out,
-            notices: self.reference.notices,
+            notices: self.source.notices,
         }
     }
 }

@@ -9,8 +9,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{
-    ImportError, ImportOptions, file,
+    error::ImportError,
+    file,
     folder::{BASE_STATE, META},
+    options::ImportOptions,
 };
 
 /// How a value that the reference encrypted begins: a Fernet token, version 0x80, of this century.

@@ -4,7 +4,7 @@ use std::{
     path::Path,
 };
 
-use super::{MAX_FILE_BYTES, file};
+use super::file::{self, MAX_FILE_BYTES};
 
 /// The plan of the task tracker, and outputs that were too long for their event: tools look for both
 /// under the same names here.

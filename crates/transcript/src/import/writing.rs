@@ -5,7 +5,7 @@ use core_model::{
     Summary, port::Claimed,
 };
 
-use super::ImportError;
+use super::error::ImportError;
 
 /// A conversation in the store that gets these lines and no others.
 pub(super) struct Writing {

@@ -71,10 +71,9 @@ impl Log {
 #[async_trait]
 impl LogReader for Log {
     fn visible(&self) -> Extent {
-        Extent {
-            len: Seq(self.records.lock().unwrap().len() as u64),
-            version: self.size(),
-        }
+        let version = self.size();
+        let len = Seq(self.records.lock().unwrap().len() as u64);
+        Extent { len, version }
     }
 
     async fn grown(&self, _: Seq) -> Result<Extent, StoreError> {

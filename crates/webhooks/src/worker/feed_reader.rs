@@ -121,8 +121,11 @@ impl FeedReader {
         let source = Arc::clone(&self.source);
         let (position, overdue) = (self.position, self.position < self.overdue_to);
         Box::pin(async move {
-            // Where that cannot be told, the feed is read to find out why.
-            let len = source.feed_grown(position).await.unwrap_or(position);
+            let Ok(len) = source.feed_grown(position).await else {
+                // Reading the feed then shows why.
+                tokio::time::sleep(RETRY_DELAY).await;
+                return position;
+            };
             if !overdue {
                 tokio::time::sleep(GATHER_DELAY).await;
             }

@@ -1,6 +1,7 @@
 //! Replacing the content of a file, and nothing else of it.
 
 mod attributes;
+mod error;
 mod in_place;
 #[cfg(test)]
 mod tests;
@@ -15,17 +16,9 @@ use std::{
 use nix::libc;
 use uuid::Uuid;
 
-use self::attributes::Attributes;
+pub use self::error::ReplaceError;
 
-/// Why a file was not replaced.
-#[derive(Debug, thiserror::Error)]
-pub enum ReplaceError {
-    /// It does not hold what was expected.
-    #[error("it was changed in the meantime")]
-    Changed,
-    #[error(transparent)]
-    Io(#[from] io::Error),
-}
+use self::attributes::Attributes;
 
 /// Gives the file at `path` the content `bytes`. A reader, or a crash, meets either the old bytes or
 /// the new ones: a new file beside it takes its owner, mode and extended attributes and then its

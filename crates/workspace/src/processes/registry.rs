@@ -8,11 +8,12 @@ use std::{
 
 use super::{
     control_group::{self, ControlGroup},
+    folder_locks::FolderLocks,
     owner::Owner,
+    policy::Policy,
     spawner::Spawner,
     tree::ProcessTree,
 };
-use crate::{locks::FolderLocks, policy::Policy};
 
 /// What a server's conversations start processes with, and what it needs to end all of them. Clones
 /// share one state.

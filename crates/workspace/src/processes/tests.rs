@@ -2,8 +2,7 @@
 
 use std::{os::unix::process::CommandExt, process::Command};
 
-use super::{OwnProcess, Processes, Signal, owner::Owner, send, table, tree::TAG_VARIABLE};
-use crate::Policy;
+use super::{OwnProcess, Policy, Processes, Signal, owner::Owner, send, table, tree::TAG_VARIABLE};
 
 /// A process that ends with the test.
 struct Sleeper(std::process::Child);

@@ -7,20 +7,20 @@ use crate::OpenError;
 
 /// Limits of the terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TerminalSettings {
+pub(super) struct TerminalSettings {
     /// A call without `timeout` is answered when nothing new was written for so long.
-    pub soft_timeout: Duration,
+    pub(super) soft_timeout: Duration,
     /// The same for a call that types into a running program, where silence mostly means that
     /// the program waits for more.
-    pub input_soft_timeout: Duration,
+    pub(super) input_soft_timeout: Duration,
     /// Every call is answered after so long, also one whose command writes all the time or that has a
     /// longer `timeout`.
-    pub max_foreground_timeout: Duration,
+    pub(super) max_foreground_timeout: Duration,
     /// What an observation shows of an output, in characters. What background jobs wrote gets a third of
     /// that beside it.
-    pub output_cap: usize,
+    pub(super) output_cap: usize,
     /// What the file of a longer output takes, in bytes.
-    pub saved_output_cap: u64,
+    pub(super) saved_output_cap: u64,
 }
 
 impl Default for TerminalSettings {

@@ -251,7 +251,7 @@ impl Terminal {
         if waits_for_enter && answer.timeout {
             answer.suffix.insert_str(0, NOT_YET);
         }
-        Ok(answer.continuing(&running))
+        Ok(answer.continuing(running))
     }
 
     /// Waits for the command in the shell, and answers with what came of it.

@@ -88,7 +88,7 @@ fn a_changed_row_moves_and_a_removed_one_is_gone() {
 }
 
 #[test]
-fn a_changed_row_is_shown_anew_and_the_bytes_in_use_are_known() {
+fn a_changed_row_forgets_its_info_and_the_bytes_in_use_are_known() {
     let mut rows = Rows::default();
     let place = |at, len| Place { at, len };
     rows.push(id(1), &row(1, 1, 0), place(64, 6));

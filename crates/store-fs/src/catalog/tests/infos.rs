@@ -5,11 +5,11 @@ use std::{fs, sync::Arc, thread::sleep, time::Duration};
 use core_model::Metadata;
 use serde_json::json;
 
-use super::{Shaky, id, metadata, row, store};
+use super::{FailingDisk, id, metadata, row, store};
 use crate::{FsStore, check, disk::Wait, error::lock, layout};
 
 /// Bytes before the first.
-const HEADER: usize = super::HEADER;
+const HEADER: usize = super::super::files::HEADER;
 
 fn kept(store: &FsStore, number: u128) -> Option<serde_json::Value> {
     let found = store
@@ -34,7 +34,7 @@ fn shown(store: &FsStore, number: u128) -> (serde_json::Value, bool) {
 #[test]
 fn what_lists_show_is_kept_in_order_and_forgotten_when_it_may_be_out_of_date() {
     let root = tempfile::tempdir().unwrap();
-    let disk = Arc::new(Shaky::default());
+    let disk = Arc::new(FailingDisk::default());
     let first = store(&disk, root.path());
     for number in 1..=4 {
         first.0.create(&metadata(id(number))).unwrap();
@@ -70,7 +70,7 @@ fn what_lists_show_is_kept_in_order_and_forgotten_when_it_may_be_out_of_date() {
     let (info, _) = shown(&second, 3);
     assert_eq!(info["title"], "by hand");
     assert!(kept(&second, 3).is_some());
-    // What was made anew is kept although nothing else changed.
+    // What was rebuilt is kept although nothing else changed.
     drop(second);
     let third = store(&disk, root.path());
     assert_eq!(kept(&third, 3).unwrap()["title"], "by hand");
@@ -83,7 +83,7 @@ fn what_lists_show_is_kept_in_order_and_forgotten_when_it_may_be_out_of_date() {
     assert_eq!(shown(&third, 1).0["title"], "new");
     drop(third);
 
-    // A stop that was not in order.
+    // A stop that was not clean.
     fs::remove_file(layout::closed_file(root.path())).unwrap();
     let fourth = store(&disk, root.path());
     assert_eq!(kept(&fourth, 1), None);
@@ -99,7 +99,7 @@ fn info_of(metadata: &Metadata, store: &FsStore) -> serde_json::Value {
 #[test]
 fn compacting_keeps_what_is_in_use() {
     let root = tempfile::tempdir().unwrap();
-    let disk = Arc::new(Shaky::default());
+    let disk = Arc::new(FailingDisk::default());
     let store = store(&disk, root.path());
     let mut new = metadata(id(1));
     store.0.create(&new).unwrap();

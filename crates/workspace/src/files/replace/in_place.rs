@@ -6,7 +6,7 @@ use std::{
     os::unix::fs::FileExt,
 };
 
-use super::{ReplaceError, attributes::Attributes};
+use super::{attributes::Attributes, error::ReplaceError};
 
 /// Gives `file`, which is open for reading and writing, the content `bytes`; all else of it stays.
 ///

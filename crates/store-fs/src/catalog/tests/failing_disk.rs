@@ -24,16 +24,16 @@ type Hook = Arc<dyn Fn(Op, &Path) -> io::Result<()> + Send + Sync>;
 
 /// The real disk, where a test has a say first.
 #[derive(Default)]
-pub(super) struct Shaky(Arc<Mutex<Option<Hook>>>);
+pub(super) struct FailingDisk(Arc<Mutex<Option<Hook>>>);
 
-struct ShakyFile(Arc<dyn DiskFile>, PathBuf, Arc<Mutex<Option<Hook>>>);
+struct FailingFile(Arc<dyn DiskFile>, PathBuf, Arc<Mutex<Option<Hook>>>);
 
 fn ask(hook: &Mutex<Option<Hook>>, op: Op, path: &Path) -> io::Result<()> {
     let hook = lock(hook).clone();
     hook.map_or(Ok(()), |hook| hook(op, path))
 }
 
-impl Shaky {
+impl FailingDisk {
     pub(super) fn before(
         &self,
         hook: impl Fn(Op, &Path) -> io::Result<()> + Send + Sync + 'static,
@@ -46,11 +46,11 @@ impl Shaky {
     }
 }
 
-impl Disk for Shaky {
+impl Disk for FailingDisk {
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>> {
         ask(&self.0, Op::Open, path)?;
         let file = RealDisk.open(path, how)?;
-        Ok(Arc::new(ShakyFile(
+        Ok(Arc::new(FailingFile(
             file,
             path.to_owned(),
             Arc::clone(&self.0),
@@ -99,7 +99,7 @@ impl Disk for Shaky {
     }
 }
 
-impl DiskFile for ShakyFile {
+impl DiskFile for FailingFile {
     fn len(&self) -> io::Result<u64> {
         self.0.len()
     }

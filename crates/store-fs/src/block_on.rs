@@ -6,8 +6,8 @@ use std::{
     thread::{self, Thread},
 };
 
-/// Waits for a future on this thread, whatever runs on it: outside of a runtime, and inside.
-pub(crate) fn until<F: Future>(future: F) -> F::Output {
+/// Waits for a future on this thread, outside of a runtime and inside.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);
     let mut future = pin!(future);

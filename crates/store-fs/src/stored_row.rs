@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A conversation as its metadata has it.
-pub(crate) struct Glance {
+pub(crate) struct StoredRow {
     /// True of the first part of the log that is stored as folded.
     pub(crate) row: Row,
     /// Whether that is the whole log, and nothing was left running.
@@ -24,7 +24,7 @@ pub(crate) struct Glance {
 ///
 /// # Errors
 /// When the log cannot be found, or the metadata cannot be read.
-pub(crate) fn glance(store: &Store, id: ConversationId) -> Result<Glance, StoreError> {
+pub(crate) fn stored_row(store: &Store, id: ConversationId) -> Result<StoredRow, StoreError> {
     let disk = store.context.disk.as_ref();
     let folder = store.folder(id);
     let events = folder.join(layout::EVENTS);
@@ -47,7 +47,7 @@ pub(crate) fn glance(store: &Store, id: ConversationId) -> Result<Glance, StoreE
     let snapshot = snapshot.unwrap_or_default();
     let updated_at = snapshot.state.updated_at;
     let status = snapshot.state.execution_status;
-    Ok(Glance {
+    Ok(StoredRow {
         row: Row {
             id,
             created_at,

@@ -1,4 +1,4 @@
-//! A log that took no more events takes them again once its disk does.
+//! A poisoned log takes events again once its disk does.
 
 use std::{
     io,
@@ -10,16 +10,16 @@ use core_model::port;
 
 use crate::{
     Durability,
+    closed::Closed,
     disk::{DiskFile, Open, Wait, read_exact, write_all},
     entry::Entry,
     error::lock,
-    health::Closed,
-    log::Inner,
+    open_log::OpenLog,
     recovery,
 };
 
 /// How often a poisoned log is looked at again.
-pub(crate) const HEAL_PAUSE: Duration = Duration::from_secs(1);
+pub(crate) const RESTORE_PAUSE: Duration = Duration::from_secs(1);
 /// What has to fit on the disk before a log that found it full takes events again.
 const PROBE: usize = 64 * 1024;
 /// A fixed name, so that kills leave at most one.
@@ -29,32 +29,32 @@ const BLOCK: u64 = 64 * 1024;
 /// Lines written again at a time.
 const STRIDE: u64 = 256;
 
-impl Inner {
-    /// Whether the log is poisoned and it is time to look whether it can be healed.
-    pub(crate) fn wants_healing(&self) -> bool {
+impl OpenLog {
+    /// Whether the log is poisoned and it is time to look whether it works again.
+    pub(crate) fn is_restore_due(&self) -> bool {
         match &mut lock(&self.queue).closed {
-            Some(Closed::Poisoned(fault)) => fault.is_due(self.context.heal_pause),
-            Some(Closed::Deleted | Closed::Departed) | None => false,
+            Some(Closed::Poisoned(fault)) => fault.is_due(self.context.restore_pause),
+            Some(Closed::Deleted | Closed::InOutbox) | None => false,
         }
     }
 
-    /// [`Self::heal`], unless somebody is at it.
-    pub(crate) fn heal_if_nobody_does(&self) {
-        match self.healing.try_lock() {
-            Ok(alone) => self.heal_alone(&alone),
-            Err(TryLockError::Poisoned(alone)) => self.heal_alone(&alone.into_inner()),
+    /// [`Self::restore`], unless that is under way.
+    pub(crate) fn restore_unless_running(&self) {
+        match self.restoring.try_lock() {
+            Ok(alone) => self.restore_alone(&alone),
+            Err(TryLockError::Poisoned(alone)) => self.restore_alone(&alone.into_inner()),
             Err(TryLockError::WouldBlock) => {}
         }
     }
 
-    /// Lets a poisoned log take events again, if its file and its disk turn out to be in order:
+    /// Lets a poisoned log take events again, if its file and its disk turn out to be sound:
     /// what was acknowledged is there and on disk, and there is room for more. Blocks.
-    pub(crate) fn heal(&self) {
-        self.heal_alone(&lock(&self.healing));
+    pub(crate) fn restore(&self) {
+        self.restore_alone(&lock(&self.restoring));
     }
 
     /// One at a time: a second one would cut off what is written after the first.
-    fn heal_alone(&self, _alone: &MutexGuard<'_, ()>) {
+    fn restore_alone(&self, _alone: &MutexGuard<'_, ()>) {
         let (epoch, torn) = {
             let queue = lock(&self.queue);
             match &queue.closed {
@@ -65,12 +65,12 @@ impl Inner {
         match self.examine(torn) {
             Ok(file) => {
                 let mut queue = lock(&self.queue);
-                // A failure since then is to be looked at anew.
+                // A failure since then has to be looked at again.
                 if queue.epoch == epoch && matches!(queue.closed, Some(Closed::Poisoned(_))) {
                     self.replace_file(file);
                     queue.extent = self.extent();
                     queue.closed = None;
-                    self.durable.heals();
+                    self.durable.restored();
                     drop(queue);
                     self.give_index_its_file();
                     tracing::info!(conversation.id = %self.id, "the log takes events again");
@@ -80,7 +80,7 @@ impl Inner {
                 if let Some(Closed::Poisoned(fault)) = &mut lock(&self.queue).closed {
                     fault.cause = port::Fault::of(&error);
                 }
-                tracing::debug!(conversation.id = %self.id, %error, "the log is not healed yet");
+                tracing::debug!(conversation.id = %self.id, %error, "the log cannot take events yet");
             }
         }
     }
@@ -122,6 +122,8 @@ impl Inner {
         self.durable.reaches(end);
         let probe = self.folder.join(PROBE_FILE);
         let tried = disk.open(&probe, Open::Make).and_then(|file| {
+            // One that a kill left has its room already, and would prove nothing.
+            file.set_len(0)?;
             write_all(file.as_ref(), &[0; PROBE], 0)?;
             file.sync()
         });

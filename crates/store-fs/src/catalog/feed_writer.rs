@@ -1,4 +1,4 @@
-//! Writing the rows and the feed: the thread that does it, and the end.
+//! Writing the rows and the feed: by a thread of its own, and at the end.
 
 use std::{
     io,
@@ -7,8 +7,8 @@ use std::{
 };
 
 use super::{
-    MANY, Work, Written,
     files::{self, ENTRY, Entry, Stand},
+    state::{CatalogState, MAX_PENDING, Written},
 };
 use crate::{append_file::AppendFile, disk::Open, error::lock, layout, meta::replace};
 
@@ -18,7 +18,7 @@ const LAZY: Duration = Duration::from_secs(1);
 /// How long after a write the next one comes while somebody follows: what happens alone is told at once,
 /// and a busy turn does not wait for a sync of the feed at each of its commits.
 const GATHER: Duration = Duration::from_millis(10);
-/// Entries after which the catalog is written anew, unless there are more rows than that.
+/// Entries after which the catalog is rewritten, unless there are more rows than that.
 const CATALOG_EVERY: u64 = 50_000;
 
 /// Whether a flush stores all rows too.
@@ -28,9 +28,9 @@ enum Rows {
     Not,
 }
 
-impl Work {
+impl CatalogState {
     /// The thread that writes the feed.
-    pub(super) fn keep(&self) {
+    pub(super) fn run(&self) {
         let (mut works, mut rested) = (true, Instant::now());
         while self.wait_for_work(works, rested) {
             works = self.flush();
@@ -60,7 +60,7 @@ impl Work {
             }
             let now = Instant::now();
             let lazily = *deadline.get_or_insert(now + LAZY);
-            let many = memory.pending.len() >= MANY;
+            let many = memory.pending.len() >= MAX_PENDING;
             memory.lazy = !(works && self.is_followed(&memory));
             let due = match memory.lazy {
                 true => lazily,
