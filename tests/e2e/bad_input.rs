@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use test_support::{Received, Socket, TestServer, answer};
 use tokio_tungstenite::tungstenite::Message;
 
-const NOBODY: &str = "00000000-0000-0000-0000-000000000001";
+const UNKNOWN_ID: &str = "00000000-0000-0000-0000-000000000001";
 
 fn first_error(body: &Value) -> (&str, &Value) {
     (
@@ -80,20 +80,20 @@ async fn unknown_and_impossible_ids_are_404_and_422() {
     let server = TestServer::start().await;
     let not_found = (404, json!({"detail": "Not Found"}));
     assert_eq!(
-        server.get(&format!("/conversations/{NOBODY}")).await,
+        server.get(&format!("/conversations/{UNKNOWN_ID}")).await,
         not_found
     );
     assert_eq!(
-        server.delete(&format!("/conversations/{NOBODY}")).await,
+        server.delete(&format!("/conversations/{UNKNOWN_ID}")).await,
         not_found
     );
     for action in ["run", "pause", "interrupt"] {
-        let path = format!("/conversations/{NOBODY}/{action}");
+        let path = format!("/conversations/{UNKNOWN_ID}/{action}");
         assert_eq!(server.post(&path, &json!({})).await, not_found, "{action}");
     }
-    let named = json!({"detail": format!("Conversation not found: {NOBODY}")});
+    let named = json!({"detail": format!("Conversation not found: {UNKNOWN_ID}")});
     for path in ["events", "events/search", "events/count", "events/x"] {
-        let path = format!("/conversations/{NOBODY}/{path}");
+        let path = format!("/conversations/{UNKNOWN_ID}/{path}");
         assert_eq!(server.get(&path).await, (404, named.clone()), "{path}");
     }
     for path in ["/conversations/xyz", "/conversations/xyz/events/search"] {
@@ -241,8 +241,8 @@ async fn frames_that_are_wrong_are_answered_and_binary_ones_close() {
 async fn sockets_on_nothing_close_with_a_reason() {
     let server = TestServer::start().await;
     for path in [
-        format!("/conversations/{NOBODY}/events/socket"),
-        format!("/sockets/events/{NOBODY}"),
+        format!("/conversations/{UNKNOWN_ID}/events/socket"),
+        format!("/sockets/events/{UNKNOWN_ID}"),
     ] {
         let mut socket = Socket::connect(&server.socket_url(&path), &[]).await;
         assert!(
@@ -268,7 +268,7 @@ async fn sockets_on_nothing_close_with_a_reason() {
 
 /// A run would fail over them, as models refuse them.
 #[tokio::test(flavor = "multi_thread")]
-async fn messages_that_say_nothing_and_images_without_an_address_are_refused_on_every_way_in() {
+async fn empty_messages_and_images_without_an_address_are_refused_on_every_way_in() {
     let server = TestServer::start().await;
     let (_, made) = server.post("/conversations", &json!({})).await;
     let id = made["id"].as_str().unwrap();

@@ -96,7 +96,7 @@ async fn own_machine_and_listed_origins_are_let_in_and_no_others() {
 
 /// Browsers ask nobody before they send a form or open a socket.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_pages_send_without_asking_first_is_refused_to_foreign_ones() {
+async fn requests_of_foreign_pages_without_a_preflight_are_refused() {
     let server = TestServer::start().await;
     let (_, made) = server.post("/conversations", &json!({})).await;
     let url = server.socket_url(&format!(

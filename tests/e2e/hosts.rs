@@ -4,14 +4,14 @@ use reqwest::Method;
 use serde_json::json;
 use test_support::{Socket, TestServer, answer};
 
-const REBOUND: &str = "attacker.example:8000";
+const REBOUND_HOST: &str = "attacker.example:8000";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_served_by_a_host_that_is_not_ours() {
     let server = TestServer::start().await;
     let (_, made) = server.post("/conversations", &json!({})).await;
     let id = made["id"].as_str().unwrap();
-    let origin = format!("http://{REBOUND}");
+    let origin = format!("http://{REBOUND_HOST}");
     for (method, path) in [
         (Method::POST, "/conversations".to_owned()),
         (Method::POST, "/api/conversations".to_owned()),
@@ -31,7 +31,7 @@ async fn nothing_is_served_by_a_host_that_is_not_ours() {
         for origin in [Some(&origin), None] {
             let mut request = server
                 .request(method.clone(), &path)
-                .header("host", REBOUND);
+                .header("host", REBOUND_HOST);
             if let Some(origin) = origin {
                 request = request
                     .header("origin", origin)
@@ -56,7 +56,7 @@ async fn nothing_is_served_by_a_host_that_is_not_ours() {
         "/events/socket".to_owned(),
     ] {
         let url = server.socket_url(&path);
-        let headers = [("host", REBOUND), ("origin", origin.as_str())];
+        let headers = [("host", REBOUND_HOST), ("origin", origin.as_str())];
         assert!(Socket::try_connect(&url, &headers).await.is_err(), "{path}");
     }
     assert_eq!(server.get("/conversations/count").await.1, json!(1));

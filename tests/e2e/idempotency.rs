@@ -105,7 +105,7 @@ async fn a_message_sent_many_times_at_once_is_there_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_asked_for_again_is_no_second_run_and_no_conflict() {
+async fn a_repeated_run_request_starts_no_second_run_and_is_no_conflict() {
     let server = TestServer::start().await;
     let (_, made) = server.post("/conversations", &json!({})).await;
     let id = made["id"].as_str().unwrap();
@@ -211,7 +211,7 @@ async fn a_message_whose_run_was_refused_is_run_when_it_is_sent_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_creation_under_a_chosen_id_goes_on_where_it_was_cut_off() {
+async fn a_creation_under_a_chosen_id_continues_where_it_was_cut_off() {
     let id = "4ed7564a-c465-4319-ba19-ee162b106852";
     let server = TestServer::start().await;
     let body = json!({"conversation_id": id, "initial_message": "$ echo once"});

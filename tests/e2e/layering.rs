@@ -7,7 +7,7 @@ use std::{
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// What each crate may know of the others, in the code that ships.
-const KNOWS: &[(&str, &[&str])] = &[
+const ALLOWED_DEPENDENCIES: &[(&str, &[&str])] = &[
     ("core-model", &[]),
     ("telemetry", &[]),
     ("store-fs", &["core-model"]),
@@ -57,9 +57,9 @@ const HOME: &[(&str, &[&str])] = &[
 ];
 
 #[test]
-fn arrows_point_down() {
+fn crates_depend_only_on_crates_below() {
     let metadata = MetadataCommand::new().no_deps().exec().unwrap();
-    let allowed: BTreeMap<&str, BTreeSet<&str>> = KNOWS
+    let allowed: BTreeMap<&str, BTreeSet<&str>> = ALLOWED_DEPENDENCIES
         .iter()
         .map(|(name, knows)| (*name, knows.iter().copied().collect()))
         .collect();

@@ -1,5 +1,5 @@
 //! The whole server over real sockets.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
 mod auth;
 mod bad_input;

@@ -8,8 +8,8 @@ use tokio::{
     time::timeout,
 };
 
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
-const NOBODY: &str = "00000000-0000-0000-0000-000000000001";
+const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
+const UNKNOWN_ID: &str = "00000000-0000-0000-0000-000000000001";
 
 async fn locked() -> TestServer {
     TestServer::with(|settings| settings.session_api_key = Some("key".to_owned().into())).await
@@ -21,7 +21,7 @@ async fn raw(server: &TestServer, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request).await.unwrap();
     let mut answer = Vec::new();
-    let read = timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+    let read = timeout(TIMEOUT, stream.read_to_end(&mut answer)).await;
     read.unwrap().unwrap();
     String::from_utf8_lossy(&answer).into_owned()
 }
@@ -56,8 +56,8 @@ async fn no_spelling_of_a_path_gets_past_the_key() {
         "/api/conversations/%2e%2e/search",
         "/v1",
         "/sockets",
-        &format!("/conversations/{NOBODY}%2fevents/socket"),
-        &format!("/conversations/{NOBODY}/events/socket/"),
+        &format!("/conversations/{UNKNOWN_ID}%2fevents/socket"),
+        &format!("/conversations/{UNKNOWN_ID}/events/socket/"),
     ] {
         assert_eq!(get(&server, path).await, unauthorized, "{path}");
     }
@@ -81,7 +81,7 @@ async fn no_spelling_of_a_path_gets_past_the_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_missing_key_is_told_before_the_body_is_there() {
+async fn a_missing_key_is_refused_before_the_body_is_there() {
     let server = locked().await;
     let head = "POST /conversations HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
                 Content-Length: 1000000\r\n\r\n";
@@ -99,7 +99,7 @@ async fn a_request_for_a_socket_opens_nothing_else() {
         );
         raw(&server, request.as_bytes()).await
     };
-    let socket = format!("/conversations/{NOBODY}/events/socket");
+    let socket = format!("/conversations/{UNKNOWN_ID}/events/socket");
     for (method, path) in [
         ("GET", "/conversations/search"),
         ("POST", "/conversations"),

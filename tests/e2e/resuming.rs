@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use test_support::{Socket, TestServer};
 use tokio::time::timeout;
 
-use crate::streams::{PATIENCE, Stream, conversation, say};
+use crate::streams::{Stream, TIMEOUT, conversation, say};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_is_lost_before_its_first_event_loses_nothing() {
@@ -48,7 +48,7 @@ async fn a_stream_on_which_nothing_happens_stays_alive() {
                 stream.text += std::str::from_utf8(&chunk).unwrap();
             }
         };
-        timeout(PATIENCE, beating).await.unwrap();
+        timeout(TIMEOUT, beating).await.unwrap();
         // The comment is no event.
         say(&server, &id, "hello").await;
         assert!(stream.next().await.unwrap().id.is_some());
@@ -57,7 +57,7 @@ async fn a_stream_on_which_nothing_happens_stays_alive() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn followers_go_on_behind_a_damaged_line() {
+async fn followers_continue_after_a_damaged_line() {
     let server = TestServer::start().await;
     let id = conversation(&server, json!({})).await;
     for number in 0..4 {

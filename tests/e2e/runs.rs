@@ -46,7 +46,7 @@ async fn a_turn_with_terminal_and_editor_really_works_in_the_workspace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn interrupt_ends_a_sleeping_command_and_the_run_goes_on_later() {
+async fn interrupt_ends_a_sleeping_command_and_the_run_continues_later() {
     let server = TestServer::start().await;
     let id = server.create_running("$ sleep 300\n$ echo after").await;
     server
@@ -187,7 +187,7 @@ async fn a_second_run_is_refused_and_a_run_too_many_says_what_was_saved() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn actions_wait_for_consent_over_the_wire() {
+async fn actions_wait_for_confirmation_over_the_wire() {
     let server = TestServer::start().await;
     let body = json!({
         "confirmation_policy": {"kind": "AlwaysConfirm"},

@@ -132,7 +132,7 @@ async fn resends_start_where_they_are_asked_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cursor_neither_loses_nor_repeats_while_the_run_goes_on() {
+async fn a_cursor_neither_loses_nor_repeats_during_a_run() {
     let server = TestServer::start().await;
     let steps: Vec<String> = (0..12).map(|n| format!("$ echo {n}")).collect();
     let id = server.create_running(&steps.join("\n")).await;
@@ -226,7 +226,7 @@ impl Shown {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reply_that_breaks_off_begins_anew_for_every_client() {
+async fn a_reply_that_breaks_off_starts_again_for_every_client() {
     let server = TestServer::start().await;
     let whole = "The second try comes to its end.";
     let model = ModelServer::start([
@@ -290,7 +290,7 @@ async fn too_many_sockets_on_one_conversation_are_turned_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_laggard_holds_nobody_up_and_misses_nothing() {
+async fn a_slow_client_delays_nobody_and_misses_nothing() {
     let server = TestServer::start().await;
     let (_, made) = server.post("/conversations", &json!({})).await;
     let id = made["id"].as_str().unwrap();

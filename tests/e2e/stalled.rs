@@ -1,4 +1,4 @@
-//! Clients that do not read: they are told, they lose nothing, and others get their place.
+//! Clients that do not read: they get the reason, lose nothing, and free their place for others.
 
 use std::num::{NonZeroU64, NonZeroUsize};
 
@@ -10,10 +10,10 @@ use tokio::{
     time::{Duration, sleep, timeout},
 };
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A server that gives clients up soon, with one place on each conversation.
-async fn impatient() -> TestServer {
+async fn short_timeouts() -> TestServer {
     TestServer::with(|settings| {
         settings.socket_send_timeout_seconds = NonZeroU64::MIN;
         settings.max_sockets_per_conversation = NonZeroUsize::MIN;
@@ -48,12 +48,12 @@ async fn place_comes_free(server: &TestServer, path: &str) {
             sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(PATIENCE, free).await.unwrap();
+    timeout(TIMEOUT, free).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_socket_that_is_not_read_is_told_when_it_reads_on_and_resumes_from_its_cursor() {
-    let server = impatient().await;
+async fn a_socket_that_is_not_read_gets_the_reason_later_and_resumes_from_its_cursor() {
+    let server = short_timeouts().await;
     let id = conversation(&server).await;
     let path = format!("/sockets/session/{id}?after_seq=-1");
     let mut stalled = Socket::connect_small(server.address(), &path).await;
@@ -88,7 +88,7 @@ async fn a_socket_that_is_not_read_is_told_when_it_reads_on_and_resumes_from_its
             }
         }
     };
-    let mut resumed = timeout(PATIENCE, resumed).await.unwrap();
+    let mut resumed = timeout(TIMEOUT, resumed).await.unwrap();
     while seen.len() < all.len() {
         note(&mut seen, resumed.json().await);
     }
@@ -111,8 +111,8 @@ fn joined(mut chunks: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_stream_that_is_not_read_is_told_likewise() {
-    let server = impatient().await;
+async fn an_event_stream_that_is_not_read_gets_the_reason_too() {
+    let server = short_timeouts().await;
     let id = conversation(&server).await;
     let path = format!("/conversations/{id}/events/stream");
     let mut stalled = small_connection(server.address()).await;
@@ -125,7 +125,7 @@ async fn an_event_stream_that_is_not_read_is_told_likewise() {
     say_much(&server, &id).await;
     place_comes_free(&server, &path).await;
 
-    let read = timeout(PATIENCE, stalled.read_to_end(&mut bytes)).await;
+    let read = timeout(TIMEOUT, stalled.read_to_end(&mut bytes)).await;
     read.unwrap().unwrap();
     let text = String::from_utf8(bytes).unwrap();
     let (_, chunks) = text.split_once("\r\n\r\n").unwrap();
@@ -146,7 +146,7 @@ async fn an_event_stream_that_is_not_read_is_told_likewise() {
     assert!(seen.len() < expected.len(), "it was not stalled");
     assert!(seen == expected[..seen.len()], "lost or repeated something");
 
-    // It goes on after what it had.
+    // It continues after the last event it had.
     let last = seen.last().unwrap().0.to_string();
     let resumed = async {
         loop {
@@ -157,11 +157,11 @@ async fn an_event_stream_that_is_not_read_is_told_likewise() {
             }
         }
     };
-    let mut resumed = timeout(PATIENCE, resumed).await.unwrap();
+    let mut resumed = timeout(TIMEOUT, resumed).await.unwrap();
     let next = format!("id: {}\ndata: {{", seen.len());
     let mut text = String::new();
     while !text.contains(&next) {
-        let chunk = timeout(PATIENCE, resumed.chunk()).await.unwrap().unwrap();
+        let chunk = timeout(TIMEOUT, resumed.chunk()).await.unwrap().unwrap();
         text += std::str::from_utf8(&chunk.expect("more to come")).unwrap();
     }
     let greeting = format!("retry: 1000\nid: {last}\n\n");

@@ -25,7 +25,7 @@ async fn a_stop_closes_sockets_with_1001_and_pauses_the_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everything_is_listed_readable_and_goes_on_after_a_restart() {
+async fn everything_is_listed_readable_and_continues_after_a_restart() {
     let server = TestServer::start().await;
     let (_, idle) = server
         .post("/conversations", &json!({"tags": {"a": "b"}}))

@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 use test_support::{Socket, TestServer};
 use tokio::time::timeout;
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A client of Server-Sent Events, as plain as `EventSource`.
 pub(crate) struct Stream {
     pub(crate) response: Response,
     pub(crate) text: String,
-    /// Where it would go on.
+    /// Where it would continue.
     pub(crate) last: Option<String>,
     pub(crate) comments: usize,
 }
@@ -69,7 +69,7 @@ impl Stream {
             }
             // Looked at again only when blocks are whole: some have many megabytes.
             while !self.text.ends_with("\n\n") {
-                let chunk = timeout(PATIENCE, self.response.chunk()).await.unwrap();
+                let chunk = timeout(TIMEOUT, self.response.chunk()).await.unwrap();
                 self.text += std::str::from_utf8(&chunk.unwrap()?).unwrap();
             }
         }
@@ -101,7 +101,7 @@ pub(crate) async fn say(server: &TestServer, id: &str, text: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_has_each_event_at_its_place_and_goes_on_after_the_last_one_seen() {
+async fn a_stream_has_each_event_at_its_place_and_continues_after_the_last_one_seen() {
     let server = TestServer::start().await;
     let id = conversation(&server, json!({})).await;
     for number in 0..10 {
@@ -194,7 +194,7 @@ async fn a_stream_says_why_it_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_stream_is_asked_amiss_it_refuses() {
+async fn bad_parameters_of_a_stream_are_refused() {
     let server = TestServer::with(|settings| {
         settings.max_sockets_per_conversation = std::num::NonZeroUsize::MIN;
     })
@@ -242,7 +242,7 @@ async fn what_a_stream_is_asked_amiss_it_refuses() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_socket_with_positions_syncs_replays_and_goes_on() {
+async fn a_socket_with_positions_syncs_replays_and_continues() {
     let server = TestServer::start().await;
     let id = conversation(&server, json!({})).await;
     for number in 0..3 {
@@ -384,7 +384,7 @@ async fn a_lost_feed_expires_its_cursors_and_a_new_one_tells_what_is_stored() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_filter_leaves_out_and_a_deletion_is_told() {
+async fn a_filter_leaves_events_out_and_a_deletion_is_sent() {
     let server = TestServer::start().await;
     let blue = conversation(&server, json!({"team": "blue"})).await;
     let red = conversation(&server, json!({"team": "red"})).await;
@@ -438,7 +438,7 @@ async fn a_filter_leaves_out_and_a_deletion_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn readiness_tells_what_was_mended() {
+async fn readiness_shows_what_was_repaired() {
     let server = TestServer::start().await;
     let id = conversation(&server, json!({})).await;
     say(&server, &id, "hello").await;
@@ -461,7 +461,7 @@ async fn readiness_tells_what_was_mended() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    let ready = timeout(PATIENCE, ready).await.unwrap();
+    let ready = timeout(TIMEOUT, ready).await.unwrap();
     let notice = &ready["details"]["notices"][0];
     assert_eq!(ready["details"]["notices"].as_array().unwrap().len(), 1);
     assert_eq!(notice["conversation_id"], id.as_str());

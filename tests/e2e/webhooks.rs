@@ -1,4 +1,4 @@
-//! Webhooks of a whole server, with receivers that answer as they are told.
+//! Webhooks of a whole server, with receivers that answer as the test wants.
 
 use std::{
     num::NonZeroU32,
@@ -106,7 +106,7 @@ async fn a_run_arrives_as_it_stands_in_the_log() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_openhands_form_tells_of_conversations_too_and_brings_the_key() {
+async fn the_openhands_form_sends_conversations_too_and_the_key() {
     let receiver = Receiver::start();
     let hook = webhook(json!({
         "base_url": receiver.url("/hook"),
@@ -295,7 +295,7 @@ async fn a_turn_that_ends_with_the_server_is_delivered_before_it_stops() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn people_can_look_in_test_redeliver_and_rewind_in_both_dialects() {
+async fn webhooks_can_be_shown_tested_redelivered_and_rewound_in_both_dialects() {
     let refuses = Arc::new(AtomicBool::new(true));
     let refusing = Arc::clone(&refuses);
     let receiver = Receiver::answering(move |_| {

@@ -9,8 +9,9 @@ use crate::{
 
 /// A server that gives programs an AI software agent over REST and WebSocket.
 ///
-/// Without a command it serves. Everything that flags set, and more, can be set in a JSON file and
-/// by environment variables: `agent-server config` shows what holds and where it came from.
+/// Without a command it starts the server. Everything that flags set, and more, can be set in a JSON
+/// file and by environment variables: `agent-server config` shows the values in effect and where they
+/// came from.
 #[derive(Debug, Parser)]
 #[command(name = "agent-server", version, about)]
 pub struct Cli {
@@ -33,34 +34,34 @@ pub enum Command {
     Demo(DemoArgs),
     /// Print the effective configuration, secrets masked, and where each value came from
     Config(ConfigArgs),
-    /// Write a conversation out: its log, or a transcript to read
+    /// Export a conversation: its log, or a transcript to read
     ///
-    /// Works while a server runs, and changes nothing. Gives 0 when all events were written, 1 when
-    /// some are damaged and had to be left out (they are named on standard error).
+    /// Works while a server runs, and changes nothing. Exits with 0 when all events were written, with 1
+    /// when some are damaged and had to be left out (they are named on standard error).
     Export(ExportArgs),
-    /// Bring in conversations of the OpenHands agent server
+    /// Import conversations of the OpenHands agent server
     ///
-    /// Reads the folders that server keeps (base_state.json, meta.json, events/) and leaves them as
-    /// they are. Each conversation keeps its id, its events, its title, its settings and its plan.
-    /// One that exists here already is left alone.
+    /// Reads that server's folders (base_state.json, meta.json, events/) and does not change them. Each
+    /// conversation keeps its id, its events, its title, its settings and its plan. A conversation that
+    /// exists here already is skipped.
     ///
-    /// Secrets that were stored encrypted are read when OH_SECRET_KEY (or else the session API key)
-    /// is what it was there; secrets that were stored masked are gone. Without the model's key an
-    /// agent cannot go on: --model-from-config gives it the model configured here.
+    /// Secrets that were stored encrypted are read when OH_SECRET_KEY (or else the session API key) is
+    /// the same as it was there; secrets that were stored masked are lost. Without the model's key an
+    /// agent cannot continue: --model-from-config gives it the model configured here.
     ///
-    /// No server may run on the conversations folder meanwhile. Gives 0 when everything was
-    /// imported, 1 when something was skipped or left out.
+    /// No server may run on the conversations folder meanwhile. Exits with 0 when everything was
+    /// imported, with 1 when something was skipped or left out.
     Import(ImportArgs),
-    /// Look through stored conversations
+    /// Check stored conversations
     ///
     /// Reads every line of every log and compares it with its index. Changes nothing, and works beside a
-    /// running server. Ends with 1 when something is damaged.
+    /// running server. Exits with 1 when something is damaged.
     Verify(VerifyArgs),
     /// Repair stored conversations
     ///
-    /// Tells what it would do; --apply does it: unfinished last lines are moved to files of their own,
-    /// indexes that do not fit are kept and made anew. Lines that are no events stay where they are. A
-    /// running server has to be stopped first.
+    /// Shows what it would do; with --apply, does it: unfinished last lines are moved to files of their
+    /// own, indexes that do not fit are kept and rebuilt. Lines that are not events stay where they are.
+    /// A running server has to be stopped first.
     Repair(RepairArgs),
 }
 
@@ -80,7 +81,7 @@ pub struct ConfigArgs {
     /// Print JSON instead of a table
     #[arg(long)]
     pub json: bool,
-    /// Print nothing but warnings; only say whether the configuration can be used
+    /// Print only warnings, and say whether the configuration is valid
     #[arg(long)]
     pub check: bool,
 }
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn the_command_line_is_valid() {
         Cli::command().debug_assert();
     }
 

@@ -1,15 +1,15 @@
-//! The HTTP server around the API, with bounds for what connections cost. actix-web's own takes as many
-//! requests from a connection as come, however few of their answers are read, and as many connections
-//! as there are descriptors.
+//! The HTTP server around the API, which limits what connections cost. actix-web's own server reads all
+//! requests that a client sends ahead, however few of their answers it reads, and accepts as many
+//! connections as there are descriptors.
 //!
 //! | module | holds |
 //! |---|---|
 //! | `places` | how many connections are open, in all and per address |
-//! | `stream` | the connection: reads no more than is worked off, ends when a request head does not come |
+//! | `stream` | the connection: reads no more than is processed, ends when a request head does not come |
 //! | `heads` | finds where request heads end |
-//! | `activity` | what a connection's stream and its requests know of each other |
-//! | `under_way` | tells the stream of requests, their bodies and answers |
-//! | `refusal` | answers that no handler gives |
+//! | `activity` | the state that a connection's stream and its requests share |
+//! | `under_way` | reports requests, their bodies and answers to the stream |
+//! | `refusal` | answers without a handler |
 
 mod activity;
 mod heads;
@@ -33,20 +33,20 @@ use self::{places::Places, refusal::Refusal, stream::BoundedStream};
 
 pub use self::places::ConnectionLimits;
 
-/// Bytes that a connection holds before it writes them; what a client that does not read costs here is
-/// not much more.
+/// Bytes that a connection buffers before it writes them; a client that does not read costs not much more
+/// here.
 const WRITE_BUFFER: usize = 16 << 10;
 
-/// Connections that one worker serves: as many as there may be, for the limit on all of them comes first.
+/// Connections that one worker serves: more than there can be, because the limit on all connections comes first.
 const PER_WORKER: usize = 1 << 20;
 
-/// How long a client may take to read an answer that came before its request was read as a whole.
+/// How long a client may take to read an answer that was sent before the whole request was read.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Threads of a worker that compress answers.
 const COMPRESSING_THREADS: usize = 4;
 
-/// Serves `app`, which is made anew for each of the workers, on a listener.
+/// Serves `app`, which is created once for each worker, on a listener.
 ///
 /// # Errors
 /// When the listener cannot be used.
@@ -84,14 +84,16 @@ where
                 let signal = signal.clone();
                 async move { signal.notified().await }
             })
-            // The stream sees to that, for each head rather than the first alone.
+            // The stream does that, for each head and not only for the first.
             .client_request_timeout(Duration::ZERO)
             .client_disconnect_timeout(DISCONNECT_TIMEOUT)
             .h1_write_buffer_size(WRITE_BUFFER)
             .on_connect_ext(|stream: &BoundedStream, data| {
                 data.insert(stream.activity());
             })
-            .finish(under_way::told(map_config(app, |()| AppConfig::default())));
+            .finish(under_way::tracked(map_config(app, |()| {
+                AppConfig::default()
+            })));
         let places = Arc::clone(&places);
         fn_factory(move || {
             let http = http.new_service(());
@@ -102,7 +104,7 @@ where
                     let (http, places) = (Rc::clone(&http), Arc::clone(&places));
                     async move {
                         let Ok(peer) = connection.peer_addr() else {
-                            // It is gone already.
+                            // The client has disconnected already.
                             return Ok(());
                         };
                         match places.take(peer.ip()) {

@@ -22,7 +22,7 @@ pub(crate) fn line(text: impl Display) {
 pub(crate) fn error_line(text: impl Display) {
     let stderr = io::stderr();
     let mut room = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
-    // Where that cannot be told, writing shows.
+    // Where the system does not say, the write itself shows it.
     if poll(&mut room, PollTimeout::from(ROOM_TIMEOUT)) != Ok(0) {
         writeln!(stderr.lock(), "{text}").ok();
     }

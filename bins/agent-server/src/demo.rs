@@ -1,5 +1,5 @@
-//! The command `demo`: the main job, shown. Starts the real server on a free loopback port, talks
-//! to it as any client would, over REST and WebSocket, and prints what happens.
+//! The command `demo`: starts the real server on a free loopback port, uses it as any client would, over
+//! REST and WebSocket, and prints what happens.
 
 mod client;
 mod error;
@@ -34,11 +34,11 @@ use screen::Screen;
 use task::Task;
 use verdict::Seen;
 
-/// A model that has said nothing for this long will not.
-const SILENCE: Duration = Duration::from_secs(600);
+/// How long the demonstration waits for the next event.
+const EVENT_TIMEOUT: Duration = Duration::from_secs(600);
 const SPINNER_STEP: Duration = Duration::from_millis(100);
 
-/// Runs the demonstration. Gives 0 when the agent finished and everything it did is there.
+/// Runs the demonstration. Exits with 0 when the agent finished and everything it did is there.
 #[must_use]
 pub fn run(args: &DemoArgs) -> ExitCode {
     let mut screen = Screen::on_stdout();
@@ -102,7 +102,7 @@ fn demonstrate(args: &DemoArgs, screen: &mut Screen) -> Result<(), DemoError> {
     if shown.is_ok() {
         screen.success("the agent finished its task");
     }
-    show_place(args, &folder, screen);
+    show_folder(args, &folder, screen);
     shown
 }
 
@@ -140,16 +140,16 @@ async fn converse(
 
     let mut seen = Seen::new(id);
     let mut spinner = interval(SPINNER_STEP);
-    let mut deadline = Instant::now() + SILENCE;
+    let mut deadline = Instant::now() + EVENT_TIMEOUT;
     loop {
         let event = tokio::select! {
-            event = timeout_at(deadline, socket.next()) => event.map_err(|_| DemoError::Silence)??,
+            event = timeout_at(deadline, socket.next()) => event.map_err(|_| DemoError::NoEvents)??,
             _ = spinner.tick() => {
                 screen.spin();
                 continue;
             }
         };
-        deadline = Instant::now() + SILENCE;
+        deadline = Instant::now() + EVENT_TIMEOUT;
         screen.event(&event);
         match seen.take(&event) {
             None | Some(ExecutionStatus::Idle | ExecutionStatus::Running) => {}
@@ -168,7 +168,7 @@ async fn converse(
     Ok(seen)
 }
 
-fn show_place(args: &DemoArgs, folder: &Path, screen: &mut Screen) {
+fn show_folder(args: &DemoArgs, folder: &Path, screen: &mut Screen) {
     if folder.exists() {
         let hint = match args.keep {
             Some(_) => "",

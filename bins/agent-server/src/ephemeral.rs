@@ -14,14 +14,14 @@ use crate::config::{Loaded, Settings};
 /// Entries of the feed that are read at a time.
 const MAX_ENTRIES: usize = 256;
 
-/// The temporary folder of an ephemeral server; gone when this is dropped.
+/// The temporary folder of an ephemeral server; removed when this is dropped.
 pub(crate) struct TemporaryFolder(TempDir);
 
-/// Moves everything that the server and its agents keep on disk into a temporary folder, if it is to be
-/// ephemeral. A workspace that the user named stays theirs.
+/// For an ephemeral server, moves all folders of the server and its agents into a temporary one. A workspace
+/// that the user named is not moved.
 ///
 /// # Errors
-/// When the folder cannot be made.
+/// When the folder cannot be created.
 pub(crate) fn prepare(loaded: &mut Loaded) -> io::Result<Option<TemporaryFolder>> {
     if !loaded.settings.ephemeral {
         return Ok(None);

@@ -30,7 +30,7 @@ pub struct Flags {
     /// For the supervisor of `--reload`: standard input is the listening socket
     #[arg(long, hide = true)]
     pub supervised: bool,
-    /// For the supervisor of `--reload`: runs that its swap paused go on
+    /// For the supervisor of `--reload`: runs that its swap paused continue
     #[arg(long, hide = true)]
     pub resume: bool,
 }

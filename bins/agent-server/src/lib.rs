@@ -1,4 +1,4 @@
-//! The `agent-server` program: reads the configuration, wires the crates together, serves, drains.
+//! The `agent-server` program: reads the configuration, wires the crates together, serves, stops cleanly.
 //!
 //! | module | holds |
 //! |---|---|
@@ -6,16 +6,18 @@
 //! | [`config`] | defaults, file, environment, flags, and where each value came from |
 //! | [`log_output`] | the log |
 //! | [`connections`] | the HTTP server around the API, which bounds what connections cost |
-//! | `memory` | settings of the allocator: what is free goes back to the system |
+//! | `memory` | settings of the allocator: free memory is returned to the system |
 //! | `console` | lines for the person who ran a command |
-//! | [`listener`] | the socket: bound here, or taken over |
+//! | [`listener`] | the socket: bound here, or inherited |
 //! | [`server`] | a running server: start, stop |
+//! | `opened_store` | the store that the settings choose |
+//! | `ephemeral` | `--ephemeral`: conversations in memory, temporary folders |
 //! | [`serve`] | the command `serve` |
 //! | [`reload`] | `--reload`: the supervisor |
 //! | [`demo`] | the command `demo` |
-//! | [`maintenance`] | the commands `export` and `import` |
-//! | `own_environment` | keys leave the environment |
-//! | [`secret_key`] | the key that seals secrets |
+//! | [`maintenance`] | the commands `export`, `import`, `verify` and `repair` |
+//! | `own_environment` | removes keys from the environment |
+//! | [`secret_key`] | the key that encrypts stored secrets |
 //! | [`start_error`] | why a start failed |
 
 pub mod cli;
@@ -53,7 +55,7 @@ use crate::{
     start_error::StartError,
 };
 
-/// Does what the command line asks. A failed start gives 1 and says why on standard error.
+/// Runs the command of the command line. A failed start exits with 1, with the reason on standard error.
 #[must_use]
 pub fn main() -> ExitCode {
     signals::survive_file_size_limit();
@@ -99,7 +101,7 @@ fn print_config(args: &ConfigArgs) -> Result<ExitCode, StartError> {
             loaded.table()
         };
         match std::io::stdout().write_all(text.as_bytes()) {
-            // Whoever reads has read enough.
+            // The reader has closed the pipe.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
             written => written?,
         }
@@ -107,7 +109,7 @@ fn print_config(args: &ConfigArgs) -> Result<ExitCode, StartError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The environment, but for what is no text; none of our variables can be that.
+/// The environment without variables that are not text; none of ours is.
 pub(crate) fn environment() -> Vec<(String, String)> {
     texts(&own_environment::all())
 }

@@ -11,16 +11,16 @@ use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 use crate::start_error::{StartError, user_name};
 
-/// Connections that may wait for the server; they do while it is swapped.
+/// Connections that may wait for the server, for example while it is swapped.
 const BACKLOG: i32 = 1024;
 
-/// What the kernel may hold back for one client that reads slowly, in bytes.
+/// What the kernel may buffer for one client that reads slowly, in bytes.
 const SEND_BUFFER: usize = 256 << 10;
 
 /// A listening socket.
 pub struct Listener {
     pub socket: TcpListener,
-    /// Whether another process holds it too, so that connections wait for the next server when this one
+    /// Whether another process has it open too, so that connections wait for the next server when this one
     /// has stopped.
     pub inherited: bool,
 }
@@ -36,7 +36,7 @@ impl From<TcpListener> for Listener {
 }
 
 /// The socket that systemd passes (`LISTEN_FDS`), or one bound to the first address of `host` that
-/// can be had; version 4 addresses come first.
+/// is free; version 4 addresses come first.
 ///
 /// # Errors
 /// Says which flag helps.
@@ -68,7 +68,7 @@ pub fn bind(host: &str, port: u16) -> Result<Listener, StartError> {
 /// that no program the agent starts holds the socket.
 ///
 /// # Errors
-/// When standard input is no listening socket.
+/// When standard input is not a listening socket.
 pub fn take_over() -> io::Result<Listener> {
     let socket = TcpListener::from(io::stdin().as_fd().try_clone_to_owned()?);
     socket.local_addr()?;
@@ -79,17 +79,17 @@ pub fn take_over() -> io::Result<Listener> {
     })
 }
 
-/// Bounds what the kernel keeps for the connections that will be accepted, which inherit this: how much,
-/// and how long for a client that takes nothing of it. Without the second, one that never reads again
-/// would keep its connection for good.
+/// Limits what the kernel buffers for accepted connections, which inherit this: how many bytes, and for how
+/// long if the client reads nothing. Without the second limit, a client that never reads again would keep
+/// its connection forever.
 ///
 /// # Errors
 /// When the system refuses.
-pub fn bound_connections(listener: &TcpListener, patience: Duration) -> io::Result<()> {
+pub fn bound_connections(listener: &TcpListener, unread_timeout: Duration) -> io::Result<()> {
     let socket = SockRef::from(listener);
     socket.set_send_buffer_size(SEND_BUFFER)?;
     #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(patience))?;
+    socket.set_tcp_user_timeout(Some(unread_timeout))?;
     Ok(())
 }
 
@@ -149,14 +149,14 @@ mod tests {
     const HANG: Duration = Duration::from_secs(60);
 
     #[test]
-    fn a_connection_ends_when_its_client_takes_nothing_for_too_long() {
+    fn a_connection_ends_when_its_client_reads_nothing_for_too_long() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let patience = Duration::from_secs(1);
-        bound_connections(&listener, patience).unwrap();
+        let unread_timeout = Duration::from_secs(1);
+        bound_connections(&listener, unread_timeout).unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (mut accepted, _) = listener.accept().unwrap();
         let inherited = SockRef::from(&accepted).tcp_user_timeout().unwrap();
-        assert_eq!(inherited, Some(patience));
+        assert_eq!(inherited, Some(unread_timeout));
         accepted.set_write_timeout(Some(HANG)).unwrap();
         let error = loop {
             if let Err(error) = accepted.write_all(&[0; 1 << 16]) {

@@ -1,4 +1,4 @@
-//! Where log lines go: standard output, or a file. Nobody waits for them to be written.
+//! Where log lines go: standard output, or a file. Nothing waits for them to be written.
 
 mod line_queue;
 
@@ -21,11 +21,11 @@ use telemetry::SPANS;
 use crate::config::LogFormat;
 use line_queue::{LineQueue, MAX_WAITING_BYTES};
 
-/// Of these, only what goes wrong, and of that not what clients do: those that speak no HTTP.
+/// Of these only warnings and errors, without those about clients that do not send HTTP.
 const QUIET: &str =
     "actix_server=warn,actix_http=warn,actix_http::h1=off,actix_web=warn,hyper=warn,reqwest=warn";
 
-/// How long the last lines may hold up the end of the program.
+/// How long the end of the program waits for the last lines.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Writes the lines that still wait when it is dropped, if they can be written within a second.
@@ -38,8 +38,8 @@ impl Drop for FlushOnDrop {
     }
 }
 
-/// Sends log lines, and what panics have to say, to standard output. `RUST_LOG` outranks `level`,
-/// which is a level or a filter. Does nothing when a subscriber is already in place.
+/// Sends log lines and panics to standard output. `RUST_LOG` overrides `level`, which is a level or a
+/// filter. Does nothing when there is already a subscriber.
 ///
 /// # Errors
 /// When the filter cannot be read, or the system gives no thread.
@@ -83,7 +83,7 @@ pub fn to_file(file: File, level: &str) -> Result<FlushOnDrop, String> {
 }
 
 /// # Errors
-/// When `level` is no filter.
+/// When `level` is not a valid filter.
 pub fn check(level: &str) -> Result<(), String> {
     filter(level).map(drop)
 }
@@ -108,7 +108,7 @@ fn install(layer: Box<dyn Layer<tracing_subscriber::Registry> + Send + Sync>) ->
     registry().with(layer).try_init().is_ok()
 }
 
-/// Standard error may be a pipe that nobody reads, and a thread that panics must not wait for it.
+/// Logs panics. Standard error may be a pipe that nobody reads, and a thread that panics must not wait for it.
 fn log_panics() {
     panic::set_hook(Box::new(|panic| {
         let backtrace = Backtrace::capture();
@@ -128,7 +128,7 @@ fn filter(level: &str) -> Result<EnvFilter, String> {
         Ok(directives) if !directives.trim().is_empty() => directives,
         Ok(_) | Err(_) => format!("{QUIET},{level}"),
     };
-    // Lines are about what happened, not about what it happened in.
+    // Spans are not part of log lines.
     let without_spans = format!("{SPANS}=off,{directives}");
     EnvFilter::try_new(without_spans).map_err(|error| format!("log filter `{directives}`: {error}"))
 }

@@ -5,12 +5,12 @@
 //! | `export` | a conversation as lines, Markdown or HTML |
 //! | `import` | conversations of the reference server |
 //! | `folder` | which folder is meant, and which conversation in it |
-//! | `tool_files` | what tools keep beside an imported log |
+//! | `tool_files` | files of tools beside an imported log |
 //! | `fernet` | secrets that the reference server encrypted |
-//! | `verify` | looks through stored conversations |
-//! | `repair` | puts right what can be put right |
+//! | `verify` | checks stored conversations |
+//! | `repair` | repairs stored conversations |
 //! | [`report`] | what a check of the conversations found, for `verify` and `repair` |
-//! | `progress` | how far a long command has come |
+//! | `progress` | shows the progress of a long command |
 
 mod error;
 mod export;
@@ -57,7 +57,7 @@ pub fn repair(args: &RepairArgs, before: &Flags) -> ExitCode {
     ended(repair::run(args, before))
 }
 
-/// Success, or what a command has to report besides doing its work.
+/// The exit code of a command, which returns whether it found nothing to report.
 fn ended(outcome: Result<bool, MaintenanceError>) -> ExitCode {
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

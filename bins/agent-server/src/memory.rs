@@ -1,4 +1,4 @@
-//! What is free goes back to the system: a server that was flooded once does not stay large.
+//! Returns free memory to the system: a server that was flooded once does not stay large.
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub(crate) use glibc::{give_back, prepare};
@@ -18,16 +18,16 @@ mod glibc {
     /// Heaps for all threads together. Each reserves 64 MiB of addresses, and by default there may be eight
     /// for each core.
     const ARENAS: i32 = 4;
-    /// Larger pieces are mapped by themselves and go back when they are freed. By default the bound grows
+    /// Larger pieces are mapped separately and returned when they are freed. By default this threshold grows
     /// with what is freed, up to 32 MiB.
-    const MAPPED_FROM: i32 = 256 << 10;
-    /// How often it is looked whether the process has grown, and how seldom when it needs what it has.
-    const EVERY: Duration = Duration::from_secs(5);
-    const SELDOM: Duration = Duration::from_secs(60);
-    /// What is worth the trouble.
-    const WORTH: u64 = 16 << 20;
-    /// By then what only a start needs has been done.
-    const STARTED: Duration = Duration::from_secs(1);
+    const MMAP_THRESHOLD: i32 = 256 << 10;
+    /// How often the size of the process is checked, and how seldom when it needs its memory.
+    const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+    const MAX_CHECK_INTERVAL: Duration = Duration::from_secs(60);
+    /// Less is not worth the effort.
+    const MIN_TRIMMED_BYTES: u64 = 16 << 20;
+    /// After this time the start is complete.
+    const START_DELAY: Duration = Duration::from_secs(1);
 
     /// Before threads are started.
     #[expect(
@@ -39,37 +39,37 @@ mod glibc {
         // the values within their range.
         unsafe {
             libc::mallopt(libc::M_ARENA_MAX, ARENAS);
-            libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED_FROM);
+            libc::mallopt(libc::M_MMAP_THRESHOLD, MMAP_THRESHOLD);
         }
     }
 
-    /// Gives back what is free between pieces in use while the process is larger than it once was; never
-    /// ends.
+    /// Returns free memory between pieces in use, while the process is larger than it once was; never ends.
     pub(crate) async fn give_back() {
-        tokio::time::sleep(STARTED).await;
+        tokio::time::sleep(START_DELAY).await;
         unmap_program();
-        let (mut smallest, mut pause) = (resident(), EVERY);
+        let (mut smallest, mut pause) = (resident(), CHECK_INTERVAL);
         loop {
             tokio::time::sleep(pause).await;
             let before = resident();
-            if before < smallest.saturating_add(WORTH) {
+            if before < smallest.saturating_add(MIN_TRIMMED_BYTES) {
                 smallest = smallest.min(before);
-                pause = EVERY;
+                pause = CHECK_INTERVAL;
                 continue;
             }
             // It goes through all heaps and holds their locks meanwhile.
             tokio::task::spawn_blocking(trim).await.ok();
             let after = resident();
             smallest = smallest.min(after);
-            pause = match before.saturating_sub(after) >= WORTH {
-                true => EVERY,
-                false => (pause * 2).min(SELDOM),
+            pause = if before.saturating_sub(after) >= MIN_TRIMMED_BYTES {
+                CHECK_INTERVAL
+            } else {
+                (pause * 2).min(MAX_CHECK_INTERVAL)
             };
         }
     }
 
-    /// Takes the program's code out of this process's memory. What is used after a start, a small part of it,
-    /// comes back from the page cache when it is called.
+    /// Removes the program's code from this process's memory. The small part that is used after a start is
+    /// loaded again from the page cache when it is called.
     #[expect(unsafe_code, reason = "unmapping pages has no safe interface")]
     fn unmap_program() {
         let Some((from, to)) = program_code() else {
@@ -118,7 +118,7 @@ mod glibc {
         use super::*;
 
         #[test]
-        fn code_that_was_unmapped_comes_back() {
+        fn code_that_was_unmapped_is_loaded_again() {
             let (from, to) = program_code().unwrap();
             let here = (program_code as fn() -> Option<(usize, usize)>) as usize;
             assert!((from..to).contains(&here));

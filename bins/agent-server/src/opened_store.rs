@@ -1,4 +1,4 @@
-//! The store that the settings ask for.
+//! The store that the settings choose.
 
 use std::{
     fs,
@@ -25,7 +25,7 @@ pub(crate) enum OpenedStore {
 }
 
 impl OpenedStore {
-    /// Opens it, and makes the folders that the settings name. Call it on a tokio runtime.
+    /// Opens it, and creates the folders that the settings name. Call it on a tokio runtime.
     ///
     /// # Errors
     /// A [`StartError`] that says what to do.

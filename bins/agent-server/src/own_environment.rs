@@ -1,5 +1,5 @@
-//! Keeps keys out of the sight of what agents start: they leave the environment that others can read of
-//! this process once the configuration has been made of them.
+//! Hides keys from programs that agents start: once the configuration is loaded, keys are removed from the
+//! environment that others can read of this process.
 
 use std::{
     ffi::{CStr, OsStr, OsString, c_char},
@@ -13,8 +13,8 @@ use crate::config::Loaded;
 
 /// The program's own settings, which may be keys.
 const SETTINGS: [&str; 3] = ["OH_", "LLM_", "SESSION_API_KEY"];
-/// What libraries may hold on to from the moment the program was loaded.
-const OF_THE_LOADER: [&str; 3] = ["LD_", "GLIBC_", "MALLOC_"];
+/// Libraries may refer to these from the moment the program was loaded.
+const LOADER_PREFIXES: [&str; 3] = ["LD_", "GLIBC_", "MALLOC_"];
 
 /// Keeps other processes of the same user from reading this one's environment and memory (not those of
 /// root). There are no core dumps after this either.
@@ -32,9 +32,9 @@ pub(crate) fn all() -> Vec<(OsString, OsString)> {
     std::env::vars_os().collect()
 }
 
-/// Takes the program's settings, and what its webhooks name, out of the environment, and overwrites in
-/// the block that the system shows of it (`/proc/PID/environ`) all that agents' processes do not get
-/// anyway. Variables that are no settings stay for this program to use.
+/// Removes the program's settings, and the variables that its webhooks name, from the environment. In the
+/// block that the system shows of it (`/proc/PID/environ`), overwrites everything that agents' processes do
+/// not get anyway. Variables that are not settings stay for this program to use.
 ///
 /// # Errors
 /// When there is more than one thread by now: then nothing is changed.
@@ -48,7 +48,7 @@ pub(crate) fn hide(loaded: &Loaded) -> io::Result<()> {
         let is_any = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
         if is_any(&SETTINGS) || loaded.secret_variables.contains(name) {
             Fate::Removed
-        } else if is_any(&OF_THE_LOADER) || is_passed(name, value, added) {
+        } else if is_any(&LOADER_PREFIXES) || is_passed(name, value, added) {
             Fate::Shown
         } else {
             Fate::Hidden

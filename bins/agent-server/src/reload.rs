@@ -19,7 +19,7 @@ use supervisor::Supervisor;
 /// Supervises until SIGTERM, SIGHUP or Ctrl-C.
 ///
 /// # Errors
-/// When the first configuration is no good or the socket cannot be had.
+/// When the first configuration is not valid or the socket cannot be bound.
 pub fn run(flags: &Flags) -> Result<ExitCode, StartError> {
     let forbidden = own_environment::forbid_reading();
     let environment = own_environment::all();

@@ -1,4 +1,5 @@
-//! The key that seals secrets at rest: from the configuration, or from a file made at first need.
+//! The key that encrypts stored secrets: from the configuration, or from a file that is created when it is
+//! first needed.
 
 use std::{
     fs::{File, Permissions},
@@ -48,9 +49,9 @@ pub enum SecretKeyError {
     NoRandomness(getrandom::Error),
 }
 
-/// Where the runtime gets its key from: the configuration, of which any text will do, or else
-/// `secret.key` in the workspace's root folder, which is made (mode 0600) when a first secret needs
-/// it. An ephemeral server has one that nobody else ever has.
+/// Where the runtime gets its key from: the configuration, which may have any text, or else
+/// `secret.key` in the workspace's root folder, which is created (mode 0600) with the first secret.
+/// An ephemeral server has a random key in memory.
 ///
 /// # Errors
 /// When the file is there but cannot be read or holds no key.
@@ -87,8 +88,7 @@ fn read_or_make(path: &Path) -> Result<[u8; 32], SecretKeyError> {
     }
     create(path)?;
     tracing::warn!(
-        "made a key that seals secrets: {}; whoever loses it loses the secrets (OH_SECRET_KEY sets \
-         one)",
+        "made a key that seals secrets: {}; without it the secrets are lost (OH_SECRET_KEY sets one)",
         path.display()
     );
     // Read back, so that a key which another process made first is the one that counts.
@@ -97,7 +97,7 @@ fn read_or_make(path: &Path) -> Result<[u8; 32], SecretKeyError> {
     })
 }
 
-/// How a request that needs the key is answered: a full disk as one.
+/// The error of a request that needs the key; a full disk stays a full disk.
 impl From<SecretKeyError> for StoreError {
     fn from(error: SecretKeyError) -> Self {
         let at = |path: PathBuf| path.display().to_string();
@@ -162,7 +162,7 @@ fn name_new(path: &Path, content: &[u8]) -> io::Result<()> {
         Err(taken) if taken.error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(failed) => return Err(failed.error),
     }
-    // Also when another one made it, who may not have come to this.
+    // Also when another process made it, which may have ended before this.
     File::open(folder)?.sync_all()
 }
 
@@ -235,7 +235,7 @@ mod tests {
 
     /// Sources of their own, as two processes have them; what each gives may seal a secret at once.
     #[test]
-    fn whoever_makes_a_key_at_the_same_time_gets_the_same_one() {
+    fn all_that_make_a_key_at_the_same_time_get_the_same_one() {
         const FOLDERS: usize = 100;
         const THREADS: usize = 16;
         for _ in 0..FOLDERS {
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_is_not_waited_for() {
+    fn a_pipe_or_device_is_refused_without_waiting() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(FILE_NAME);
         let refused = |why: &str| {

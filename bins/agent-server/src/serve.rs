@@ -17,23 +17,23 @@ use crate::{
     start_error::StartError,
 };
 
-/// Threads that run agents; what they wait for needs none.
+/// Threads that run agents; waiting needs no thread.
 const AGENT_THREADS: usize = 2;
-const MOST_BLOCKING_THREADS: usize = 64;
-/// How long file work that is still under way may hold up the end.
-const LAST_WORK_MAY_TAKE: Duration = Duration::from_millis(300);
+const MAX_BLOCKING_THREADS: usize = 64;
+/// How long the end waits for file work that is still under way.
+const BLOCKING_TASKS_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// More descriptors than this are not asked for: programs that agents start inherit the limit, and
+/// The limit on open files is not raised above this: programs that agents start inherit the limit, and
 /// some go through every number below it.
-const MOST_FILES: u64 = 65_536;
+const MAX_OPEN_FILES: u64 = 65_536;
 
-/// How long after the start it is looked for what an earlier server left.
-const BEFORE_LEFTOVERS: Duration = Duration::from_millis(250);
+/// How long after the start the server looks for processes that an earlier one left.
+const LEFTOVERS_DELAY: Duration = Duration::from_millis(250);
 
-/// What a program gives that Ctrl-C killed, as shells have it.
+/// The exit code that shells use for a program that Ctrl-C killed.
 const KILLED_BY_INTERRUPT: u8 = 130;
 
-/// Serves until SIGTERM, SIGHUP or Ctrl-C, then drains. A second Ctrl-C ends it at once.
+/// Serves until SIGTERM, SIGHUP or Ctrl-C, then stops cleanly. A second Ctrl-C ends it at once.
 ///
 /// # Errors
 /// A [`StartError`] that says what to do.
@@ -51,7 +51,7 @@ pub fn run(flags: &Flags) -> Result<ExitCode, StartError> {
     let processes = adopting_processes(&loaded.settings);
     let tokio = agent_threads()?;
     let outcome = tokio.block_on(serve(&loaded.settings, flags, &processes));
-    tokio.shutdown_timeout(LAST_WORK_MAY_TAKE);
+    tokio.shutdown_timeout(BLOCKING_TASKS_TIMEOUT);
     // whatever did not end in time, or was not waited for
     processes.end_all();
     if let Some(folder) = temporary {
@@ -66,7 +66,8 @@ pub(crate) fn warn_of_keys_in_sight(hidden: io::Result<()>) {
     }
 }
 
-/// How tools start processes here: what loses its shell comes to this process, which ends it.
+/// How tools start processes here: this process becomes the parent of those that lose their shell, and ends
+/// them.
 pub(crate) fn adopting_processes(settings: &Settings) -> Processes {
     let processes = tool_processes(settings);
     if let Err(error) = processes.adopt_orphans() {
@@ -75,12 +76,12 @@ pub(crate) fn adopting_processes(settings: &Settings) -> Processes {
     processes
 }
 
-/// Ends what an earlier server left, and from now on what loses its shell.
-fn end_strays(processes: &Processes) {
+/// Ends processes that an earlier server left, and from now on those that lose their shell.
+fn end_leftovers_and_orphans(processes: &Processes) {
     let earlier = processes.clone();
     tokio::spawn(async move {
-        // It looks through all processes: the first requests come first.
-        tokio::time::sleep(BEFORE_LEFTOVERS).await;
+        // It looks through all processes, so the first requests come first.
+        tokio::time::sleep(LEFTOVERS_DELAY).await;
         // one that panics has ended what it could
         tokio::task::spawn_blocking(move || earlier.end_leftovers())
             .await
@@ -95,10 +96,10 @@ fn end_strays(processes: &Processes) {
 }
 
 /// Sockets, logs and terminals each take a file descriptor, and many systems start a process with
-/// no more than 1,024: asks for as many as may be had without leave, within reason.
+/// no more than 1,024: raises the limit as far as is allowed, within reason.
 fn allow_many_files() {
     let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
-        let wanted = hard.min(MOST_FILES).max(soft);
+        let wanted = hard.min(MAX_OPEN_FILES).max(soft);
         setrlimit(Resource::RLIMIT_NOFILE, wanted, hard)
     });
     if let Err(error) = raised {
@@ -109,11 +110,11 @@ fn allow_many_files() {
 /// The tokio runtime that agents run on.
 ///
 /// # Errors
-/// When the system gives no threads.
+/// When the system cannot start threads.
 pub fn agent_threads() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(AGENT_THREADS)
-        .max_blocking_threads(MOST_BLOCKING_THREADS)
+        .max_blocking_threads(MAX_BLOCKING_THREADS)
         .thread_name("agents")
         .enable_all()
         .build()
@@ -134,7 +135,7 @@ async fn serve(
     let mut server = Server::start(settings, listener, flags.resume, processes.clone()).await?;
     announce(&server, settings);
     tokio::spawn(memory::give_back());
-    end_strays(processes);
+    end_leftovers_and_orphans(processes);
 
     tokio::select! {
         signal = signals.next() => info!("{signal}: stopping"),
@@ -208,7 +209,7 @@ fn announce(server: &Server, settings: &Settings) {
     info!("documentation at http://{name}:{}/docs", address.port());
 }
 
-/// Asks the system to stop this process when its supervisor is gone, however that ended.
+/// Makes the system stop this process when its supervisor ends, in whatever way.
 fn end_with_supervisor() {
     #[cfg(target_os = "linux")]
     if let Err(error) = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM) {

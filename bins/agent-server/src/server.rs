@@ -1,4 +1,4 @@
-//! A running server: HTTP, actors and store wired together, and taken apart in flow order.
+//! A running server: HTTP, actors and store wired together, and stopped in the order of a request.
 
 use std::{
     io,
@@ -27,23 +27,23 @@ use crate::{
 };
 
 /// How long a stop waits: for connections that were being accepted to reach a worker, for turns to
-/// pause, then for answers under way. Together with what the
-/// actors need after their deadline this stays under 8 seconds.
-const LAST_ACCEPTED: Duration = Duration::from_millis(250);
-const TURNS_MAY_TAKE: Duration = Duration::from_secs(4);
-const ANSWERS_MAY_TAKE: Duration = Duration::from_secs(2);
-/// At the same time, webhooks deliver what waits.
-const WEBHOOKS_MAY_TAKE: Duration = Duration::from_secs(2);
-const ALL_MAY_TAKE: Duration = Duration::from_millis(7_500);
+/// pause, then for answers under way. Together with the time that the actors need after their deadline,
+/// this is less than 8 seconds.
+const ACCEPT_GRACE: Duration = Duration::from_millis(250);
+const TURNS_TIMEOUT: Duration = Duration::from_secs(4);
+const ANSWERS_TIMEOUT: Duration = Duration::from_secs(2);
+/// Meanwhile, webhooks deliver waiting events.
+const WEBHOOKS_TIMEOUT: Duration = Duration::from_secs(2);
+const STOP_TIMEOUT: Duration = Duration::from_millis(7_500);
 
-/// How long the connection of a client lasts that was given up as it does not read: who reads on by then
-/// still finds out why.
-const LAST_WORDS_WAIT: Duration = Duration::from_secs(60);
+/// How long the connection stays open of a client that was closed because it does not read: if it reads
+/// again by then, it still gets the reason.
+const CLOSE_REASON_GRACE: Duration = Duration::from_secs(60);
 
 /// A server that answers.
 pub struct Server {
     address: SocketAddr,
-    /// The next server accepts what waits on its socket.
+    /// Whether a next server accepts the connections that wait on its socket.
     succeeded: bool,
     http: ServerHandle,
     runtime: Runtime,
@@ -52,9 +52,9 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the store, mends what a crash left, and serves on `listener`. Call it on the tokio
-    /// runtime that is to run the agents. With `resume`, runs that the last stop paused go on. Conversations
-    /// start their processes with `processes`; [`tool_processes`] makes those of the settings.
+    /// Opens the store, repairs what a crash left, and serves on `listener`. Call it on the tokio
+    /// runtime that is to run the agents. With `resume`, runs that the last stop paused continue. Conversations
+    /// start their processes with `processes`; [`tool_processes`] creates one from the settings.
     ///
     /// # Errors
     /// A [`StartError`] that says what to do.
@@ -67,7 +67,7 @@ impl Server {
         let Listener { socket, inherited } = listener;
         let address = socket.local_addr()?;
         let send_timeout = Duration::from_secs(settings.socket_send_timeout_seconds.get());
-        listener::bound_connections(&socket, send_timeout + LAST_WORDS_WAIT)?;
+        listener::bound_connections(&socket, send_timeout + CLOSE_REASON_GRACE)?;
         let store = OpenedStore::open(settings)?;
         let config = runtime_config(settings, resume, processes, store.folder().to_owned())?;
         let runtime = Runtime::start(config, store.port());
@@ -87,13 +87,8 @@ impl Server {
             limits.all,
             limits.per_address
         );
-        let server = connections::serve(
-            socket,
-            app,
-            limits,
-            settings.workers.get(),
-            ANSWERS_MAY_TAKE,
-        )?;
+        let server =
+            connections::serve(socket, app, limits, settings.workers.get(), ANSWERS_TIMEOUT)?;
         Ok(Self {
             address,
             succeeded: inherited,
@@ -110,7 +105,7 @@ impl Server {
         self.address
     }
 
-    /// Ends when the HTTP server does, which it only does by itself when it cannot go on.
+    /// Ends when the HTTP server does. Without a stop that only happens when it cannot continue.
     ///
     /// # Cancel safety
     /// Safe.
@@ -121,28 +116,28 @@ impl Server {
         }
     }
 
-    /// Takes no more connections, pauses turns and closes sockets, lets answers under way finish and
-    /// webhooks deliver what waits. What was acknowledged is on disk.
+    /// Accepts no more connections, pauses turns and closes sockets, lets answers under way finish and
+    /// webhooks deliver waiting events. What was acknowledged is on disk.
     pub async fn stop(self) {
-        let drained = timeout(ALL_MAY_TAKE, async {
+        let drained = timeout(STOP_TIMEOUT, async {
             self.http.pause().await;
             // actix answers before its accepting thread has paused, and drops what a worker that
             // was told to stop finds in its queue: without this a swap would reset connections.
             if self.succeeded {
-                tokio::time::sleep(LAST_ACCEPTED).await;
+                tokio::time::sleep(ACCEPT_GRACE).await;
             }
-            let ended = self.runtime.wind_down(TURNS_MAY_TAKE).await;
-            let delivered = self.webhooks.drain(WEBHOOKS_MAY_TAKE);
+            let ended = self.runtime.wind_down(TURNS_TIMEOUT).await;
+            let delivered = self.webhooks.drain(WEBHOOKS_TIMEOUT);
             join!(delivered, self.http.stop(true));
             self.runtime.close(ended).await;
         });
         if drained.await.is_err() {
-            tracing::warn!("not everything ended in time; stopping without it");
+            tracing::warn!("not everything ended in time; stopping without waiting for the rest");
         }
     }
 }
 
-/// How conversations start processes under these settings. They inherit from the environment as it is now.
+/// How conversations start processes under these settings. They inherit the environment as it is now.
 #[must_use]
 pub fn tool_processes(settings: &Settings) -> Processes {
     let policy = Policy {
@@ -152,7 +147,7 @@ pub fn tool_processes(settings: &Settings) -> Processes {
     Processes::new(&policy, Some(&settings.conversations_path))
 }
 
-/// The store's lock, taken before, keeps other servers from making another secret key.
+/// The store must be open: its lock keeps other servers from making another secret key.
 fn runtime_config(
     settings: &Settings,
     resume: bool,
@@ -168,7 +163,7 @@ fn runtime_config(
         }
         Origin::None(path) => {
             tracing::debug!(
-                "a key for secrets is made at first need: {}",
+                "a key for secrets will be made when it is first needed: {}",
                 path.display()
             );
         }

@@ -1,4 +1,4 @@
-//! What tells the server to stop.
+//! Signals that stop the server.
 
 use std::io;
 
@@ -11,10 +11,10 @@ use crate::console;
 const SIGXFSZ: i32 = nix::sys::signal::Signal::SIGXFSZ as i32;
 
 /// Lets a write beyond the limit on the size of files fail with an error that is handled like a full
-/// disk. The handler does nothing; other than an ignored signal it is not handed down, so that what
-/// agents start behaves as it does elsewhere. For the start of the program, before any other thread.
+/// disk. The handler does nothing. Unlike an ignored signal, it is not inherited, so programs that agents
+/// start behave as usual. Call it at the start of the program, before any other thread.
 pub fn survive_file_size_limit() {
-    // tokio takes handlers only where a runtime is; they outlive it.
+    // tokio installs handlers only inside a runtime; they stay when that ends.
     let installed = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()
@@ -29,7 +29,7 @@ pub fn survive_file_size_limit() {
     }
 }
 
-/// SIGTERM, SIGHUP and Ctrl-C, in place of their deadly defaults.
+/// SIGTERM, SIGHUP and Ctrl-C, which would otherwise end the process at once.
 pub struct Signals {
     terminate: Signal,
     /// `None` for a program that was started to outlive its terminal, as `nohup` does.
@@ -67,7 +67,7 @@ impl Signals {
     }
 
     /// Waits for Ctrl-C alone: a supervisor's SIGTERM may follow a terminal's Ctrl-C, and is then
-    /// no second wish.
+    /// not a second request.
     ///
     /// # Cancel safety
     /// Loses no signal.

@@ -8,11 +8,11 @@ use webhooks::{Ports, ServerIdentity, Webhooks};
 
 use crate::{config::Settings, opened_store::OpenedStore, start_error::StartError};
 
-/// The folder, below the workspace root, of what is known of deliveries.
+/// The folder, below the workspace root, of the records of deliveries.
 const FOLDER: &str = "webhooks";
 
-/// Starts the configured webhooks. Without any, what is deleted is gone at once, and nothing is kept of
-/// webhooks but the records of those that were configured until a week ago.
+/// Starts the configured webhooks. Without any, deleted conversations are removed at once, and only the
+/// records of webhooks that were configured within the last week are kept.
 pub(crate) async fn start(
     settings: &Settings,
     store: &OpenedStore,
@@ -41,7 +41,7 @@ pub(crate) async fn start(
     Ok(Webhooks::start(webhooks, ports, &server, recovered).await?)
 }
 
-/// Where it is recorded what was delivered; none where there is nothing to deliver, now or from before.
+/// The records of deliveries; none if no webhook is configured and there are no records of earlier ones.
 fn records(
     settings: &Settings,
     store: &OpenedStore,

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// Who works in a conversation: a model, its tools, its instructions. Absent fields take the
+/// The agent of a conversation: a model, its tools, its instructions. Absent fields get the
 /// defaults of the public clients; unknown ones are ignored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -13,7 +13,7 @@ pub struct Agent {
     pub tools: Vec<ToolChoice>,
     pub mcp_config: Map<String, Value>,
     pub filter_tools_regex: Option<String>,
-    /// Class names of tools that are there without being listed in `tools`.
+    /// Class names of tools that the agent has without listing them in `tools`.
     pub include_default_tools: Vec<String>,
     pub agent_context: Option<Value>,
     /// Replaces the built-in system prompt.
@@ -70,7 +70,7 @@ impl Default for Agent {
 }
 
 impl Agent {
-    /// The agent that `agent_settings` or an empty request stands for: the usual coding tools.
+    /// The agent for `agent_settings` or an empty request: with the usual coding tools.
     #[must_use]
     pub fn with_usual_tools(llm: LlmSettings) -> Self {
         let tools = ["terminal", "file_editor", "task_tracker"].map(|name| ToolChoice {
@@ -85,7 +85,7 @@ impl Agent {
     }
 }
 
-/// Which wire format a model is spoken to in.
+/// Which wire format is used for a model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ApiMode {
@@ -178,7 +178,7 @@ impl Default for LlmSettings {
             aws_role_name: None,
             aws_session_name: None,
             aws_bedrock_runtime_endpoint: None,
-            // The public clients' models take no null here.
+            // The public clients' models do not accept null here.
             openrouter_site_url: Some("https://docs.all-hands.dev/".to_owned()),
             openrouter_app_name: Some("OpenHands".to_owned()),
             num_retries: 5,

@@ -9,7 +9,7 @@ use crate::{
     event::SecurityRisk,
 };
 
-/// Where a conversation stands.
+/// The status of a conversation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ExecutionStatus {
@@ -55,7 +55,7 @@ pub enum WorkspaceKind {
     LocalWorkspace,
 }
 
-/// Which actions wait for a person's consent.
+/// Which actions wait for a person's confirmation.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind")]
 pub enum ConfirmationPolicy {

@@ -7,7 +7,7 @@ use crate::{
     message::{Content, Message, MessageToolCall, TextContent},
 };
 
-/// Whose fact an event is.
+/// Who or what caused an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
@@ -38,20 +38,20 @@ impl Source {
 }
 
 /// One immutable fact of a conversation. Its JSON is its line in the log, its WebSocket frame and
-/// its place in a page of events.
+/// its item in a page of events.
 #[derive(Clone, Debug, PartialEq, JsonSchema)]
 pub struct Event {
     pub id: EventId,
     pub timestamp: EventTime,
     pub source: Source,
-    /// The event this one follows on its branch; absent on the first and on transients.
+    /// The event that this one follows on its branch; absent on the first and on transients.
     #[schemars(default, with = "EventId")]
     pub parent_id: Option<EventId>,
     #[schemars(flatten)]
     pub body: EventBody,
 }
 
-/// What an event says, by kind.
+/// The content of an event, by kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind")]
 pub enum EventBody {
@@ -70,14 +70,14 @@ pub enum EventBody {
     Condensation(Condensation),
     SecurityAnalysisEvent(SecurityAnalysisEvent),
     StreamingDeltaEvent(StreamingDeltaEvent),
-    /// A kind this build does not know: its fields, its `kind` among them. Only ever read, never
+    /// A kind that this build does not know: its fields, with its `kind`. It is only read, never
     /// written: the log keeps the bytes.
     #[serde(untagged)]
     #[schemars(skip)]
     Unknown(Map<String, Value>),
 }
 
-/// An event whose kind says it all.
+/// An event that has no fields of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
@@ -118,7 +118,7 @@ pub struct ToolAnnotations {
     pub open_world_hint: bool,
 }
 
-/// Something said: by the user, by the agent, or by the environment on their behalf.
+/// A message: of the user, of the agent, or of the environment on their behalf.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MessageEvent {
@@ -162,7 +162,7 @@ pub enum SecurityRisk {
     High,
 }
 
-/// A tool call the agent made. Without `action` the call could not be understood.
+/// A tool call of the agent. Without `action`, the call was malformed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ActionEvent {
@@ -173,7 +173,7 @@ pub struct ActionEvent {
     pub thinking_blocks: Vec<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub responses_reasoning_item: Option<Value>,
-    /// The tool's own fields and its `kind`, `TerminalAction` for one.
+    /// The tool's own fields and its `kind`, such as `TerminalAction`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<Map<String, Value>>,
     pub tool_name: String,
@@ -189,7 +189,7 @@ pub struct ActionEvent {
     pub summary: Option<String>,
 }
 
-/// What a tool call brought back.
+/// The result of a tool call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ObservationEvent {
@@ -208,7 +208,7 @@ pub struct Observation {
     pub content: Vec<Content>,
     #[serde(default)]
     pub is_error: bool,
-    /// The tool's own fields and the observation's `kind`, `TerminalObservation` for one.
+    /// The tool's own fields and the observation's `kind`, such as `TerminalObservation`.
     #[serde(flatten)]
     pub fields: Map<String, Value>,
 }
@@ -247,7 +247,7 @@ pub struct AgentErrorEvent {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConversationErrorEvent {
-    /// A stable name, `LLMRateLimitError` for one.
+    /// A stable name, such as `LLMRateLimitError`.
     pub code: String,
     pub detail: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -262,7 +262,7 @@ pub struct ServerErrorEvent {
     pub detail: String,
 }
 
-/// One key of the conversation's state took a new value. Without `value` it became null.
+/// One key of the conversation's state got a new value. Without `value` it became null.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConversationStateUpdateEvent {
@@ -284,7 +284,7 @@ pub struct Condensation {
     pub llm_response_id: String,
 }
 
-/// What an analyzer thought of a batch of actions.
+/// An analyzer's assessment of a batch of actions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SecurityAnalysisEvent {
@@ -329,7 +329,7 @@ impl ErrorClassification {
         }
     }
 
-    /// A mistake the agent can mend by itself: a wrong tool name, bad arguments.
+    /// A mistake that the agent can correct by itself: a wrong tool name, bad arguments.
     #[must_use]
     pub fn agent_mistake() -> Self {
         Self::new(FailureKind::AgentAction, true, UserAction::Retry)
@@ -358,7 +358,7 @@ pub enum UserAction {
     Settings,
 }
 
-/// An event before its conversation gave it a time and a parent.
+/// An event without its time and parent, which its conversation adds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Draft {
     pub id: EventId,
@@ -387,7 +387,7 @@ impl Draft {
         )
     }
 
-    /// The event this becomes at `timestamp` after `parent_id`.
+    /// The event that this becomes at `timestamp` after `parent_id`.
     #[must_use]
     pub fn at(self, timestamp: EventTime, parent_id: Option<EventId>) -> Event {
         Event {
@@ -401,7 +401,7 @@ impl Draft {
 }
 
 impl EventBody {
-    /// The class name that travels as `kind`.
+    /// The class name that is sent as `kind`.
     #[must_use]
     pub fn kind(&self) -> &str {
         match self {
@@ -426,11 +426,11 @@ impl EventBody {
 }
 
 impl Event {
-    /// Reads one line of a log. A kind that is unknown here, or known with fields that are not,
-    /// comes back as [`EventBody::Unknown`].
+    /// Reads one line of a log. An unknown kind, or a known one with unknown fields, becomes
+    /// [`EventBody::Unknown`].
     ///
     /// # Errors
-    /// When the line is no JSON object with an id, a timestamp, a source and a kind.
+    /// When the line is not a JSON object with an id, a timestamp, a source and a kind.
     pub fn from_slice(line: &[u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(line)
     }

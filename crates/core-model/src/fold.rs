@@ -42,7 +42,7 @@ pub async fn fold(
     Ok(state)
 }
 
-/// Lets other tasks run: pages that are in memory are read without waiting.
+/// Lets other tasks run, because pages that are in memory are read without waiting.
 async fn yield_now() {
     let mut yielded = false;
     poll_fn(|context| {

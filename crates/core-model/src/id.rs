@@ -49,7 +49,7 @@ pub struct ConversationKey {
     pub created_at: UtcTime,
 }
 
-/// Names one event. We mint UUIDs; whatever a log already holds is kept as it is.
+/// Names one event. New ids are UUIDs; ids that a log already has stay as they are.
 #[derive(
     Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]

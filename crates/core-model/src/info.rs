@@ -60,7 +60,7 @@ pub struct SecretRegistry {
     pub secret_sources: Map<String, Value>,
 }
 
-/// Whether a conversation can go on.
+/// Whether a conversation can continue.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct RuntimeInfo {
     pub runtime_status: String,
@@ -80,8 +80,9 @@ impl RuntimeInfo {
 }
 
 impl ConversationInfo {
-    /// What the metadata alone says of a conversation at rest, true while its log has as many bytes as
-    /// the stored fold. None without one, or when it was of a run: nobody may be running that now.
+    /// The details of an idle conversation from its metadata alone, which are right as long as its log has as
+    /// many bytes as the stored fold. None without a stored fold, or if that says that the conversation runs,
+    /// because it may not run any more.
     #[must_use]
     pub fn at_rest(metadata: &Metadata, folder: &Path) -> Option<Self> {
         let state = &metadata.snapshot.as_ref()?.state;
@@ -89,7 +90,7 @@ impl ConversationInfo {
         rests.then(|| Self::new(metadata, state, folder))
     }
 
-    /// As lists show it to those who ask for nothing more.
+    /// As lists show it by default.
     #[must_use]
     pub fn listed(self) -> Self {
         Self {
@@ -107,7 +108,7 @@ impl ConversationInfo {
         self
     }
 
-    /// Puts together what the log says and what only the metadata holds.
+    /// Combines the state from the log with what only the metadata has.
     #[must_use]
     pub fn new(metadata: &Metadata, state: &ConversationState, folder: &Path) -> Self {
         let state = state.clone();

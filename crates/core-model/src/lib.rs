@@ -1,17 +1,17 @@
-//! What an agent server talks about, free of any I/O: ids, events, messages, settings, the fold
-//! from events to state, and the ports that a store implements.
+//! The vocabulary of an agent server, without any I/O: ids, events, messages, settings, the fold from
+//! events to state, and the ports that a store implements.
 //!
 //! | module | holds |
 //! |---|---|
 //! | [`event`] | the facts of a conversation and their wire form |
-//! | [`message`] | what is said to and by a model |
+//! | [`message`] | messages to and from a model |
 //! | [`agent`] | model and agent settings |
 //! | [`conversation`] | status, workspace, policy, metadata |
 //! | [`state`], [`fold()`] | the state that events lead to, one by one or from a stored log |
-//! | [`info`] | what a client is told about a conversation |
+//! | [`info`] | a conversation's details, as clients see them |
 //! | [`usage`] | tokens and money |
-//! | [`secrets`] | where settings keep secrets, and how to hide them |
-//! | [`masking`] | takes secrets out of texts that others wrote |
+//! | [`secrets`] | where settings have secrets, and how to hide them |
+//! | [`masking`] | masks secrets in texts that others wrote |
 //! | [`port`] | what a store does: `Catalog`, `Claims`, `LogReader`, `LogWriter`, `Feed`, `Receipts` |
 
 pub mod agent;

@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use crate::{EventId, EventTime, Head, Source};
 
-/// An event's head as it stands in its line; all other fields are skipped unparsed, so that a
-/// nested `kind` or `id` is never mistaken for the event's own.
+/// An event's head as it is in its line. All other fields are skipped unparsed, so that a
+/// nested `kind` or `id` is never taken for the event's own.
 #[derive(Deserialize)]
 pub struct LineHead<'a> {
     #[serde(borrow)]
@@ -25,7 +25,7 @@ impl<'a> LineHead<'a> {
         let text = std::str::from_utf8(line).map_err(|error| error.to_string())?;
         // A derived struct would also take its fields from a JSON array.
         if !text.trim_ascii_start().starts_with('{') {
-            return Err("it is no JSON object".to_owned());
+            return Err("it is not a JSON object".to_owned());
         }
         serde_json::from_str(text).map_err(|error| error.to_string())
     }
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_event_is_refused() {
+    fn a_line_that_is_not_an_event_is_refused() {
         for line in [
             &b""[..],
             b"{}",

@@ -1,8 +1,8 @@
-//! Takes secrets out of texts that others wrote: a provider's error, a receiver's answer.
+//! Masks secrets in texts that others wrote: a provider's error, a receiver's answer.
 //!
 //! A secret is found as it is, in escapes of JSON and of programming languages, percent-encoded,
 //! HTML-escaped, in Base64 (both alphabets, alone or inside a longer text), and in mixtures of these.
-//! Instead of writing down all forms of a secret, the text is read in all the ways there are.
+//! Instead of listing all forms of a secret, the text is decoded in all these ways.
 
 mod reading;
 
@@ -17,30 +17,30 @@ use secrecy::{ExposeSecret, SecretSlice};
 use crate::secrets::MASK;
 use reading::{Encoding, End, Unit};
 
-/// Shorter secrets are not searched for, as they would blank out everyday words.
+/// Shorter secrets are not searched for, because that would mask everyday words.
 pub const SHORTEST_SECRET: usize = 4;
 
-/// Shorter ones are not searched for in Base64, where few characters are left of them.
+/// Shorter ones are not searched for in Base64, where only few characters depend on them alone.
 pub const SHORTEST_IN_BASE64: usize = 8;
 
-/// How often a text may be encoded as a whole, beside how its characters are.
+/// How often a text may be encoded as a whole, besides the encoding of its characters.
 const LAYERS: usize = 3;
 
-/// Secrets that are to be read nowhere.
+/// Secrets that nobody may read.
 #[derive(Default)]
 pub struct SecretMask(Vec<Needle>);
 
 /// One form of a secret.
 struct Needle {
     bytes: SecretSlice<u8>,
-    /// In Base64, characters beside it that still hold a few bits of the secret.
+    /// In Base64, characters beside it that still have a few bits of the secret.
     before: usize,
     after: usize,
 }
 
 impl SecretMask {
-    /// White space around a secret is no part of it. One that is percent-encoded, as in an address, is
-    /// searched for as it is and as what it stands for.
+    /// White space around a secret is not part of it. A percent-encoded secret, as in an address, is
+    /// searched for as it is and decoded.
     pub fn new<T: AsRef<str>>(secrets: impl IntoIterator<Item = T>) -> Self {
         let mut mask = Self::default();
         for secret in secrets {
@@ -48,7 +48,7 @@ impl SecretMask {
             mask.add(secret.as_bytes());
             if let Some(units) = reading::decoded(&reading::plain(secret), Encoding::Percent) {
                 let bytes: Vec<u8> = units.iter().map(|unit| unit.byte).collect();
-                // Other bytes than text's could be found across the borders of characters.
+                // Bytes that are not text could be found across the borders of characters.
                 if std::str::from_utf8(&bytes).is_ok() {
                     mask.add(&bytes);
                 }
@@ -66,14 +66,14 @@ impl SecretMask {
         }
     }
 
-    /// The text with [`MASK`] in the place of every secret.
+    /// The text with [`MASK`] instead of every secret.
     #[must_use]
     pub fn mask(&self, text: &str) -> String {
         replaced(text, self.found(text, End::Whole))
     }
 
-    /// At most the first `limit` bytes of the text, masked. Of a secret that the cut goes through, what
-    /// is before the cut is masked too.
+    /// At most the first `limit` bytes of the text, masked. If the cut goes through a secret, the part before
+    /// the cut is masked too.
     #[must_use]
     pub fn mask_up_to(&self, text: &str, limit: usize) -> String {
         let start = &text[..text.floor_char_boundary(limit)];
@@ -99,7 +99,7 @@ impl SecretMask {
         found
     }
 
-    /// Searches one reading of a text, and then those in which it is decoded once more.
+    /// Searches one decoding of a text, and then those in which it is decoded once more.
     fn search(&self, units: &[Unit], end: End, layers: usize, found: &mut Vec<Range<usize>>) {
         for needle in &self.0 {
             needle.search(units, end, found);
@@ -157,8 +157,8 @@ impl Needle {
     }
 }
 
-/// What of a secret's Base64 does not depend on what stands before and behind it, at each of the three
-/// places that its first byte can have in a group.
+/// The part of a secret's Base64 that does not depend on the text before and after it, for each of the three
+/// positions that its first byte can have in a group.
 fn in_base64(secret: &[u8]) -> Vec<Needle> {
     let mut needles: Vec<Needle> = Vec::new();
     for place in 0..3 {

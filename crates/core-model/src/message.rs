@@ -6,7 +6,7 @@ use serde_json::Value;
 
 pub use content_check::{ContentFault, check_content};
 
-/// Who speaks in a model conversation.
+/// Who wrote a message to or from a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -45,7 +45,7 @@ impl TextContent {
     }
 }
 
-/// Text or images, told apart by `type`.
+/// Text or images, distinguished by `type`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Content {
@@ -87,7 +87,7 @@ impl From<TextContent> for Content {
     }
 }
 
-/// Which model protocol a tool call came by.
+/// The model protocol of a tool call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CallOrigin {
@@ -143,7 +143,7 @@ impl Message {
         }
     }
 
-    /// What a person wrote.
+    /// A person's message.
     pub fn user(text: impl Into<String>) -> Self {
         Self::new(Role::User, vec![Content::text(text)])
     }

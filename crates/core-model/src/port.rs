@@ -1,6 +1,6 @@
-//! What a store does for the rest of the product: `store-fs` with files, `store-memory` in memory; shaped so
-//! that a database could (every write is made under a claim, whose epoch it checks), and the feed is
-//! one order over all logs.
+//! The ports of a store: `store-fs` implements them with files, `store-memory` in memory. A database can
+//! implement them too: every write is made under a claim, whose epoch the store checks, and the feed is one
+//! order over all logs.
 
 mod catalog;
 mod claims;
@@ -42,8 +42,7 @@ pub enum StoreError {
     NotFound(ConversationId),
     #[error("conversation {0} already exists")]
     Exists(ConversationId),
-    /// The claim that this write was made under is lost: somebody else may write now, and this writer
-    /// never will again.
+    /// The claim for this write is lost: another writer may write now, and this one never can again.
     #[error("another writer has taken over")]
     Fenced,
     #[error("conversation {id} is owned by another server ({})", holder.server)]
@@ -65,7 +64,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// What is wrong with the disk, where that is the reason.
+    /// The problem of the disk, if that is the reason.
     #[must_use]
     pub fn fault(&self) -> Option<Fault> {
         match self {

@@ -1,9 +1,9 @@
 use serde_json::{Map, Value};
 
-/// What takes a secret's place wherever it must not be read.
+/// Shown instead of a secret wherever it must not be read.
 pub const MASK: &str = "**********";
 
-/// How a secret begins that is sealed with the server's key.
+/// The beginning of a secret that is sealed (encrypted) with the server's key.
 pub const SEALED_PREFIX: &str = "sealed:v1:";
 
 const LLM_SECRETS: [&str; 4] = [
@@ -15,10 +15,10 @@ const LLM_SECRETS: [&str; 4] = [
 const SECRET_MAPS: [&str; 4] = ["extra_headers", "headers", "env", "secrets"];
 const AUTH_KEYS: [&str; 3] = ["auth", "token", "client_secret"];
 
-/// Calls `visit` with every value of `settings` that is a secret: model and cloud keys, what
-/// headers, environments and authorisation blocks (of the model or of MCP servers) hold, and addresses
-/// with a password or a query in them. Works at any depth, so that agents of a kind this build does not
-/// know are covered too.
+/// Calls `visit` with every value of `settings` that is a secret: model and cloud keys, the values of
+/// headers, environments and authorisation blocks (of the model or of MCP servers), and addresses
+/// with a password or a query in them. Works at any depth, so that agents of an unknown kind are covered
+/// too.
 pub fn visit_secrets(settings: &mut Value, visit: &mut dyn FnMut(&mut Value)) {
     match settings {
         Value::Object(fields) => visit_fields(fields, visit),
@@ -49,11 +49,11 @@ fn is_secret_address(name: &str, value: &Value) -> bool {
     })
 }
 
-/// Parameters of addresses that are no secrets.
+/// Parameters of addresses that are not secrets.
 const PLAIN_PARAMETERS: [&str; 1] = ["api-version"];
 
-/// What may be secret in an address: its password together with the user and alone, or a user without a
-/// password, values in its query, what follows `#`; each as it is written. The text need not be a
+/// The parts of an address that may be secret: its password with the user and alone, or a user without a
+/// password, values in its query, the text after `#`; each as it is written. The text need not be a
 /// well-formed URL.
 #[must_use]
 pub fn secrets_in_url(text: &str) -> Vec<String> {
@@ -80,7 +80,7 @@ pub fn secrets_in_url(text: &str) -> Vec<String> {
     said.map(str::to_owned).collect()
 }
 
-/// What may be secret in a header's value: all of it, and what follows a scheme such as `Bearer`.
+/// The parts of a header's value that may be secret: all of it, and the text after a scheme such as `Bearer`.
 #[must_use]
 pub fn secrets_in_header(value: &str) -> Vec<String> {
     let value = value.trim();
@@ -92,7 +92,7 @@ pub fn secrets_in_header(value: &str) -> Vec<String> {
         .collect()
 }
 
-/// The entries of a map whose texts are all secrets; what is no text may hold some deeper down.
+/// The entries of a map whose texts are all secrets; values that are not texts may have some deeper down.
 fn visit_entries(map: &mut Value, visit: &mut dyn FnMut(&mut Value)) {
     let Value::Object(entries) = map else {
         return visit_secrets(map, visit);

@@ -9,7 +9,7 @@ use crate::{
     usage::{ConversationStats, StatsSnapshot},
 };
 
-/// What a conversation's log says when read from its start: the fold over its events.
+/// The state of a conversation: the fold over the events of its log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConversationState {
     pub execution_status: ExecutionStatus,
@@ -21,9 +21,9 @@ pub struct ConversationState {
     /// HEAD: the event that the next one follows.
     pub leaf_event_id: Option<EventId>,
     pub stats: ConversationStats,
-    /// Tool calls of the active branch that nothing has answered yet, in call order.
+    /// Tool calls of the active branch that have no answer yet, in call order.
     pub pending: Vec<PendingAction>,
-    /// Whether the agent has been given its system prompt.
+    /// Whether the agent has got its system prompt.
     pub initialised: bool,
     /// The tools that have answered a call.
     #[serde(default)]
@@ -86,7 +86,7 @@ impl ConversationState {
             }
             EventBody::UserRejectObservation(reject) => self.answer(&reject.action_id),
             EventBody::AgentErrorEvent(error) => {
-                // By call id alone: errors name no action. The oldest unanswered one is meant.
+                // By call id alone, because errors name no action: the oldest unanswered one.
                 let open = |p: &PendingAction| p.tool_call_id == error.tool_call_id;
                 if let Some(found) = self.pending.iter().position(open) {
                     self.pending.remove(found);

@@ -88,7 +88,7 @@ impl FromStr for EventTime {
     }
 }
 
-/// A time as it stands in logs, where a million of them have to be read in a second.
+/// A time as it is in logs, where a million of them have to be read in a second.
 fn usual(text: &str) -> Option<EventTime> {
     let bytes: &[u8; 26] = text.as_bytes().try_into().ok()?;
     let marks = [
@@ -159,7 +159,7 @@ impl JsonSchema for EventTime {
     }
 }
 
-/// Any time that is not an event's: written as aware UTC with six digits of a second and a `Z`.
+/// A time of anything but an event: written as aware UTC with six digits of a second and a `Z`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct UtcTime(pub DateTime<Utc>);

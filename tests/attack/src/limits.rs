@@ -1,21 +1,21 @@
-//! What the system allows the server comes to an end: size of files, readers of its output.
+//! Limits of the system: the size of files, readers of the server's output.
 
 use std::{fs, os::unix::fs::OpenOptionsExt, process::Command, time::Instant};
 
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 
-use crate::arena::{Arena, PATIENCE, status};
+use crate::launcher::{Launcher, TIMEOUT, status};
 
 /// In blocks of 512 or 1,024 bytes, as the shell counts them.
 const LARGEST_FILE: u64 = 512;
 
-/// Writes beyond a limit on file sizes: 507, and the server goes on.
-pub(crate) fn file_size(arena: &Arena) -> Result<String> {
-    let mut victim = arena.start(&format!("ulimit -S -f {LARGEST_FILE}"))?;
-    let mut api = victim.api();
+/// Writes beyond a limit on file sizes: 507, and the server continues.
+pub(crate) fn file_size(launcher: &Launcher) -> Result<String> {
+    let mut server = launcher.start(&format!("ulimit -S -f {LARGEST_FILE}"))?;
+    let mut api = server.api();
     let id = api.create()?;
-    let target = victim.target();
+    let target = server.target();
     let text = "x".repeat(64 << 10);
     let body = json!({"role": "user", "content": [{"type": "text", "text": text}]}).to_string();
     let mut taken = 0;
@@ -33,16 +33,16 @@ pub(crate) fn file_size(arena: &Arena) -> Result<String> {
         bail!("a write beyond the limit was answered {refusal}, not 507");
     }
     // the limit is for each file: another conversation has room
-    victim
-        .lives()
+    server
+        .check_works()
         .context("after a log had reached the limit")?;
     Ok(format!("{taken} messages of 64 KiB taken, then 507"))
 }
 
-/// Nobody reads the server's output: it goes on answering, and stops when told to.
-pub(crate) fn unread_log(arena: &Arena) -> Result<String> {
+/// Nobody reads the server's output: it continues to answer, and stops on SIGTERM.
+pub(crate) fn unread_log(launcher: &Launcher) -> Result<String> {
     const REQUESTS: usize = 3_000;
-    let folder = arena.folder()?;
+    let folder = launcher.folder()?;
     let pipe = folder.path().join("output");
     let made = Command::new("mkfifo")
         .arg(&pipe)
@@ -58,20 +58,20 @@ pub(crate) fn unread_log(arena: &Arena) -> Result<String> {
         .write(true)
         .custom_flags(NONBLOCK)
         .open(&pipe)?;
-    let victim = arena.start_over(folder, "exec > output 2>&1")?;
-    let target = victim.target();
+    let server = launcher.start_in(folder, "exec > output 2>&1")?;
+    let target = server.target();
     let begin = Instant::now();
     for _ in 0..REQUESTS {
         let code = status(&target, "GET", "/server_info", "")?;
         if code != 200 {
             bail!("/server_info was answered {code}");
         }
-        if begin.elapsed() > PATIENCE {
-            bail!("{REQUESTS} requests took over {} s", PATIENCE.as_secs());
+        if begin.elapsed() > TIMEOUT {
+            bail!("{REQUESTS} requests took over {} s", TIMEOUT.as_secs());
         }
     }
-    victim
-        .leaves_nothing()
+    server
+        .check_no_process_left()
         .context("SIGTERM with nobody reading the output")?;
     drop(held);
     Ok(format!("{REQUESTS} requests answered, SIGTERM obeyed"))

@@ -1,7 +1,7 @@
 //! Attacks the real server on loopback, bounded in count and time, and checks that it stays up; see
 //! the README.
 
-mod arena;
+mod launcher;
 mod limits;
 mod memory;
 mod shells;
@@ -12,9 +12,9 @@ use std::{path::PathBuf, process::ExitCode, time::Instant};
 use anyhow::{Context, Result};
 use clap::Parser;
 
-use arena::Arena;
+use launcher::Launcher;
 
-/// Attacks the real server on loopback with what once brought it down, and checks that it lives.
+/// Repeats attacks on loopback that once brought the real server down, and checks that it stays up.
 #[derive(Debug, Parser)]
 #[command(name = "attack")]
 struct Cli {
@@ -46,37 +46,37 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether the server stood all of it.
+/// Whether the server survived all attacks.
 fn run(cli: &Cli) -> Result<bool> {
     let program = std::env::current_exe()?;
     let parent = cli.folder.as_deref().or(program.parent());
-    let arena = Arena {
+    let launcher = Launcher {
         binary: harness::find_binary(cli.server.as_deref())?,
         parent: parent
             .context("no folder to work in; name one with --folder")?
             .to_owned(),
     };
-    type Attack<'a> = (&'static str, Box<dyn Fn(&Arena) -> Result<String> + 'a>);
+    type Attack<'a> = (&'static str, Box<dyn Fn(&Launcher) -> Result<String> + 'a>);
     let mut attacks: Vec<Attack<'_>> = vec![
         (
             "interrupts",
-            Box::new(|arena| shells::interrupts(arena, cli.interrupts)),
+            Box::new(|launcher| shells::interrupts(launcher, cli.interrupts)),
         ),
         ("file size", Box::new(limits::file_size)),
         ("unread log", Box::new(limits::unread_log)),
         ("one gigabyte", Box::new(memory::all_in_one_gigabyte)),
         (
             "creations",
-            Box::new(|arena| starts::creations(arena, cli.starts)),
+            Box::new(|launcher| starts::creations(launcher, cli.starts)),
         ),
     ];
     for (name, flood) in memory::FLOODS {
-        attacks.push((name, Box::new(|arena| memory::flood(arena, *flood))));
+        attacks.push((name, Box::new(|launcher| memory::flood(launcher, *flood))));
     }
     let mut stood = true;
     for (name, attack) in attacks.iter().filter(|(name, _)| name.contains(&cli.only)) {
         let begin = Instant::now();
-        let outcome = attack(&arena);
+        let outcome = attack(&launcher);
         let seconds = begin.elapsed().as_secs_f64();
         match outcome {
             Ok(told) => println!("ok      {name:<40} {seconds:>5.1} s  {told}"),

@@ -12,15 +12,15 @@ use harness::{Api, Server};
 use serde_json::json;
 use test_support::floods::{self, Memory};
 
-use crate::arena::{Arena, KEY, Victim};
+use crate::launcher::{AttackedServer, KEY, Launcher};
 
 /// What a flood may add to the server's memory at worst. The floods added 200 to 1,340 MB once.
-const MAY_ADD: u64 = 160 << 20;
+const MAX_ADDED_BYTES: u64 = 160 << 20;
 /// How long memory may take to be given back, and how much may stay.
-const GIVEN_BACK_WITHIN: Duration = Duration::from_secs(30);
-const MAY_KEEP: u64 = 64 << 20;
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(30);
+const MAX_KEPT_BYTES: u64 = 64 << 20;
 /// What no longer grows for so long has settled.
-const STEADY: Duration = Duration::from_secs(2);
+const STEADY_TIME: Duration = Duration::from_secs(2);
 /// In kilobytes, as the shell counts them: 1 GB.
 const ADDRESS_SPACE: &str = "ulimit -v 1048576";
 
@@ -29,26 +29,26 @@ const REQUESTS: usize = 5_000;
 const LARGE_EVENT: usize = 9_500_000;
 
 /// One flood against a server of its own: memory before, at worst and after it.
-pub(crate) fn flood(arena: &Arena, flood: Flood) -> Result<String> {
-    let mut victim = arena.start("")?;
-    let measured = measure(&mut victim, flood)?;
-    victim.lives()?;
-    victim.leaves_nothing()?;
+pub(crate) fn flood(launcher: &Launcher, flood: Flood) -> Result<String> {
+    let mut server = launcher.start("")?;
+    let measured = measure(&mut server, flood)?;
+    server.check_works()?;
+    server.check_no_process_left()?;
     Ok(measured)
 }
 
 /// All of them at once against a server that has 1 GB of addresses.
-pub(crate) fn all_in_one_gigabyte(arena: &Arena) -> Result<String> {
-    let mut victim = arena.start(ADDRESS_SPACE)?;
-    let before = memory(&victim.server)?;
+pub(crate) fn all_in_one_gigabyte(launcher: &Launcher) -> Result<String> {
+    let mut server = launcher.start(ADDRESS_SPACE)?;
+    let before = memory(&server.server)?;
     let mut open = Vec::new();
     for (name, flood) in FLOODS {
-        open.push(flood(&victim).with_context(|| (*name).to_owned())?);
+        open.push(flood(&server).with_context(|| (*name).to_owned())?);
     }
-    let worst = settled(&victim.server)?;
+    let worst = settled(&server.server)?;
     drop(open);
-    victim.lives().context("after all floods at once")?;
-    victim.leaves_nothing()?;
+    server.check_works().context("after all floods at once")?;
+    server.check_no_process_left()?;
     Ok(format!(
         "{} MB before, {} at worst, {} of addresses",
         megabytes(before.resident),
@@ -57,28 +57,28 @@ pub(crate) fn all_in_one_gigabyte(arena: &Arena) -> Result<String> {
     ))
 }
 
-pub(crate) type Flood = fn(&Victim) -> Result<Vec<TcpStream>>;
+pub(crate) type Flood = fn(&AttackedServer) -> Result<Vec<TcpStream>>;
 
 pub(crate) const FLOODS: &[(&str, Flood)] = &[
-    ("flood: pipelined requests", |victim| {
-        let flood = floods::pipelined(address(victim), CLIENTS, REQUESTS, "/health");
+    ("flood: pipelined requests", |server| {
+        let flood = floods::pipelined(address(server), CLIENTS, REQUESTS, "/health");
         Ok(flood.connections)
     }),
-    ("flood: unread documents", |victim| {
-        let flood = floods::unread_answers(address(victim), CLIENTS, "/openapi.json", "");
+    ("flood: unread documents", |server| {
+        let flood = floods::unread_answers(address(server), CLIENTS, "/openapi.json", "");
         Ok(flood.connections)
     }),
-    ("flood: endless request heads", |victim| {
-        Ok(floods::endless_heads(address(victim), CLIENTS, 1 << 20).connections)
+    ("flood: endless request heads", |server| {
+        Ok(floods::endless_heads(address(server), CLIENTS, 1 << 20).connections)
     }),
-    ("flood: bodies without a key", |victim| {
-        let flood = floods::bodies(address(victim), CLIENTS, "/conversations", 2 << 20);
+    ("flood: bodies without a key", |server| {
+        let flood = floods::bodies(address(server), CLIENTS, "/conversations", 2 << 20);
         Ok(flood.connections)
     }),
-    ("flood: message fragments before a key", |victim| {
-        let id = victim.api().create()?;
+    ("flood: message fragments before a key", |server| {
+        let id = server.api().create()?;
         let path = format!("/conversations/{id}/events/socket");
-        let mut flood = floods::unread_sockets(address(victim), CLIENTS, &path, "");
+        let mut flood = floods::unread_sockets(address(server), CLIENTS, &path, "");
         let fragments = fragments(2 << 20);
         for connection in &mut flood.connections {
             // It closes as soon as it has enough.
@@ -86,22 +86,22 @@ pub(crate) const FLOODS: &[(&str, Flood)] = &[
         }
         Ok(flood.connections)
     }),
-    ("flood: a large event to unread sockets", |victim| {
-        let mut api = victim.api();
+    ("flood: a large event to unread sockets", |server| {
+        let mut api = server.api();
         let id = api.create()?;
         large_event(&mut api, &id)?;
         let path = format!("/conversations/{id}/events/socket?resend_mode=all");
         let header = format!("X-Session-API-Key: {KEY}\r\n");
-        let flood = floods::unread_sockets(address(victim), CLIENTS, &path, &header);
+        let flood = floods::unread_sockets(address(server), CLIENTS, &path, &header);
         Ok(flood.connections)
     }),
-    ("flood: a large event to unread readers", |victim| {
-        let mut api = victim.api();
+    ("flood: a large event to unread readers", |server| {
+        let mut api = server.api();
         let id = api.create()?;
         large_event(&mut api, &id)?;
         let path = format!("/conversations/{id}/events/search");
         let header = format!("X-Session-API-Key: {KEY}\r\n");
-        let flood = floods::unread_answers(address(victim), CLIENTS, &path, &header);
+        let flood = floods::unread_answers(address(server), CLIENTS, &path, &header);
         Ok(flood.connections)
     }),
 ];
@@ -130,15 +130,15 @@ fn fragments(bytes: usize) -> Vec<u8> {
     frames
 }
 
-fn measure(victim: &mut Victim, flood: Flood) -> Result<String> {
-    let before = memory(&victim.server)?.resident;
-    let open = flood(victim)?;
-    let worst = settled(&victim.server)?.worst;
+fn measure(server: &mut AttackedServer, flood: Flood) -> Result<String> {
+    let before = memory(&server.server)?.resident;
+    let open = flood(server)?;
+    let worst = settled(&server.server)?.worst;
     drop(open);
     let begin = Instant::now();
     let after = loop {
-        let now = memory(&victim.server)?.resident;
-        if now < before + MAY_KEEP || begin.elapsed() > GIVEN_BACK_WITHIN {
+        let now = memory(&server.server)?.resident;
+        if now < before + MAX_KEPT_BYTES || begin.elapsed() > RELEASE_TIMEOUT {
             break now;
         }
         sleep(Duration::from_millis(100));
@@ -149,10 +149,10 @@ fn measure(victim: &mut Victim, flood: Flood) -> Result<String> {
         megabytes(worst),
         megabytes(after)
     );
-    if worst > before + MAY_ADD {
+    if worst > before + MAX_ADDED_BYTES {
         bail!("too much memory: {measured}");
     }
-    if after > before + MAY_KEEP {
+    if after > before + MAX_KEPT_BYTES {
         bail!("memory is not given back: {measured}");
     }
     Ok(measured)
@@ -162,7 +162,7 @@ fn measure(victim: &mut Victim, flood: Flood) -> Result<String> {
 fn settled(server: &Server) -> Result<Memory> {
     let begin = Instant::now();
     let mut last = (memory(server)?, Instant::now());
-    while last.1.elapsed() < STEADY && begin.elapsed() < GIVEN_BACK_WITHIN {
+    while last.1.elapsed() < STEADY_TIME && begin.elapsed() < RELEASE_TIMEOUT {
         sleep(Duration::from_millis(50));
         let now = memory(server)?;
         if now.worst > last.0.worst {
@@ -172,8 +172,8 @@ fn settled(server: &Server) -> Result<Memory> {
     memory(server)
 }
 
-fn address(victim: &Victim) -> SocketAddr {
-    victim.target().address
+fn address(server: &AttackedServer) -> SocketAddr {
+    server.target().address
 }
 
 fn memory(server: &Server) -> Result<Memory> {

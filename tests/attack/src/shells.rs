@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use harness::{Api, Target};
 
-use crate::arena::{Arena, Victim, run, wait_until_at_rest};
+use crate::launcher::{AttackedServer, Launcher, run, wait_until_idle};
 
 const CONVERSATIONS: u64 = 8;
 /// An interrupt comes up to so long after its command.
@@ -24,16 +24,16 @@ const COMMANDS: [&str; 5] = [
 ];
 
 /// Runs each command `times` times over eight conversations, and interrupts it within 30 ms.
-pub(crate) fn interrupts(arena: &Arena, times: u64) -> Result<String> {
-    let mut victim = arena.start("")?;
+pub(crate) fn interrupts(launcher: &Launcher, times: u64) -> Result<String> {
+    let mut server = launcher.start("")?;
     for command in COMMANDS {
-        at_once(&victim, command, times / CONVERSATIONS)
+        at_once(&server, command, times / CONVERSATIONS)
             .with_context(|| format!("interrupting `{command}`"))?;
-        victim
-            .lives()
+        server
+            .check_works()
             .with_context(|| format!("after interrupting `{command}`"))?;
     }
-    victim.leaves_nothing()?;
+    server.check_no_process_left()?;
     let sent = times / CONVERSATIONS * CONVERSATIONS;
     Ok(format!(
         "{sent} interrupts of each of {} commands; no process left",
@@ -41,8 +41,8 @@ pub(crate) fn interrupts(arena: &Arena, times: u64) -> Result<String> {
     ))
 }
 
-fn at_once(victim: &Victim, command: &str, times: u64) -> Result<()> {
-    let target = victim.target();
+fn at_once(server: &AttackedServer, command: &str, times: u64) -> Result<()> {
+    let target = server.target();
     let threads: Vec<_> = (0..CONVERSATIONS)
         .map(|conversation| {
             let (target, command) = (target.clone(), command.to_owned());
@@ -61,7 +61,7 @@ fn at_once(victim: &Victim, command: &str, times: u64) -> Result<()> {
 fn one_conversation(target: &Target, command: &str, conversation: u64, times: u64) -> Result<()> {
     let mut api = Api::new(target);
     let id = run(&mut api, "$ true")?;
-    wait_until_at_rest(&mut api, &id)?;
+    wait_until_idle(&mut api, &id)?;
     let interrupt = format!("/conversations/{id}/interrupt");
     for round in 0..times {
         api.message(&id, command, true)?;
@@ -69,7 +69,7 @@ fn one_conversation(target: &Target, command: &str, conversation: u64, times: u6
         let micros = (round * 7_919 + conversation * 3_571) % WINDOW_MICROS;
         sleep(Duration::from_micros(micros));
         api.json("POST", &interrupt, b"")?;
-        wait_until_at_rest(&mut api, &id)?;
+        wait_until_idle(&mut api, &id)?;
     }
     Ok(())
 }

@@ -10,25 +10,25 @@ use anyhow::{Context, Result, bail};
 use harness::Target;
 use serde_json::json;
 
-use crate::arena::{Arena, status};
+use crate::launcher::{Launcher, status};
 
 const CLIENTS: usize = 64;
 
 /// `starts` fresh servers, each with 64 creations with a secret at once; all are 201. Then each is
 /// started again, and its secrets can be opened.
-pub(crate) fn creations(arena: &Arena, starts: u64) -> Result<String> {
+pub(crate) fn creations(launcher: &Launcher, starts: u64) -> Result<String> {
     for start in 0..starts {
-        let victim = arena.start("")?;
-        at_once(&victim.target()).with_context(|| format!("fresh start {start}"))?;
-        let crate::arena::Victim { server, folder } = victim;
+        let server = launcher.start("")?;
+        at_once(&server.target()).with_context(|| format!("fresh start {start}"))?;
+        let crate::launcher::AttackedServer { server, folder } = server;
         server.stop()?;
-        let mut again = arena.start_over(folder, "")?;
-        again.lives()?;
+        let mut again = launcher.start_in(folder, "")?;
+        again.check_works()?;
         let log = fs::read_to_string(again.folder.path().join("server.log"))?;
         if log.contains("cannot be opened") || log.contains("panicked") {
             bail!("fresh start {start}: {log}");
         }
-        again.leaves_nothing()?;
+        again.check_no_process_left()?;
     }
     Ok(format!(
         "{starts} fresh starts, {CLIENTS} creations at once each: all 201"

@@ -10,20 +10,20 @@ use harness::Api;
 use serde_json::Value;
 
 use crate::{
+    expected_state::{Entry, Existence, ExpectedState, MessageState},
     index::index_is_right,
-    ledger::{Entry, Existence, Fate, Ledger},
     log::{Served, answered, lines, messages, no_run_too_many, same_events},
 };
 
 /// What a start may still mend after it is ready.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Compares what a server has with what its clients know.
 pub(crate) struct Check<'a> {
     pub(crate) api: Api,
     pub(crate) conversations: PathBuf,
-    pub(crate) ledger: &'a mut Ledger,
+    pub(crate) expected_state: &'a mut ExpectedState,
 }
 
 /// A log as it is on disk, which is what REST gave as well.
@@ -36,14 +36,14 @@ impl Check<'_> {
     /// # Errors
     /// The first violation.
     pub(crate) fn all(&mut self, pick: impl Fn(&str, &Entry) -> bool) -> Result<Logs> {
-        let ids: Vec<String> = self.ledger.conversations.keys().cloned().collect();
+        let ids: Vec<String> = self.expected_state.conversations.keys().cloned().collect();
         for id in &ids {
             self.existence(id)?;
         }
         self.folders()?;
         self.list()?;
         let mut logs = Logs::new();
-        for (id, entry) in &mut self.ledger.conversations {
+        for (id, entry) in &mut self.expected_state.conversations {
             let touched = std::mem::take(&mut entry.touched);
             if entry.existence != Existence::There || !(touched || pick(id, entry)) {
                 continue;
@@ -51,10 +51,10 @@ impl Check<'_> {
             let folder = self.conversations.join(id);
             let log = settled(&mut self.api, id, &folder.join("events.jsonl"))?;
             let (_, events) = lines(&log).with_context(|| format!("the log of {id}"))?;
-            self.ledger.tally.logs_checked += 1;
-            self.ledger.tally.events_checked += events.len() as u64;
+            self.expected_state.tally.logs_checked += 1;
+            self.expected_state.tally.events_checked += events.len() as u64;
             let kept = messages(entry, &events).with_context(|| format!("the log of {id}"))?;
-            self.ledger.tally.unanswered_kept += kept;
+            self.expected_state.tally.unanswered_kept += kept;
             no_run_too_many(entry, &events).with_context(|| format!("the log of {id}"))?;
             answered(&events).with_context(|| format!("the log of {id}"))?;
             index_is_right(&folder).with_context(|| format!("the index of {id}"))?;
@@ -89,14 +89,16 @@ impl Check<'_> {
 
     /// Settles whether a conversation is there, by disk and REST alike.
     fn existence(&mut self, id: &str) -> Result<()> {
-        let Some(entry) = self.ledger.conversations.get_mut(id) else {
+        let Some(entry) = self.expected_state.conversations.get_mut(id) else {
             return Ok(());
         };
         let on_disk = self.conversations.join(id).exists();
         let known = entry.existence;
         if known == Existence::Gone {
-            // Webhooks owe them still.
-            entry.messages.retain(|_, fate| *fate == Fate::Acknowledged);
+            // Webhooks still need them.
+            entry
+                .messages
+                .retain(|_, state| *state == MessageState::Acknowledged);
         }
         if known == Existence::Gone && !entry.touched {
             ensure!(!on_disk, "{id} was deleted, but its folder is back");
@@ -122,7 +124,7 @@ impl Check<'_> {
 
     /// Waits until nothing half made or half removed lies about, and each folder is somebody's.
     fn folders(&self) -> Result<()> {
-        let wanted = self.ledger.existing();
+        let wanted = self.expected_state.existing();
         let begin = Instant::now();
         loop {
             let mut found = BTreeSet::new();
@@ -138,10 +140,10 @@ impl Check<'_> {
             same_ids("folders", &found, &wanted)?;
             match leftover {
                 None => return Ok(()),
-                Some(name) if begin.elapsed() > PATIENCE => {
+                Some(name) if begin.elapsed() > TIMEOUT => {
                     bail!(
                         "{name} still lies about {} s after a start",
-                        PATIENCE.as_secs()
+                        TIMEOUT.as_secs()
                     )
                 }
                 Some(_) => std::thread::sleep(PAUSE),
@@ -151,7 +153,7 @@ impl Check<'_> {
 
     /// Waits until the list has all conversations and the count agrees.
     fn list(&mut self) -> Result<()> {
-        let wanted = self.ledger.existing();
+        let wanted = self.expected_state.existing();
         let begin = Instant::now();
         loop {
             let outcome = self.listed().and_then(|(found, count)| {
@@ -164,7 +166,7 @@ impl Check<'_> {
                 Ok(())
             });
             match outcome {
-                Err(error) if begin.elapsed() > PATIENCE => return Err(error),
+                Err(error) if begin.elapsed() > TIMEOUT => return Err(error),
                 Err(_) => std::thread::sleep(PAUSE),
                 Ok(()) => return Ok(()),
             }
@@ -215,7 +217,7 @@ fn settled(api: &mut Api, id: &str, path: &Path) -> Result<Vec<u8>> {
         let info = api.json("GET", &api.target.conversation(id), b"")?;
         let status = info["execution_status"].as_str().unwrap_or_default();
         let after = fs::read(path)?;
-        let late = begin.elapsed() > PATIENCE;
+        let late = begin.elapsed() > TIMEOUT;
         if before == after && status != "running" {
             same_events(&before, &served).with_context(|| format!("the log of {id}"))?;
             return Ok(after);
@@ -223,7 +225,7 @@ fn settled(api: &mut Api, id: &str, path: &Path) -> Result<Vec<u8>> {
         if late {
             bail!(
                 "{id} is still {status} and grows {} s after a start",
-                PATIENCE.as_secs()
+                TIMEOUT.as_secs()
             );
         }
         std::thread::sleep(PAUSE);

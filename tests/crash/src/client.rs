@@ -12,16 +12,16 @@ use harness::{Answer, Connection, Target};
 use serde_json::json;
 
 use crate::{
-    ledger::{Existence, Fate, Ledger, Marker, lock},
+    expected_state::{Existence, ExpectedState, Marker, MessageState, lock},
     random::Random,
 };
 
 /// Conversations that are talked to at a time, so that several clients meet in one.
-const BUSY: usize = 12;
+const SHARED_CONVERSATIONS: usize = 12;
 
 /// What the clients of a round share.
-pub(crate) struct Scene<'a> {
-    pub(crate) ledger: &'a Mutex<Ledger>,
+pub(crate) struct RoundContext<'a> {
+    pub(crate) expected_state: &'a Mutex<ExpectedState>,
     pub(crate) target: Target,
     /// Set just before the server is killed: from then on requests may fail.
     pub(crate) killing: AtomicBool,
@@ -30,7 +30,7 @@ pub(crate) struct Scene<'a> {
 
 /// One client, which does one thing after the other until the server is gone.
 pub(crate) struct Client<'a> {
-    scene: &'a Scene<'a>,
+    context: &'a RoundContext<'a>,
     connection: Connection,
     random: Random,
     client: u64,
@@ -39,10 +39,15 @@ pub(crate) struct Client<'a> {
 
 impl<'a> Client<'a> {
     /// `numbers` is where the numbers of its messages begin.
-    pub(crate) fn new(scene: &'a Scene<'a>, random: Random, client: u64, numbers: u64) -> Self {
+    pub(crate) fn new(
+        context: &'a RoundContext<'a>,
+        random: Random,
+        client: u64,
+        numbers: u64,
+    ) -> Self {
         Self {
-            scene,
-            connection: Connection::new(&scene.target),
+            context,
+            connection: Connection::new(&context.target),
             random,
             client,
             number: numbers,
@@ -73,24 +78,24 @@ impl<'a> Client<'a> {
     /// The outcome is nothing once the server was killed.
     fn create(&mut self) -> Result<Option<()>> {
         let id = self.random.uuid();
-        let first = self.scene.keys.then(|| self.next_marker());
-        lock(self.scene.ledger).asked_for(&id, first);
-        let headers = match self.scene.keys {
+        let first = self.context.keys.then(|| self.next_marker());
+        lock(self.context.expected_state).asked_for(&id, first);
+        let headers = match self.context.keys {
             true => creation_key(&id),
             false => String::new(),
         };
-        let path = self.scene.target.conversations();
+        let path = self.context.target.conversations();
         let Some(answer) = self.send("POST", &path, &headers, &creation(&id, first))? else {
             return Ok(None);
         };
-        let mut ledger = lock(self.scene.ledger);
+        let mut expected_state = lock(self.context.expected_state);
         match answer.status {
             201 => {
-                ledger.tally.conversations += 1;
-                ledger.update(&id, |entry| entry.created());
+                expected_state.tally.conversations += 1;
+                expected_state.update(&id, |entry| entry.created());
             }
             // Without a run slot for its first message nothing is made.
-            429 if first.is_some() => ledger.update(&id, |entry| {
+            429 if first.is_some() => expected_state.update(&id, |entry| {
                 entry.existence = Existence::Gone;
                 entry.unsure_creation = false;
             }),
@@ -104,15 +109,15 @@ impl<'a> Client<'a> {
             return self.create();
         };
         let marker = self.next_marker();
-        lock(self.scene.ledger).update(&id, |entry| {
+        lock(self.context.expected_state).update(&id, |entry| {
             entry.runs_asked += 1;
             entry.unsure_runs.push(marker);
         });
-        let headers = match self.scene.keys {
+        let headers = match self.context.keys {
             true => run_key(marker),
             false => String::new(),
         };
-        let path = format!("{}/run", self.scene.target.conversation(&id));
+        let path = format!("{}/run", self.context.target.conversation(&id));
         let Some(answer) = self.send("POST", &path, &headers, "")? else {
             return Ok(None);
         };
@@ -121,7 +126,7 @@ impl<'a> Client<'a> {
             404 if self.may_be_gone(&id) => {}
             _ => bail!("a run of {id} was answered {}", described(&answer)),
         }
-        lock(self.scene.ledger).update(&id, |entry| {
+        lock(self.context.expected_state).update(&id, |entry| {
             entry.unsure_runs.retain(|unsure| *unsure != marker);
         });
         Ok(Some(()))
@@ -140,7 +145,7 @@ impl<'a> Client<'a> {
             return Ok(Some(()));
         };
         let mut mine = false;
-        lock(self.scene.ledger).update(&id, |entry| {
+        lock(self.context.expected_state).update(&id, |entry| {
             mine = entry.existence == Existence::There;
             if mine {
                 entry.existence = Existence::Leaving;
@@ -149,16 +154,16 @@ impl<'a> Client<'a> {
         if !mine {
             return Ok(Some(()));
         }
-        let path = self.scene.target.conversation(&id);
+        let path = self.context.target.conversation(&id);
         let Some(answer) = self.send("DELETE", &path, "", "")? else {
             return Ok(None);
         };
         if answer.status != 200 {
             bail!("deleting {id} was answered {}", described(&answer));
         }
-        let mut ledger = lock(self.scene.ledger);
-        ledger.tally.deletions += 1;
-        ledger.update(&id, |entry| entry.existence = Existence::Gone);
+        let mut expected_state = lock(self.context.expected_state);
+        expected_state.tally.deletions += 1;
+        expected_state.update(&id, |entry| entry.existence = Existence::Gone);
         Ok(Some(()))
     }
 
@@ -167,11 +172,11 @@ impl<'a> Client<'a> {
         let Some(id) = self.choose() else {
             return Ok(Some(()));
         };
-        let events = self.scene.target.events(&id);
+        let events = self.context.target.events(&id);
         let path = match self.random.below(3) {
             0 => format!("{events}/search?sort_order=TIMESTAMP_DESC&limit=20"),
             1 => format!("{events}/count?kind=MessageEvent"),
-            _ => format!("{}/search?limit=20", self.scene.target.conversations()),
+            _ => format!("{}/search?limit=20", self.context.target.conversations()),
         };
         let Some(answer) = self.send("GET", &path, "", "")? else {
             return Ok(None);
@@ -189,12 +194,12 @@ impl<'a> Client<'a> {
         let marker = self.next_marker();
         let run = runs(marker);
         let body = message(marker);
-        let path = self.scene.target.events(&id);
-        lock(self.scene.ledger).update(&id, |entry| {
-            entry.messages.insert(marker, Fate::Unanswered);
+        let path = self.context.target.events(&id);
+        lock(self.context.expected_state).update(&id, |entry| {
+            entry.messages.insert(marker, MessageState::Unanswered);
             entry.runs_asked += u64::from(run);
         });
-        let headers = match self.scene.keys {
+        let headers = match self.context.keys {
             true => key(marker),
             false => String::new(),
         };
@@ -204,11 +209,11 @@ impl<'a> Client<'a> {
         match answer.status {
             // With 429 the message is kept, and only its run is refused.
             200 | 429 => {
-                let mut ledger = lock(self.scene.ledger);
-                ledger.tally.messages += 1;
-                ledger.tally.runs += u64::from(run && answer.status == 200);
-                ledger.update(&id, |entry| {
-                    entry.messages.insert(marker, Fate::Acknowledged);
+                let mut expected_state = lock(self.context.expected_state);
+                expected_state.tally.messages += 1;
+                expected_state.tally.runs += u64::from(run && answer.status == 200);
+                expected_state.update(&id, |entry| {
+                    entry.messages.insert(marker, MessageState::Acknowledged);
                 });
             }
             404 if self.may_be_gone(&id) => {}
@@ -219,18 +224,18 @@ impl<'a> Client<'a> {
     }
 
     fn choose(&mut self) -> Option<String> {
-        let existing = lock(self.scene.ledger).existing();
+        let existing = lock(self.context.expected_state).existing();
         // Ids are random, so the first ones are any; they stay the same while nothing is deleted.
-        let busy = &existing[..existing.len().min(BUSY)];
+        let shared = &existing[..existing.len().min(SHARED_CONVERSATIONS)];
         match self.random.percent(90) {
-            true => self.random.pick(busy).cloned(),
+            true => self.random.pick(shared).cloned(),
             false => self.random.pick(&existing).cloned(),
         }
     }
 
     fn may_be_gone(&self, id: &str) -> bool {
-        let ledger = lock(self.scene.ledger);
-        let entry = ledger.conversations.get(id);
+        let expected_state = lock(self.context.expected_state);
+        let entry = expected_state.conversations.get(id);
         entry.is_none_or(|entry| entry.existence != Existence::There)
     }
 
@@ -247,7 +252,7 @@ impl<'a> Client<'a> {
             .request_with(method, path, headers, body.as_bytes());
         match sent {
             Ok(answer) => Ok(Some(answer)),
-            Err(_) if self.scene.killing.load(Ordering::SeqCst) => Ok(None),
+            Err(_) if self.context.killing.load(Ordering::SeqCst) => Ok(None),
             Err(error) => bail!("{method} {path} failed while nobody killed the server: {error}"),
         }
     }

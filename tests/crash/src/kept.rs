@@ -5,16 +5,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use crate::{ledger::Marker, log::excerpt};
+use crate::{expected_state::Marker, log::excerpt};
 
 /// What one receiver kept of all conversations. It outlives the server.
 #[derive(Default)]
 pub(crate) struct Kept {
     conversations: BTreeMap<String, KeptLog>,
-    /// What each delivery's id stands for.
+    /// The events of each delivery's id.
     deliveries: HashMap<String, Span>,
-    /// What it was told of conversations themselves: their states.
-    told: BTreeMap<String, BTreeSet<String>>,
+    /// The statuses in the requests about conversations themselves.
+    statuses: BTreeMap<String, BTreeSet<String>>,
     pub(crate) tally: KeptTally,
 }
 
@@ -119,8 +119,8 @@ impl Kept {
             let value = info[name].as_str().map(str::to_owned);
             value.with_context(|| format!("a conversation without {name}: {info}"))
         };
-        let told = self.told.entry(text("id")?).or_default();
-        told.insert(text("execution_status")?);
+        let statuses = self.statuses.entry(text("id")?).or_default();
+        statuses.insert(text("execution_status")?);
         Ok(())
     }
 
@@ -180,10 +180,10 @@ impl Kept {
             .collect()
     }
 
-    /// Whether it was told of a conversation, in this state if one is given.
-    pub(crate) fn was_told(&self, conversation: &str, status: Option<&str>) -> bool {
-        let told = self.told.get(conversation);
-        told.is_some_and(|told| status.is_none_or(|status| told.contains(status)))
+    /// Whether a request about a conversation itself came, with this status if one is given.
+    pub(crate) fn got_conversation(&self, conversation: &str, status: Option<&str>) -> bool {
+        let statuses = self.statuses.get(conversation);
+        statuses.is_some_and(|statuses| status.is_none_or(|status| statuses.contains(status)))
     }
 
     /// Whether any event of it was kept.
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn doubles_are_dropped_and_the_log_comes_out() {
+    fn duplicates_are_dropped_and_the_log_remains() {
         let mut kept = Kept::default();
         take(&mut kept, 0, &["{}", "[1]"], true).unwrap();
         take(&mut kept, 1, &["[1]", "2"], true).unwrap();
@@ -329,12 +329,12 @@ mod tests {
     }
 
     #[test]
-    fn it_knows_what_it_was_told_and_which_messages_it_has() {
+    fn it_has_the_states_and_messages_that_came() {
         let mut kept = Kept::default();
         kept.take_info(br#"{"id": "c", "execution_status": "idle"}"#)
             .unwrap();
-        assert!(kept.was_told("c", None) && kept.was_told("c", Some("idle")));
-        assert!(!kept.was_told("c", Some("deleting")) && !kept.was_told("d", None));
+        assert!(kept.got_conversation("c", None) && kept.got_conversation("c", Some("idle")));
+        assert!(!kept.got_conversation("c", Some("deleting")) && !kept.got_conversation("d", None));
         assert!(kept.take_info(b"{}").is_err());
 
         let marker = Marker {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use crate::ledger::{Entry, Fate, Marker};
+use crate::expected_state::{Entry, Marker, MessageState};
 
 /// Shown of a line in a message about it.
 const EXCERPT: usize = 200;
@@ -79,8 +79,8 @@ pub(crate) fn messages(entry: &mut Entry, events: &[Value]) -> Result<u64> {
             "{marker} comes after its message {before:?}"
         );
         match entry.messages.get(&marker) {
-            Some(Fate::Acknowledged | Fate::Unanswered) => {}
-            Some(Fate::Absent) => {
+            Some(MessageState::Acknowledged | MessageState::Unanswered) => {}
+            Some(MessageState::Absent) => {
                 bail!("{marker} was not there after an earlier restart, now it is")
             }
             None => bail!("{marker} was never sent here"),
@@ -88,19 +88,21 @@ pub(crate) fn messages(entry: &mut Entry, events: &[Value]) -> Result<u64> {
     }
     let mut kept = 0;
     entry.unsure.clear();
-    for (marker, fate) in &mut entry.messages {
+    for (marker, state) in &mut entry.messages {
         let there = found.contains(marker);
-        if *fate == Fate::Unanswered {
+        if *state == MessageState::Unanswered {
             entry.unsure.push(*marker);
         }
-        *fate = match *fate {
-            Fate::Acknowledged if !there => bail!("{marker} was acknowledged and is missing"),
-            Fate::Unanswered if there => {
-                kept += 1;
-                Fate::Acknowledged
+        *state = match *state {
+            MessageState::Acknowledged if !there => {
+                bail!("{marker} was acknowledged and is missing")
             }
-            Fate::Unanswered => Fate::Absent,
-            settled @ (Fate::Acknowledged | Fate::Absent) => settled,
+            MessageState::Unanswered if there => {
+                kept += 1;
+                MessageState::Acknowledged
+            }
+            MessageState::Unanswered => MessageState::Absent,
+            settled @ (MessageState::Acknowledged | MessageState::Absent) => settled,
         };
     }
     Ok(kept)
@@ -143,7 +145,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::ledger::Existence;
+    use crate::expected_state::Existence;
 
     fn log(events: &[Value]) -> Vec<u8> {
         events
@@ -161,14 +163,14 @@ mod tests {
         json!({"kind": "MessageEvent", "llm_message": {"content": [{"text": text}]}})
     }
 
-    fn entry(messages: &[(u64, Fate)]) -> Entry {
-        let known = |(number, fate): &(u64, Fate)| {
+    fn entry(messages: &[(u64, MessageState)]) -> Entry {
+        let known = |(number, state): &(u64, MessageState)| {
             (
                 Marker {
                     client: 1,
                     number: *number,
                 },
-                *fate,
+                *state,
             )
         };
         Entry {
@@ -184,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sound_log_is_passed_and_each_damage_is_found() {
+    fn a_log_without_damage_passes_and_each_damage_is_found() {
         let good = log(&[event("a", "1"), event("b", "2")]);
         assert_eq!(lines(&good).unwrap().1.len(), 2);
         assert!(lines(b"").is_ok());
@@ -216,8 +218,8 @@ mod tests {
     }
 
     #[test]
-    fn messages_lost_doubled_swapped_or_risen_are_found() {
-        use Fate::{Absent, Acknowledged, Unanswered};
+    fn messages_lost_duplicated_swapped_or_returned_are_found() {
+        use MessageState::{Absent, Acknowledged, Unanswered};
         let known = [
             (1, Acknowledged),
             (2, Unanswered),
@@ -230,8 +232,8 @@ mod tests {
             1
         );
         assert_eq!(settled.unsure.len(), 2);
-        let fates: Vec<Fate> = settled.messages.values().copied().collect();
-        assert_eq!(fates, [Acknowledged, Acknowledged, Acknowledged, Absent]);
+        let states: Vec<MessageState> = settled.messages.values().copied().collect();
+        assert_eq!(states, [Acknowledged, Acknowledged, Acknowledged, Absent]);
         let again = messages(&mut settled, &[said(1), said(2), said(3), said(4)]);
         assert!(again.unwrap_err().to_string().contains("earlier restart"));
         for (found, why) in [

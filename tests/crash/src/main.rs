@@ -3,10 +3,10 @@
 
 mod check;
 mod client;
-mod desk;
+mod expected_state;
+mod faulty_receiver;
 mod index;
 mod kept;
-mod ledger;
 mod log;
 mod random;
 mod rounds;

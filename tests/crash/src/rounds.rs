@@ -13,21 +13,21 @@ use harness::{Api, Dialect, Server, Target};
 
 use crate::{
     check::{Check, Logs},
-    client::{self, Client, Scene},
-    ledger::{Entry, Existence, Fate, Ledger, Marker, Tally, lock},
+    client::{self, Client, RoundContext},
+    expected_state::{Entry, Existence, ExpectedState, Marker, MessageState, Tally, lock},
     random::Random,
     webhooks::Webhooks,
 };
 
 /// Numbers of messages that a client may use in one round.
-const NUMBERS: u64 = 1_000_000;
-/// Conversations that grew so long, in events, or are so many, are deleted: reading everything after
-/// each kill has to stay possible.
-const LONG: usize = 3_000;
-const MANY: usize = 120;
+const MAX_NUMBERS: u64 = 1_000_000;
+/// Longer conversations, in events, are deleted, and so are more of them: reading everything after each
+/// kill has to stay possible.
+const MAX_LOG_EVENTS: usize = 3_000;
+const MAX_CONVERSATIONS: usize = 120;
 /// Of 100 logs that nobody touched, how many are read again.
-const SAMPLED: u64 = 10;
-const EVERY: Duration = Duration::from_secs(5);
+const SAMPLED_PERCENT: u64 = 10;
+const SHOW_INTERVAL: Duration = Duration::from_secs(5);
 
 pub(crate) struct Settings {
     pub(crate) rounds: u64,
@@ -48,19 +48,19 @@ pub(crate) fn run(settings: &Settings, folder: &Path) -> Result<Tally> {
     let webhooks = settings
         .webhooks
         .then(|| Webhooks::start(folder, settings.seed));
-    let mut story = Story {
+    let mut rounds = Rounds {
         settings,
         folder,
-        ledger: Mutex::default(),
+        expected_state: Mutex::default(),
         webhooks: webhooks.transpose()?,
     };
     for round in 0..settings.rounds {
-        story
+        rounds
             .round(round, &mut random)
             .map_err(|error| error.context(format!("round {round}")))?;
-        if shown.elapsed() > EVERY {
+        if shown.elapsed() > SHOW_INTERVAL {
             shown = Instant::now();
-            let acknowledged = lock(&story.ledger).tally.messages;
+            let acknowledged = lock(&rounds.expected_state).tally.messages;
             eprintln!(
                 "crash: {} of {} rounds, {acknowledged} messages acknowledged",
                 round + 1,
@@ -68,29 +68,35 @@ pub(crate) fn run(settings: &Settings, folder: &Path) -> Result<Tally> {
             );
         }
     }
-    if let Some(webhooks) = &story.webhooks {
-        webhooks.calm();
+    if let Some(webhooks) = &rounds.webhooks {
+        webhooks.accept_all();
     }
-    let server = story.start()?;
-    let logs = story.check(&server, |_| true)?;
-    if let Some(webhooks) = &story.webhooks {
-        let mut ledger = lock(&story.ledger);
-        webhooks.finish(&mut Api::new(&Story::target(&server)), &ledger, &logs)?;
-        ledger.tally.webhooks = Some(webhooks.tally());
+    let server = rounds.start()?;
+    let logs = rounds.check(&server, |_| true)?;
+    if let Some(webhooks) = &rounds.webhooks {
+        let mut expected_state = lock(&rounds.expected_state);
+        webhooks.finish(
+            &mut Api::new(&Rounds::target(&server)),
+            &expected_state,
+            &logs,
+        )?;
+        expected_state.tally.webhooks = Some(webhooks.tally());
     }
     server.stop()?;
-    let ledger = story.ledger.into_inner();
-    Ok(ledger.map_err(|_| anyhow!("a client panicked"))?.tally)
+    let expected_state = rounds.expected_state.into_inner();
+    Ok(expected_state
+        .map_err(|_| anyhow!("a client panicked"))?
+        .tally)
 }
 
-struct Story<'a> {
+struct Rounds<'a> {
     settings: &'a Settings,
     folder: &'a Path,
-    ledger: Mutex<Ledger>,
+    expected_state: Mutex<ExpectedState>,
     webhooks: Option<Webhooks>,
 }
 
-impl Story<'_> {
+impl Rounds<'_> {
     /// Starts the server, checks all, starts it once more, checks that nothing changed, and kills it
     /// while clients are at work.
     fn round(&mut self, round: u64, random: &mut Random) -> Result<()> {
@@ -101,24 +107,24 @@ impl Story<'_> {
             let server = Server::spawn(&self.settings.binary, self.folder)?;
             sleep(random.millis(0, 40));
             server.kill()?;
-            lock(&self.ledger).tally.kills_while_starting += 1;
+            lock(&self.expected_state).tally.kills_while_starting += 1;
         }
         let server = self.start()?;
         let sampling = Mutex::new(Random::new(self.settings.seed, round + 1));
         let logs = self.check(&server, |_| {
             sampling
                 .lock()
-                .is_ok_and(|mut random| random.percent(SAMPLED))
+                .is_ok_and(|mut random| random.percent(SAMPLED_PERCENT))
         })?;
         if self.settings.keys {
             self.repeat(&server)?;
         }
-        self.retire(&server, &logs)?;
+        self.delete_large(&server, &logs)?;
         if random.percent(50) {
             server.stop()?;
         } else {
             server.kill()?;
-            lock(&self.ledger).tally.kills_at_rest += 1;
+            lock(&self.expected_state).tally.kills_at_rest += 1;
         }
 
         let server = self.start()?;
@@ -146,26 +152,26 @@ impl Story<'_> {
         Check {
             api: Api::new(&Self::target(server)),
             conversations: self.folder.join("workspace/conversations"),
-            ledger: self
-                .ledger
+            expected_state: self
+                .expected_state
                 .get_mut()
                 .unwrap_or_else(|poisoned| poisoned.into_inner()),
         }
     }
 
     fn unchanged(&mut self, server: &Server, logs: &Logs) -> Result<()> {
-        let there = |id: &&String, ledger: &Ledger| {
-            let entry = ledger.conversations.get(*id);
-            // What was retired is gone; what was repeated has grown.
+        let there = |id: &&String, expected_state: &ExpectedState| {
+            let entry = expected_state.conversations.get(*id);
+            // What was deleted is gone; what was repeated has grown.
             entry.is_some_and(|entry| entry.existence == Existence::There && !entry.touched)
         };
-        let ledger = lock(&self.ledger);
+        let expected_state = lock(&self.expected_state);
         let ids: Vec<String> = logs
             .keys()
-            .filter(|id| there(id, &ledger))
+            .filter(|id| there(id, &expected_state))
             .cloned()
             .collect();
-        drop(ledger);
+        drop(expected_state);
         let logs = logs.iter().filter(|(id, _)| ids.contains(id));
         let logs: Logs = logs.map(|(id, log)| (id.clone(), log.clone())).collect();
         self.checker(server).unchanged(&logs)
@@ -175,9 +181,9 @@ impl Story<'_> {
     /// once from now on.
     fn repeat(&mut self, server: &Server) -> Result<()> {
         let target = Self::target(server);
-        let mut ledger = lock(&self.ledger);
+        let mut expected_state = lock(&self.expected_state);
         let unsure = |(_, entry): &(&String, &Entry)| entry.unsure_creation;
-        let creations = ledger.conversations.iter().filter(unsure);
+        let creations = expected_state.conversations.iter().filter(unsure);
         let creations: Vec<(String, Option<Marker>)> = creations
             .map(|(id, entry)| (id.clone(), entry.first))
             .collect();
@@ -188,15 +194,15 @@ impl Story<'_> {
                 "creating {id}, sent again with its key, was answered {}",
                 answer.status
             );
-            ledger.tally.repeated += 1;
-            ledger.update(&id, |entry| {
+            expected_state.tally.repeated += 1;
+            expected_state.update(&id, |entry| {
                 entry.created();
                 entry.unsure.clear();
             });
         }
-        self.repeat_messages(&target, &mut ledger)?;
-        let ledger = &mut *ledger;
-        for (id, entry) in &mut ledger.conversations {
+        self.repeat_messages(&target, &mut expected_state)?;
+        let expected_state = &mut *expected_state;
+        for (id, entry) in &mut expected_state.conversations {
             for marker in std::mem::take(&mut entry.unsure_runs) {
                 if entry.existence != Existence::There {
                     continue;
@@ -208,15 +214,15 @@ impl Story<'_> {
                     "a run of {id}, asked for again with its key, was answered {}",
                     answer.status
                 );
-                ledger.tally.repeated += 1;
+                expected_state.tally.repeated += 1;
             }
         }
         Ok(())
     }
 
-    fn repeat_messages(&self, target: &Target, ledger: &mut Ledger) -> Result<()> {
+    fn repeat_messages(&self, target: &Target, expected_state: &mut ExpectedState) -> Result<()> {
         let mut again: Vec<(String, Marker)> = Vec::new();
-        for (id, entry) in &mut ledger.conversations {
+        for (id, entry) in &mut expected_state.conversations {
             if entry.existence == Existence::There {
                 again.extend(entry.unsure.drain(..).map(|marker| (id.clone(), marker)));
             }
@@ -228,39 +234,39 @@ impl Story<'_> {
                 "{marker} to {id}, sent again with its key, was answered {}",
                 answer.status
             );
-            ledger.tally.repeated += 1;
-            ledger.update(&id, |entry| {
-                entry.messages.insert(marker, Fate::Acknowledged);
+            expected_state.tally.repeated += 1;
+            expected_state.update(&id, |entry| {
+                entry.messages.insert(marker, MessageState::Acknowledged);
             });
         }
         Ok(())
     }
 
     /// Deletes what became too long or too much.
-    fn retire(&mut self, server: &Server, logs: &Logs) -> Result<()> {
+    fn delete_large(&mut self, server: &Server, logs: &Logs) -> Result<()> {
         let mut api = Api::new(&Self::target(server));
-        let mut ledger = lock(&self.ledger);
+        let mut expected_state = lock(&self.expected_state);
         let lines = |log: &[u8]| log.iter().filter(|byte| **byte == b'\n').count();
-        let long = logs.iter().filter(|(_, log)| lines(log) > LONG);
-        let mut retired: Vec<String> = long.map(|(id, _)| id.clone()).collect();
-        let existing = ledger.existing();
-        retired.extend(existing.into_iter().skip(MANY));
-        retired.sort_unstable();
-        retired.dedup();
-        for id in retired {
+        let long = logs.iter().filter(|(_, log)| lines(log) > MAX_LOG_EVENTS);
+        let mut deleted: Vec<String> = long.map(|(id, _)| id.clone()).collect();
+        let existing = expected_state.existing();
+        deleted.extend(existing.into_iter().skip(MAX_CONVERSATIONS));
+        deleted.sort_unstable();
+        deleted.dedup();
+        for id in deleted {
             let answer = api.send("DELETE", &api.target.conversation(&id), b"")?;
             if answer.status != 200 {
                 bail!("deleting {id} was answered {}", answer.status);
             }
-            ledger.tally.deletions += 1;
-            ledger.update(&id, |entry| entry.existence = Existence::Gone);
+            expected_state.tally.deletions += 1;
+            expected_state.update(&id, |entry| entry.existence = Existence::Gone);
         }
         Ok(())
     }
 
     fn use_and_kill(&self, server: Server, round: u64, random: &mut Random) -> Result<()> {
-        let scene = Scene {
-            ledger: &self.ledger,
+        let context = RoundContext {
+            expected_state: &self.expected_state,
             target: Self::target(&server),
             killing: AtomicBool::new(false),
             keys: self.settings.keys,
@@ -272,14 +278,14 @@ impl Story<'_> {
                 .map(|number| {
                     let stream = (1 << 32) + round * clients + number;
                     let random = Random::new(self.settings.seed, stream);
-                    let mut client = Client::new(&scene, random, number, round * NUMBERS);
+                    let mut client = Client::new(&context, random, number, round * MAX_NUMBERS);
                     scope.spawn(move || client.work())
                 })
                 .collect();
             sleep(time);
-            scene.killing.store(true, Ordering::SeqCst);
+            context.killing.store(true, Ordering::SeqCst);
             if let Some(webhooks) = &self.webhooks {
-                webhooks.note_kill();
+                webhooks.count_kill();
             }
             let killed = server.kill();
             for client in working {
@@ -293,13 +299,15 @@ impl Story<'_> {
         if let Some(webhooks) = &self.webhooks {
             webhooks.check_cursors()?;
         }
-        let mut ledger = lock(&self.ledger);
-        ledger.tally.kills += 1;
-        let entries = ledger.conversations.values();
+        let mut expected_state = lock(&self.expected_state);
+        expected_state.tally.kills += 1;
+        let entries = expected_state.conversations.values();
         let entries = entries.filter(|entry| entry.existence != Existence::Gone);
-        let fates = entries.flat_map(|entry| entry.messages.values());
-        let unanswered = fates.filter(|fate| **fate == Fate::Unanswered).count();
-        ledger.tally.unanswered += unanswered as u64;
+        let states = entries.flat_map(|entry| entry.messages.values());
+        let unanswered = states
+            .filter(|state| **state == MessageState::Unanswered)
+            .count();
+        expected_state.tally.unanswered += unanswered as u64;
         Ok(())
     }
 }

@@ -16,29 +16,29 @@ use serde_json::{Value, json};
 
 use crate::{
     check::Logs,
-    desk::{Desk, Mood},
+    expected_state::{Existence, ExpectedState, MessageState, lock},
+    faulty_receiver::{Behaviour, FaultyReceiver},
     kept::KeptTally,
-    ledger::{Existence, Fate, Ledger, lock},
     random::Random,
 };
 
 /// How long everything may take to be delivered after the last start, and the outbox to be cleared.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(20);
 /// Of 100 rounds, in how many a receiver takes nearly nothing.
-const REFUSING: u64 = 25;
+const REFUSING_PERCENT: u64 = 25;
 
 /// Two webhooks, one in each form.
 pub(crate) struct Webhooks {
-    hooks: Vec<Hook>,
-    /// Where the server keeps what it knows of them.
+    endpoints: Vec<Endpoint>,
+    /// The server's folder of their records.
     folder: PathBuf,
     kills: AtomicU64,
 }
 
-struct Hook {
+struct Endpoint {
     name: &'static str,
-    desk: Arc<Desk>,
+    faulty_receiver: Arc<FaultyReceiver>,
     receiver: Receiver,
 }
 
@@ -46,7 +46,7 @@ struct Hook {
 pub(crate) struct WebhookTally {
     /// Kills while requests were under way.
     kills: u64,
-    hooks: Vec<(&'static str, KeptTally)>,
+    endpoints: Vec<(&'static str, KeptTally)>,
 }
 
 impl Webhooks {
@@ -55,64 +55,70 @@ impl Webhooks {
     /// # Errors
     /// When that cannot be done.
     pub(crate) fn start(folder: &Path, seed: u64) -> Result<Self> {
-        let hook = |name: &'static str, told: bool| -> Result<Hook> {
-            let random = Random::new(seed, (1 << 48) + u64::from(told));
-            let desk = Arc::new(Desk::new(told, random));
-            let answering = Arc::clone(&desk);
+        let endpoint = |name: &'static str, gets_conversations: bool| -> Result<Endpoint> {
+            let random = Random::new(seed, (1 << 48) + u64::from(gets_conversations));
+            let faulty_receiver = Arc::new(FaultyReceiver::new(gets_conversations, random));
+            let answering = Arc::clone(&faulty_receiver);
             let receiver = Receiver::start(Bodies::Read, move |it| answering.answer(it))?;
-            Ok(Hook {
+            Ok(Endpoint {
                 name,
-                desk,
+                faulty_receiver,
                 receiver,
             })
         };
-        let hooks = vec![hook("one address", false)?, hook("below a base", true)?];
+        let endpoints = vec![
+            endpoint("one address", false)?,
+            endpoint("below a base", true)?,
+        ];
         let workspace = folder.join("workspace");
         fs::create_dir_all(&workspace)?;
         let common = json!({"flush_delay": 0.5, "retry_delay": 0.1, "timeout": 2});
-        let configured: Vec<Value> = hooks
+        let configured: Vec<Value> = endpoints
             .iter()
-            .map(|hook| {
-                let (key, path) = match hook.desk.told {
-                    true => ("base_url", "/base"),
-                    false => ("webhook_url", "/hook"),
+            .map(|endpoint| {
+                let (key, path) = if endpoint.faulty_receiver.gets_conversations {
+                    ("base_url", "/base")
+                } else {
+                    ("webhook_url", "/hook")
                 };
                 let mut config = common.clone();
-                config["name"] = hook.name.into();
-                config[key] = hook.receiver.url(path).into();
+                config["name"] = endpoint.name.into();
+                config[key] = endpoint.receiver.url(path).into();
                 config
             })
             .collect();
         let config = json!({"webhooks": configured}).to_string();
         fs::write(workspace.join("openhands_agent_server_config.json"), config)?;
         Ok(Self {
-            hooks,
+            endpoints,
             folder: workspace.join("webhooks"),
             kills: AtomicU64::new(0),
         })
     }
 
-    /// Another round begins, in which some receivers may be in a bad mood.
+    /// Another round begins, in which some receivers may refuse most requests.
     pub(crate) fn next_round(&self, random: &mut Random) {
-        for hook in &self.hooks {
-            *lock(&hook.desk.mood) = match random.percent(REFUSING) {
-                true => Mood::Refusing,
-                false => Mood::Willing,
+        for endpoint in &self.endpoints {
+            *lock(&endpoint.faulty_receiver.behaviour) = if random.percent(REFUSING_PERCENT) {
+                Behaviour::Refusing
+            } else {
+                Behaviour::Willing
             };
         }
     }
 
     /// From now on everything is taken.
-    pub(crate) fn calm(&self) {
-        for hook in &self.hooks {
-            *lock(&hook.desk.mood) = Mood::Calm;
+    pub(crate) fn accept_all(&self) {
+        for endpoint in &self.endpoints {
+            *lock(&endpoint.faulty_receiver.behaviour) = Behaviour::AcceptAll;
         }
     }
 
     /// The server is about to be killed.
-    pub(crate) fn note_kill(&self) {
-        let under_way = |hook: &Hook| hook.desk.under_way.load(Ordering::SeqCst) > 0;
-        if self.hooks.iter().any(under_way) {
+    pub(crate) fn count_kill(&self) {
+        let under_way =
+            |endpoint: &Endpoint| endpoint.faulty_receiver.under_way.load(Ordering::SeqCst) > 0;
+        if self.endpoints.iter().any(under_way) {
             self.kills.fetch_add(1, Ordering::SeqCst);
         }
     }
@@ -122,7 +128,7 @@ impl Webhooks {
     /// # Errors
     /// The first violation.
     pub(crate) fn check(&self, logs: &Logs) -> Result<()> {
-        self.each(|hook| hook.compare(logs, false))
+        self.each(|endpoint| endpoint.compare(logs, false))
     }
 
     /// Checks that no cursor is ahead of what was kept. Call it while the server is dead, when nothing
@@ -150,28 +156,33 @@ impl Webhooks {
     ///
     /// # Errors
     /// The first violation.
-    pub(crate) fn finish(&self, api: &mut Api, ledger: &Ledger, logs: &Logs) -> Result<()> {
+    pub(crate) fn finish(
+        &self,
+        api: &mut Api,
+        expected_state: &ExpectedState,
+        logs: &Logs,
+    ) -> Result<()> {
         until(|| self.idle(api))?;
-        self.each(|hook| hook.compare(logs, true))?;
-        self.each(|hook| hook.whole(ledger, logs))?;
+        self.each(|endpoint| endpoint.compare(logs, true))?;
+        self.each(|endpoint| endpoint.whole(expected_state, logs))?;
         until(|| self.outbox_is_empty())?;
         self.check_cursors()
     }
 
     pub(crate) fn tally(&self) -> WebhookTally {
-        let of = |hook: &Hook| (hook.name, lock(&hook.desk.kept).tally);
+        let of = |endpoint: &Endpoint| (endpoint.name, lock(&endpoint.faulty_receiver.kept).tally);
         WebhookTally {
             kills: self.kills.load(Ordering::SeqCst),
-            hooks: self.hooks.iter().map(of).collect(),
+            endpoints: self.endpoints.iter().map(of).collect(),
         }
     }
 
-    fn each(&self, check: impl Fn(&Hook) -> Result<()>) -> Result<()> {
-        for hook in &self.hooks {
-            let found = lock(&hook.desk.violation).take();
+    fn each(&self, check: impl Fn(&Endpoint) -> Result<()>) -> Result<()> {
+        for endpoint in &self.endpoints {
+            let found = lock(&endpoint.faulty_receiver.violation).take();
             found
-                .map_or_else(|| check(hook), Err)
-                .with_context(|| format!("webhook `{}`", hook.name))?;
+                .map_or_else(|| check(endpoint), Err)
+                .with_context(|| format!("webhook `{}`", endpoint.name))?;
         }
         Ok(())
     }
@@ -188,9 +199,9 @@ impl Webhooks {
             ensure!(notes.is_empty(), "cursors of nobody");
             return Ok(());
         };
-        let hook = self.hooks.iter().find(|hook| hook.name == name);
-        let hook = hook.with_context(|| format!("`{name}` is not a webhook"))?;
-        let kept = lock(&hook.desk.kept);
+        let endpoint = self.endpoints.iter().find(|endpoint| endpoint.name == name);
+        let endpoint = endpoint.with_context(|| format!("`{name}` is not a webhook"))?;
+        let kept = lock(&endpoint.faulty_receiver.kept);
         for cursor in of_kind("cursor") {
             let id = cursor["conversation_id"].as_str();
             let next = cursor["next"].as_u64();
@@ -207,11 +218,11 @@ impl Webhooks {
 
     fn idle(&self, api: &mut Api) -> Result<()> {
         let list = api.json("GET", "/webhooks", b"")?;
-        let hooks = list.as_array().context("a list of webhooks")?;
-        ensure!(hooks.len() == self.hooks.len(), "webhooks: {list}");
-        let idle = |hook: &Value| hook["state"] == "idle";
+        let endpoints = list.as_array().context("a list of webhooks")?;
+        ensure!(endpoints.len() == self.endpoints.len(), "webhooks: {list}");
+        let idle = |endpoint: &Value| endpoint["state"] == "idle";
         ensure!(
-            hooks.iter().all(idle),
+            endpoints.iter().all(idle),
             "not everything is delivered: {list}"
         );
         Ok(())
@@ -225,24 +236,24 @@ impl Webhooks {
     }
 }
 
-impl Hook {
+impl Endpoint {
     fn compare(&self, logs: &Logs, whole: bool) -> Result<()> {
-        let mut kept = lock(&self.desk.kept);
+        let mut kept = lock(&self.faulty_receiver.kept);
         logs.iter()
             .try_for_each(|(id, log)| kept.compare(id, log, whole))
     }
 
-    /// Of deleted conversations at least everything came that was acknowledged, and of the others all
-    /// that was to be told of them themselves.
-    fn whole(&self, ledger: &Ledger, logs: &Logs) -> Result<()> {
-        let kept = lock(&self.desk.kept);
-        for (id, entry) in &ledger.conversations {
+    /// Of deleted conversations at least everything that was acknowledged came, and of each conversation
+    /// the requests about itself.
+    fn whole(&self, expected_state: &ExpectedState, logs: &Logs) -> Result<()> {
+        let kept = lock(&self.faulty_receiver.kept);
+        for (id, entry) in &expected_state.conversations {
             let gone = entry.existence == Existence::Gone;
             if gone {
                 let markers = kept.markers(id);
-                let mut fates = entry.messages.iter();
-                let missing = fates.find(|(marker, fate)| {
-                    **fate == Fate::Acknowledged && !markers.contains(marker)
+                let mut states = entry.messages.iter();
+                let missing = states.find(|(marker, state)| {
+                    **state == MessageState::Acknowledged && !markers.contains(marker)
                 });
                 if let Some((marker, _)) = missing {
                     bail!(
@@ -250,11 +261,12 @@ impl Hook {
                     );
                 }
             }
-            if self.desk.told && (kept.knows(id) || logs.contains_key(id)) {
+            if self.faulty_receiver.gets_conversations && (kept.knows(id) || logs.contains_key(id))
+            {
                 let status = gone.then_some("deleting");
                 ensure!(
-                    kept.was_told(id, status),
-                    "{id} was never told of{}",
+                    kept.got_conversation(id, status),
+                    "{id} was never announced{}",
                     if gone { " as deleted" } else { "" }
                 );
             }
@@ -266,7 +278,7 @@ impl Hook {
 impl fmt::Display for WebhookTally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "kills while webhooks were sending: {}", self.kills)?;
-        for (name, tally) in &self.hooks {
+        for (name, tally) in &self.endpoints {
             let KeptTally {
                 requests,
                 refused,
@@ -284,15 +296,15 @@ impl fmt::Display for WebhookTally {
     }
 }
 
-/// Waits until it is so; else the last reason why it is not.
-fn until(mut so: impl FnMut() -> Result<()>) -> Result<()> {
+/// Waits until `check` succeeds; after too long, its last error.
+fn until(mut check: impl FnMut() -> Result<()>) -> Result<()> {
     let begin = Instant::now();
     loop {
-        // What happened last is heard of a moment later.
+        // The last events arrive a moment later.
         std::thread::sleep(PAUSE * 2);
-        match so() {
-            Err(error) if begin.elapsed() > PATIENCE => {
-                return Err(error.context(format!("after {} s", PATIENCE.as_secs())));
+        match check() {
+            Err(error) if begin.elapsed() > TIMEOUT => {
+                return Err(error.context(format!("after {} s", TIMEOUT.as_secs())));
             }
             Err(_) => {}
             Ok(()) => return Ok(()),

@@ -3,11 +3,11 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use harness::Dialect;
 
-/// Puts load on a server of this protocol and prints what it took, beside what a bare
-/// `write + fdatasync` loop takes in the same run where that matters.
+/// Puts load on a server of this protocol and prints how long it took, where it matters compared with
+/// a bare `write + fdatasync` loop in the same run.
 ///
-/// Without --url it starts the `agent-server` that lies beside this program, with folders of its
-/// own, and stops it afterwards.
+/// Without --url it starts the `agent-server` beside this program, with separate folders, and stops it
+/// afterwards.
 #[derive(Debug, Parser)]
 #[command(name = "load")]
 pub(crate) struct Cli {
@@ -65,7 +65,7 @@ pub(crate) enum Command {
     Create(Create),
     /// A long log sent to many sockets
     Backlog(Backlog),
-    /// What is posted, sent to many sockets as it comes
+    /// Messages that are posted, sent to many sockets as they come
     Live(Live),
     /// A log read by pages, compressed and plain
     Pages(Pages),
@@ -75,7 +75,7 @@ pub(crate) enum Command {
     List(List),
     /// Opening and reading one very long log
     Big(Big),
-    /// Delivery to webhooks, and what they cost when they rest, hang or are slow
+    /// Delivery to webhooks, and their cost when they are idle, hang or are slow
     Webhooks(Webhooks),
 }
 
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn the_command_line_is_valid() {
         Cli::command().debug_assert();
         let cli = Cli::try_parse_from(["load", "live", "--batch", "8", "--quick"]).unwrap();
         assert!(cli.options.quick);

@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_websocket_is_refused() {
+    fn a_request_that_is_not_a_websocket_is_refused() {
         for bytes in [&b"HTTP/1.1 400"[..], &[0x81, 0x80], &[0x83, 0x00]] {
             assert!(FrameCounter::default().feed(bytes).is_err());
         }

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::cli::Options;
 
-/// The server that is measured: one of our own in a temporary folder, or one that runs anyway.
+/// The server that is measured: our own in a temporary folder, or one that runs already.
 pub(crate) struct Subject {
     pub(crate) target: Target,
     /// On the file system that the server of our own stores on.
@@ -87,7 +87,7 @@ impl Subject {
         server.context("not a server of our own")?.sleeps()
     }
 
-    /// What a server of our own is to find configured when it starts again.
+    /// The configuration of our own server for its next start.
     pub(crate) fn configure(&self, config: &Value) -> Result<()> {
         let workspace = self.folder.path().join("workspace");
         fs::create_dir_all(&workspace)?;
@@ -96,7 +96,7 @@ impl Subject {
         Ok(())
     }
 
-    /// Stops a server of our own in order.
+    /// Stops our own server cleanly.
     pub(crate) fn stop(&mut self) -> Result<()> {
         let own = self.own.as_mut().context("not a server of our own")?;
         own.server.take().map_or(Ok(()), Server::stop)

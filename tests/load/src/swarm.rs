@@ -21,9 +21,9 @@ use tokio::{
 
 use crate::{frames::FrameCounter, progress::Progress};
 
-const CONNECT_MAY_TAKE: Duration = Duration::from_secs(60);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
 /// A server that begins with a snapshot has sent it by then.
-const SNAPSHOTS_MAY_TAKE: Duration = Duration::from_secs(10);
+const SNAPSHOTS_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECTING_AT_ONCE: usize = 64;
 const CHUNK: usize = 256 << 10;
 const SMALL_RECEIVE_BUFFER: u32 = 8 << 10;
@@ -85,7 +85,7 @@ impl Swarm {
             thread: Some(thread),
         };
         for _ in 0..count {
-            let outcome = outcomes.recv_timeout(CONNECT_MAY_TAKE);
+            let outcome = outcomes.recv_timeout(CONNECT_TIMEOUT);
             outcome.context("sockets cannot be opened in time")??;
         }
         Ok(swarm)
@@ -95,7 +95,7 @@ impl Swarm {
     pub(crate) fn settle(&self) {
         let begin = Instant::now();
         let begun = |state: &State| state.begun.load(Ordering::Acquire);
-        while begin.elapsed() < SNAPSHOTS_MAY_TAKE && !self.states.iter().all(begun) {
+        while begin.elapsed() < SNAPSHOTS_TIMEOUT && !self.states.iter().all(begun) {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -103,11 +103,11 @@ impl Swarm {
     /// Waits until each socket got so many events.
     ///
     /// # Errors
-    /// When one of them is closed before, or that takes longer than `patience`.
+    /// When one of them is closed before, or that takes longer than `timeout`.
     pub(crate) fn wait_for(
         &self,
         goal: impl Fn(usize) -> u64,
-        patience: Duration,
+        timeout: Duration,
         progress: &mut Progress,
     ) -> Result<()> {
         let begin = Instant::now();
@@ -126,10 +126,10 @@ impl Swarm {
             if let Some(why) = state.ended().filter(|_| got < goal) {
                 bail!("socket {missing} was over after {got} of {goal} events: {why}");
             }
-            if begin.elapsed() > patience {
+            if begin.elapsed() > timeout {
                 bail!(
                     "socket {missing} got {got} of {goal} events in {} s",
-                    patience.as_secs()
+                    timeout.as_secs()
                 );
             }
             progress.at(self.total());
@@ -193,7 +193,7 @@ async fn run(
         sockets.spawn(async move {
             let opened = {
                 let _turn = turns.acquire().await;
-                timeout(CONNECT_MAY_TAKE, open(&target, &plan)).await
+                timeout(CONNECT_TIMEOUT, open(&target, &plan)).await
             };
             let opened = opened.unwrap_or_else(|_elapsed| Err(anyhow!("no answer in time")));
             let (stream, begin) = match opened {
@@ -275,7 +275,7 @@ async fn count(mut stream: TcpStream, begin: &[u8], state: &State, stamps: bool)
     }
 }
 
-/// Reads once, into a buffer that all sockets share; whether the connection goes on.
+/// Reads once, into a buffer that all sockets share; whether the connection continues.
 fn take(stream: &TcpStream, counter: &mut FrameCounter) -> Result<bool> {
     thread_local! {
         static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; CHUNK]);

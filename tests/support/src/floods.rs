@@ -1,9 +1,9 @@
-//! What clients do that mean no good, over plain sockets and in bounds: for tests that measure what it
-//! costs a server, and for programs that attack one.
+//! Floods by malicious clients, over plain sockets and limited in time: for tests that measure what they
+//! cost a server, and for programs that attack one.
 //!
-//! Each function returns the connections it opened. While they live, their answers stay unread; dropped,
-//! the clients are gone. Whatever a server does with a connection (closes it, refuses it, stops reading) is
-//! no error here.
+//! Each function returns the connections that it opened. While they are open, their answers stay unread; when
+//! they are dropped, the clients disconnect. Whatever a server does with a connection (closes it, refuses it,
+//! stops reading) is not an error here.
 
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -12,10 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A server that takes nothing for so long takes no more.
+/// A server that reads nothing for this time is taken to read no more.
 const NO_MORE: Duration = Duration::from_millis(500);
-/// No flood goes on for longer.
-const AT_MOST: Duration = Duration::from_secs(30);
+/// No flood takes longer.
+const FLOOD_TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// What a flood has opened.
@@ -42,7 +42,7 @@ pub fn unread(server: SocketAddr, count: usize, bytes: &[u8]) -> Flood {
         .map(|connection| (connection, 0))
         .collect();
     let (begin, mut last) = (Instant::now(), Instant::now());
-    while last.elapsed() < NO_MORE && begin.elapsed() < AT_MOST {
+    while last.elapsed() < NO_MORE && begin.elapsed() < FLOOD_TIMEOUT {
         let mut left = false;
         for (connection, sent) in sending.iter_mut().filter(|(_, sent)| *sent < bytes.len()) {
             match connection.write(&bytes[*sent..]) {
@@ -116,10 +116,10 @@ pub fn unread_sockets(server: SocketAddr, connections: usize, path: &str, header
     unread_answers(server, connections, path, &upgrade)
 }
 
-/// What comes back over a connection until it ends, or nothing more comes for `patience`.
-pub fn drained(connection: &mut TcpStream, patience: Duration) -> io::Result<Vec<u8>> {
+/// What comes back over a connection until it ends, or nothing more comes for `timeout`.
+pub fn drained(connection: &mut TcpStream, timeout: Duration) -> io::Result<Vec<u8>> {
     connection.set_nonblocking(false)?;
-    connection.set_read_timeout(Some(patience))?;
+    connection.set_read_timeout(Some(timeout))?;
     let mut bytes = Vec::new();
     match connection.read_to_end(&mut bytes) {
         Ok(_) => Ok(bytes),

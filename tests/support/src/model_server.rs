@@ -1,4 +1,4 @@
-//! A model provider for tests: speaks OpenAI Chat Completions, answers what a test tells it to,
+//! A model provider for tests: uses OpenAI Chat Completions, gives the answers that a test wants,
 //! and refuses every request that breaks the format's rules.
 
 mod check;
@@ -58,7 +58,7 @@ impl ModelServer {
         server
     }
 
-    /// Answers each request with what `handler` makes of its body.
+    /// Answers each request with the result of `handler` for its body.
     #[must_use]
     pub fn answering(handler: impl Fn(&Value) -> Reply + Send + Sync + 'static) -> Self {
         Self::listening(Some(Box::new(handler)))
@@ -81,7 +81,7 @@ impl ModelServer {
         self.shared.state().authorizations.clone()
     }
 
-    /// What was wrong with the requests so far; a test ends by asserting that this is empty.
+    /// Problems of the requests so far; a test ends by asserting that this is empty.
     #[must_use]
     pub fn violations(&self) -> Vec<String> {
         self.shared.state().violations.clone()
@@ -94,7 +94,7 @@ impl ModelServer {
         }
     }
 
-    /// Settings of a model that this server plays: never retried, every token priced.
+    /// Settings of the model on this server: never retried, every token has a price.
     #[must_use]
     pub fn llm_settings(&self) -> LlmSettings {
         LlmSettings {
@@ -108,7 +108,7 @@ impl ModelServer {
         }
     }
 
-    #[expect(clippy::expect_used, reason = "a test without a port cannot go on")]
+    #[expect(clippy::expect_used, reason = "a test without a port cannot continue")]
     fn listening(handler: Option<Box<Handler>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("the port's address");

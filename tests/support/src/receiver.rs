@@ -1,4 +1,4 @@
-//! A receiver of webhooks for tests: keeps what it is sent, and answers as it is told.
+//! A receiver of webhooks for tests: records what it gets, and answers as the test wants.
 
 use std::{
     collections::HashMap,
@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
 /// Longer than anything a test waits for; only a hang gets there.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A receiver on a port of its own, on threads of its own. Dropping it closes everything at once, as a
 /// killed process would.
@@ -46,7 +46,7 @@ pub struct Delivery {
     /// By names in small letters.
     pub headers: HashMap<String, String>,
     pub body: Vec<u8>,
-    /// What it was answered.
+    /// Its answer.
     pub status: u16,
 }
 
@@ -118,7 +118,7 @@ impl Receiver {
         Self::answering(|_| Answer::status(200))
     }
 
-    /// Answers each request with what `answering` makes of it.
+    /// Answers each request with the result of `answering`.
     #[must_use]
     pub fn answering(answering: impl Fn(&Delivery) -> Answer + Send + Sync + 'static) -> Self {
         Self::on(0, answering)
@@ -153,7 +153,7 @@ impl Receiver {
         format!("http://{}{path}", self.address)
     }
 
-    /// All requests so far, whatever they were answered.
+    /// All requests so far, with any answer.
     #[must_use]
     pub fn deliveries(&self) -> Vec<Delivery> {
         lock(&self.shared.deliveries).clone()
@@ -175,7 +175,7 @@ impl Receiver {
         events
     }
 
-    /// Waits until what came in fits.
+    /// Waits until the requests so far meet a condition.
     ///
     /// # Panics
     /// When that takes too long.
@@ -185,7 +185,7 @@ impl Receiver {
                 sleep(Duration::from_millis(10)).await;
             }
         };
-        if timeout(PATIENCE, reached).await.is_err() {
+        if timeout(TIMEOUT, reached).await.is_err() {
             let deliveries = self.deliveries();
             panic!(
                 "no {what} among {}; the last: {:?}",
@@ -202,7 +202,7 @@ impl Receiver {
                 sleep(Duration::from_millis(20)).await;
             }
         };
-        if timeout(PATIENCE, reached).await.is_err() {
+        if timeout(TIMEOUT, reached).await.is_err() {
             panic!("{} of {count} events came", self.events_of(id).len());
         }
     }
@@ -246,7 +246,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             lock(&shared.connections).push(known);
         }
         let shared = Arc::clone(shared);
-        // Whoever hangs up early is what some tests are about.
+        // Some tests are about clients that hang up early.
         std::thread::spawn(move || serve(&socket, &shared).ok());
     }
 }

@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout};
 use crate::Socket;
 
 /// Longer than anything a test waits for; only a hang gets there.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The whole server on a free port, over a folder of its own.
 pub struct TestServer {
@@ -57,7 +57,7 @@ impl TestServer {
         }
     }
 
-    /// Over what another server left, with default settings.
+    /// In the folder of an earlier server, with default settings.
     pub async fn start_in(folder: TempDir) -> Self {
         let settings = settings(&folder);
         Self::over(folder, settings).await
@@ -77,11 +77,11 @@ impl TestServer {
                 }
             }
         };
-        let server = timeout(PATIENCE, started)
+        let server = timeout(TIMEOUT, started)
             .await
             .expect("the folder comes free");
         let key = settings.keys().next().map(str::to_owned);
-        let client = Client::builder().timeout(PATIENCE).build().unwrap();
+        let client = Client::builder().timeout(TIMEOUT).build().unwrap();
         Self {
             server,
             folder,
@@ -91,7 +91,7 @@ impl TestServer {
         }
     }
 
-    /// Stops in order and starts again over the same folder.
+    /// Stops cleanly and starts again in the same folder.
     pub async fn restart(self) -> Self {
         let Self {
             server,
@@ -103,7 +103,7 @@ impl TestServer {
         Self::over(folder, settings).await
     }
 
-    /// Stops in order.
+    /// Stops cleanly.
     pub async fn stop(self) -> TempDir {
         self.server.stop().await;
         self.folder
@@ -168,7 +168,7 @@ impl TestServer {
         answer(request.send().await.unwrap()).await
     }
 
-    /// A conversation that has been told something and runs: its id.
+    /// A conversation that got a message and runs: its id.
     pub async fn create_running(&self, message: &str) -> String {
         let (status, info) = self
             .post("/conversations", &json!({"initial_message": message}))
@@ -208,7 +208,7 @@ impl TestServer {
                 sleep(Duration::from_millis(10)).await;
             }
         };
-        if timeout(PATIENCE, reached).await.is_err() {
+        if timeout(TIMEOUT, reached).await.is_err() {
             let (now, events) = (self.status(id).await, self.events(id).await);
             panic!(
                 "{id} is {now}, not {status}; its last event: {:?}",
@@ -227,7 +227,7 @@ impl TestServer {
                 sleep(Duration::from_millis(10)).await;
             }
         };
-        timeout(PATIENCE, found)
+        timeout(TIMEOUT, found)
             .await
             .expect("the event comes before the test gives up")
     }
@@ -247,7 +247,7 @@ impl TestServer {
     }
 }
 
-/// Status and body, null when the body is no JSON.
+/// Status and body, null when the body is not JSON.
 fn settings(folder: &TempDir) -> Settings {
     Settings {
         conversations_path: folder.path().join("conversations"),

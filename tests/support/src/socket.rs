@@ -12,7 +12,7 @@ use tokio_tungstenite::{
 };
 
 /// Longer than anything a test waits for; only a hang gets there.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Bytes that the system takes for a client that does not read, about.
 const SMALL_BUFFER: u32 = 16 << 10;
@@ -45,7 +45,7 @@ impl Socket {
     pub async fn connect_small(address: SocketAddr, path: &str) -> Self {
         let stream = MaybeTlsStream::Plain(small_connection(address).await);
         let url = format!("ws://{address}{path}");
-        let connected = timeout(PATIENCE, client_async(url, stream)).await.unwrap();
+        let connected = timeout(TIMEOUT, client_async(url, stream)).await.unwrap();
         Self(connected.unwrap().0)
     }
 
@@ -58,7 +58,7 @@ impl Socket {
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().unwrap());
         }
-        let connected = timeout(PATIENCE, connect_async(request)).await.unwrap();
+        let connected = timeout(TIMEOUT, connect_async(request)).await.unwrap();
         connected.map(|(stream, _)| Self(stream))
     }
 
@@ -71,13 +71,13 @@ impl Socket {
     }
 
     pub async fn send_raw(&mut self, message: Message) -> Result<(), tungstenite::Error> {
-        timeout(PATIENCE, self.0.send(message)).await.unwrap()
+        timeout(TIMEOUT, self.0.send(message)).await.unwrap()
     }
 
     /// The next JSON frame or the end; pings are answered on the way.
     pub async fn receive(&mut self) -> Received {
         loop {
-            let message = timeout(PATIENCE, self.0.next())
+            let message = timeout(TIMEOUT, self.0.next())
                 .await
                 .expect("a frame before the test gives up");
             match message {

@@ -8,10 +8,10 @@ use super::{
     ConfigError, Secret, Settings, layers::Merged, report::hide_credentials, schema::is_secret,
 };
 
-/// More would be a mistake, and the libraries below end the program over numbers far above.
-const MOST_WORKERS: u64 = 512;
-const MOST_RUNS: u64 = 1_000_000;
-const LONGEST_WAIT: u64 = 24 * 60 * 60;
+/// More would be a mistake, and far higher numbers make the libraries below end the program.
+const MAX_WORKERS: u64 = 512;
+const MAX_RUNS: u64 = 1_000_000;
+const MAX_WAIT_SECONDS: u64 = 24 * 60 * 60;
 
 const BLANK_SECRET_KEY: &str = "a key that is only white space seals nothing; leave it out, and the server \
                                 makes one in `secret.key`, or set a long random one";
@@ -52,28 +52,28 @@ fn checked(settings: Settings, merged: &Merged) -> Result<Settings, ConfigError>
     let ping = settings.socket_ping_interval_seconds.get();
     let idle = settings.socket_idle_timeout_seconds.get();
     let counts = [
-        ("workers", settings.workers.get() as u64, MOST_WORKERS),
+        ("workers", settings.workers.get() as u64, MAX_WORKERS),
         (
             "max_concurrent_runs",
             settings.max_concurrent_runs.get() as u64,
-            MOST_RUNS,
+            MAX_RUNS,
         ),
         (
             "socket_auth_timeout_seconds",
             settings.socket_auth_timeout_seconds.get(),
-            LONGEST_WAIT,
+            MAX_WAIT_SECONDS,
         ),
-        ("socket_ping_interval_seconds", ping, LONGEST_WAIT),
-        ("socket_idle_timeout_seconds", idle, LONGEST_WAIT),
+        ("socket_ping_interval_seconds", ping, MAX_WAIT_SECONDS),
+        ("socket_idle_timeout_seconds", idle, MAX_WAIT_SECONDS),
         (
             "socket_send_timeout_seconds",
             settings.socket_send_timeout_seconds.get(),
-            LONGEST_WAIT,
+            MAX_WAIT_SECONDS,
         ),
         (
             "max_foreground_terminal_timeout_seconds",
             settings.max_foreground_terminal_timeout_seconds.get(),
-            LONGEST_WAIT,
+            MAX_WAIT_SECONDS,
         ),
     ];
     for (key, count, most) in counts {
@@ -139,7 +139,7 @@ fn check_tool_environment(
 }
 
 /// A key that is set and protects nothing would leave the server open. One that is exactly empty
-/// counts as unset, but for an entry of a list, which somebody put there.
+/// counts as unset, except an entry of a list, which somebody wrote on purpose.
 fn check_keys(settings: &Settings, merged: &Merged) -> Result<(), ConfigError> {
     let unless_empty = |key: &Option<Secret>| key.clone().filter(|key| !key.is_empty());
     let session = settings.session_api_keys.iter().enumerate();
@@ -194,7 +194,7 @@ impl Merged {
     }
 }
 
-/// Takes a variable's text at `key` for JSON; false when there is nothing to take anew.
+/// Parses a variable's text at `key` as JSON; false when that is not possible.
 fn reread_text(merged: &mut Merged, key: &str) -> bool {
     if !merged.origin(key).starts_with("environment ") {
         return false;
@@ -239,7 +239,7 @@ fn explain(merged: &Merged, key: &str, message: &str) -> ConfigError {
     }
 }
 
-/// Where an address ends that is none, nobody knows; what is shown must hold no password.
+/// It is unknown where an address that is not valid ends, and no password may be shown.
 fn is_broken_address(key: &str, found: &Value) -> bool {
     let text = found.as_str().unwrap_or_default();
     let readable = Url::parse(text).is_ok_and(|url| url.has_host());
@@ -265,7 +265,7 @@ fn in_words(expected: &str) -> String {
 
 /// A value for an error message; of a secret only its kind.
 fn shown(value: &Value, secret: bool) -> String {
-    const LONGEST: usize = 80;
+    const MAX_SHOWN_CHARS: usize = 80;
     let kind = kind_of(value);
     match value {
         Value::Null | Value::Array(_) | Value::Object(_) => kind.to_owned(),
@@ -273,7 +273,7 @@ fn shown(value: &Value, secret: bool) -> String {
         Value::Bool(_) | Value::Number(_) => value.to_string(),
         Value::String(text) => {
             let text = hide_credentials(text.clone());
-            let cut: String = text.chars().take(LONGEST).collect();
+            let cut: String = text.chars().take(MAX_SHOWN_CHARS).collect();
             let more = if cut.len() < text.len() { "…" } else { "" };
             format!("\"{}{more}\"", cut.escape_debug())
         }

@@ -32,7 +32,7 @@ pub enum ConfigError {
         expected: String,
         found: String,
     },
-    /// A value that is no good for another reason.
+    /// A value that is not valid for another reason.
     #[error("{origin}: at `{key}`: {reason}")]
     Unusable {
         origin: String,

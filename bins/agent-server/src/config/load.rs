@@ -24,10 +24,10 @@ pub const CONFIG_PATH_VARIABLE: &str = "OPENHANDS_AGENT_SERVER_CONFIG_PATH";
 /// Read when it exists and no other file is named.
 pub const DEFAULT_CONFIG_PATH: &str = "workspace/openhands_agent_server_config.json";
 
-/// Where a value comes from that nothing sets.
+/// The source of a value that nothing sets.
 pub(super) const DEFAULT: &str = "default";
 
-/// A larger configuration file is refused: it is none, or never ends.
+/// A larger file is refused: it is not a configuration, or never ends.
 pub const MAX_FILE_BYTES: u64 = 4 << 20;
 
 /// What the command line sets.
@@ -45,7 +45,7 @@ pub struct Loaded {
     pub settings: Settings,
     /// The variables of the environment that webhooks name.
     pub secret_variables: BTreeSet<String>,
-    /// What to tell the user once there is a log.
+    /// Warnings to log once there is a log.
     pub notices: Vec<Notice>,
     /// The file that was named or that is looked for, whether it exists or not.
     pub file: PathBuf,

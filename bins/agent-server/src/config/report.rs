@@ -22,7 +22,7 @@ impl Loaded {
     }
 
     /// The same as one JSON object: `{key: {"value": …, "source": …}}`, with a `note` where the table has
-    /// one in the place of the value.
+    /// one instead of the value.
     #[must_use]
     pub fn json(&self) -> Value {
         let rows = self.rows().into_iter();
@@ -37,7 +37,7 @@ impl Loaded {
         .into()
     }
 
-    /// What was set, by where, for the log: each place but the defaults with its keys.
+    /// For the log: each source except the defaults, with the keys that it sets.
     #[must_use]
     pub fn sources(&self) -> BTreeMap<&str, Vec<String>> {
         let mut sources = BTreeMap::<&str, Vec<String>>::new();
@@ -58,7 +58,7 @@ impl Loaded {
 
     fn collect<'a>(&'a self, value: Value, key: String, rows: &mut Vec<Row<'a>>) {
         match value {
-            Value::Null if follows_from(&key).is_none() => {}
+            Value::Null if derived_from(&key).is_none() => {}
             Value::Object(fields) if !fields.is_empty() => {
                 for (name, field) in fields {
                     let key = if key.is_empty() {
@@ -98,7 +98,7 @@ impl Loaded {
 struct Row<'a> {
     key: String,
     value: Value,
-    /// What says more than the value.
+    /// Shown instead of the value.
     note: Option<&'static str>,
     origin: &'a str,
 }
@@ -120,7 +120,7 @@ impl Row<'_> {
 }
 
 /// Where a limit comes from that is not set.
-fn follows_from(key: &str) -> Option<&'static str> {
+fn derived_from(key: &str) -> Option<&'static str> {
     match key {
         "max_connections" => Some("by files and memory"),
         "max_connections_per_address" => Some("half of max_connections"),
@@ -132,7 +132,7 @@ fn follows_from(key: &str) -> Option<&'static str> {
 /// A mask would let an empty key look like one that protects.
 fn note(key: &str, value: &Value) -> Option<&'static str> {
     match value {
-        Value::Null => follows_from(key),
+        Value::Null => derived_from(key),
         Value::String(text) if text.is_empty() && key == "session_api_key" => Some("empty: no key"),
         Value::String(text) if text.is_empty() && is_secret(key) => Some("empty"),
         Value::Bool(_)
@@ -158,7 +158,7 @@ fn masked(key: &str, value: Value) -> Value {
     }
 }
 
-/// An address may carry a password, or a token in the place of a user, in its query or behind it.
+/// An address may contain a password, or a token as its user, in its query or fragment.
 pub(super) fn hide_credentials(text: String) -> String {
     let Ok(mut url) = Url::parse(&text) else {
         return text;

@@ -3,14 +3,14 @@ use std::fmt;
 use core_model::secrets::MASK;
 use serde::{Deserialize, Serialize};
 
-/// A value that is written back to no log, table or message. Serialising shows it, for the layers
-/// below need it; the report masks by key.
+/// A value that is never written to a log, table or message. Serialising shows it, because the layers
+/// need it; the report masks by key.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {
-    /// The text, without white space around it; `None` when nothing is left, for an empty key
+    /// The text, without white space around it; `None` when nothing is left, because an empty key
     /// counts as unset.
     #[must_use]
     pub fn text(&self) -> Option<&str> {

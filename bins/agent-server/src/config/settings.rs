@@ -31,12 +31,12 @@ pub struct Settings {
     pub session_api_keys: Vec<Secret>,
     /// Seals secrets at rest; any text.
     pub secret_key: Option<Secret>,
-    /// Origins of web pages that may call the server, beside those on this machine.
+    /// Origins of web pages that may call the server, besides those on this machine.
     pub allow_cors_origins: Vec<String>,
     pub allow_cors_origin_regex: Option<String>,
-    /// Hosts that the server is called by, beside addresses and the names of this machine.
+    /// Hosts by which the server may be called, besides addresses and the names of this machine.
     pub allowed_hosts: Vec<String>,
-    /// Logs and settings of conversations. Its parent folder holds what the server itself keeps.
+    /// Logs and settings of conversations. Its parent folder has the server's own files.
     pub conversations_path: PathBuf,
     /// Workspace of conversations that name none.
     pub workspace_path: PathBuf,
@@ -44,7 +44,7 @@ pub struct Settings {
     /// Stores conversations in memory; everything is gone at the end.
     pub ephemeral: bool,
     pub webhooks: Vec<WebhookConfig>,
-    /// Variables of the server that what agents start inherits beside the usual ones; a `*` at the end
+    /// Variables of the server that agents' processes inherit besides the usual ones; a `*` at the end
     /// stands for any rest of a name.
     pub tool_environment: Vec<String>,
     /// For conversations that name no agent.
@@ -53,31 +53,31 @@ pub struct Settings {
     pub max_concurrent_runs: NonZeroUsize,
     /// Commands that may wait in one conversation.
     pub mailbox_size: NonZeroUsize,
-    /// Conversations at rest whose shells stay open; the longest at rest loses its own first.
+    /// Idle conversations whose shells stay open; the one idle for the longest time loses its shell first.
     pub max_idle_shells: NonZeroUsize,
-    /// Unused conversations in memory; the longest unused leaves first.
+    /// Unused conversations in memory; the one unused for the longest time leaves first.
     pub max_idle_conversations: NonZeroUsize,
     /// How long an unused conversation stays in memory.
     pub idle_ttl_seconds: NonZeroU64,
     /// How long it stays where the agent left something running.
     pub idle_jobs_ttl_seconds: NonZeroU64,
-    /// How long a call of the terminal waits for its command at most; the command then runs on.
+    /// How long a call of the terminal waits for its command at most; the command then continues.
     pub max_foreground_terminal_timeout_seconds: NonZeroU64,
     pub durability: Durability,
     /// How long an acknowledged event may wait to be on disk, where durability is `interval`.
     pub durability_interval_ms: NonZeroU64,
     pub log_format: LogFormat,
-    /// A level, or a filter as `RUST_LOG` takes it, which outranks this.
+    /// A level, or a filter in the syntax of `RUST_LOG`, which overrides this.
     pub log_level: String,
     /// Threads that serve HTTP.
     pub workers: NonZeroUsize,
     /// Connections that may be open; more are answered 503. None: as many as files and memory allow.
     pub max_connections: Option<NonZeroUsize>,
-    /// The same from one address, but for those of this machine. None: half of all.
+    /// The same from one address, except this machine's. None: half of all.
     pub max_connections_per_address: Option<NonZeroUsize>,
     /// Largest request body.
     pub max_body_bytes: NonZeroUsize,
-    /// Most that a request may have kept with its conversation, beside the events.
+    /// The most that a request may store with its conversation, besides the events.
     pub max_metadata_bytes: NonZeroUsize,
     /// Largest WebSocket message from a client; the same as `max_body_bytes` unless set.
     pub max_frame_bytes: Option<NonZeroUsize>,
@@ -89,9 +89,9 @@ pub struct Settings {
     pub socket_auth_timeout_seconds: NonZeroU64,
     /// How often a WebSocket is pinged, and an event stream sent a comment.
     pub socket_ping_interval_seconds: NonZeroU64,
-    /// How long a WebSocket may give no sign of life.
+    /// How long the client of a WebSocket may send nothing, not even pongs.
     pub socket_idle_timeout_seconds: NonZeroU64,
-    /// How long a client may take nothing of what it is sent over a WebSocket or an event stream.
+    /// How long the client of a WebSocket or an event stream may read nothing.
     pub socket_send_timeout_seconds: NonZeroU64,
 }
 
@@ -215,7 +215,7 @@ impl Settings {
         }
     }
 
-    /// Where the server keeps what belongs to no conversation: its key, settings, cursors.
+    /// The folder of the server's own files, which belong to no conversation: its key, settings, cursors.
     #[must_use]
     pub fn workspace_root(&self) -> PathBuf {
         let parent = self.conversations_path.parent();

@@ -4,20 +4,20 @@ use std::{
     task::{Context, Waker},
 };
 
-/// What a connection's stream and the requests on it know of each other.
+/// The state that a connection's stream and the requests on it share.
 #[derive(Default)]
 pub(super) struct Activity {
-    /// Requests that were begun and whose answers are not out yet.
+    /// Requests that were begun and whose answers are not sent yet.
     calls: Cell<usize>,
     /// Requests that were begun since the connection was made.
     begun: Cell<u64>,
-    /// Bytes in the body of the last of them; none when only its end will tell.
+    /// Bytes in the body of the last of them; none when the length is unknown until its end.
     body_length: Cell<Option<u64>>,
     /// Whether a handler waits for more of its request's body.
     wants_body: Cell<bool>,
-    /// Whether a request was answered before its body had come as a whole.
+    /// Whether a request was answered before its whole body had come.
     body_left: Cell<bool>,
-    /// The connection's, which waits to go on reading.
+    /// Wakes the connection, which waits until it may read again.
     reader: RefCell<Option<Waker>>,
 }
 
@@ -63,7 +63,7 @@ impl Activity {
         self.body_left.get()
     }
 
-    /// Has the connection woken when there is room again.
+    /// Wakes the connection when it may read again.
     pub(super) fn wait(&self, cx: &Context<'_>) {
         *self.reader.borrow_mut() = Some(cx.waker().clone());
     }

@@ -1,9 +1,9 @@
-/// Bytes of the shortest request head; blank lines that are closer together end none.
+/// Bytes of the shortest request head; of blank lines that are closer together, the second does not end one.
 const SHORTEST: usize = 16;
 
-/// Finds where request heads end, in bytes that come piece by piece: at blank lines. It knows nothing of
-/// bodies, which may hold blank lines too, so it finds rather too many. Blank lines before a request end
-/// none: each would have all of them looked through again.
+/// Finds where request heads end, in bytes that come piece by piece: at blank lines. It does not know of
+/// bodies, which may have blank lines too, so it may find too many ends. Blank lines before a request are
+/// not ends of heads: otherwise all of them would be searched again for each.
 #[derive(Default)]
 pub(super) struct Heads {
     /// The last two bytes.
@@ -52,8 +52,8 @@ impl Heads {
         self.since
     }
 
-    /// A body has come to its end.
-    pub(super) fn begin_anew(&mut self) {
+    /// Starts again after the end of a body.
+    pub(super) fn reset(&mut self) {
         *self = Self::default();
     }
 }

@@ -7,16 +7,16 @@ use std::{
 
 use nix::sys::resource::{Resource, getrlimit};
 
-/// Connections that may be open where nothing sets a bound to descriptors or memory.
-const USUAL: usize = 10_000;
-/// What a connection may cost at worst that shows no key, about.
-const CONNECTION_BYTES: u64 = 128 << 10;
-/// How much of what memory there is may go to connections.
+/// Connections that may be open where descriptors and memory are not limited.
+const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
+/// What a connection without a key costs at worst, roughly.
+const MAX_CONNECTION_BYTES: u64 = 128 << 10;
+/// Connections may use one part in so many of the available memory.
 const SHARE_OF_MEMORY: u64 = 4;
 /// Keep-alive between requests ends sooner.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often refused connections are told of in the log.
-const TELL_EVERY: Duration = Duration::from_secs(10);
+/// How often refused connections are logged.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How many connections may be open at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,16 +25,16 @@ pub struct ConnectionLimits {
     pub all: usize,
     /// From one address, or one network of 64 bits of IPv6; from this machine as many as in all.
     pub per_address: usize,
-    /// How long a connection may take to begin a request, or to go on with one that it began.
+    /// How long a connection may take to begin a request, or to continue one that it began.
     pub head_timeout: Duration,
 }
 
 impl ConnectionLimits {
-    /// As configured; what is not follows from what the process may have: half of its file descriptors,
-    /// and a quarter of its memory.
+    /// As configured. Without a setting, `all` is derived from the limits of the process: half of its file
+    /// descriptors, and a quarter of its memory.
     #[must_use]
     pub fn of(all: Option<usize>, per_address: Option<usize>) -> Self {
-        let all = all.unwrap_or_else(affordable);
+        let all = all.unwrap_or_else(default_max_connections);
         Self {
             all,
             per_address: per_address.unwrap_or(all.div_ceil(2)),
@@ -43,16 +43,18 @@ impl ConnectionLimits {
     }
 }
 
-fn affordable() -> usize {
+fn default_max_connections() -> usize {
     let limit = |resource| getrlimit(resource).map_or(u64::MAX, |(soft, _hard)| soft);
     let files = limit(Resource::RLIMIT_NOFILE) / 2;
-    let memory = limit(Resource::RLIMIT_AS).min(memory_of_group());
-    let connections = files.min(memory / SHARE_OF_MEMORY / CONNECTION_BYTES);
-    usize::try_from(connections).map_or(USUAL, |count| count.clamp(1, USUAL))
+    let memory = limit(Resource::RLIMIT_AS).min(control_group_memory());
+    let connections = files.min(memory / SHARE_OF_MEMORY / MAX_CONNECTION_BYTES);
+    usize::try_from(connections).map_or(DEFAULT_MAX_CONNECTIONS, |count| {
+        count.clamp(1, DEFAULT_MAX_CONNECTIONS)
+    })
 }
 
-/// What the control group allows, as containers have it.
-fn memory_of_group() -> u64 {
+/// The limit of the control group, which containers have.
+fn control_group_memory() -> u64 {
     let limit = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
     let limit = limit.and_then(|text| text.trim().parse().ok());
     limit.unwrap_or(u64::MAX)
@@ -69,12 +71,12 @@ struct Taken {
     all: usize,
     /// Not those of this machine.
     by_address: HashMap<IpAddr, usize>,
-    /// Since the log was told last, for want of room in all and for an address.
+    /// Since the last log line: because of the limit on all, and because of that on an address.
     refused: [u64; 2],
-    told: Option<Instant>,
+    logged_at: Option<Instant>,
 }
 
-/// One connection's place; left when dropped.
+/// One connection's place, which is freed when this is dropped.
 pub(super) struct Place {
     places: Arc<Places>,
     address: Option<IpAddr>,
@@ -98,7 +100,7 @@ impl Places {
         let crowded = taken.all >= self.limits.all;
         if crowded || of_address >= self.limits.per_address {
             taken.refused[usize::from(!crowded)] += 1;
-            self.tell(&mut taken, peer);
+            self.log_refused(&mut taken, peer);
             return Err(());
         }
         taken.all += 1;
@@ -111,12 +113,15 @@ impl Places {
         })
     }
 
-    /// One line a while, not one a connection.
-    fn tell(&self, taken: &mut Taken, last: IpAddr) {
-        if taken.told.is_some_and(|told| told.elapsed() < TELL_EVERY) {
+    /// One line per interval, not one per connection.
+    fn log_refused(&self, taken: &mut Taken, last: IpAddr) {
+        if taken
+            .logged_at
+            .is_some_and(|logged_at| logged_at.elapsed() < LOG_INTERVAL)
+        {
             return;
         }
-        taken.told = Some(Instant::now());
+        taken.logged_at = Some(Instant::now());
         let [in_all, for_address] = std::mem::take(&mut taken.refused);
         let ConnectionLimits {
             all, per_address, ..
@@ -144,8 +149,8 @@ impl Drop for Place {
     }
 }
 
-/// What one client can have many addresses of is one; this machine's own is none, for a proxy on it has
-/// all clients behind it.
+/// The address that a connection counts for: all of an IPv6 network count as one, because one client can
+/// have many of them. This machine's own do not count, because a proxy on it serves all clients.
 fn counted_as(peer: IpAddr) -> Option<IpAddr> {
     match peer.to_canonical() {
         address if address.is_loopback() => None,
@@ -166,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_counted_in_all_and_by_address_and_come_free() {
+    fn places_are_counted_in_all_and_by_address_and_are_freed() {
         let limits = ConnectionLimits {
             all: 4,
             per_address: 2,
@@ -175,12 +180,12 @@ mod tests {
         let places = Places::new(limits);
         let one = address("192.0.2.1");
         let first = places.take(one).unwrap();
-        // The same, as a socket of both families has it.
+        // The same address, as a socket for both families shows it.
         let second = places.take(address("::ffff:192.0.2.1")).unwrap();
         assert!(places.take(one).is_err());
         let network = places.take(address("2001:db8::1")).unwrap();
         let neighbour = places.take(address("2001:db8::ffff:2")).unwrap();
-        // None is left in all, for nobody.
+        // The limit on all is reached, for everybody.
         assert!(places.take(address("127.0.0.1")).is_err());
         drop((first, network));
         assert!(places.take(address("2001:db8::3")).is_ok());
@@ -190,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_counts_in_all_alone() {
+    fn this_machine_counts_only_for_the_limit_on_all() {
         let limits = ConnectionLimits {
             all: 3,
             per_address: 1,
@@ -203,10 +208,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_configured_holds_and_half_of_all_may_be_of_one_address() {
+    fn settings_are_used_and_one_address_may_have_half_of_all_by_default() {
         assert_eq!(ConnectionLimits::of(Some(7), None).per_address, 4);
         assert_eq!(ConnectionLimits::of(Some(7), Some(9)).per_address, 9);
         let usual = ConnectionLimits::of(None, None);
-        assert!((1..=USUAL).contains(&usual.all), "{usual:?}");
+        assert!(
+            (1..=DEFAULT_MAX_CONNECTIONS).contains(&usual.all),
+            "{usual:?}"
+        );
     }
 }

@@ -10,17 +10,17 @@ use tokio::{
     time::timeout,
 };
 
-/// How long a client may take to read an answer before which its connection is not closed: closed with
-/// data unread it would be reset, and the client might never see the answer.
-pub(super) const PARTING: Duration = Duration::from_millis(500);
-/// Refused connections that are waited for at a time; others are closed at once.
-const MOST_PARTING: usize = 64;
-/// Bytes that are read meanwhile, and thrown away.
-const MOST_READ: u64 = 64 << 10;
+/// How long a connection stays open for its client to read the last answer. If it were closed while there
+/// are unread data, it would be reset, and the client might never see the answer.
+pub(super) const CLOSE_GRACE: Duration = Duration::from_millis(500);
+/// Refused connections that stay open at a time; others are closed at once.
+const MAX_CLOSING: usize = 64;
+/// Bytes that are read meanwhile, and discarded.
+const MAX_DISCARDED_BYTES: u64 = 64 << 10;
 
-static IN_PARTING: AtomicUsize = AtomicUsize::new(0);
+static CLOSING: AtomicUsize = AtomicUsize::new(0);
 
-/// Why a connection ends before there was a request that a handler could answer.
+/// Why a connection ends before a handler could answer a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     NoPlace,
@@ -29,7 +29,7 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    /// The whole answer, in the form that all errors have.
+    /// The whole answer, with the same error body as everywhere else.
     pub(super) fn answer(self) -> Vec<u8> {
         let (status, more, code, detail) = match self {
             Self::NoPlace => (
@@ -62,19 +62,19 @@ impl Refusal {
     }
 }
 
-/// Sends it over a connection that is new, and ends that.
+/// Sends it over a new connection, and closes that.
 pub(super) async fn send(refusal: Refusal, mut connection: TcpStream) {
-    let patient = IN_PARTING.fetch_add(1, Ordering::Relaxed) < MOST_PARTING;
-    let parting = async {
+    let waits_for_client = CLOSING.fetch_add(1, Ordering::Relaxed) < MAX_CLOSING;
+    let closing = async {
         connection.write_all(&refusal.answer()).await?;
         connection.shutdown().await?;
-        if patient {
-            let mut rest = connection.take(MOST_READ);
+        if waits_for_client {
+            let mut rest = connection.take(MAX_DISCARDED_BYTES);
             tokio::io::copy(&mut rest, &mut tokio::io::sink()).await?;
         }
         Ok::<(), std::io::Error>(())
     };
     // However it ends.
-    timeout(PARTING, parting).await.ok();
-    IN_PARTING.fetch_sub(1, Ordering::Relaxed);
+    timeout(CLOSE_GRACE, closing).await.ok();
+    CLOSING.fetch_sub(1, Ordering::Relaxed);
 }

@@ -17,25 +17,25 @@ use super::{
     activity::Activity,
     heads::Heads,
     places::Place,
-    refusal::{PARTING, Refusal},
+    refusal::{CLOSE_GRACE, Refusal},
 };
 
-/// Bytes that are handed over at a time, and one whole request head among them. More follow when those are
-/// worked off: the request is answered, or its handler waits for more of its body.
-const MOST_READ: usize = 16 << 10;
+/// Bytes that are handed over at a time, with at most one whole request head. More follow when those are
+/// processed: the request is answered, or its handler waits for more of its body.
+const MAX_READ_BYTES: usize = 16 << 10;
 /// Bytes of a request head: a thousand ids fit into its query.
-pub(super) const MOST_HEAD: usize = 72 << 10;
+pub(super) const MAX_HEAD_BYTES: usize = 72 << 10;
 
-/// A connection that reads no more than is worked off and taken. Requests that a client sends ahead wait
-/// in the kernel's buffers, or with the client, while their answers are not read.
+/// A connection that reads no more than is processed, and while its client reads the answers. Requests that
+/// a client sends ahead wait in the kernel's buffers, or in the client, while their answers are not read.
 pub(super) struct BoundedStream {
     connection: TcpStream,
     _place: Place,
     activity: Rc<Activity>,
     heads: Heads,
-    /// What was read and is to be worked off later.
+    /// What was read and is handed over later.
     held: Bytes,
-    /// Bytes that were handed over since all was worked off, and whether a head has ended in them.
+    /// Bytes that were handed over since everything was processed, and whether a head has ended in them.
     handed: usize,
     ended: bool,
     /// Whether the next byte would end another.
@@ -44,25 +44,25 @@ pub(super) struct BoundedStream {
     body: u64,
     /// Whether what was handed over has been looked at since.
     looked_at: bool,
-    /// Whether the client has still to take answers.
+    /// Whether the client has still to read answers.
     blocked: bool,
     wait: HeadWait,
-    parting: Option<Parting>,
+    closing: Option<Closing>,
 }
 
-/// How it ends: what comes until then is thrown away.
-struct Parting {
-    /// What of the last answer is still to be sent.
+/// How a connection ends: what still comes is discarded.
+struct Closing {
+    /// The part of the last answer that is still to be sent.
     answer: Bytes,
     until: Pin<Box<Sleep>>,
 }
 
 /// How long a request head takes.
 struct HeadWait {
-    may_take: Duration,
+    timeout: Duration,
     /// When something was last under way.
     since: Instant,
-    /// Rings now and then to look.
+    /// Wakes the task now and then, to check.
     alarm: Pin<Box<Sleep>>,
     /// Requests that were begun before.
     begun: u64,
@@ -79,9 +79,9 @@ impl HeadWait {
 }
 
 impl BoundedStream {
-    pub(super) fn new(connection: TcpStream, place: Place, head_may_take: Duration) -> Self {
-        // Else the second packet of an answer waits for the client to acknowledge the first, which may
-        // take it 40 ms. Without it the connection is slower and works.
+    pub(super) fn new(connection: TcpStream, place: Place, head_timeout: Duration) -> Self {
+        // Otherwise the second packet of an answer waits until the client acknowledges the first, which may
+        // take 40 ms. If this fails the connection is slower, but works.
         if let Err(error) = connection.set_nodelay(true) {
             tracing::debug!(%error, "a connection keeps its delays");
         }
@@ -99,13 +99,13 @@ impl BoundedStream {
             looked_at: true,
             blocked: false,
             wait: HeadWait {
-                may_take: head_may_take,
+                timeout: head_timeout,
                 since: now,
-                alarm: Box::pin(sleep_until(now + head_may_take)),
+                alarm: Box::pin(sleep_until(now + head_timeout)),
                 begun: 0,
                 bytes: 0,
             },
-            parting: None,
+            closing: None,
         }
     }
 
@@ -113,7 +113,7 @@ impl BoundedStream {
         Rc::clone(&self.activity)
     }
 
-    /// Takes note of what has become of what was handed over: then more may follow.
+    /// Checks whether what was handed over is processed: then more may follow.
     fn look(&mut self) {
         let (wait, activity) = (&mut self.wait, &self.activity);
         let (begun, idle) = (activity.begun(), activity.is_idle());
@@ -134,9 +134,9 @@ impl BoundedStream {
         }
     }
 
-    /// Whether more may be handed over; else the task is woken when it is time to ask again.
+    /// Whether more may be handed over; if not, the task is woken when it is time to ask again.
     fn may_read(&self, cx: &Context<'_>) -> bool {
-        if self.handed < MOST_READ && !self.cut && !self.blocked {
+        if self.handed < MAX_READ_BYTES && !self.cut && !self.blocked {
             return true;
         }
         if !self.looked_at {
@@ -147,49 +147,49 @@ impl BoundedStream {
         false
     }
 
-    /// Gives up a client whose request head is too large or too late.
+    /// Closes the connection of a client whose request head is too large or too late.
     fn watch_head(&mut self, cx: &mut Context<'_>) {
         let (wait, activity) = (&mut self.wait, &self.activity);
-        if wait.bytes > MOST_HEAD && !activity.body_left() {
-            self.part(Some(Refusal::HeadTooLarge));
+        if wait.bytes > MAX_HEAD_BYTES && !activity.body_left() {
+            self.close(Some(Refusal::HeadTooLarge));
             return;
         }
         while wait.alarm.as_mut().poll(cx).is_ready() {
-            let due = wait.since + wait.may_take;
+            let due = wait.since + wait.timeout;
             if due <= Instant::now() {
                 let begun = wait.bytes > 0 && !activity.body_left();
-                self.part(begun.then_some(Refusal::HeadLate));
+                self.close(begun.then_some(Refusal::HeadLate));
                 return;
             }
             wait.alarm.as_mut().reset(due);
         }
     }
 
-    /// Ends the connection, with an answer if one is due. No other is under way.
-    fn part(&mut self, refusal: Option<Refusal>) {
-        // A client that does not take the answers before would find this one in the middle of them.
+    /// Closes the connection, with an answer if there is one. No other answer is under way.
+    fn close(&mut self, refusal: Option<Refusal>) {
+        // A client that has not read the earlier answers would get this one in the middle of them.
         let refusal = refusal.filter(|_| !self.blocked);
         self.held.clear();
-        self.parting = Some(Parting {
+        self.closing = Some(Closing {
             answer: refusal.map_or_else(Bytes::new, |refusal| refusal.answer().into()),
-            until: Box::pin(sleep_until(Instant::now() + PARTING)),
+            until: Box::pin(sleep_until(Instant::now() + CLOSE_GRACE)),
         });
     }
 
-    /// Waits until the client has taken the last answer and closes its side, but not for long.
-    fn poll_parting(
+    /// Waits until the client has read the last answer and closes its side, but not for long.
+    fn poll_closing(
         &mut self,
         cx: &mut Context<'_>,
-        parting: &mut Parting,
+        closing: &mut Closing,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if parting.until.as_mut().poll(cx).is_ready() {
+        if closing.until.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Ok(()));
         }
-        while !parting.answer.is_empty() {
+        while !closing.answer.is_empty() {
             let connection = Pin::new(&mut self.connection);
-            let sent = ready!(connection.poll_write(cx, &parting.answer))?;
-            parting.answer.advance(sent);
+            let sent = ready!(connection.poll_write(cx, &closing.answer))?;
+            closing.answer.advance(sent);
         }
         if let Poll::Ready(Err(error)) = Pin::new(&mut self.connection).poll_shutdown(cx) {
             return Poll::Ready(Err(error));
@@ -209,7 +209,7 @@ impl BoundedStream {
         let body = usize::try_from(self.body).map_or(bytes.len(), |body| body.min(bytes.len()));
         if body > 0 {
             self.body -= body as u64;
-            self.heads.begin_anew();
+            self.heads.reset();
         }
         let (passing, ended) = self.heads.pass(&bytes[body..], self.ended);
         self.ended = ended;
@@ -217,14 +217,14 @@ impl BoundedStream {
         body + passing
     }
 
-    /// Hands over what is there, up to a bound; nothing means that the client sends no more.
+    /// Hands over what is there, up to a limit; zero bytes mean that the client sends no more.
     fn poll_hand_over(
         &mut self,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let room = MOST_READ - self.handed;
+        let room = MAX_READ_BYTES - self.handed;
         if self.held.is_empty() {
             ready!(Pin::new(&mut self.connection).poll_read(cx, buffer))?;
         } else {
@@ -256,13 +256,13 @@ impl AsyncRead for BoundedStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.parting.is_none() && this.looked_at {
+        if this.closing.is_none() && this.looked_at {
             this.look();
             this.watch_head(cx);
         }
-        let polled = if let Some(mut parting) = this.parting.take() {
-            let polled = this.poll_parting(cx, &mut parting, buffer);
-            this.parting = Some(parting);
+        let polled = if let Some(mut closing) = this.closing.take() {
+            let polled = this.poll_closing(cx, &mut closing, buffer);
+            this.closing = Some(closing);
             polled
         } else if this.may_read(cx) {
             this.poll_hand_over(cx, buffer)
@@ -315,15 +315,15 @@ mod tests {
     /// Only a hang gets there.
     const HANG: Duration = Duration::from_secs(60);
 
-    /// A connection as the server has it, and the client's end.
-    async fn pair(head_may_take: Duration) -> (BoundedStream, TcpStream) {
+    /// The server's and the client's end of a connection.
+    async fn pair(head_timeout: Duration) -> (BoundedStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap());
         let client = client.await.unwrap();
         let (accepted, _) = listener.accept().await.unwrap();
         let places = Places::new(ConnectionLimits::of(Some(1), None));
         let place = places.take(IpAddr::from([127, 0, 0, 1])).unwrap();
-        (BoundedStream::new(accepted, place, head_may_take), client)
+        (BoundedStream::new(accepted, place, head_timeout), client)
     }
 
     /// All that is handed over until it waits for something else than the client.
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_more_requests_are_read_than_are_worked_off() {
+    async fn no_more_requests_are_read_than_are_answered() {
         let (mut stream, mut client) = pair(HANG).await;
         client.write_all(&HEAD.repeat(100)).await.unwrap();
         let mut bytes = Vec::new();
@@ -406,7 +406,7 @@ mod tests {
                 let before = bytes.len();
                 stream.activity().want_body();
                 read_all(&mut stream, &mut bytes).await;
-                assert!(bytes.len() - before <= MOST_READ);
+                assert!(bytes.len() - before <= MAX_READ_BYTES);
                 tokio::task::yield_now().await;
             }
             let client = sender.await.unwrap();

@@ -17,8 +17,8 @@ use pin_project_lite::pin_project;
 
 use super::activity::{Activity, Call};
 
-/// The same service, which tells each connection's [`Activity`] what is under way on it.
-pub(super) fn told<S, B>(
+/// The same service, which reports to each connection's [`Activity`] what is under way on it.
+pub(super) fn tracked<S, B>(
     service: S,
 ) -> impl ServiceFactory<
     Request,
@@ -44,7 +44,7 @@ where
                 let call = activity.map(|activity| {
                     let payload = request.take_payload();
                     let call = activity.begin(body_length(&payload, &request.head().headers));
-                    *request.payload() = watched(payload, activity);
+                    *request.payload() = track_body(payload, activity);
                     call
                 });
                 async move {
@@ -80,7 +80,7 @@ impl<B: MessageBody> MessageBody for Answer<B> {
     }
 }
 
-/// How many bytes of body follow the head; none when only the body's end will tell.
+/// How many bytes of body follow the head; none when the length is unknown until the body's end.
 fn body_length(payload: &Payload, headers: &HeaderMap) -> Option<u64> {
     if matches!(payload, Payload::None) {
         return Some(0);
@@ -91,28 +91,28 @@ fn body_length(payload: &Payload, headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn watched(payload: Payload, activity: Rc<Activity>) -> Payload {
+fn track_body(payload: Payload, activity: Rc<Activity>) -> Payload {
     if matches!(payload, Payload::None) {
         return payload;
     }
-    let watched = Watched {
+    let tracked = TrackedBody {
         payload,
         activity,
         ended: false,
     };
     Payload::Stream {
-        payload: Box::pin(watched),
+        payload: Box::pin(tracked),
     }
 }
 
 /// A request's body.
-struct Watched {
+struct TrackedBody {
     payload: Payload,
     activity: Rc<Activity>,
     ended: bool,
 }
 
-impl Stream for Watched {
+impl Stream for TrackedBody {
     type Item = Result<Bytes, PayloadError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -126,7 +126,7 @@ impl Stream for Watched {
     }
 }
 
-impl Drop for Watched {
+impl Drop for TrackedBody {
     fn drop(&mut self) {
         while !self.ended {
             match self.payload.next().now_or_never() {

@@ -129,7 +129,7 @@ impl Client {
 }
 
 impl Socket {
-    /// Says goodbye; a server that does not listen any more is no failure.
+    /// Closes the socket; it is not an error if the server closed it first.
     pub(super) async fn close(mut self) {
         self.0.close(None).await.ok();
     }

@@ -2,7 +2,7 @@ use std::{fmt, io, path::PathBuf};
 
 use thiserror::Error;
 
-/// What fell short.
+/// Why the demonstration failed.
 #[derive(Debug, Error)]
 pub(super) enum DemoError {
     #[error("the server did not start: {0}")]
@@ -18,7 +18,7 @@ pub(super) enum DemoError {
     #[error("the WebSocket: {0}")]
     Socket(String),
     #[error("nothing happened for ten minutes")]
-    Silence,
+    NoEvents,
     #[error("interrupted")]
     Interrupted,
     #[error("the run ended as {status}{}", reason.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]

@@ -5,8 +5,8 @@ use core_model::{
 };
 use serde_json::{Map, Value};
 
-/// Longer output is cut for the eye; the log has all of it.
-const MOST_LINES: usize = 16;
+/// Longer output is cut for readability; the log has all of it.
+const MAX_LINES: usize = 16;
 const LONGEST_LINE: usize = 160;
 
 /// How a line looks on a terminal.
@@ -159,7 +159,7 @@ fn plan(action: &Map<String, Value>) -> String {
 }
 
 fn observation_lines(event: &ObservationEvent) -> Vec<Line> {
-    // Their actions said it already.
+    // Their actions already showed it.
     if matches!(
         event.tool_name.as_str(),
         "finish" | "think" | "task_tracker"
@@ -194,12 +194,12 @@ fn faint(text: String) -> Line {
     (Style::Faint, text)
 }
 
-/// A label and a text behind it, cut to what the eye takes in.
+/// A label and a text after it, cut for readability.
 fn block(style: Style, label: &str, text: &str) -> Vec<Line> {
     let all: Vec<&str> = text.trim_end().split('\n').collect();
     let mut lines: Vec<Line> = all
         .iter()
-        .take(MOST_LINES)
+        .take(MAX_LINES)
         .enumerate()
         .map(|(number, line)| {
             let line = cut(line.trim_end_matches('\r'));
@@ -214,8 +214,8 @@ fn block(style: Style, label: &str, text: &str) -> Vec<Line> {
     if label.is_empty() {
         lines.retain(|(_, line)| !line.is_empty());
     }
-    if all.len() > MOST_LINES {
-        lines.push(faint(format!("  … {} more lines", all.len() - MOST_LINES)));
+    if all.len() > MAX_LINES {
+        lines.push(faint(format!("  … {} more lines", all.len() - MAX_LINES)));
     }
     lines
 }

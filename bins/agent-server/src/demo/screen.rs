@@ -30,7 +30,7 @@ impl Screen {
         }
     }
 
-    /// Prints what an event says, if it says something to a person.
+    /// Prints an event, if it is of interest to a person.
     pub(super) fn event(&mut self, event: &Event) {
         self.last_event = Instant::now();
         for (style, line) in lines(event) {
@@ -94,7 +94,7 @@ impl Screen {
     }
 }
 
-/// What a model or a command wrote may hold control characters that would play with the terminal.
+/// Text of a model or a command may have control characters that would change the terminal.
 fn printable(text: &str) -> String {
     text.chars()
         .map(|c| {

@@ -50,7 +50,7 @@ impl Seen {
         folder.join("events.jsonl")
     }
 
-    /// Takes note of an event; a snapshot of the whole state, which ends a run, gives its status.
+    /// Records an event; a snapshot of the whole state, which ends a run, returns its status.
     pub(super) fn take(&mut self, event: &Event) -> Option<ExecutionStatus> {
         self.ids.insert(event.id.to_string());
         match &event.body {
@@ -88,7 +88,7 @@ impl Seen {
         }
     }
 
-    /// Whether all went well. A real model may stumble on its way; the fixed task may not.
+    /// Whether everything worked. A real model's tool calls may fail on the way; those of the fixed task may not.
     pub(super) fn judge(&self, settings: &Settings, task: &Task) -> Result<(), DemoError> {
         if self.status != Some(ExecutionStatus::Finished) {
             return Err(DemoError::NotFinished {

@@ -1,4 +1,4 @@
-//! Log lines on their way to standard output or a file, which may take them late or not at all.
+//! A queue of log lines for standard output or a file, which may accept them late or not at all.
 
 use std::{
     borrow::Cow,
@@ -13,13 +13,13 @@ use std::{
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-/// More bytes of lines than this do not wait; as many may be on their way besides.
+/// Most bytes of lines that wait; as many may be in the writing thread's hands besides.
 pub(super) const MAX_WAITING_BYTES: usize = 4 << 20;
 /// A buffer that held more than this is not kept for the next lines.
 const KEPT_BUFFER: usize = 64 << 10;
 
-/// Takes lines from any thread without ever waiting for their way out; a thread of its own writes
-/// them. A line that finds no room is dropped and counted, and so is one that cannot be written.
+/// Takes lines from any thread without ever waiting for the output; a separate thread writes them. A line
+/// for which there is no room is dropped and counted, and so is one that cannot be written.
 pub(super) struct LineQueue {
     lines: Mutex<Lines>,
     filled: Condvar,
@@ -31,22 +31,22 @@ pub(super) struct LineQueue {
 struct Lines {
     /// Whole lines, one after the other.
     waiting: Vec<u8>,
-    /// Whether the thread has lines in hand.
+    /// Whether the thread is writing lines.
     writing: bool,
-    /// How many were dropped that no line has told of yet.
+    /// How many were dropped and not reported yet.
     dropped: u64,
 }
 
 impl LineQueue {
-    /// Starts the thread that writes to `out`. `tell` is given the number of lines that were dropped,
+    /// Starts the thread that writes to `out`. `report_dropped` is called with the number of dropped lines,
     /// once there is room for a line that says so.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// When the system cannot start a thread.
     pub(super) fn start(
         out: impl LogOutput + 'static,
         max_bytes: usize,
-        tell: impl Fn(u64) + Send + 'static,
+        report_dropped: impl Fn(u64) + Send + 'static,
     ) -> io::Result<Arc<Self>> {
         let queue = Arc::new(Self {
             lines: Mutex::default(),
@@ -57,7 +57,7 @@ impl LineQueue {
         let of_thread = Arc::clone(&queue);
         thread::Builder::new()
             .name("log".to_owned())
-            .spawn(move || of_thread.write_to(out, tell))?;
+            .spawn(move || of_thread.write_to(out, report_dropped))?;
         Ok(queue)
     }
 
@@ -75,9 +75,9 @@ impl LineQueue {
         }
     }
 
-    /// Waits until all lines are written, at most for `patience`.
-    pub(super) fn flush(&self, patience: Duration) {
-        let deadline = Instant::now() + patience;
+    /// Waits until all lines are written, at most for `timeout`.
+    pub(super) fn flush(&self, timeout: Duration) {
+        let deadline = Instant::now() + timeout;
         let mut lines = self.lock();
         while lines.writing || !lines.waiting.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -91,29 +91,30 @@ impl LineQueue {
         }
     }
 
-    fn write_to(&self, mut out: impl LogOutput, tell: impl Fn(u64)) -> ! {
-        let mut works = true;
-        // The number that a line among those to be written next tells.
-        let mut being_told = 0;
+    fn write_to(&self, mut out: impl LogOutput, report_dropped: impl Fn(u64)) -> ! {
+        let mut output_works = true;
+        // The number in a line that is written next.
+        let mut being_reported = 0;
         let mut at_line_start = true;
         loop {
             let taken = self.take();
-            let told = match works {
-                true => std::mem::take(&mut self.lock().dropped),
-                false => 0,
+            let reported = if output_works {
+                std::mem::take(&mut self.lock().dropped)
+            } else {
+                0
             };
-            if told > 0 {
-                // Behind the lines that were just taken, so that it stands where others are missing.
-                tell(told);
+            if reported > 0 {
+                // After the lines that were just taken, which is where others are missing.
+                report_dropped(reported);
             }
             let written = write_lines(&mut out, &taken, &mut at_line_start);
             let lost = match written {
                 Ok(()) => 0,
-                Err(Unwritten(lines)) => lines + being_told,
+                Err(Unwritten(lines)) => lines + being_reported,
             };
-            works = lost == 0;
-            being_told = told;
-            self.put_back(taken, lost);
+            output_works = lost == 0;
+            being_reported = reported;
+            self.return_buffer(taken, lost);
         }
     }
 
@@ -130,7 +131,7 @@ impl LineQueue {
         std::mem::take(&mut lines.waiting)
     }
 
-    fn put_back(&self, mut buffer: Vec<u8>, lost: u64) {
+    fn return_buffer(&self, mut buffer: Vec<u8>, lost: u64) {
         let mut lines = self.lock();
         lines.dropped += lost;
         lines.writing = false;
@@ -161,7 +162,7 @@ impl Write for &LineQueue {
 
 /// Where lines go.
 pub(super) trait LogOutput: Write + Send {
-    /// Waits until there is room, where writing does not wait by itself.
+    /// Waits until there is room, for an output whose writes do not block.
     fn wait_for_room(&self) -> io::Result<()>;
 }
 
@@ -175,7 +176,7 @@ impl LogOutput for File {
     }
 }
 
-/// How many lines were not written, or not wholly.
+/// How many lines were not written, or only in part.
 struct Unwritten(u64);
 
 fn write_lines(
@@ -183,10 +184,11 @@ fn write_lines(
     lines: &[u8],
     at_line_start: &mut bool,
 ) -> Result<(), Unwritten> {
-    // Where an earlier write broke off, the line ends here.
-    let text = match *at_line_start {
-        true => Cow::Borrowed(lines),
-        false => Cow::Owned([b"\n", lines].concat()),
+    // Ends a line that an earlier write left unfinished.
+    let text = if *at_line_start {
+        Cow::Borrowed(lines)
+    } else {
+        Cow::Owned([b"\n", lines].concat())
     };
     let mut rest = &text[..];
     while !rest.is_empty() {
@@ -234,7 +236,7 @@ mod tests {
         (read.into(), write.into())
     }
 
-    /// A queue that tells of dropped lines as the log does: by a line.
+    /// A queue that reports dropped lines as the log does: with a line.
     fn queue(out: impl LogOutput + 'static, max_bytes: usize) -> Arc<LineQueue> {
         let (give, take) = mpsc::channel::<Arc<LineQueue>>();
         let own = std::sync::OnceLock::new();
@@ -264,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_reader_nobody_waits_and_what_is_dropped_is_told_later() {
+    fn without_a_reader_nobody_waits_and_dropped_lines_are_reported_later() {
         const PUSHED: usize = 100_000;
         let (read, write) = pipe();
         let queue = queue(write, 10_000);
@@ -272,29 +274,29 @@ mod tests {
             queue.push(&line(number));
         }
         assert!(queue.lock().waiting.len() <= 10_000);
-        // Nor does a flush, in the end.
+        // A flush does not wait forever either.
         queue.flush(Duration::from_millis(10));
 
-        let (lines, told) = read_until_told(read, PUSHED);
+        let (lines, reported) = read_until_reported(read, PUSHED);
         assert!(lines < PUSHED, "the pipe cannot hold them all");
-        assert_eq!(lines + told, PUSHED);
+        assert_eq!(lines + reported, PUSHED);
     }
 
-    /// Reads lines until all `pushed` ones are accounted for: how many came, and how many are told to
+    /// Reads lines until all `pushed` ones are accounted for: how many came, and how many are reported to
     /// be missing.
-    fn read_until_told(read: File, pushed: usize) -> (usize, usize) {
+    fn read_until_reported(read: File, pushed: usize) -> (usize, usize) {
         use std::io::BufRead;
-        let (mut lines, mut told) = (0, 0);
+        let (mut lines, mut reported) = (0, 0);
         for text in io::BufReader::new(read).lines() {
             match text.unwrap().strip_prefix("dropped ") {
-                Some(count) => told += count.parse::<usize>().unwrap(),
+                Some(count) => reported += count.parse::<usize>().unwrap(),
                 None => lines += 1,
             }
-            if lines + told == pushed {
+            if lines + reported == pushed {
                 break;
             }
         }
-        (lines, told)
+        (lines, reported)
     }
 
     /// A disk that is full at times, and takes a part of what is written then.
@@ -332,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_loses_lines_and_the_next_ones_stand_by_themselves() {
+    fn a_full_disk_loses_lines_and_the_next_ones_start_on_a_new_line() {
         let disk = Disk::default();
         let queue = queue(disk.clone(), 1 << 20);
         let write = |number| {
@@ -352,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_is_gone_costs_no_memory_and_no_time() {
+    fn without_a_reader_lines_are_dropped_and_nothing_waits() {
         let (read, write) = pipe();
         drop(read);
         let queue = queue(write, 1000);
@@ -373,6 +375,6 @@ mod tests {
         for number in 0..PUSHED {
             queue.push(&line(number));
         }
-        assert_eq!(read_until_told(read, PUSHED), (PUSHED, 0));
+        assert_eq!(read_until_reported(read, PUSHED), (PUSHED, 0));
     }
 }

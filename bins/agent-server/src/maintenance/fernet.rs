@@ -34,7 +34,7 @@ impl Fernet {
         }
     }
 
-    /// What the token holds; none when it is no token or of another key.
+    /// The content of the token; none when it is not a valid token, or was encrypted with another key.
     pub(super) fn open(&self, token: &str) -> Option<String> {
         let token = URL_SAFE.decode(token).ok()?;
         self.keys.iter().find_map(|key| open(key, &token))

@@ -9,10 +9,10 @@ use crate::{
     flags::Flags,
 };
 
-/// Shorter beginnings of an id are too easily another one's.
-const SHORTEST: usize = 6;
+/// Shorter beginnings of an id too easily match another one.
+const MIN_DIGITS: usize = 6;
 
-/// The configuration as the server would find it; what is odd about it goes to standard error.
+/// The configuration as the server would find it; warnings about it go to standard error.
 ///
 /// # Errors
 /// When it cannot be used.
@@ -35,7 +35,7 @@ pub(super) fn settings(
 /// When none or more than one is meant.
 pub(super) fn conversation(root: &Path, text: &str) -> Result<ConversationId, MaintenanceError> {
     let digits = text.trim().to_lowercase().replace('-', "");
-    let is_beginning = (SHORTEST..=32).contains(&digits.len())
+    let is_beginning = (MIN_DIGITS..=32).contains(&digits.len())
         && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
     if !is_beginning {
         return Err(MaintenanceError::NoId(text.to_owned()));

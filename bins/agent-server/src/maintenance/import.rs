@@ -145,17 +145,20 @@ impl Import {
         } else {
             Progress::none()
         };
-        let told = |read: usize| progress.at(read as u64);
+        let report_progress = |read: usize| progress.at(read as u64);
         let (verb, outcome) = match &mut self.target {
             Target::Store { store, root } => {
                 let keep = tool_files::keep_in(root.join(id.to_string()));
-                ("imported", reference.import(store, keep, told).await?)
+                (
+                    "imported",
+                    reference.import(store, keep, report_progress).await?,
+                )
             }
             Target::DryRun(root, seen) => {
                 if !seen.insert(id) || is_taken(root, id) {
                     return Err(StoreError::Exists(id).into());
                 }
-                ("would import", reference.check(told).await?)
+                ("would import", reference.check(report_progress).await?)
             }
         };
         drop(progress);

@@ -5,8 +5,8 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// What is done sooner needs no bar.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// A command that takes less time shows no bar.
+const BAR_DELAY: Duration = Duration::from_secs(1);
 
 /// How far a command has come: a bar on standard error, shown when that is a terminal and the
 /// command takes longer than a second. Gone when dropped.
@@ -27,7 +27,7 @@ impl Progress {
         Self::new(what, total, "{human_pos} of {human_len}")
     }
 
-    /// For when the terminal shows something else.
+    /// No bar, for when the terminal shows something else.
     pub(super) fn none() -> Self {
         let none = Self::items("", 0);
         none.shown.store(true, Ordering::Relaxed);
@@ -49,7 +49,7 @@ impl Progress {
     }
 
     pub(super) fn at(&self, position: u64) {
-        if self.begin.elapsed() >= PATIENCE && !self.shown.swap(true, Ordering::Relaxed) {
+        if self.begin.elapsed() >= BAR_DELAY && !self.shown.swap(true, Ordering::Relaxed) {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
         self.bar.set_position(position);

@@ -11,7 +11,7 @@ pub struct RepairArgs {
     /// The conversation's id, with dashes or without, or its first 6 or more digits [default: all]
     #[arg(value_name = "ID")]
     pub id: Option<String>,
-    /// Do it; without this, only tell what would be done
+    /// Do it; without this, only show what would be done
     #[arg(long)]
     pub apply: bool,
     /// JSON configuration file that names the conversations folder, as for `serve`

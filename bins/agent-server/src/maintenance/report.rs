@@ -16,7 +16,7 @@ pub struct Checked {
     pub unreadable: Option<String>,
 }
 
-/// A whole line that is no event, or not the one that was written.
+/// A whole line that is not an event, or not the event that was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DamagedLine {
     pub seq: u64,
@@ -32,8 +32,8 @@ pub struct TornEnd {
     pub bytes: u64,
 }
 
-/// How the index fits the log. Only [`Self::Wrong`] is damage: the others are made whole when the
-/// log is opened, and a server that was killed leaves them behind.
+/// How the index fits the log. Only [`Self::Wrong`] is damage: the others are left by a server that was
+/// killed, and are completed when the log is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IndexState {
@@ -99,7 +99,7 @@ impl Checked {
             format!("line {} at byte {offset}: {reason}", seq + 1)
         });
         let torn = self.torn.iter().map(|TornEnd { offset, bytes }| {
-            format!("{bytes} bytes at byte {offset} are no whole line")
+            format!("{bytes} bytes at byte {offset} are not a whole line")
         });
         damaged.chain(torn).chain(self.unreadable.clone()).collect()
     }
@@ -192,7 +192,7 @@ mod tests {
              2f34c5cd-31d6-4dcf-acdf-cf89c5641e99          32           20194  stale    fine\n\
              2f34c5cd-31d6-4dcf-acdf-cf89c5641e99          32           20194  wrong    1 damaged \
              line, torn end, wrong index\n    line 5 at byte 812: expected value [2J\n    \
-             194 bytes at byte 20000 are no whole line\n2 conversations, 1 with damage\n"
+             194 bytes at byte 20000 are not a whole line\n2 conversations, 1 with damage\n"
         );
         assert!(table(&[fine()]).ends_with("1 conversation, all fine\n"));
     }

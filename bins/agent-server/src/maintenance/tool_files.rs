@@ -1,4 +1,4 @@
-//! What tools keep beside a conversation's log.
+//! Files of tools beside a conversation's log.
 
 use std::{
     fs::{self, OpenOptions},

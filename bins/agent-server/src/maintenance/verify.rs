@@ -32,7 +32,7 @@ pub(super) fn run(args: &VerifyArgs, before: &Flags) -> Result<bool, Maintenance
     let settings = folder::settings(args.config.as_deref(), before)?;
     let root = &settings.conversations_path;
     let ids = chosen(root, args.id.as_deref())?;
-    let progress = Progress::items("conversations looked through", ids.len() as u64);
+    let progress = Progress::items("conversations checked", ids.len() as u64);
     let mut checked = Vec::with_capacity(ids.len());
     for id in ids {
         checked.push(check(root, id));

@@ -16,7 +16,7 @@ use tracing::warn;
 use workspace::{OwnProcess, Signal, send};
 
 /// A server drains within 8 seconds; one that does not is killed.
-const STOP_MAY_TAKE: Duration = Duration::from_secs(10);
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The server that a supervisor runs, or none.
 #[derive(Default)]
@@ -47,7 +47,7 @@ impl Served {
         self.0.is_some()
     }
 
-    /// The end of the server; never, when there is none.
+    /// Waits for the end of the server; never ends when there is none.
     ///
     /// # Cancel safety
     /// Safe.
@@ -70,7 +70,7 @@ impl Served {
         let Some(child) = &mut self.0 else { return };
         let asked = OwnProcess::child(child).map(|server| send(&server, Signal::TERM));
         if asked.is_some_and(|outcome| outcome.is_ok())
-            && timeout(STOP_MAY_TAKE, child.wait()).await.is_err()
+            && timeout(STOP_TIMEOUT, child.wait()).await.is_err()
         {
             warn!("the server did not stop in time and is killed");
         }

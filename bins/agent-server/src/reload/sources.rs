@@ -61,7 +61,7 @@ impl Sources {
     /// Builds the program; cargo reports on standard error.
     ///
     /// # Errors
-    /// When there is no cargo.
+    /// When cargo cannot be run.
     ///
     /// # Cancel safety
     /// Dropping the future kills cargo.

@@ -37,7 +37,7 @@ pub(super) struct Supervisor {
     sources: Option<Sources>,
     host_and_port: (String, u16),
     served: Served,
-    /// A swap has paused runs, perhaps; also when the server after it did not start.
+    /// Whether a swap may have paused runs; also when the server after it did not start.
     resume: bool,
     /// What the running server was started from.
     started_from: State,
@@ -91,7 +91,7 @@ impl Supervisor {
                 change = watch.next() => {
                     let Some(change) = change else { break };
                     tokio::select! {
-                        () = self.take_up(change, &mut watch) => {}
+                        () = self.apply_change(change, &mut watch) => {}
                         signal = signals.next() => {
                             info!("{signal}: stopping the server and its supervisor");
                             break;
@@ -123,7 +123,7 @@ impl Supervisor {
     }
 
     /// Waits for quiet, then builds and swaps if that makes a difference.
-    async fn take_up(&mut self, first: Change, watch: &mut Watch) {
+    async fn apply_change(&mut self, first: Change, watch: &mut Watch) {
         let mut changes = vec![first];
         while let Ok(Some(change)) = timeout(QUIET, watch.next()).await {
             changes.push(change);
@@ -198,7 +198,7 @@ impl Supervisor {
         self.start();
     }
 
-    /// Runs that a swap paused go on.
+    /// Runs that a swap paused continue.
     fn start(&mut self) {
         self.started_from = self.state();
         let mut arguments = vec!["serve".to_owned(), "--supervised".to_owned()];
@@ -234,7 +234,7 @@ fn report_end(ended: io::Result<std::process::ExitStatus>) {
     }
 }
 
-/// The path as events will name it. Its folder is made, for only what is there can be watched.
+/// The path as events will name it. Its folder is created, because only what exists can be watched.
 fn watchable(file: &Path) -> Result<PathBuf, StartError> {
     let file = std::path::absolute(file)?;
     let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else {

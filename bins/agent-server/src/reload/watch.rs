@@ -14,7 +14,7 @@ pub(super) enum Change {
     Sources,
 }
 
-/// Tells of changes for as long as it lives.
+/// Reports changes for as long as it lives.
 pub(super) struct Watch {
     changes: UnboundedReceiver<Change>,
     _watcher: RecommendedWatcher,
@@ -49,7 +49,8 @@ impl Watch {
             [&watched.config, &watched.program].map(|file| file.parent().map(PathBuf::from));
         let sources = watched.sources.as_ref().map(Sources::watched);
         let (sender, changes) = unbounded_channel();
-        let mut watcher = notify::recommended_watcher(move |event| tell(event, &watched, &sender))?;
+        let mut watcher =
+            notify::recommended_watcher(move |event| report(event, &watched, &sender))?;
         for folder in files.into_iter().flatten() {
             watch(&mut watcher, &folder, RecursiveMode::NonRecursive);
         }
@@ -76,9 +77,9 @@ fn watch(watcher: &mut RecommendedWatcher, path: &Path, mode: RecursiveMode) {
     }
 }
 
-fn tell(event: notify::Result<Event>, watched: &Watched, changes: &UnboundedSender<Change>) {
+fn report(event: notify::Result<Event>, watched: &Watched, changes: &UnboundedSender<Change>) {
     match event {
-        // Reading is no change, and cargo reads all sources.
+        // Reading is not a change, and cargo reads all sources.
         Ok(event) if !matches!(event.kind, EventKind::Access(_)) => {
             for change in event
                 .paths

@@ -1,4 +1,4 @@
-//! The ways in which a text can be read: byte by byte, or with escapes taken for what they stand for.
+//! The ways in which a text can be read: byte by byte, or with escapes decoded.
 
 use std::collections::HashSet;
 
@@ -20,7 +20,7 @@ pub(super) enum Encoding {
     Html,
 }
 
-/// Whether a text goes on behind what is read of it.
+/// Whether a text continues after the part that is read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
     Whole,
@@ -31,7 +31,7 @@ pub(super) enum End {
 /// the layers.
 const CUT_ESCAPE: usize = 12 * (super::LAYERS + 1);
 
-/// What an escape stands for.
+/// A decoded escape.
 struct Decoded {
     bytes: [u8; 4],
     len: usize,
@@ -94,7 +94,7 @@ impl Decoded {
     }
 }
 
-/// Every byte for itself. What is beyond four gigabytes of a text is not read.
+/// Every byte by itself. Only the first four gigabytes of a text are read.
 pub(super) fn plain(text: &str) -> Vec<Unit> {
     let units = text.bytes().zip(0_u32..u32::MAX);
     units
@@ -106,7 +106,7 @@ pub(super) fn plain(text: &str) -> Vec<Unit> {
         .collect()
 }
 
-/// The same with all escapes of one kind taken for what they stand for; none if there are none.
+/// The same with all escapes of one kind decoded; none if there are none.
 pub(super) fn decoded(units: &[Unit], encoding: Encoding) -> Option<Vec<Unit>> {
     let mut read = Vec::with_capacity(units.len());
     let mut any = false;
@@ -129,8 +129,8 @@ pub(super) fn decoded(units: &[Unit], encoding: Encoding) -> Option<Vec<Unit>> {
     any.then_some(read)
 }
 
-/// Where `needle` ends that begins at `start`, each of its bytes as it is or in any escape. Of a
-/// text that is cut, it may end behind the cut.
+/// The end of a `needle` that begins at `start`, each of its bytes as it is or in any escape. If the
+/// text is cut, it may end after the cut.
 pub(super) fn matched(units: &[Unit], start: usize, needle: &[u8], end: End) -> Option<usize> {
     let mut seen = HashSet::new();
     let mut open = vec![(start, 0)];
@@ -249,7 +249,7 @@ fn hex_byte(units: &[Unit]) -> Option<u8> {
     u8::try_from(code).ok().filter(|_| digits == 2)
 }
 
-/// A number of at most so many digits, and how many it has: one at least.
+/// A number of at most so many digits, and how many it has, at least one.
 fn number(units: &[Unit], radix: u32, most: usize) -> Option<(u32, usize)> {
     let digits = units.iter().take(most);
     let digits = digits.map_while(|unit| char::from(unit.byte).to_digit(radix));

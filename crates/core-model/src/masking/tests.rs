@@ -28,7 +28,7 @@ fn a_key_is_found_in_every_form() {
     // A text in a text.
     let twice = serde_json::to_string(&serde_json::to_string(KEY).unwrap()).unwrap();
     assert_eq!(masked(KEY, &twice), format!(r#""\"{MASK}\"""#));
-    // What stands before a key is no part of an escape.
+    // The text before a key is not part of an escape.
     assert_eq!(masked("41/bcdefg", "%41\\/bcdefg"), format!("%{MASK}"));
 }
 
@@ -61,7 +61,7 @@ fn a_key_is_found_in_base64_wherever_it_begins() {
 }
 
 #[test]
-fn short_secrets_and_what_is_none_stay() {
+fn short_secrets_and_other_text_stay() {
     assert_eq!(masked("abc", "abc"), "abc");
     assert_eq!(masked("  ", "a  b"), "a  b");
     assert_eq!(masked("abcd", "abcd"), MASK);
@@ -144,7 +144,7 @@ fn wrapped(text: &str, how: usize) -> String {
 }
 
 proptest! {
-    /// Whatever mixture of encodings a key is written in, all of it goes, and nothing else does.
+    /// In any mixture of encodings, all of a key is masked, and nothing else.
     #[test]
     fn no_mixture_of_encodings_hides_a_key(
         key in "[!-~äß€😀]{8,40}",
@@ -183,7 +183,7 @@ proptest! {
         key in "KEY-[A-Z]{8,20}",
         text in "[a-z\\\\%&#;/x0-9 äß€]{0,200}",
     ) {
-        // Letters of a key in capitals come out of no escape but with their own code.
+        // An escape gives a key's letter in capitals only with that letter's own code.
         prop_assume!(!text.to_lowercase().contains("4b") && !text.contains("75"));
         prop_assert_eq!(masked(&key, &text), text);
     }
@@ -197,8 +197,8 @@ proptest! {
         before in "[a-z ,(]{0,12} ",
         share in 0.0..1.0,
     ) {
-        // Of what is shown, only the mask and what stands before the key may be left; how an escape
-        // of the first character begins says nothing of the key.
+        // Only the mask and the text before the key may be left; the beginning of an escape of the first
+        // character reveals nothing of the key.
         let mut forms: Vec<String> = Vec::new();
         for (c, how) in key.chars().zip(ways) {
             let mut form = written(c, how);
@@ -215,7 +215,7 @@ proptest! {
         prop_assert_eq!(shown, format!("{before}{MASK}"));
     }
 
-    /// Base64 that is cut tells nothing either.
+    /// Base64 that is cut reveals nothing either.
     #[test]
     fn no_cut_leaves_a_part_of_a_key_in_base64(
         key in "[!-~]{8,40}",

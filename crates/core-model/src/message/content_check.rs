@@ -1,6 +1,6 @@
 use super::Content;
 
-/// Why nothing can be made of a message's content.
+/// Why a message's content is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ContentFault {
     #[error("the message says nothing: it needs text or an image")]
@@ -17,11 +17,11 @@ pub enum ContentFault {
     ImageUrl { part: usize, url: usize },
 }
 
-/// Whether a message says something that a model can be asked about: some text that is not blank, or
-/// an image. Every image has to be one that providers take. Blank text beside others is fine.
+/// Checks that a message has something for a model: some text that is not blank, or an image. Providers must
+/// accept every image. Blank text beside other parts is fine.
 ///
 /// # Errors
-/// The first thing that is not.
+/// The first problem.
 pub fn check_content(content: &[Content]) -> Result<(), ContentFault> {
     let mut says_something = false;
     for (part, content) in content.iter().enumerate() {
@@ -64,7 +64,7 @@ fn is_image_url(url: &str) -> bool {
     }
 }
 
-/// `image/png;base64,iVBORw0…`, what follows `data:`.
+/// `image/png;base64,iVBORw0…`, the part after `data:`.
 fn is_base64_image(rest: &str) -> bool {
     let Some((kind, data)) = rest.split_once(',') else {
         return false;
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_says_something() {
+    fn a_message_without_text_and_image_is_refused() {
         let picture = || image(&["data:image/png;base64,iVBORw0KGgo="]);
         for content in [
             vec![Content::text("hi")],
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_has_addresses_that_providers_take() {
+    fn an_image_has_addresses_that_providers_accept() {
         for url in [
             "https://pictures.example/a.png?size=1#x",
             "HTTP://[::1]:8000/a",

@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use super::{Extent, LogReader, StoreError};
 use crate::{ConversationId, ConversationKey, ExecutionStatus, Metadata, UtcTime};
 
-/// What a list knows of a conversation without opening it.
+/// What lists know of a conversation without opening it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
     pub id: ConversationId,
     pub created_at: UtcTime,
     pub updated_at: UtcTime,
     pub status: ExecutionStatus,
-    /// What this is true of.
+    /// The extent of the log for which this is right.
     pub extent: Extent,
     /// How large its log is, in bytes.
     pub bytes: u64,
@@ -58,16 +58,16 @@ pub struct ListPage {
     pub next: Option<ConversationId>,
 }
 
-/// Something a store found and mended, or left as it was, that a person should know.
+/// Something that a store found, and repaired or left as it was, and that a person should know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
     pub conversation_id: ConversationId,
     pub found_at: UtcTime,
-    /// What was found and what became of it, in words.
+    /// What was found and what was done, in words.
     pub text: String,
 }
 
-/// How a store is.
+/// The health of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
     /// Whether new events can be made durable now, or why not, in words a person can act on.
@@ -76,11 +76,11 @@ pub struct Health {
     pub notices: Vec<Notice>,
 }
 
-/// The conversations of a store. What a call returns holds at some moment during the call: it has all
-/// that was acknowledged before, through whichever server.
+/// The conversations of a store. The result of a call is right at some moment during the call: it includes
+/// everything that was acknowledged before, by any server.
 #[async_trait]
 pub trait Catalog: Send + Sync {
-    /// Makes a conversation with an empty log and puts it on the list; durable when this returns.
+    /// Creates a conversation with an empty log and puts it on the list; durable when this returns.
     ///
     /// # Errors
     /// [`StoreError::Exists`] when the id is taken.
@@ -104,7 +104,7 @@ pub trait Catalog: Send + Sync {
     /// When the store cannot be read.
     async fn count(&self, status: Option<ExecutionStatus>) -> Result<u64, StoreError>;
 
-    /// A conversation's row; none where there is no such conversation.
+    /// A conversation's row; none if there is no such conversation.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -114,8 +114,8 @@ pub trait Catalog: Send + Sync {
     /// [`StoreError::NotFound`] or a read error.
     async fn metadata(&self, id: ConversationId) -> Result<Metadata, StoreError>;
 
-    /// The metadata of several conversations, in their order. One that is gone, or cannot be read
-    /// (the store warns of it), is none.
+    /// The metadata of several conversations, in their order. None for a conversation that is deleted, or
+    /// cannot be read; the store then logs a warning.
     ///
     /// # Errors
     /// When the store cannot be read at all.
@@ -125,8 +125,8 @@ pub trait Catalog: Send + Sync {
     ) -> Result<Vec<Option<Metadata>>, StoreError>;
 
     /// What lists show of several conversations that nobody writes, in their order: each the JSON of
-    /// [`crate::ConversationInfo::listed`]. None where the store does not have that ready, or it would
-    /// not be true of the whole log: then it follows from the metadata and the log.
+    /// [`crate::ConversationInfo::listed`]. None if the store does not have it ready, or it is not right for
+    /// the whole log: the caller then makes it from the metadata and the log.
     ///
     /// # Errors
     /// When the store cannot be read at all.
@@ -141,14 +141,14 @@ pub trait Catalog: Send + Sync {
     /// [`StoreError::NotFound`], [`StoreError::OwnedElsewhere`] or a write error.
     async fn delete(&self, id: ConversationId) -> Result<(), StoreError>;
 
-    /// How the store is, now.
+    /// The health of the store, now.
     fn health(&self) -> Health;
 
-    /// Gives back all claims and makes all durable that may be late, at the end of all changes. A store
-    /// that is dropped does what it can of this.
+    /// Releases all claims and makes everything durable that may be late, after all changes. A store that is
+    /// dropped does as much of this as it can.
     ///
     /// # Errors
-    /// When that fails; what was acknowledged stays so.
+    /// When that fails; what was acknowledged stays acknowledged.
     async fn close(&self) -> Result<(), StoreError> {
         Ok(())
     }

@@ -4,15 +4,15 @@ use tokio::sync::watch;
 use super::{LogWriter, StoreError};
 use crate::ConversationId;
 
-/// The right to write one conversation. Dropping it gives it back: the next claim of anybody succeeds
-/// at once.
+/// The right to write one conversation. Dropping it releases it: the next claim by any server succeeds at
+/// once.
 pub struct Claim {
     pub log: Box<dyn LogWriter>,
-    /// The fencing token: grows with each claim of the conversation. A write under a smaller one than the
-    /// latest is refused, so that safety depends on no clock.
+    /// The fencing token: grows with each claim of the conversation. A write with a smaller one than the
+    /// latest is refused, so that safety does not depend on clocks.
     pub epoch: u64,
-    /// Turns true when another writer took over, the conversation was deleted, or this server is taken
-    /// for dead. Only a hint to stop early: what counts is that writes are fenced.
+    /// Turns true when another writer took over, the conversation was deleted, or this server is considered
+    /// dead. Only a hint to stop early: what counts is that writes are fenced.
     pub lost: watch::Receiver<bool>,
 }
 
@@ -21,14 +21,14 @@ pub struct Claim {
 pub struct Holder {
     /// The server's own id.
     pub server: String,
-    /// Where other servers reach it, if it told.
+    /// Where other servers reach it, if it is known.
     pub address: Option<String>,
 }
 
 /// The answer to a claim.
 pub enum Claimed {
     Mine(Claim),
-    /// A server that is alive has it.
+    /// Another server, which is alive, has it.
     Theirs(Holder),
 }
 
@@ -37,8 +37,8 @@ pub enum Claimed {
 pub trait Claims: Send + Sync {
     /// Takes the right to write a conversation, unless another server that is alive has it. A claim of
     /// a conversation that this server holds already succeeds and fences the earlier one. What the
-    /// earlier writer had under way is visible or refused before this returns: nothing but its own
-    /// appends comes after [`LogWriter::extent`]. Mends what a crash left at the log's end.
+    /// earlier writer had under way is visible or refused before this returns: after [`LogWriter::extent`]
+    /// come only the new writer's own appends. Repairs what a crash left at the log's end.
     ///
     /// # Errors
     /// [`StoreError::NotFound`]; [`StoreError::Damaged`] when the metadata cannot be read.
@@ -47,15 +47,15 @@ pub trait Claims: Send + Sync {
     /// A dropped call may have fenced the earlier writer.
     async fn claim(&self, id: ConversationId) -> Result<Claimed, StoreError>;
 
-    /// Who has it; none when nobody who is alive has.
+    /// The server that has it; none when no server that is alive does.
     ///
     /// # Errors
     /// When the store cannot be read.
     async fn holder(&self, id: ConversationId) -> Result<Option<Holder>, StoreError>;
 
-    /// Conversations that nobody holds and that somebody has to look after: they run, or a crash may have
-    /// left more in their log than the list tells, until they are claimed. At most `limit`. Waits until the store knows, after a start as long as it looks through what
-    /// a crash may have left.
+    /// Conversations that no server holds and that need recovery: they run, or a crash may have left more in
+    /// their log than the list says. At most `limit`. They are named until they are claimed. Waits until the
+    /// store knows them, which after a start takes until it has checked what a crash may have left.
     ///
     /// # Errors
     /// When the store cannot be read.

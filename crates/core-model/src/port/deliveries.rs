@@ -6,7 +6,7 @@ use thiserror::Error;
 use super::StoreError;
 use crate::{ConversationId, Seq, UtcTime};
 
-/// What people ask of the webhooks of a running server.
+/// Requests about the webhooks of a running server.
 ///
 /// A webhook is named by its `name` or its `id`.
 #[async_trait]

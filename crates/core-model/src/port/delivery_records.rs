@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{Delivery, DeliverySubject, LogReader, Outcome, StoreError};
 use crate::{ConversationKey, Metadata, Seq, UtcTime};
 
-/// Dead letters that are kept of one follower; one more pushes out the oldest.
+/// Dead letters that are kept of one follower; one more removes the oldest.
 pub const MAX_DEAD_LETTERS: usize = 1000;
 
 /// What is recorded of the followers outside this process (webhooks): how far each got, what it
@@ -225,8 +225,8 @@ impl FollowerRecords {
         self.removed = None;
     }
 
-    /// All conversations are taken back to their start: cursors and the position in the feed count no
-    /// more, and no event is too old. Dead letters stay.
+    /// All conversations are rewound to their start: cursors and the position in the feed no longer count,
+    /// and no event is too old. Dead letters stay.
     pub fn rewind_all(&mut self, at: UtcTime) {
         self.cursors.clear();
         self.since = None;
@@ -234,7 +234,7 @@ impl FollowerRecords {
         self.rewound = Some(at);
     }
 
-    /// Adds a dead letter, and returns the oldest one if it had to go for it.
+    /// Adds a dead letter, and returns the oldest one if that was removed for it.
     pub fn push_dead_letter(&mut self, letter: DeadLetter) -> Option<DeadLetter> {
         self.dead_letters.push_back(letter);
         if self.dead_letters.len() > MAX_DEAD_LETTERS {

@@ -1,7 +1,6 @@
 use std::{fmt, io};
 
-/// Why a write failed: by kind, as far as it matters to whoever has to do something about it, and in
-/// words.
+/// Why a write failed: a kind, which says what has to be done, and words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     pub kind: FaultKind,

@@ -10,8 +10,8 @@ pub struct FeedEntry {
     /// Counts from 0; gaps are possible.
     pub position: u64,
     pub conversation: ConversationId,
-    /// When that conversation was made: an id may be used again after a deletion, and what is told of
-    /// the first one is not about the second.
+    /// When that conversation was created: an id may be used again after a deletion, and entries about the
+    /// first conversation are not about the second.
     pub created_at: UtcTime,
     pub change: Change,
 }
@@ -39,7 +39,7 @@ pub enum Change {
     Deleted,
 }
 
-/// What happens in all conversations, in one durable order. An entry shows up after its events are
+/// What happens in all conversations, in one durable order. An entry appears after its events are
 /// durable, and stays: a follower resumes from a position, also after a restart.
 #[async_trait]
 pub trait Feed: Send + Sync {
@@ -47,21 +47,20 @@ pub trait Feed: Send + Sync {
     /// one mean nothing.
     fn feed_id(&self) -> Uuid;
 
-    /// The position that the next change will have; whatever happened before is durable when this
-    /// returns.
+    /// The position that the next change will have; everything before it is durable when this returns.
     ///
     /// # Errors
     /// When the store cannot be read.
     async fn feed_len(&self) -> Result<u64, StoreError>;
 
-    /// Entries from `from` on, up to `limit`; none means nothing more up to what
-    /// [`Self::feed_grown`] told.
+    /// Entries from `from` on, up to `limit`; none means that there are no more up to the end that
+    /// [`Self::feed_grown`] returned.
     ///
     /// # Errors
     /// When the store cannot be read.
     async fn feed_entries(&self, from: u64, limit: usize) -> Result<Vec<FeedEntry>, StoreError>;
 
-    /// Waits until entries show up at `len` or after, and tells where they end for now.
+    /// Waits until there are entries at `len` or after, and returns where they end for now.
     ///
     /// # Errors
     /// When the store cannot be read.

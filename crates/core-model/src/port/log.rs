@@ -16,7 +16,7 @@ pub struct Head {
     pub timestamp: EventTime,
 }
 
-/// One event of a log: where it stands, its head, and its JSON without the line break.
+/// One event of a log: its position, its head, and its JSON without the line break.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     pub seq: Seq,
@@ -28,7 +28,7 @@ impl Record {
     /// The parsed event.
     ///
     /// # Errors
-    /// When the bytes are no event; the log checked them when it was opened, so this means damage.
+    /// When the bytes are not an event; the log checked them when it was opened, so this means damage.
     pub fn event(&self) -> Result<Event, serde_json::Error> {
         Event::from_slice(&self.bytes)
     }
@@ -58,7 +58,7 @@ impl NewRecord {
     }
 }
 
-/// How much one read may bring in. At least one record comes, however large it is.
+/// How much one read may return. At least one record comes, however large it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
     pub records: usize,
@@ -66,7 +66,7 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// What a read brings in when only the number of records matters.
+    /// The bytes of a read for which only the number of records matters.
     pub const BYTES: usize = 4 << 20;
 
     /// Up to so many records of usual size.
@@ -79,7 +79,7 @@ impl Limit {
     }
 }
 
-/// Which events are meant, by their heads alone. Empty: all.
+/// Selects events by their heads alone. Empty: all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HeadFilter {
     /// One of these kinds; empty: any.
@@ -100,20 +100,20 @@ impl HeadFilter {
     }
 }
 
-/// How far a log is visible, and in which state it is. Two equal extents of one conversation are the
-/// same events; whatever was stored about a log (a fold, a summary) carries the extent it is true of.
+/// How far a log is visible, and in which state it is. Two equal extents of one conversation have the
+/// same events. Data that are stored about a log (a fold, a summary) have the extent for which they are right.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Extent {
     /// How many lines are visible.
     #[serde(rename = "as_of")]
     pub len: Seq,
-    /// Tells two states of one length apart; means something to the store alone.
+    /// Distinguishes two states of one length; only the store knows its meaning.
     #[serde(rename = "bytes")]
     pub version: u64,
 }
 
-/// What lists show of a conversation and only its events tell. Travels with each append, so that the
-/// list is moved by the same commit.
+/// What lists show of a conversation and only its events determine. Each append has one, so that the same
+/// commit updates the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Summary {
     pub status: ExecutionStatus,
@@ -127,12 +127,12 @@ pub struct Summary {
 /// returns it.
 #[async_trait]
 pub trait LogReader: Send + Sync {
-    /// What this reader knows to be visible: never less than what it told before, and all that was
+    /// What this reader knows to be visible: never less than what it returned before, and everything that was
     /// appended through this store.
     fn visible(&self) -> Extent;
 
-    /// Waits until the log is longer than `after` lines, and tells how far it is visible then. Notices
-    /// what another process appends as well.
+    /// Waits until the log is longer than `after` lines, and returns how far it is visible then. Also notices
+    /// what another process appends.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] once the conversation is deleted; a read error.
@@ -141,21 +141,21 @@ pub trait LogReader: Send + Sync {
     /// A dropped call loses nothing.
     async fn grown(&self, after: Seq) -> Result<Extent, StoreError>;
 
-    /// Whether something that was stored as true of `extent` is true of the first `extent.len` lines of
-    /// this log. False for an extent that this log never had, as far as the store can tell.
+    /// Whether data that were stored for `extent` are right for the first `extent.len` lines of this log.
+    /// False for an extent that this log never had, as far as the store can tell.
     fn had(&self, extent: Extent) -> bool {
         let visible = self.visible();
         extent.len < visible.len || extent == visible
     }
 
-    /// Records from `from` on, in log order; none means nothing more up to [`Self::visible`].
+    /// Records from `from` on, in log order; none means that there are no more up to [`Self::visible`].
     ///
     /// # Errors
     /// When the store cannot be read.
     async fn read(&self, from: Seq, limit: Limit) -> Result<Vec<Record>, StoreError>;
 
-    /// The records at these seqs, in the order asked for; those that are no event are left out. Ends
-    /// early, after at least one, once it holds `bytes`.
+    /// The records at these seqs, in the order of `seqs`; lines that are not events are left out. Ends
+    /// early, after at least one record, once they have `bytes`.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -193,11 +193,11 @@ pub trait LogReader: Send + Sync {
     async fn count(&self, filter: &HeadFilter) -> Result<u64, StoreError>;
 }
 
-/// Writes one conversation, by right of a [`Claim`](super::Claim): its log, its summary and its
-/// metadata. There is one that is not fenced.
+/// Writes one conversation under a [`Claim`](super::Claim): its log, its summary and its metadata. Of all
+/// writers of a conversation, at most one is not fenced.
 #[async_trait]
 pub trait LogWriter: Send + Sync {
-    /// How far the log is visible: what the claim found, and since then what this writer appended.
+    /// How far the log is visible: as the claim found it, with what this writer appended since.
     fn extent(&self) -> Extent;
 
     /// Makes `records` durable at the end, then visible, all or none; moves the conversation's row to
@@ -205,7 +205,7 @@ pub trait LogWriter: Send + Sync {
     /// row moves, and that need not be durable.
     ///
     /// # Errors
-    /// [`StoreError::Fenced`] once the claim is lost, for ever. [`StoreError::Poisoned`] after a write
+    /// [`StoreError::Fenced`] forever, once the claim is lost. [`StoreError::Poisoned`] after a write
     /// that failed, until the store takes writes again; [`StoreError::Unavailable`] when the store
     /// cannot be reached. After these two nothing was appended, and the writer can be used again.
     ///
@@ -221,7 +221,7 @@ pub trait LogWriter: Send + Sync {
     /// Replaces the conversation's metadata as a whole; durable when this returns.
     ///
     /// # Errors
-    /// [`StoreError::Fenced`], [`StoreError::NotFound`] or a write error; then the old metadata holds.
+    /// [`StoreError::Fenced`], [`StoreError::NotFound`] or a write error; then the old metadata stays.
     ///
     /// # Cancel safety
     /// A dropped call may still replace it.

@@ -17,7 +17,7 @@ pub struct Receipt {
     pub begun: bool,
     /// The digest of the request's body.
     pub request: Digest,
-    /// The answer it got; none when it was begun and a crash or an error kept it from ending.
+    /// The answer it got; none when it was begun, and a crash or an error prevented its end.
     pub answer: Option<Bytes>,
 }
 
@@ -25,18 +25,18 @@ pub struct Receipt {
 /// they were answered. After
 /// <https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/>.
 ///
-/// Of those hours no more than [`RECEIPTS`] requests are remembered. One more is refused rather than
-/// an old one forgotten: who sends a request again must be able to rely on it.
+/// No more than [`RECEIPTS`] requests of that time are remembered. One more is refused, and no old one is
+/// forgotten: a client that repeats a request must be able to rely on it.
 #[async_trait]
 pub trait Receipts: Send + Sync {
     /// What is known of the request `key` (a digest over its route and its `Idempotency-Key`). A new
-    /// one is put down as begun, with the digest of its body.
+    /// one is recorded as begun, with the digest of its body.
     ///
     /// # Errors
     /// [`StoreError::TooManyReceipts`], or when that cannot be read or made durable.
     async fn begin(&self, key: Digest, request: Digest) -> Result<Receipt, StoreError>;
 
-    /// Puts down what the request was answered.
+    /// Records the answer of the request.
     ///
     /// # Errors
     /// When that cannot be made durable.

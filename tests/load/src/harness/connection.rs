@@ -7,7 +7,7 @@ use std::{
 use crate::Target;
 
 /// Longer than any answer takes; only a hang gets there.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 /// Servers drop connections that were idle for a few seconds.
 const STALE_AFTER: Duration = Duration::from_secs(2);
 const CHUNK: usize = 16 << 10;
@@ -86,10 +86,10 @@ impl Connection {
 }
 
 fn connect(target: &Target) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(&target.address, PATIENCE)?;
+    let stream = TcpStream::connect_timeout(&target.address, TIMEOUT)?;
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
     Ok(stream)
 }
 

@@ -17,9 +17,9 @@ use nix::{
 
 use crate::{Connection, Dialect, Target};
 
-const GIVE_UP: Duration = Duration::from_secs(120);
-const STOP_MAY_TAKE: Duration = Duration::from_secs(20);
-const BETWEEN_TRIES: Duration = Duration::from_micros(200);
+const READY_TIMEOUT: Duration = Duration::from_secs(120);
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+const RETRY_INTERVAL: Duration = Duration::from_micros(200);
 
 /// For each thread, how often it went to sleep.
 pub type Sleeps = BTreeMap<OsString, u64>;
@@ -102,11 +102,11 @@ impl Server {
                 let last = text.lines().next_back().unwrap_or_default();
                 bail!("the server ended before it was ready ({status}): {last} (output in {log})");
             }
-            if self.begin.elapsed() > GIVE_UP {
-                let patience = GIVE_UP.as_secs();
-                bail!("the server is not ready after {patience} s; its output is in {log}");
+            if self.begin.elapsed() > READY_TIMEOUT {
+                let timeout = READY_TIMEOUT.as_secs();
+                bail!("the server is not ready after {timeout} s; its output is in {log}");
             }
-            sleep(BETWEEN_TRIES);
+            sleep(RETRY_INTERVAL);
         }
     }
 
@@ -162,7 +162,7 @@ impl Server {
         Ok(sleeps)
     }
 
-    /// Asks it to end in order (SIGTERM), and waits.
+    /// Stops it cleanly (SIGTERM), and waits.
     ///
     /// # Errors
     /// When it does not end within 20 s; then it is killed.
@@ -170,7 +170,7 @@ impl Server {
         self.signal(Signal::SIGTERM)?;
         let begin = Instant::now();
         while self.child.try_wait()?.is_none() {
-            if begin.elapsed() > STOP_MAY_TAKE {
+            if begin.elapsed() > STOP_TIMEOUT {
                 bail!("the server ({}) does not stop; killed", self.pid());
             }
             sleep(Duration::from_millis(5));

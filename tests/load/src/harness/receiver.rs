@@ -10,7 +10,7 @@ use std::{
 };
 
 const BUFFER: usize = 64 << 10;
-const MOST_HEADERS: usize = 100;
+const MAX_HEADERS: usize = 100;
 
 /// Who is sent requests, on a free loopback port: HTTP/1.1, one thread a connection, and as little work
 /// as can be. Dropping it closes everything at once, as a killed process would.
@@ -186,7 +186,7 @@ fn serve(socket: &TcpStream, shared: &Shared) -> io::Result<()> {
 /// The request line and the headers, without the empty line; false when no request comes any more.
 fn read_head(reader: &mut impl BufRead, head: &mut Vec<u8>) -> io::Result<bool> {
     head.clear();
-    for _ in 0..MOST_HEADERS {
+    for _ in 0..MAX_HEADERS {
         let begin = head.len();
         if reader.read_until(b'\n', head)? == 0 {
             return match begin {
@@ -238,10 +238,10 @@ mod tests {
             ),
             (Bodies::Skipped, ["/a Some(7) ", "/b Some(8) ", "/c None "]),
         ] {
-            let heard = Arc::new(Mutex::new(Vec::new()));
-            let hearing = Arc::clone(&heard);
+            let received = Arc::new(Mutex::new(Vec::new()));
+            let collected = Arc::clone(&received);
             let receiver = Receiver::start(bodies, move |request| {
-                hearing.lock().unwrap().push(about(request));
+                collected.lock().unwrap().push(about(request));
                 match request.path() {
                     "/a" => Reply::Status(503),
                     "/b" => Reply::Status(200),
@@ -257,7 +257,7 @@ mod tests {
             assert_eq!(send("/a", "X-Seq: 7\r\n", b"{\"a\": 1}").unwrap(), 503);
             assert_eq!(send("/b", "x-seq:8\r\n", b"x").unwrap(), 200);
             assert!(send("/c", "", b"").is_err());
-            assert_eq!(*heard.lock().unwrap(), seen);
+            assert_eq!(*received.lock().unwrap(), seen);
         }
     }
 

@@ -12,7 +12,7 @@ use crate::{
     swarm::{Plan, Swarm},
 };
 
-const MAY_TAKE: Duration = Duration::from_secs(300);
+const TIMEOUT: Duration = Duration::from_secs(300);
 
 /// A long log sent to many sockets that all ask for the whole of it at once.
 pub(crate) fn backlog(options: &Options, sizes: &Backlog, report: &mut Report) -> Result<()> {
@@ -65,6 +65,6 @@ fn send(subject: &Subject, plans: Vec<Plan>, events: u64) -> Result<Duration> {
     let mut progress = Progress::new("frames", events * plans.len() as u64);
     let begin = Instant::now();
     let swarm = Swarm::connect(&subject.target, plans)?;
-    swarm.wait_for(|_| events, MAY_TAKE, &mut progress)?;
+    swarm.wait_for(|_| events, TIMEOUT, &mut progress)?;
     Ok(begin.elapsed())
 }

@@ -20,7 +20,7 @@ pub(crate) fn big(options: &Options, sizes: &Big, report: &mut Report) -> Result
     let path = format!("{of_events}/count");
     if subject.is_own() {
         // The first use after lines were written behind the server's back reads them all; then a
-        // message and a stop in order leave everything as a server leaves it.
+        // message and a clean stop leave everything as a server leaves it.
         let (rebuilt, _) = timed(&mut subject.api(), &path)?;
         section.figure(
             "first use after it was written",

@@ -19,7 +19,7 @@ use crate::{
 
 const REPEATS: u64 = 50;
 const BATCH: usize = 100;
-const CHECK_MAY_TAKE: Duration = Duration::from_secs(120);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(120);
 /// Pages that are walked through on the way to a deep one of a server that is not ours.
 const WALK: u64 = 300;
 
@@ -60,7 +60,7 @@ fn many(subject: &mut Subject, count: u64) -> Result<Vec<String>> {
     Ok(ids)
 }
 
-/// Takes away whatever a store keeps beside its conversations, as if an earlier build had made it.
+/// Removes the files that a store has beside its conversations, as if an earlier build had made it.
 pub(super) fn forget_catalog(store: &Path) -> Result<()> {
     for entry in fs::read_dir(store)? {
         let entry = entry?;
@@ -111,7 +111,7 @@ fn wait_for_count(api: &mut Api, count: u64) -> Result<bool> {
         if found >= count {
             return Ok(true);
         }
-        if begin.elapsed() > CHECK_MAY_TAKE {
+        if begin.elapsed() > CHECK_TIMEOUT {
             return Ok(false);
         }
         progress.at(found);

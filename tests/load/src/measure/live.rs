@@ -15,7 +15,7 @@ use crate::{
     swarm::{Plan, Swarm},
 };
 
-const MAY_TAKE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 /// Between two messages when nothing is in a hurry.
 const PACE: Duration = Duration::from_millis(10);
 
@@ -132,7 +132,7 @@ fn at_once(subject: &Subject, id: &str, messages: u64, writers: u64) -> Result<V
 fn finish(swarm: &Swarm, events: u64) -> Result<()> {
     let sockets = swarm.stamps().len() as u64;
     let mut progress = Progress::new("frames", events * sockets);
-    swarm.wait_for(|_| events, MAY_TAKE, &mut progress)
+    swarm.wait_for(|_| events, TIMEOUT, &mut progress)
 }
 
 fn answers(sent: &[Sent]) -> Percentiles {

@@ -28,10 +28,10 @@ pub(crate) use pages::pages;
 pub(crate) use sockets::sockets;
 pub(crate) use webhooks::webhooks;
 
-/// What a message says that has nothing to say.
+/// The text of a message whose content does not matter.
 const TEXT: &str = "A message of ordinary length, as somebody who watches an agent may write it.";
 
-/// What one message does to a log.
+/// How much one message adds to a log.
 struct MessageCost {
     events: u64,
     /// Of its lines together.
@@ -82,7 +82,7 @@ fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }
 
-/// Memory settles a moment after the work that used it.
+/// Waits, because memory settles a moment after the work that used it.
 fn settle() {
     std::thread::sleep(Duration::from_millis(700));
 }

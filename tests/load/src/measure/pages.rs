@@ -13,10 +13,10 @@ use crate::{
 
 /// Events on a page.
 const PAGE: u64 = 100;
-/// Each way is taken so often; the quickest counts, for what else the machine does only makes it slower.
+/// Each way is measured so often; the fastest counts, because other work of the machine only makes it slower.
 const ROUNDS: usize = 5;
 
-/// A log read from its start to its end by pages, by a client that others wrote: over one connection,
+/// A log read from its start to its end by pages, by a third-party client: over one connection,
 /// compressed and plain.
 pub(crate) fn pages(options: &Options, sizes: &Pages, report: &mut Report) -> Result<()> {
     let events = options.size(sizes.events, 2_001, 2_001);

@@ -12,12 +12,12 @@ use crate::{
     swarm::{Plan, Swarm},
 };
 
-const MAY_TAKE: Duration = Duration::from_secs(120);
-/// What each conversation is told: more than the buffers of a connection hold, so that a socket that
+const TIMEOUT: Duration = Duration::from_secs(120);
+/// What is posted to each conversation: more than the buffers of a connection hold, so that a socket that
 /// does not read stalls in the server.
 const MESSAGES: u64 = 192;
 const MESSAGE_BYTES: usize = 4 << 10;
-/// Clients that tell them.
+/// Clients that post them.
 const POSTING: usize = 8;
 const KILOBYTE: f64 = 1024.0;
 
@@ -52,23 +52,23 @@ pub(crate) fn sockets(options: &Options, sizes: &Sockets, report: &mut Report) -
     let first = Swarm::connect(&subject.target, plans(conversations, true))?;
     first.settle();
     drop(first);
-    tell_all(&subject.target, &ids)?;
+    post_to_all(&subject.target, &ids)?;
 
     let at_rest = weigh(&subject)?;
     let readers = Swarm::connect(&subject.target, plans(healthy, true))?;
     readers.settle();
     let with_idle = weigh(&subject)?;
     let mut expected = vec![0; ids.len()];
-    tell_and_wait(&mut api, &ids, &readers, &mut expected)?;
+    post_and_wait(&mut api, &ids, &readers, &mut expected)?;
     // What grows anyway, as the logs do, is not to be blamed on those who stall.
-    tell_and_wait(&mut api, &ids, &readers, &mut expected)?;
+    post_and_wait(&mut api, &ids, &readers, &mut expected)?;
     let before = weigh(&subject)?;
-    tell_and_wait(&mut api, &ids, &readers, &mut expected)?;
+    post_and_wait(&mut api, &ids, &readers, &mut expected)?;
     let used = weigh(&subject)?;
     let stallers = Swarm::connect(&subject.target, plans(stalled, false))?;
     let begin = Instant::now();
-    let rate = tell_and_wait(&mut api, &ids, &readers, &mut expected)?;
-    let told_in = begin.elapsed();
+    let rate = post_and_wait(&mut api, &ids, &readers, &mut expected)?;
+    let posting_time = begin.elapsed();
     let with_stalled = weigh(&subject)?;
 
     let name = "sockets: memory, a tenth of them never reads";
@@ -112,8 +112,8 @@ pub(crate) fn sockets(options: &Options, sizes: &Sockets, report: &mut Report) -
         readers.total()
     ));
     section.note(format!(
-        "told for {:.1} s while {stalled} sockets stalled; {} of the healthy were closed",
-        told_in.as_secs_f64(),
+        "posted for {:.1} s while {stalled} sockets stalled; {} of the healthy were closed",
+        posting_time.as_secs_f64(),
         readers.ended()
     ));
     report.add(section);
@@ -130,7 +130,7 @@ fn weigh(subject: &Subject) -> Result<Option<u64>> {
     subject.resident().map(Some)
 }
 
-fn tell_all(target: &Target, ids: &[String]) -> Result<()> {
+fn post_to_all(target: &Target, ids: &[String]) -> Result<()> {
     let text = "x".repeat(MESSAGE_BYTES);
     let tell = |ids: &[String], show: bool| -> Result<()> {
         let mut api = Api::new(target);
@@ -162,9 +162,9 @@ fn tell_all(target: &Target, ids: &[String]) -> Result<()> {
     })
 }
 
-/// Tells all conversations something and waits until the readers, which are spread over them evenly,
+/// Posts to all conversations and waits until the readers, which are spread over them evenly,
 /// got it: frames a second. Adds to what is `expected` of each conversation.
-fn tell_and_wait(
+fn post_and_wait(
     api: &mut Api,
     ids: &[String],
     readers: &Swarm,
@@ -176,13 +176,13 @@ fn tell_and_wait(
     }
     let frames = readers.total();
     let begin = Instant::now();
-    tell_all(&api.target, ids)?;
+    post_to_all(&api.target, ids)?;
     for ((id, before), expected) in ids.iter().zip(before).zip(expected.iter_mut()) {
         *expected += api.count(id, "")? - before;
     }
     let goal = |socket: usize| expected[socket % expected.len()];
     let mut progress = Progress::new("frames", expected.iter().sum());
-    readers.wait_for(goal, MAY_TAKE, &mut progress)?;
+    readers.wait_for(goal, TIMEOUT, &mut progress)?;
     let rate = super::per_second(readers.total() - frames, begin.elapsed());
     for (socket, events) in (0..ids.len()).map(|socket| (socket, readers.events_of(socket))) {
         anyhow::ensure!(

@@ -10,7 +10,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// Answers the one request of a connection and closes it.
 ///
 /// # Errors
-/// When the client hangs up or sends what is no HTTP.
+/// When the client hangs up or does not send HTTP.
 pub(super) fn serve(socket: &TcpStream, shared: &Shared) -> io::Result<()> {
     let mut reader = BufReader::new(socket);
     let mut first = String::new();

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 /// Streamed text and arguments come in pieces of about this many characters.
 const PIECE: usize = 7;
 
-/// What the server answers one request with. Whether it is streamed is the request's choice.
+/// The server's answer to one request. The request decides whether it is streamed.
 #[derive(Clone, Debug)]
 pub enum Reply {
     /// Words only, which end a turn.

@@ -24,8 +24,8 @@ use crate::{
 const CONVERSATIONS: u64 = 16;
 const BATCH: u64 = 100;
 const IN_FLIGHT: u64 = 8;
-const MAY_TAKE: Duration = Duration::from_secs(300);
-const LOOK: Duration = Duration::from_millis(1);
+const TIMEOUT: Duration = Duration::from_secs(300);
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 /// Long logs sent to a webhook that is new and begins at their start.
 pub(super) fn backlog(options: &Options, sizes: &Webhooks, report: &mut Report) -> Result<()> {
@@ -50,9 +50,9 @@ pub(super) fn backlog(options: &Options, sizes: &Webhooks, report: &mut Report) 
         if came >= events {
             break took;
         }
-        ensure!(took < MAY_TAKE, "{came} of {events} events came");
+        ensure!(took < TIMEOUT, "{came} of {events} events came");
         progress.at(came);
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_INTERVAL);
     };
     let requests = got.requests.load(Ordering::Relaxed);
     let bytes = got.bytes.load(Ordering::Relaxed);
@@ -73,7 +73,7 @@ pub(super) fn backlog(options: &Options, sizes: &Webhooks, report: &mut Report) 
     Ok(())
 }
 
-/// Conversations with about so many events together, at rest as a server leaves them: how many.
+/// Creates conversations with about so many events together, on a stopped server: how many.
 fn long_logs(subject: &mut Subject, events: u64) -> Result<u64> {
     let mut api = subject.api();
     let mut ids = Vec::new();

@@ -22,12 +22,12 @@ use crate::{
 };
 
 const WEBHOOKS: u64 = 10;
-const MAY_TAKE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 /// What a server does of itself after a start is over by then; threads that only block last 10 s more.
-const REST: Duration = Duration::from_secs(14);
-const LOOK: Duration = Duration::from_millis(20);
+const IDLE_TIME: Duration = Duration::from_secs(14);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// What webhooks cost that have nothing to do: a server with them beside one without.
+/// The cost of idle webhooks: a server with them beside one without.
 pub(super) fn idle(options: &Options, report: &mut Report) -> Result<()> {
     let conversations = options.size(None, 200, 1_000);
     let runs = options.size(None, 1, 3);
@@ -96,7 +96,7 @@ fn filled(options: &Options, conversations: u64) -> Result<(Subject, String)> {
     Ok((subject, id))
 }
 
-/// What a server needs at rest.
+/// What an idle server needs.
 struct Rest {
     resident: u64,
     /// How often its threads woke.
@@ -105,10 +105,10 @@ struct Rest {
     used: u64,
 }
 
-/// Starts it, leaves it alone, tells it one message, and stops it.
+/// Starts it, lets it be idle, sends it one message, and stops it.
 fn rest(subject: &mut Subject, watched: Duration, id: &str) -> Result<Rest> {
     subject.start_again()?;
-    sleep(REST);
+    sleep(IDLE_TIME);
     let (resident, before) = (subject.resident()?, subject.sleeps()?);
     sleep(watched);
     let more = |(thread, count): (&OsString, &u64)| {
@@ -145,8 +145,8 @@ fn deliver_all(subject: &mut Subject, receiver: &Receiver, conversations: u64) -
         if hooks.iter().all(through) {
             break;
         }
-        ensure!(begin.elapsed() < MAY_TAKE, "not delivered: {list}");
-        sleep(LOOK);
+        ensure!(begin.elapsed() < TIMEOUT, "not delivered: {list}");
+        sleep(POLL_INTERVAL);
     }
     subject.stop()
 }
@@ -157,12 +157,12 @@ fn wait_until_idle(subject: &Subject) -> Result<()> {
     let begin = Instant::now();
     loop {
         // It hears of what happened last a moment later.
-        sleep(10 * LOOK);
+        sleep(10 * POLL_INTERVAL);
         let list = api.json("GET", "/webhooks", b"")?;
         let hooks = list.as_array().context("a list of webhooks")?;
         if hooks.iter().all(|hook| hook["state"] == "idle") {
             return Ok(());
         }
-        ensure!(begin.elapsed() < MAY_TAKE, "not delivered: {list}");
+        ensure!(begin.elapsed() < TIMEOUT, "not delivered: {list}");
     }
 }

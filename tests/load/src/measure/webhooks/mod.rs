@@ -14,7 +14,7 @@ use crate::{
     report::{Report, Section},
 };
 
-/// How fast a backlog is delivered, and what webhooks cost when they rest, hang or are slow.
+/// How fast a backlog is delivered, and the cost of webhooks when they are idle, hang or are slow.
 pub(crate) fn webhooks(options: &Options, sizes: &Webhooks, report: &mut Report) -> Result<()> {
     if options.url.is_some() {
         let mut section = Section::new("webhooks");

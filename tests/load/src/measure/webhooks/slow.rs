@@ -17,16 +17,16 @@ use crate::{
     subject::Subject,
 };
 
-const ANSWER_TAKES: Duration = Duration::from_secs(2);
-const MAY_TAKE: Duration = Duration::from_secs(120);
-const LOOK: Duration = Duration::from_millis(50);
+const ANSWER_DELAY: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(120);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How long the same turn takes with and without a webhook whose receiver is slow, in turn.
 pub(super) fn slow(options: &Options, report: &mut Report) -> Result<()> {
     let steps = options.size(None, 50, 200);
     let pairs = options.size(None, 5, 15);
     let receiver = receiver(|| {
-        sleep(ANSWER_TAKES);
+        sleep(ANSWER_DELAY);
         Reply::Status(200)
     })?;
     let without = Subject::start(options)?;
@@ -81,12 +81,12 @@ fn turn(subject: &Subject, steps: u64) -> Result<Duration> {
     let begin = Instant::now();
     let path = api.target.conversation(&id);
     loop {
-        sleep(LOOK);
+        sleep(POLL_INTERVAL);
         let info = api.json("GET", &path, b"")?;
         match info["execution_status"].as_str() {
             Some("finished") => break,
             status => ensure!(
-                begin.elapsed() < MAY_TAKE && status == Some("running"),
+                begin.elapsed() < TIMEOUT && status == Some("running"),
                 "a turn is {status:?} after {:.1} s",
                 begin.elapsed().as_secs_f64()
             ),

@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use crate::webhooks::WebhookTally;
 
-/// What the clients know: what they asked for, and what of it was acknowledged. It outlives the
-/// server.
+/// What the server should have, as its clients know it: what they asked for, and what of it was acknowledged.
+/// It outlives the server.
 #[derive(Default)]
-pub(crate) struct Ledger {
+pub(crate) struct ExpectedState {
     pub(crate) conversations: BTreeMap<String, Entry>,
     pub(crate) tally: Tally,
 }
@@ -19,7 +19,7 @@ pub(crate) struct Ledger {
 /// One conversation as its clients know it.
 pub(crate) struct Entry {
     pub(crate) existence: Existence,
-    pub(crate) messages: BTreeMap<Marker, Fate>,
+    pub(crate) messages: BTreeMap<Marker, MessageState>,
     /// Messages that had no answer before the last kill, whether they were there after it or not.
     pub(crate) unsure: Vec<Marker>,
     /// The message it was made with.
@@ -51,11 +51,11 @@ pub(crate) struct Marker {
     pub(crate) number: u64,
 }
 
-/// What became of a message.
+/// The state of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum MessageState {
     Acknowledged,
-    /// It may be there, once.
+    /// It may be there, but only once.
     Unanswered,
     /// It was not there after a restart, so it must not turn up.
     Absent,
@@ -79,12 +79,12 @@ pub(crate) struct Tally {
     pub(crate) webhooks: Option<WebhookTally>,
 }
 
-impl Ledger {
+impl ExpectedState {
     pub(crate) fn asked_for(&mut self, id: &str, first: Option<Marker>) {
         let entry = Entry {
             existence: Existence::Asked,
             messages: first
-                .map(|first| (first, Fate::Unanswered))
+                .map(|first| (first, MessageState::Unanswered))
                 .into_iter()
                 .collect(),
             unsure: Vec::new(),
@@ -121,7 +121,7 @@ impl Entry {
         self.existence = Existence::There;
         self.unsure_creation = false;
         if let Some(first) = self.first {
-            self.messages.insert(first, Fate::Acknowledged);
+            self.messages.insert(first, MessageState::Acknowledged);
         }
     }
 }

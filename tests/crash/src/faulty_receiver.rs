@@ -1,4 +1,4 @@
-//! What a receiver does with a request: takes it, or does not, after a while or never.
+//! A receiver of webhooks that answers at random: takes a request or refuses it, after a while or never.
 
 use std::{
     sync::{
@@ -12,17 +12,17 @@ use anyhow::{Context, Error, Result, ensure};
 use harness::{Reply, Request};
 
 use crate::{
+    expected_state::lock,
     kept::{Batch, Kept, Span},
-    ledger::lock,
     random::Random,
 };
 
-/// Where a receiver's requests are dealt with.
-pub(crate) struct Desk {
-    /// Whether it is told of conversations too.
-    pub(crate) told: bool,
+/// Answers a receiver's requests.
+pub(crate) struct FaultyReceiver {
+    /// Whether it also gets requests about conversations themselves.
+    pub(crate) gets_conversations: bool,
     pub(crate) kept: Mutex<Kept>,
-    pub(crate) mood: Mutex<Mood>,
+    pub(crate) behaviour: Mutex<Behaviour>,
     random: Mutex<Random>,
     /// Requests that came and are not answered.
     pub(crate) under_way: AtomicU64,
@@ -30,27 +30,28 @@ pub(crate) struct Desk {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mood {
-    /// Takes most, after a few milliseconds.
+pub(crate) enum Behaviour {
+    /// Takes most requests, after a few milliseconds.
     Willing,
+    /// Refuses most.
     Refusing,
     /// Takes everything at once.
-    Calm,
+    AcceptAll,
 }
 
-/// What is done about one request.
-struct Whim {
+/// How one request is answered.
+struct Response {
     delay: Duration,
     keeps: bool,
     reply: Reply,
 }
 
-impl Desk {
-    pub(crate) fn new(told: bool, random: Random) -> Self {
+impl FaultyReceiver {
+    pub(crate) fn new(gets_conversations: bool, random: Random) -> Self {
         Self {
-            told,
+            gets_conversations,
             kept: Mutex::default(),
-            mood: Mutex::new(Mood::Willing),
+            behaviour: Mutex::new(Behaviour::Willing),
             random: Mutex::new(random),
             under_way: AtomicU64::new(0),
             violation: Mutex::default(),
@@ -59,13 +60,13 @@ impl Desk {
 
     pub(crate) fn answer(&self, request: &Request<'_>) -> Reply {
         self.under_way.fetch_add(1, Ordering::SeqCst);
-        let mood = *lock(&self.mood);
-        let whim = mood.whim(&mut lock(&self.random));
-        std::thread::sleep(whim.delay);
-        let taken = self.take(request, &whim);
+        let behaviour = *lock(&self.behaviour);
+        let response = behaviour.response(&mut lock(&self.random));
+        std::thread::sleep(response.delay);
+        let taken = self.take(request, &response);
         self.under_way.fetch_sub(1, Ordering::SeqCst);
         match taken {
-            Ok(()) => whim.reply,
+            Ok(()) => response.reply,
             Err(error) => {
                 lock(&self.violation).get_or_insert(error);
                 Reply::Status(500)
@@ -73,23 +74,25 @@ impl Desk {
         }
     }
 
-    fn take(&self, request: &Request<'_>, whim: &Whim) -> Result<()> {
+    fn take(&self, request: &Request<'_>, response: &Response) -> Result<()> {
         let mut kept = lock(&self.kept);
         kept.tally.requests += 1;
-        kept.tally.refused += u64::from(whim.reply != Reply::Status(200));
+        kept.tally.refused += u64::from(response.reply != Reply::Status(200));
         let path = request.path();
         if path == "/base/conversations" {
-            return match whim.keeps {
-                true => kept.take_info(request.body),
-                false => Ok(()),
+            return if response.keeps {
+                kept.take_info(request.body)
+            } else {
+                Ok(())
             };
         }
         let header = |name| request.header(name).with_context(|| format!("no {name}"));
         let seq = |name| -> Result<usize> { Ok(header(name)?.parse()?) };
         let conversation = header("x-conversation-id")?.to_owned();
-        let expected = match self.told {
-            true => format!("/base/events/{}", conversation.replace('-', "")),
-            false => "/hook".to_owned(),
+        let expected = if self.gets_conversations {
+            format!("/base/events/{}", conversation.replace('-', ""))
+        } else {
+            "/hook".to_owned()
         };
         ensure!(path == expected, "{path} instead of {expected}");
         let batch = Batch {
@@ -101,15 +104,15 @@ impl Desk {
             },
             body: request.body,
         };
-        kept.take(&batch, whim.keeps)
+        kept.take(&batch, response.keeps)
     }
 }
 
-impl Mood {
-    fn whim(self, random: &mut Random) -> Whim {
+impl Behaviour {
+    fn response(self, random: &mut Random) -> Response {
         let (most, dice) = (random.millis(1, 12), random.below(100));
         let (delay, keeps, reply) = match (self, dice) {
-            (Self::Calm, _) => (Duration::ZERO, true, Reply::Status(200)),
+            (Self::AcceptAll, _) => (Duration::ZERO, true, Reply::Status(200)),
             (Self::Willing, 0..85) => (most, true, Reply::Status(200)),
             (Self::Willing, 85..90) | (Self::Refusing, 0..5) => (most, true, Reply::Status(500)),
             (Self::Willing, 90..92) | (Self::Refusing, 5..8) => (most, true, Reply::HangUp),
@@ -119,7 +122,7 @@ impl Mood {
             (Self::Refusing, 75..80) => (most, false, Reply::Never),
             (Self::Willing | Self::Refusing, _) => (most, false, Reply::HangUp),
         };
-        Whim {
+        Response {
             delay,
             keeps,
             reply,

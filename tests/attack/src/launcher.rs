@@ -1,4 +1,4 @@
-//! The server under attack: a process of its own, over a folder of its own.
+//! The server under attack: a separate process, with its own folder.
 
 use std::{
     fs,
@@ -14,36 +14,36 @@ use harness::{Api, Connection, Dialect, Server, Target};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// What every client but a stranger shows.
+/// The key that clients send, except those that attack without one.
 pub(crate) const KEY: &str = "the-key-of-this-attack";
 /// Longer than anything here takes; only a hang gets there.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Where servers are started, and with what.
-pub(crate) struct Arena {
+/// Starts servers from one program, in one folder.
+pub(crate) struct Launcher {
     pub(crate) binary: PathBuf,
     pub(crate) parent: PathBuf,
 }
 
 /// One server over one folder.
-pub(crate) struct Victim {
+pub(crate) struct AttackedServer {
     pub(crate) server: Server,
     pub(crate) folder: TempDir,
 }
 
-impl Arena {
+impl Launcher {
     /// A server over a fresh folder. `limits` are shell commands that go before it, `ulimit -v 1048576`
     /// for one.
-    pub(crate) fn start(&self, limits: &str) -> Result<Victim> {
-        self.start_over(self.folder()?, limits)
+    pub(crate) fn start(&self, limits: &str) -> Result<AttackedServer> {
+        self.start_in(self.folder()?, limits)
     }
 
     /// A server over what another left.
-    pub(crate) fn start_over(&self, folder: TempDir, limits: &str) -> Result<Victim> {
+    pub(crate) fn start_in(&self, folder: TempDir, limits: &str) -> Result<AttackedServer> {
         let mut server = Server::spawn_by(self.command(limits), folder.path())?;
         server.wait_until_ready()?;
-        Ok(Victim { server, folder })
+        Ok(AttackedServer { server, folder })
     }
 
     pub(crate) fn folder(&self) -> Result<TempDir> {
@@ -67,7 +67,7 @@ impl Arena {
     }
 }
 
-impl Victim {
+impl AttackedServer {
     pub(crate) fn target(&self) -> Target {
         Target {
             key: Some(KEY.to_owned()),
@@ -80,7 +80,7 @@ impl Victim {
     }
 
     /// Fails unless the server runs and does its work.
-    pub(crate) fn lives(&mut self) -> Result<()> {
+    pub(crate) fn check_works(&mut self) -> Result<()> {
         if let Some(status) = self.server.ended()? {
             let log = fs::read_to_string(self.folder.path().join("server.log")).unwrap_or_default();
             let from = log.len().saturating_sub(2_000);
@@ -91,7 +91,7 @@ impl Victim {
         }
         let mut api = self.api();
         let id = run(&mut api, "$ echo still here")?;
-        wait_until_at_rest(&mut api, &id)?;
+        wait_until_idle(&mut api, &id)?;
         let events = api.page(&id, "kind=ObservationEvent")?;
         if !events.to_string().contains("still here") {
             bail!("the server answers, but its agent does nothing: {events}");
@@ -100,7 +100,7 @@ impl Victim {
     }
 
     /// Fails if a process is left that works below the server's folder.
-    pub(crate) fn leaves_nothing(self) -> Result<()> {
+    pub(crate) fn check_no_process_left(self) -> Result<()> {
         let folder = self.folder.path().canonicalize()?;
         self.server.stop()?;
         let begin = Instant::now();
@@ -109,10 +109,10 @@ impl Victim {
             if left.is_empty() {
                 return Ok(());
             }
-            if begin.elapsed() > PATIENCE {
+            if begin.elapsed() > TIMEOUT {
                 bail!("processes are left: {left:?}");
             }
-            sleep(BETWEEN_LOOKS);
+            sleep(POLL_INTERVAL);
         }
     }
 }
@@ -129,7 +129,7 @@ pub(crate) fn info(api: &mut Api, id: &str) -> Result<Value> {
     api.json("GET", &format!("/conversations/{id}"), b"")
 }
 
-pub(crate) fn wait_until_at_rest(api: &mut Api, id: &str) -> Result<String> {
+pub(crate) fn wait_until_idle(api: &mut Api, id: &str) -> Result<String> {
     let begin = Instant::now();
     loop {
         let info = info(api, id)?;
@@ -137,10 +137,10 @@ pub(crate) fn wait_until_at_rest(api: &mut Api, id: &str) -> Result<String> {
         if status != "running" {
             return Ok(status.to_owned());
         }
-        if begin.elapsed() > PATIENCE {
-            bail!("{id} still runs after {} s", PATIENCE.as_secs());
+        if begin.elapsed() > TIMEOUT {
+            bail!("{id} still runs after {} s", TIMEOUT.as_secs());
         }
-        sleep(BETWEEN_LOOKS);
+        sleep(POLL_INTERVAL);
     }
 }
 
