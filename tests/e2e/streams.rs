@@ -377,8 +377,8 @@ async fn a_lost_feed_expires_its_cursors_and_a_new_one_tells_what_is_stored() {
     assert_eq!(asked.headers()["x-error-code"], "cursor_expired");
     let url = server.socket_url(&format!("/events/socket?cursor={cursor}"));
     assert_eq!(Socket::connect(&url, &[]).await.close_code().await, 4410);
-    let mut anew = Stream::open(&server, "/events/stream?cursor=beginning", None).await;
-    for (sent, event) in anew.logged(events.len()).await.iter().zip(&events) {
+    let mut again = Stream::open(&server, "/events/stream?cursor=beginning", None).await;
+    for (sent, event) in again.logged(events.len()).await.iter().zip(&events) {
         assert_eq!(&sent.data["event"], event);
     }
 }
