@@ -8,7 +8,7 @@ use core_model::{
     port::{Change, Health, ListPage, ListQuery},
 };
 
-use crate::{MemoryStore, log::Log, state::Conversation};
+use crate::{MemoryStore, conversation::Conversation, log::Log};
 
 #[async_trait]
 impl Catalog for MemoryStore {

@@ -8,7 +8,7 @@ use core_model::{
 
 use crate::{
     MemoryStore,
-    state::Conversation,
+    conversation::Conversation,
     writer::{Right, Writer},
 };
 

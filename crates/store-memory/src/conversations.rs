@@ -5,7 +5,7 @@ use core_model::{
     port::{ListPage, ListQuery},
 };
 
-use crate::state::Conversation;
+use crate::conversation::Conversation;
 
 /// Microseconds since the epoch, then the id.
 type Key = (i64, ConversationId);

@@ -8,10 +8,7 @@ use core_model::{
     },
 };
 
-use crate::{
-    MemoryStore,
-    store::{Shared, lock},
-};
+use crate::{MemoryStore, lock::lock, store::Shared};
 
 impl MemoryStore {
     /// Whether a conversation that is deleted from now on waits for followers, until it is discarded.

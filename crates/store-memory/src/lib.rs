@@ -7,15 +7,19 @@
 //! | `catalog`, `claims`, `feed`, `receipts`, `deliveries` | the ports |
 //! | `writer` | what a claim writes with |
 //! | `state` | all that is guarded by the store's one lock |
-//! | `conversations` | conversations, and their rows in both orders |
+//! | `conversations`, `conversation` | conversations, their rows in both orders, and who writes each |
+//! | `receipt_table` | what is known of keyed requests |
 //! | `log` | the lines of one conversation, and how they are read |
 
 mod catalog;
 mod claims;
+mod conversation;
 mod conversations;
 mod deliveries;
 mod feed;
+mod lock;
 mod log;
+mod receipt_table;
 mod receipts;
 mod state;
 mod store;

@@ -12,7 +12,7 @@ use core_model::{
 use hashbrown::HashTable;
 use tokio::sync::watch;
 
-use crate::store::lock;
+use crate::lock::lock;
 
 /// The log of one conversation, also after that was deleted.
 ///

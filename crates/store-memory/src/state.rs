@@ -6,7 +6,11 @@ use core_model::{
 };
 use tokio::sync::watch;
 
-use crate::{conversations::Conversations, log::Log};
+use crate::{
+    conversation::{Conversation, Held},
+    conversations::Conversations,
+    log::Log,
+};
 
 /// All that changes together, so that each call finds one moment of it.
 #[derive(Default)]
@@ -23,27 +27,12 @@ pub(crate) struct State {
     counter: u64,
 }
 
-pub(crate) struct Conversation {
-    /// Shared, so that it is copied outside of the lock.
-    pub(crate) metadata: Arc<Metadata>,
-    pub(crate) row: Row,
-    pub(crate) log: Arc<Log>,
-    pub(crate) held: Option<Held>,
-}
-
 /// A deleted conversation that waits for followers.
 pub(crate) struct Deleted {
     pub(crate) key: ConversationKey,
     pub(crate) deleted_at: UtcTime,
     pub(crate) metadata: Arc<Metadata>,
     pub(crate) log: Arc<Log>,
-}
-
-/// A claim, as the store knows it. Dropping it tells the writer.
-pub(crate) struct Held {
-    pub(crate) server: u64,
-    epoch: u64,
-    lost: watch::Sender<bool>,
 }
 
 impl State {
@@ -138,18 +127,5 @@ impl State {
             change,
         });
         position + 1
-    }
-}
-
-impl Conversation {
-    /// Whether the latest claim is the one of this epoch.
-    pub(crate) fn is_held_under(&self, epoch: u64) -> bool {
-        self.held.as_ref().is_some_and(|held| held.epoch == epoch)
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.lost.send_replace(true);
     }
 }

@@ -1,14 +1,14 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use core_model::port::{FollowerRecords, Holder, RECEIPTS};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::{receipts::ReceiptTable, state::State};
+use crate::{lock::lock, receipt_table::ReceiptTable, state::State};
 
 /// One server on a store in memory. Clones are the same server; [`Self::server`] makes another one on the
 /// same store.
@@ -120,9 +120,4 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.shared.state().end_server(self.number);
     }
-}
-
-/// A lock whose holder panicked is as good as any: no change is left half made.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

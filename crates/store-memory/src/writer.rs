@@ -7,7 +7,8 @@ use core_model::{
 
 use crate::{
     catalog::{stored, to_micros},
-    state::{Conversation, State},
+    conversation::Conversation,
+    state::State,
     store::Shared,
 };
 

@@ -5,7 +5,7 @@ use webhooks::check_list;
 use workspace::check_name;
 
 use super::{
-    ConfigError, Secret, Settings, layers::Merged, report::hide_credentials, schema::is_secret,
+    ConfigError, Secret, Settings, credentials::hide_credentials, layers::Merged, schema::is_secret,
 };
 
 /// More would be a mistake, and far higher numbers make the libraries below end the program.
