@@ -11,8 +11,8 @@ const PAGE: Limit = Limit {
 };
 
 /// Reads a log up to `extent` and folds its events into a state: from the stored snapshot on, or from
-/// the start when the snapshot is not of this part of this log. An
-/// event that cannot be read is passed to `unreadable` and left out.
+/// the start when the snapshot is not of this part of this log. An event that cannot be read is passed to
+/// `unreadable` and left out.
 ///
 /// # Errors
 /// When the log cannot be read.

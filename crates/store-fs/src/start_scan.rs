@@ -39,11 +39,12 @@ impl StartScan {
         lock(&self.unfit).clone()
     }
 
-    /// It is claimed or deleted.
+    /// Whether its log goes beyond its row and its metadata, and nobody has claimed it since.
     pub(crate) fn is_unfit(&self, id: ConversationId) -> bool {
         lock(&self.unfit).contains(&id)
     }
 
+    /// It is claimed or deleted.
     pub(crate) fn no_longer_unfit(&self, id: ConversationId) {
         lock(&self.unfit).remove(&id);
     }

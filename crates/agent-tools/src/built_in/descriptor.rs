@@ -70,6 +70,13 @@ pub(super) struct LogReading {
     pub(super) waited: fn(&Action, &Observation, Duration) -> bool,
 }
 
+/// Whether a call only looks, by its parameter `command`.
+pub(super) fn is_view(action: &Map<String, Value>) -> bool {
+    action
+        .get("command")
+        .is_some_and(|command| command == "view")
+}
+
 /// What a built-in tool does; all else is in its descriptor.
 #[async_trait]
 pub(super) trait Execute: Send + Sync + 'static {

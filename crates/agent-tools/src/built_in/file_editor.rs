@@ -29,7 +29,7 @@ use self::{
     command::{FileEditorArguments, infer_command},
     editor::{Done, Editor},
 };
-use super::descriptor::{ChosenBy, Descriptor, Execute, Hints};
+use super::descriptor::{ChosenBy, Descriptor, Execute, Hints, is_view};
 use crate::{ToolCall, ToolError, ToolTraits, arguments};
 
 const DESCRIPTION: &str = "\
@@ -71,16 +71,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
         open_world: false,
     },
     traits: EDITING,
-    call_traits: Some(|action| {
-        if action
-            .get("command")
-            .is_some_and(|command| command == "view")
-        {
-            VIEWING
-        } else {
-            EDITING
-        }
-    }),
+    call_traits: Some(|action| if is_view(action) { VIEWING } else { EDITING }),
     parameters: arguments::schema::<FileEditorArguments>,
     action: |mut arguments| {
         infer_command(&mut arguments);

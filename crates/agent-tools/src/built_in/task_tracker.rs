@@ -11,7 +11,7 @@ use serde_json::{Map, json};
 use tokio::{sync::Mutex, task::spawn_blocking};
 use workspace::ToolFiles;
 
-use super::descriptor::{ChosenBy, Descriptor, Execute, Hints};
+use super::descriptor::{ChosenBy, Descriptor, Execute, Hints, is_view};
 use crate::{ToolCall, ToolError, ToolTraits, arguments};
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
@@ -29,16 +29,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
         open_world: false,
     },
     traits: PLANNING,
-    call_traits: Some(|action| {
-        if action
-            .get("command")
-            .is_some_and(|command| command == "view")
-        {
-            VIEWING
-        } else {
-            PLANNING
-        }
-    }),
+    call_traits: Some(|action| if is_view(action) { VIEWING } else { PLANNING }),
     parameters: arguments::schema::<TaskTrackerArguments>,
     action: |arguments| arguments::action::<TaskTrackerArguments>(arguments, "TaskTrackerAction"),
     open: |environment, _| {

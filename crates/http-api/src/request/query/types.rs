@@ -62,6 +62,7 @@ impl<T: FromQuery> FromQuery for Required<T> {
     }
 }
 
+// Derived, it would be a schema of its own in the document.
 impl<T: JsonSchema> JsonSchema for Required<T> {
     fn inline_schema() -> bool {
         T::inline_schema()
