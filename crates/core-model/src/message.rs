@@ -1,10 +1,12 @@
 mod content_check;
+mod provider_state;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 pub use content_check::{ContentFault, check_content};
+pub use provider_state::{Provenance, ProviderBlock, ProviderState};
 
 /// Who wrote a message to or from a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -105,6 +107,27 @@ pub struct MessageToolCall {
     pub name: String,
     pub arguments: String,
     pub origin: CallOrigin,
+    /// What the provider wants back of the whole reply; on the first of its calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_state: Option<ProviderState>,
+}
+
+impl MessageToolCall {
+    /// A call of Chat Completions; `arguments` is JSON text.
+    pub fn new(
+        id: impl Into<String>,
+        name: impl Into<String>,
+        arguments: impl Into<String>,
+    ) -> Self {
+        Self {
+            id: id.into(),
+            responses_item_id: None,
+            name: name.into(),
+            arguments: arguments.into(),
+            origin: CallOrigin::Completion,
+            provider_state: None,
+        }
+    }
 }
 
 /// One message to or from a model, in the shape that events carry.
@@ -126,6 +149,9 @@ pub struct Message {
     pub thinking_blocks: Vec<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub responses_reasoning_item: Option<Value>,
+    /// What the provider wants back of a reply without calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_state: Option<ProviderState>,
 }
 
 impl Message {
@@ -140,6 +166,7 @@ impl Message {
             reasoning_content: None,
             thinking_blocks: Vec::new(),
             responses_reasoning_item: None,
+            provider_state: None,
         }
     }
 

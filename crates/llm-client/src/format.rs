@@ -5,16 +5,24 @@ use serde_json::{Map, Value};
 
 use crate::model::{ModelRequest, OnDelta};
 use crate::provider::Route;
-use crate::{Block, ModelError};
+use crate::{Block, ModelError, StopReason};
 
 /// A provider's wire format: how a request of ours becomes one of the provider's, and its answer a
 /// reply of ours. It does no I/O; the transport sends, waits, retries and prices.
 pub(crate) trait Format: Send + Sync {
+    /// What it is called in settings and in stored events: `chat`, `responses` or `messages`.
+    fn name(&self) -> &'static str;
+
     /// The end of the endpoint's path, below the provider's address: `/chat/completions` for one.
     fn path(&self) -> &'static str;
 
     /// The header that carries an API key: its name in lower case, and its value.
     fn key_header(&self, key: &str) -> (&'static str, String);
+
+    /// Headers that every request has, their names in lower case.
+    fn fixed_headers(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
 
     /// The body of a request.
     fn body(
@@ -76,6 +84,7 @@ pub(crate) struct RawReply {
     pub(crate) id: String,
     /// Ids, names and arguments of calls may be empty.
     pub(crate) blocks: Vec<Block>,
+    pub(crate) stop: StopReason,
     /// The counts alone. `prompt_tokens` include those read from and written to a cache.
     pub(crate) usage: TokenUsage,
     /// What the provider says the call cost, in US dollars.

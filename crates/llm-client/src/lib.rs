@@ -6,12 +6,14 @@
 //! | `message` | what request and reply consist of: messages and blocks |
 //! | `error` | [`ModelError`] |
 //! | `connect` | settings to a model: which format, which provider |
+//! | `capabilities` | what a model takes and wants, by its name |
 //! | `provider` | which address and name a model's prefix stands for |
 //! | `format` | the trait `Format`: what a wire format is |
 //! | `openai_chat` | the format of OpenAI's Chat Completions |
 //! | `transport` | sends a request in any format and reads the answer: connections, time limits, streams, retries, refused fields, prices |
 //! | `scripted` | the built-in model, which needs no key |
 
+mod capabilities;
 mod connect;
 mod error;
 mod format;
@@ -24,5 +26,5 @@ mod transport;
 
 pub use connect::connect;
 pub use error::ModelError;
-pub use message::{Block, ModelMessage, ProviderState, Reasoning};
-pub use model::{Delta, Model, ModelReply, ModelRequest, ToolSpec};
+pub use message::{AssistantMessage, Block, ModelMessage, Part};
+pub use model::{Delta, Model, ModelReply, ModelRequest, StopReason, ToolSpec};

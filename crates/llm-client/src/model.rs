@@ -1,9 +1,9 @@
 use async_trait::async_trait;
-use core_model::{Message, MessageToolCall, usage::TokenUsage};
+use core_model::{Message, MessageToolCall, message::Provenance, usage::TokenUsage};
 use serde_json::Value;
 
 use crate::ModelError;
-use crate::message::{Block, ModelMessage, calls_of, said, text_of};
+use crate::message::{AssistantMessage, Block, ModelMessage, Part, calls_of, said, text_of};
 
 /// What a model is asked: the whole conversation so far and the tools it may call.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,9 +31,32 @@ pub struct ModelReply {
     pub id: String,
     /// In the order the model made them.
     pub blocks: Vec<Block>,
+    pub stop: StopReason,
     pub usage: TokenUsage,
     /// US dollars, when the price is known.
     pub cost: Option<f64>,
+    /// None when nothing of the reply has to go back unchanged.
+    pub made_by: Option<Provenance>,
+}
+
+/// Why a model stopped.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum StopReason {
+    /// It said all it wanted, or called tools.
+    #[default]
+    Done,
+    /// The limit on a reply's length cut it.
+    Length,
+    /// Prompt and reply fill the context window.
+    ContextWindow,
+    /// The provider's filter withheld the rest.
+    ContentFilter,
+    /// The model refused.
+    Refusal,
+    /// The provider paused a long reply; the same conversation asked again continues it.
+    Pause,
+    /// A reason that this build does not know, in the provider's words.
+    Other(String),
 }
 
 impl ModelReply {
@@ -52,7 +75,26 @@ impl ModelReply {
     /// provider wants back of it.
     #[must_use]
     pub fn said(&self) -> Message {
-        said(&self.blocks)
+        said(&self.blocks, self.made_by.as_ref())
+    }
+
+    /// Whether it neither says nor calls anything: thoughts are not an answer.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.blocks.iter().all(|block| match &block.part {
+            Part::Text(text) => text.trim().is_empty(),
+            Part::Reasoning(_) => true,
+            Part::Call(_) => false,
+        })
+    }
+}
+
+impl From<ModelReply> for ModelMessage {
+    fn from(reply: ModelReply) -> Self {
+        Self::Assistant(AssistantMessage {
+            blocks: reply.blocks,
+            made_by: reply.made_by,
+        })
     }
 }
 

@@ -19,6 +19,10 @@ use crate::{ModelError, ModelRequest};
 pub(crate) struct OpenAiChat;
 
 impl Format for OpenAiChat {
+    fn name(&self) -> &'static str {
+        "chat"
+    }
+
     fn path(&self) -> &'static str {
         "/chat/completions"
     }

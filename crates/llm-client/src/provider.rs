@@ -1,7 +1,9 @@
-use core_model::LlmSettings;
+use core_model::{LlmSettings, message::Provenance};
 use url::Url;
 
 use crate::ModelError;
+use crate::capabilities::Capabilities;
+use crate::format::Format;
 
 /// A service that offers models, by the prefix that model names give it.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,6 +27,9 @@ pub(crate) struct Route {
     pub(crate) endpoint: Url,
     /// The model's name as its provider knows it.
     pub(crate) model: String,
+    /// What replies are marked with.
+    pub(crate) made_by: Provenance,
+    pub(crate) capabilities: Capabilities,
 }
 
 const NEW_LIMIT: &str = "max_completion_tokens";
@@ -75,12 +80,11 @@ const fn local(prefix: &'static str, base_url: Option<&'static str>) -> Provider
     }
 }
 
-/// Finds a model's provider and address. `base_url` outranks the provider's own; `path` is what its
-/// format's endpoint ends in.
+/// Finds a model's provider and address. `base_url` outranks the provider's own.
 ///
 /// # Errors
 /// When no address is known, or the given one is not an `http` or `https` URL.
-pub(crate) fn route(settings: &LlmSettings, path: &str) -> Result<Route, ModelError> {
+pub(crate) fn route(settings: &LlmSettings, format: &dyn Format) -> Result<Route, ModelError> {
     let name = settings.model.trim();
     if name.is_empty() {
         return Err(refuse("no model is named: set `model`"));
@@ -94,10 +98,16 @@ pub(crate) fn route(settings: &LlmSettings, path: &str) -> Result<Route, ModelEr
         let prefix = provider.prefix;
         return Err(refuse(&format!("models of `{prefix}/` need a `base_url`")));
     };
+    let model = name_sent(name, model, address);
     Ok(Route {
         provider,
-        endpoint: endpoint(address, path, ollama)?,
-        model: name_sent(name, model, address).to_owned(),
+        endpoint: endpoint(address, format.path(), ollama)?,
+        model: model.to_owned(),
+        made_by: Provenance {
+            model: name.to_owned(),
+            format: format.name().to_owned(),
+        },
+        capabilities: Capabilities::of(settings, provider, model),
     })
 }
 

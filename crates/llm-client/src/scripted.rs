@@ -1,14 +1,12 @@
 mod script;
 
 use async_trait::async_trait;
-use core_model::{
-    Content, LlmSettings, MessageToolCall, Role, message::CallOrigin, usage::TokenUsage,
-};
+use core_model::{Content, LlmSettings, MessageToolCall, Role, usage::TokenUsage};
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::model::OnDelta;
-use crate::{Block, Delta, Model, ModelError, ModelMessage, ModelReply, ModelRequest, Reasoning};
+use crate::{Block, Delta, Model, ModelError, ModelMessage, ModelReply, ModelRequest, Part};
 
 use script::{Answer, Step};
 
@@ -186,35 +184,28 @@ fn answer(step: Step) -> Result<Vec<Block>, ModelError> {
             return Err(ModelError::from_status(status, &message, None));
         }
     };
-    let reasoning = step
-        .reasoning
-        .map(|text| Block::Reasoning(Reasoning { text, state: None }));
-    let text = Some(text).filter(|text| !text.is_empty()).map(Block::Text);
+    let reasoning = step.reasoning.map(Block::reasoning);
+    let text = Some(text).filter(|text| !text.is_empty()).map(Block::text);
     let calls = calls.into_iter().map(|call| {
-        Block::Call(MessageToolCall {
-            id: format!("call_{}", Uuid::new_v4().simple()),
-            responses_item_id: None,
-            name: call.name,
-            arguments: call.arguments,
-            origin: CallOrigin::Completion,
-        })
+        let id = format!("call_{}", Uuid::new_v4().simple());
+        Block::call(MessageToolCall::new(id, call.name, call.arguments))
     });
     Ok(reasoning.into_iter().chain(text).chain(calls).collect())
 }
 
 async fn stream(reply: &ModelReply, on_delta: OnDelta<'_>) {
     for block in &reply.blocks {
-        match block {
-            Block::Reasoning(reasoning) => {
-                pieces(&reasoning.text).for_each(|piece| on_delta(Delta::Reasoning(piece)));
+        match &block.part {
+            Part::Reasoning(text) => {
+                pieces(text).for_each(|piece| on_delta(Delta::Reasoning(piece)));
             }
-            Block::Text(text) => {
+            Part::Text(text) => {
                 for piece in pieces(text) {
                     on_delta(Delta::Text(piece));
                     tokio::task::yield_now().await;
                 }
             }
-            Block::Call(_) => {}
+            Part::Call(_) => {}
         }
     }
 }

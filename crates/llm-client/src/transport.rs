@@ -52,7 +52,7 @@ impl HttpModel {
         settings: &LlmSettings,
         format: &'static dyn Format,
     ) -> Result<Self, ModelError> {
-        let route = route(settings, format.path())?;
+        let route = route(settings, format)?;
         let (headers, mut secrets) = headers::headers(settings, &route, format)?;
         secrets.extend(headers::secrets_in_settings(settings));
         Ok(Self {
@@ -94,8 +94,16 @@ impl HttpModel {
                 mask: &self.mask,
             };
             let answer = exchange.run(&body, &on_piece).await;
-            let reply = answer
-                .and_then(|raw| Ok(complete(raw, &self.settings, &self.mask, SEARCHED_BYTES)?));
+            let reply = answer.and_then(|raw| {
+                let made_by = &self.route.made_by;
+                Ok(complete(
+                    raw,
+                    &self.settings,
+                    made_by,
+                    &self.mask,
+                    SEARCHED_BYTES,
+                )?)
+            });
             let failure = match reply {
                 Ok(reply) => return Ok(self.pricing.priced(reply)),
                 Err(failure) => failure,

@@ -115,6 +115,10 @@ fn action_event(
         Message::new(Role::Assistant, Vec::new())
     };
     let thought = said.text();
+    let tool_call = MessageToolCall {
+        provider_state: said.provider_state,
+        ..call.clone()
+    };
     ActionEvent {
         thought: if thought.is_empty() {
             vec![]
@@ -127,7 +131,7 @@ fn action_event(
         action: None,
         tool_name: name.to_owned(),
         tool_call_id: call.id.clone(),
-        tool_call: call.clone(),
+        tool_call,
         llm_response_id: reply.id.clone(),
         security_risk: SecurityRisk::Unknown,
         critic_result: None,

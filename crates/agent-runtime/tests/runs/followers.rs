@@ -28,7 +28,7 @@ impl Model for Chatterbox {
         let text = pieces.inspect(|text| on_delta(Delta::Text(text.clone())));
         Ok(ModelReply {
             id: uuid::Uuid::new_v4().to_string(),
-            blocks: vec![Block::Text(text.collect())],
+            blocks: vec![Block::text(text.collect::<String>())],
             ..Default::default()
         })
     }

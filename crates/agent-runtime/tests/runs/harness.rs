@@ -8,7 +8,6 @@ use agent_runtime::{Conversation, EventQuery, NewConversation, Runtime, RuntimeC
 use async_trait::async_trait;
 use core_model::{
     Content, ExecutionStatus, LlmSettings, MessageToolCall, Store, Workspace, WorkspaceKind,
-    message::CallOrigin,
 };
 use llm_client::{Block, Delta, Model, ModelError, ModelReply, ModelRequest};
 use serde_json::{Value, json};
@@ -89,7 +88,7 @@ impl Model for Puppet {
                 }
                 Line::Say(text) => {
                     on_delta(Delta::Text(text.to_owned()));
-                    reply.blocks.push(Block::Text(text.to_owned()));
+                    reply.blocks.push(Block::text(text));
                     vec![]
                 }
                 Line::Call(name, arguments) => vec![(name, arguments.to_string())],
@@ -100,13 +99,9 @@ impl Model for Puppet {
                 Line::Raw(name, arguments) => vec![(name, arguments.to_owned())],
             };
             for (index, (name, arguments)) in calls.into_iter().enumerate() {
-                reply.blocks.push(Block::Call(MessageToolCall {
-                    id: format!("{}-{index}", reply.id),
-                    responses_item_id: None,
-                    name: name.to_owned(),
-                    arguments,
-                    origin: CallOrigin::Completion,
-                }));
+                let id = format!("{}-{index}", reply.id);
+                let call = MessageToolCall::new(id, name, arguments);
+                reply.blocks.push(Block::call(call));
             }
             return Ok(reply);
         }

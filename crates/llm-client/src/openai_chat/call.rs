@@ -1,4 +1,4 @@
-use core_model::{MessageToolCall, message::CallOrigin};
+use core_model::MessageToolCall;
 use serde_json::Value;
 
 use crate::Block;
@@ -34,13 +34,7 @@ impl CallPiece {
     }
 
     pub(super) fn into_block(self) -> Block {
-        Block::Call(MessageToolCall {
-            id: self.id,
-            responses_item_id: None,
-            name: self.name,
-            arguments: self.arguments,
-            origin: CallOrigin::Completion,
-        })
+        Block::call(MessageToolCall::new(self.id, self.name, self.arguments))
     }
 
     /// Adds a further piece of this call.

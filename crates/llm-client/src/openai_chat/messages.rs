@@ -2,15 +2,15 @@ use core_model::{Content, LlmSettings, Role};
 use serde_json::{Map, Value, json};
 
 use crate::message::{Block, calls_of, reasoning_of, text_of};
-use crate::{ModelMessage, provider::Route};
+use crate::{ModelMessage, capabilities::Capabilities, provider::Route};
 
 const NOT_SHOWN: &str = "[An image was left out: vision is disabled.]";
 const SHOWN_BELOW: &str = "[An image, attached to the next user message.]";
 
 /// The messages of a request, each as its provider takes it.
 pub(super) fn messages(settings: &LlmSettings, route: &Route, messages: &[ModelMessage]) -> Value {
-    let style = Style::of(settings, route);
-    let cached = settings.caching_prompt && route.model.to_lowercase().contains("claude");
+    let style = Style(&route.capabilities);
+    let cached = settings.caching_prompt && route.capabilities.cache_control;
     let last_input = messages
         .iter()
         .rposition(|message| matches!(message.role(), Role::User | Role::Tool))
@@ -19,7 +19,7 @@ pub(super) fn messages(settings: &LlmSettings, route: &Route, messages: &[ModelM
     let mut tool_images = Vec::new();
     for (at, message) in messages.iter().enumerate() {
         if let ModelMessage::ToolResult { content, .. } = message {
-            tool_images.extend(images_of(content).filter(|_| style.images));
+            tool_images.extend(images_of(content).filter(|_| route.capabilities.vision));
         } else {
             list.extend(images_message(&mut tool_images));
         }
@@ -69,32 +69,16 @@ fn image(url: &str) -> Value {
     json!({"type": "image_url", "image_url": {"url": url}})
 }
 
-/// What a provider or model takes in a message.
-struct Style {
-    /// Content is a string wherever it can be one.
-    plain: bool,
-    images: bool,
-    /// Reasoning goes back with the reply that it led to.
-    reasoning: bool,
-}
+/// Messages as a model takes them.
+struct Style<'a>(&'a Capabilities);
 
-impl Style {
-    fn of(settings: &LlmSettings, route: &Route) -> Self {
-        Self {
-            plain: settings.force_string_serializer.unwrap_or_else(|| {
-                route.provider.plain_content || wants_plain_content(&route.model)
-            }),
-            images: settings.disable_vision != Some(true),
-            reasoning: wants_reasoning_back(&route.model),
-        }
-    }
-
+impl Style<'_> {
     fn message(&self, message: &ModelMessage) -> Value {
         match message {
             ModelMessage::System(content) | ModelMessage::User(content) => {
                 json!({"role": message.role(), "content": self.parts_or_text(content)})
             }
-            ModelMessage::Assistant(blocks) => self.assistant(blocks),
+            ModelMessage::Assistant(said) => self.assistant(&said.blocks),
             ModelMessage::ToolResult {
                 call_id,
                 tool,
@@ -122,7 +106,7 @@ impl Style {
         if !text.is_empty() || calls.is_empty() {
             set("content", json!(text));
         }
-        if let Some(reasoning) = reasoning_of(blocks).filter(|_| self.reasoning) {
+        if let Some(reasoning) = reasoning_of(blocks).filter(|_| self.0.reasoning_text_back) {
             set("reasoning_content", json!(reasoning));
         }
         if !calls.is_empty() {
@@ -139,7 +123,7 @@ impl Style {
                 // Providers refuse blank parts; a message must keep one all the same.
                 Content::Text { text, .. } if text.trim().is_empty() => {}
                 Content::Text { text, .. } => parts.push(json!({"type": "text", "text": text})),
-                Content::Image { image_urls, .. } if self.images => {
+                Content::Image { image_urls, .. } if self.0.vision => {
                     parts.extend(image_urls.iter().map(|url| image(url)));
                 }
                 Content::Image { .. } => {
@@ -148,7 +132,7 @@ impl Style {
             }
         }
         let only_text = parts.iter().all(|part| part["type"] == "text");
-        if parts.is_empty() || (self.plain && only_text) {
+        if parts.is_empty() || (self.0.plain_content && only_text) {
             return Value::String(self.text(content));
         }
         Value::Array(parts)
@@ -157,7 +141,7 @@ impl Style {
     /// A string for a single text, as every provider takes it; otherwise a list. Images have no place
     /// in a tool's result: see [`images_message`].
     fn text_if_possible(&self, content: &[Content]) -> Value {
-        if self.plain || content.len() <= 1 {
+        if self.0.plain_content || content.len() <= 1 {
             return Value::String(self.text(content));
         }
         let texts = content.iter().map(|part| self.text_of(part));
@@ -179,21 +163,8 @@ impl Style {
     fn text_of<'a>(&self, part: &'a Content) -> &'a str {
         match part {
             Content::Text { text, .. } => text,
-            Content::Image { .. } if self.images => SHOWN_BELOW,
+            Content::Image { .. } if self.0.vision => SHOWN_BELOW,
             Content::Image { .. } => NOT_SHOWN,
         }
     }
-}
-
-fn wants_plain_content(model: &str) -> bool {
-    const NAMES: [&str; 3] = ["deepseek", "glm-", "kimi-k2-instruct"];
-    let model = model.to_lowercase();
-    NAMES.iter().any(|name| model.contains(name))
-}
-
-/// Models that want their reasoning back with the tool calls it led to.
-fn wants_reasoning_back(model: &str) -> bool {
-    const NAMES: [&str; 4] = ["deepseek-reasoner", "kimi-k2", "minimax-m2", "glm-4.7"];
-    let model = model.to_lowercase();
-    NAMES.iter().any(|name| model.contains(name))
 }

@@ -3,7 +3,7 @@ use serde_json::Value;
 
 use super::call::CallPiece;
 use crate::format::RawReply;
-use crate::{Block, ModelError, Reasoning};
+use crate::{Block, ModelError, StopReason};
 
 /// What an answer holds, in one piece or put together from chunks.
 #[derive(Debug, Default, PartialEq)]
@@ -12,6 +12,8 @@ pub(super) struct ChatReply {
     pub(super) text: String,
     pub(super) reasoning: String,
     pub(super) calls: Vec<CallPiece>,
+    /// Empty until the provider says why it stopped.
+    pub(super) finish_reason: String,
     pub(super) usage: Value,
 }
 
@@ -41,6 +43,7 @@ pub(super) fn read(answer: &Value) -> Result<RawReply, ModelError> {
         text: said(message),
         reasoning: reasoning_in(message),
         calls,
+        finish_reason: text_of(&answer["choices"][0]["finish_reason"]),
         usage: answer["usage"].clone(),
     };
     Ok(reply.into())
@@ -50,21 +53,30 @@ impl From<ChatReply> for RawReply {
     fn from(reply: ChatReply) -> Self {
         let mut blocks = Vec::new();
         if !reply.reasoning.is_empty() {
-            blocks.push(Block::Reasoning(Reasoning {
-                text: reply.reasoning,
-                state: None,
-            }));
+            blocks.push(Block::reasoning(reply.reasoning));
         }
         if !reply.text.is_empty() {
-            blocks.push(Block::Text(reply.text));
+            blocks.push(Block::text(reply.text));
         }
         blocks.extend(reply.calls.into_iter().map(CallPiece::into_block));
         Self {
             id: reply.id,
             blocks,
+            stop: stop_reason(&reply.finish_reason),
             usage: usage(&reply.usage),
             stated_cost: reply.usage["cost"].as_f64(),
         }
+    }
+}
+
+fn stop_reason(reason: &str) -> StopReason {
+    match reason {
+        "" | "stop" | "tool_calls" | "function_call" | "eos" | "end_turn" => StopReason::Done,
+        "length" | "max_tokens" => StopReason::Length,
+        "model_context_window_exceeded" => StopReason::ContextWindow,
+        "content_filter" => StopReason::ContentFilter,
+        "refusal" => StopReason::Refusal,
+        other => StopReason::Other(other.to_owned()),
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) fn body(
         set("tools", request.tools.iter().map(tool).collect());
     }
     set("prompt_cache_key", json!(request.cache_key));
-    set("reasoning_effort", reasoning_effort(settings, &route.model));
+    set("reasoning_effort", reasoning_effort(settings, route));
     set("temperature", json!(settings.temperature));
     set("top_p", json!(settings.top_p));
     if route.provider.prefix != "openai" {
@@ -67,31 +67,11 @@ fn tool(spec: &ToolSpec) -> Value {
 
 /// Every client's settings ask for "high", but most models refuse the field: it is sent to those
 /// known to take it, and sent when the settings ask for anything else.
-fn reasoning_effort(settings: &LlmSettings, model: &str) -> Value {
+fn reasoning_effort(settings: &LlmSettings, route: &Route) -> Value {
     let effort = settings.reasoning_effort.as_deref();
     let by_default = settings.reasoning_effort == LlmSettings::default().reasoning_effort;
     match effort.filter(|effort| !effort.is_empty()) {
-        Some(effort) if !by_default || takes_reasoning_effort(model) => json!(effort),
+        Some(effort) if !by_default || route.capabilities.reasoning_effort => json!(effort),
         _ => Value::Null,
     }
-}
-
-fn takes_reasoning_effort(model: &str) -> bool {
-    const FAMILIES: [&str; 7] = [
-        "gpt-5",
-        "o1",
-        "o3",
-        "o4",
-        "gpt-oss",
-        "gemini-2.5-pro",
-        "gemini-3",
-    ];
-    const EXCEPT: [&str; 3] = ["-chat", "o1-mini", "o1-preview"];
-    let model = model.to_lowercase();
-    let name = model.rsplit('/').next().unwrap_or(&model);
-    let in_family = FAMILIES.iter().any(|family| {
-        name.strip_prefix(family)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '.', ':']))
-    });
-    in_family && !EXCEPT.iter().any(|part| name.contains(part))
 }

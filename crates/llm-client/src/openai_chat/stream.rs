@@ -9,8 +9,6 @@ use crate::{Delta, ModelError, model::OnDelta};
 #[derive(Debug, Default)]
 pub(super) struct ChunkReader {
     reply: ChatReply,
-    /// The provider said why it stopped: nothing of the reply is missing.
-    finished: bool,
     /// The provider said that nothing at all follows.
     closed: bool,
 }
@@ -37,10 +35,12 @@ impl StreamReader for ChunkReader {
     }
 
     fn progress(&self) -> Progress {
-        match (self.closed, self.finished) {
-            (true, _) => Progress::Closed,
-            (false, true) => Progress::Whole,
-            (false, false) => Progress::Partial,
+        if self.closed {
+            Progress::Closed
+        } else if self.reply.finish_reason.is_empty() {
+            Progress::Partial
+        } else {
+            Progress::Whole
         }
     }
 
@@ -80,9 +80,10 @@ impl ChunkReader {
         } else if delta["function_call"].is_object() {
             add_piece(calls, CallPiece::read(delta));
         }
-        let reason = choice["finish_reason"].as_str();
-        // Some servers send an empty one with every piece.
-        self.finished |= reason.is_some_and(|reason| !reason.is_empty());
+        // Once it is there, nothing of the reply is missing. Some servers send an empty one with every
+        // piece.
+        let reason = choice["finish_reason"].as_str().unwrap_or_default();
+        keep_first(&mut self.reply.finish_reason, reason);
         Ok(())
     }
 }

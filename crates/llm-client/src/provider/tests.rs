@@ -1,6 +1,7 @@
 use super::*;
+use crate::openai_chat::OpenAiChat;
 
-const PATH: &str = "/chat/completions";
+const FORMAT: OpenAiChat = OpenAiChat;
 
 fn routed(model: &str, base_url: Option<&str>) -> (String, String) {
     let settings = LlmSettings {
@@ -8,7 +9,7 @@ fn routed(model: &str, base_url: Option<&str>) -> (String, String) {
         base_url: base_url.map(str::to_owned),
         ..LlmSettings::default()
     };
-    let route = route(&settings, PATH).expect(model);
+    let route = route(&settings, &FORMAT).expect(model);
     (route.endpoint.to_string(), route.model)
 }
 
@@ -86,7 +87,7 @@ fn ollama_has_an_address_setting_of_its_own() {
         ollama_base_url: Some("http://box:11434".to_owned()),
         ..LlmSettings::default()
     };
-    let endpoint = route(&settings, PATH).expect("a route").endpoint;
+    let endpoint = route(&settings, &FORMAT).expect("a route").endpoint;
     assert_eq!(endpoint.as_str(), "http://box:11434/v1/chat/completions");
 }
 
@@ -104,7 +105,7 @@ fn an_address_that_cannot_work_is_refused_without_showing_it() {
             base_url: base_url.map(str::to_owned),
             ..LlmSettings::default()
         };
-        let refused = route(&settings, PATH).expect_err(model);
+        let refused = route(&settings, &FORMAT).expect_err(model);
         assert!(matches!(refused, ModelError::Configuration(_)));
         assert!(!refused.to_string().contains("hunter2"), "{refused}");
     }

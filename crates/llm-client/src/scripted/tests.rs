@@ -58,7 +58,7 @@ async fn play(mut request: ModelRequest, result: &str) -> Vec<Value> {
                 content: vec![Content::text(result)],
             })
             .collect();
-        request.messages.push(ModelMessage::Assistant(reply.blocks));
+        request.messages.push(reply.into());
         request.messages.extend(results);
     }
 }

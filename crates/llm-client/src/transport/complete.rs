@@ -1,9 +1,11 @@
-use core_model::{LlmSettings, MessageToolCall, masking::SecretMask, usage::TokenUsage};
+use core_model::{
+    LlmSettings, MessageToolCall, masking::SecretMask, message::Provenance, usage::TokenUsage,
+};
 use uuid::Uuid;
 
 use crate::format::RawReply;
 use crate::message::calls_of;
-use crate::{Block, ModelError, ModelReply};
+use crate::{Block, ModelError, ModelReply, Part};
 
 /// Fills in what a provider left out: ids, empty arguments, whose tokens were counted. The reply's
 /// cost is the one that the provider states. Ids are stored and shown: one that holds a secret, or is
@@ -14,6 +16,7 @@ use crate::{Block, ModelError, ModelReply};
 pub(crate) fn complete(
     raw: RawReply,
     settings: &LlmSettings,
+    made_by: &Provenance,
     mask: &SecretMask,
     longest_id: usize,
 ) -> Result<ModelReply, ModelError> {
@@ -22,13 +25,14 @@ pub(crate) fn complete(
     let id = id.unwrap_or_else(|| format!("chatcmpl-{}", Uuid::new_v4().simple()));
     let mut blocks: Vec<Block> = Vec::with_capacity(raw.blocks.len());
     for block in raw.blocks {
-        let Block::Call(call) = block else {
+        let Part::Call(call) = block.part else {
             blocks.push(block);
             continue;
         };
         let taken = calls_of(&blocks).any(|earlier| earlier.id == call.id);
         let keeps_id = fit(&call.id) && !taken;
-        blocks.push(Block::Call(complete_call(call, keeps_id)?));
+        let call = Block::call(complete_call(call, keeps_id)?);
+        blocks.push(call.with_state(block.state));
     }
     let usage = TokenUsage {
         model: settings.model.clone(),
@@ -43,8 +47,10 @@ pub(crate) fn complete(
     Ok(ModelReply {
         id,
         blocks,
+        stop: raw.stop,
         usage,
         cost: raw.stated_cost,
+        made_by: Some(made_by.clone()),
     })
 }
 

@@ -10,7 +10,7 @@ use super::http::{client, describe, read_up_to, within};
 use super::retry::asked_wait;
 use super::stream::StreamedReply;
 use crate::format::{Format, RawReply};
-use crate::{Block, Delta, ModelError, model::OnDelta};
+use crate::{Block, Delta, ModelError, Part, model::OnDelta};
 
 /// No sensible reply is longer; what sends more is broken or hostile.
 pub(super) const REPLY_LIMIT: usize = 16 * 1024 * 1024;
@@ -182,11 +182,11 @@ impl Exchange<'_> {
 
 /// A block as one piece of a streamed reply.
 fn whole_piece(block: &Block) -> Option<Delta> {
-    match block {
-        Block::Text(text) => Some(Delta::Text(text.clone())),
-        Block::Reasoning(reasoning) if reasoning.text.is_empty() => None,
-        Block::Reasoning(reasoning) => Some(Delta::Reasoning(reasoning.text.clone())),
-        Block::Call(_) => None,
+    match &block.part {
+        Part::Text(text) => Some(Delta::Text(text.clone())),
+        Part::Reasoning(text) if text.is_empty() => None,
+        Part::Reasoning(text) => Some(Delta::Reasoning(text.clone())),
+        Part::Call(_) => None,
     }
 }
 

@@ -25,6 +25,9 @@ pub(super) fn headers(
         headers.insert(key, value);
         Ok(())
     };
+    for (name, value) in format.fixed_headers() {
+        set(name, value)?;
+    }
     let key = settings.api_key.as_deref().map(str::trim);
     if let Some(key) = key.filter(|key| !key.is_empty()) {
         let (name, value) = format.key_header(key);

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use core_model::{Content, LlmSettings};
 use llm_client::{
-    Block, Delta, ModelError, ModelMessage, ModelReply, ModelRequest, Reasoning, ToolSpec, connect,
+    Block, Delta, ModelError, ModelMessage, ModelReply, ModelRequest, ToolSpec, connect,
 };
 use serde_json::{Value, json};
 
@@ -69,11 +69,8 @@ async fn a_conversation_keeps_the_rules_streamed_or_not() {
         let settings = streaming(&server, stream);
         let mut messages = hello();
         let first = ask(&settings, &messages).await.expect("a reply");
-        let reasoning = Block::Reasoning(Reasoning {
-            text: "erst einmal denken".to_owned(),
-            state: None,
-        });
-        let text = Block::Text("Grüße, ich fange an".to_owned());
+        let reasoning = Block::reasoning("erst einmal denken");
+        let text = Block::text("Grüße, ich fange an");
         assert_eq!(first.blocks[..2], [reasoning, text]);
         let arguments: Vec<Value> = first
             .calls()
@@ -89,7 +86,7 @@ async fn a_conversation_keeps_the_rules_streamed_or_not() {
             .calls()
             .map(|call| result(&call.id, &call.name, &["[error]", ""]))
             .collect();
-        messages.push(ModelMessage::Assistant(first.blocks));
+        messages.push(first.into());
         messages.extend(results);
         let second = ask(&settings, &messages).await.expect("a reply");
         assert_eq!(second.text(), "fertig");

@@ -94,6 +94,7 @@ fn said(action: &ActionEvent) -> Message {
         reasoning_content: action.reasoning_content.clone(),
         thinking_blocks: action.thinking_blocks.clone(),
         responses_reasoning_item: action.responses_reasoning_item.clone(),
+        provider_state: action.tool_call.provider_state.clone(),
         ..Message::new(
             Role::Assistant,
             thought.cloned().map(Content::from).collect(),

@@ -1,12 +1,12 @@
 use core_model::{
-    LlmSettings, MessageToolCall, masking::SecretMask, message::CallOrigin, usage::TokenUsage,
+    LlmSettings, MessageToolCall, masking::SecretMask, message::Provenance, usage::TokenUsage,
 };
 use serde_json::{Value, json};
 
 use super::super::OpenAiChat;
 use crate::format::Format;
 use crate::transport::complete::complete;
-use crate::{Block, ModelError, ModelReply, Reasoning};
+use crate::{Block, ModelError, ModelReply, StopReason};
 
 fn parsed(body: &Value) -> Result<ModelReply, ModelError> {
     let settings = LlmSettings {
@@ -15,7 +15,14 @@ fn parsed(body: &Value) -> Result<ModelReply, ModelError> {
         ..LlmSettings::default()
     };
     let raw = OpenAiChat.read_reply(body)?;
-    complete(raw, &settings, &SecretMask::default(), 1_000)
+    complete(raw, &settings, &made_by(), &SecretMask::default(), 1_000)
+}
+
+fn made_by() -> Provenance {
+    Provenance {
+        model: "openai/m".to_owned(),
+        format: "chat".to_owned(),
+    }
 }
 
 fn with_message(message: Value) -> ModelReply {
@@ -23,20 +30,11 @@ fn with_message(message: Value) -> ModelReply {
 }
 
 fn call(id: &str, name: &str, arguments: &str) -> MessageToolCall {
-    MessageToolCall {
-        id: id.to_owned(),
-        responses_item_id: None,
-        name: name.to_owned(),
-        arguments: arguments.to_owned(),
-        origin: CallOrigin::Completion,
-    }
+    MessageToolCall::new(id, name, arguments)
 }
 
 fn reasoning(text: &str) -> Block {
-    Block::Reasoning(Reasoning {
-        text: text.to_owned(),
-        state: None,
-    })
+    Block::reasoning(text)
 }
 
 fn calls(reply: &ModelReply) -> Vec<&MessageToolCall> {
@@ -60,9 +58,9 @@ fn a_whole_reply_is_read() {
         id: "r1".to_owned(),
         blocks: vec![
             reasoning("private"),
-            Block::Text("aloud".to_owned()),
-            Block::Call(call("c1", "x", "{\"a\": 1}")),
-            Block::Call(call("c2", "y", "{\"a\": 1}")),
+            Block::text("aloud"),
+            Block::call(call("c1", "x", "{\"a\": 1}")),
+            Block::call(call("c2", "y", "{\"a\": 1}")),
         ],
         usage: TokenUsage {
             model: "openai/m".to_owned(),
@@ -75,7 +73,9 @@ fn a_whole_reply_is_read() {
             per_turn_token: 120,
             response_id: "r1".to_owned(),
         },
+        stop: StopReason::Done,
         cost: None,
+        made_by: Some(made_by()),
     };
     assert_eq!(reply, Ok(expected));
 }
@@ -91,7 +91,7 @@ fn other_dialects_are_read_too() {
         json!({"content": [{"type": "text", "text": "a"}, {"text": "b"}],
                                     "reasoning": "r"}),
     );
-    assert_eq!(parts.blocks, [reasoning("r"), Block::Text("ab".to_owned())]);
+    assert_eq!(parts.blocks, [reasoning("r"), Block::text("ab")]);
 
     let refusal = with_message(json!({"content": null, "refusal": "I will not"}));
     assert_eq!(refusal.text(), "I will not");

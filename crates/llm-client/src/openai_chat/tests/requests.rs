@@ -1,9 +1,9 @@
-use core_model::{Content, LlmSettings, MessageToolCall, message::CallOrigin};
+use core_model::{Content, LlmSettings, MessageToolCall};
 use serde_json::{Value, json};
 
 use super::super::OpenAiChat;
 use crate::format::Format;
-use crate::{Block, ModelMessage, ModelRequest, Reasoning, ToolSpec, provider::route};
+use crate::{AssistantMessage, Block, ModelMessage, ModelRequest, ToolSpec, provider::route};
 
 fn settings(model: &str) -> LlmSettings {
     LlmSettings {
@@ -23,7 +23,7 @@ fn body(settings: &LlmSettings, messages: Vec<ModelMessage>) -> Value {
 }
 
 fn body_of(settings: &LlmSettings, request: &ModelRequest) -> Value {
-    let route = route(settings, OpenAiChat.path()).expect("a route");
+    let route = route(settings, &OpenAiChat).expect("a route");
     Value::Object(OpenAiChat.body(settings, &route, request))
 }
 
@@ -36,18 +36,15 @@ fn user(text: &str) -> ModelMessage {
 }
 
 fn calling(text: &str, id: &str) -> ModelMessage {
-    let reasoning = Block::Reasoning(Reasoning {
-        text: "private".to_owned(),
-        state: None,
-    });
-    let call = Block::Call(MessageToolCall {
-        id: id.to_owned(),
-        responses_item_id: None,
-        name: "think".to_owned(),
-        arguments: r#"{"thought":"q"}"#.to_owned(),
-        origin: CallOrigin::Completion,
-    });
-    ModelMessage::Assistant(vec![reasoning, Block::Text(text.to_owned()), call])
+    let call = MessageToolCall::new(id, "think", r#"{"thought":"q"}"#);
+    ModelMessage::Assistant(AssistantMessage {
+        blocks: vec![
+            Block::reasoning("private"),
+            Block::text(text),
+            Block::call(call),
+        ],
+        made_by: None,
+    })
 }
 
 fn result(id: &str, content: Vec<Content>) -> ModelMessage {
