@@ -33,6 +33,8 @@ pub(crate) enum CommandRequest {
     },
     Pause,
     Interrupt,
+    /// Replaces the older part of the context by a summary.
+    Condense,
     Respond {
         accept: bool,
         reason: String,
@@ -79,6 +81,7 @@ impl CommandRequest {
             Self::SendMessage { once, .. } | Self::Run { once, .. } => *once,
             Self::Pause
             | Self::Interrupt
+            | Self::Condense
             | Self::Respond { .. }
             | Self::Recover
             | Self::CloseTools

@@ -23,6 +23,9 @@ pub enum RuntimeError {
     Busy,
     #[error("the server is stopping")]
     Stopping,
+    /// The agent's settings switch condensation off.
+    #[error("no condenser is configured")]
+    NoCondenser,
     /// Another server has the conversation; which, where that is known.
     #[error("the conversation is owned by another server")]
     OwnedElsewhere { holder: Option<Holder> },
@@ -76,6 +79,7 @@ impl RuntimeError {
             | Self::RunLimit { .. }
             | Self::Busy
             | Self::Stopping
+            | Self::NoCondenser
             | Self::Invalid(_)
             | Self::Internal(_) => Self::Internal(self.to_string()),
         }

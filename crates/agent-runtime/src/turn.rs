@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `prepare` | opens model and tools, proposes the system prompt |
 //! | `context` | events into model messages |
+//! | `condense` | the older part of a large context into a summary |
 //! | `ask` | one model call |
 //! | `interpret` | a reply into events; malformed calls are answered at once |
 //! | `approve` | which calls need consent |
@@ -15,6 +16,7 @@
 
 mod approve;
 mod ask;
+pub(crate) mod condense;
 mod context;
 mod drafts;
 mod execute;
@@ -28,5 +30,6 @@ pub(crate) mod proposal;
 mod reply_pieces;
 pub(crate) mod running_turn;
 mod state;
+mod stats;
 mod steps;
 mod stuck;

@@ -19,5 +19,6 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     control::RUN,
     control::PAUSE,
     control::INTERRUPT,
+    control::CONDENSE,
     control::FINAL_RESPONSE,
 ];

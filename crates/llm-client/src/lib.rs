@@ -27,4 +27,4 @@ mod transport;
 pub use connect::connect;
 pub use error::ModelError;
 pub use message::{AssistantMessage, Block, ModelMessage, Part};
-pub use model::{Delta, Model, ModelReply, ModelRequest, StopReason, ToolSpec};
+pub use model::{Delta, Model, ModelLimits, ModelReply, ModelRequest, StopReason, ToolSpec};

@@ -7,7 +7,7 @@ use core_model::{
 
 use crate::{
     Request, RuntimeError,
-    command::{Command, CommandRequest},
+    command::{Answer, Command, CommandRequest},
     conversation::{
         batch::{AfterCommit, CommitBatch},
         done::Done,
@@ -15,6 +15,7 @@ use crate::{
         unanswered::recovery_drafts,
     },
     run_slot::{RunSlot, RunSlots},
+    turn::{outcome::Purpose, running_turn::TurnStart},
 };
 
 pub(super) const SUPERSEDED: &str = "Superseded by a new user message";
@@ -75,8 +76,8 @@ impl Decider<'_> {
             }
             CommandRequest::Pause => {
                 match &self.run.turn {
-                    Some(turn) => turn.pause(),
-                    None => self.pause_idle(),
+                    Some(turn) if turn.is_work() => turn.pause(),
+                    Some(_) | None => self.pause_idle(),
                 }
                 Ok(())
             }
@@ -88,6 +89,7 @@ impl Decider<'_> {
                 return;
             }
             CommandRequest::Respond { accept, reason } => self.respond(accept, &reason),
+            CommandRequest::Condense => return self.condense(answer),
             CommandRequest::Recover => {
                 // The events are in the batch already.
                 self.batch.after_commit = Some(AfterCommit::Recovered(answer));
@@ -114,13 +116,13 @@ impl Decider<'_> {
     /// Whether it has to wait until a turn that is being ended is gone.
     fn has_to_wait(&self, request: &CommandRequest) -> bool {
         match request {
-            CommandRequest::Run { .. } | CommandRequest::SendMessage { run: true, .. } => {
-                self.run.is_stopping()
-            }
+            CommandRequest::Run { .. }
+            | CommandRequest::SendMessage { run: true, .. }
+            | CommandRequest::Condense => self.run.is_stopping() || self.run.is_condensing(),
+            CommandRequest::Respond { .. } => self.run.is_condensing(),
             // They mean the run that waits before them, too.
             CommandRequest::Pause | CommandRequest::Interrupt => !self.run.deferred.is_empty(),
             CommandRequest::SendMessage { run: false, .. }
-            | CommandRequest::Respond { .. }
             | CommandRequest::Recover
             | CommandRequest::CloseTools
             | CommandRequest::LeaveMemory
@@ -216,6 +218,34 @@ impl Decider<'_> {
         started
     }
 
+    /// Asks for a condensation. A running turn condenses at its next step, and this is answered at once;
+    /// otherwise a turn starts that does nothing else, and this is answered at its end.
+    fn condense(&mut self, answer: Answer) {
+        let slot = if self.has_run() {
+            None
+        } else {
+            match self.slots.take() {
+                Ok(slot) => Some(slot),
+                Err(error) => {
+                    self.batch.answers.push((answer, Err(error)));
+                    return;
+                }
+            }
+        };
+        let request = EventBody::CondensationRequest(Nothing {});
+        self.batch.push(Draft::new(Source::Environment, request));
+        match slot {
+            Some(slot) => {
+                self.batch.start = Some(TurnStart {
+                    purpose: Purpose::Condense,
+                    slot,
+                    answers: vec![(None, answer)],
+                });
+            }
+            None => self.batch.answers.push((answer, Ok(()))),
+        }
+    }
+
     /// Accepts or rejects what waits for consent.
     fn respond(&mut self, accept: bool, reason: &str) -> Result<(), RuntimeError> {
         if self.status() != ExecutionStatus::WaitingForConfirmation {
@@ -257,7 +287,7 @@ impl Decider<'_> {
             running.id = once.run();
         }
         self.batch.push(running);
-        self.batch.start = Some(slot);
+        self.batch.start = Some(TurnStart::work(slot));
         Ok(())
     }
 

@@ -13,7 +13,10 @@ use crate::{
         unanswered::{answers, recovery_drafts},
     },
     run_slot::RunSlot,
-    turn::{outcome::Outcome, running_turn::CancelReason},
+    turn::{
+        outcome::Outcome,
+        running_turn::{CancelReason, TurnStart},
+    },
 };
 
 const INTERRUPTED: &str = "Tool call interrupted before completion. The conversation was paused.";
@@ -40,6 +43,7 @@ pub(super) fn record(
         Outcome::Finished { .. }
         | Outcome::Waiting { .. }
         | Outcome::Paused
+        | Outcome::Condensed
         | Outcome::Stuck
         | Outcome::Failed { .. }
         | Outcome::Panicked => Vec::new(),
@@ -80,6 +84,7 @@ fn record_outcome(outcome: Outcome, slot: RunSlot, paused: bool, batch: &mut Com
             batch.extend(drafts);
             record_outcome(Outcome::internal(PANICKED), slot, paused, batch);
         }
+        Outcome::Condensed => {}
         Outcome::Finished { .. } => batch.set_status(ExecutionStatus::Finished),
         Outcome::Waiting { .. } => batch.set_status(ExecutionStatus::WaitingForConfirmation),
         Outcome::Stuck => batch.set_status(ExecutionStatus::Stuck),
@@ -109,7 +114,7 @@ fn continue_run(batch: &mut CommitBatch, slot: RunSlot, paused: bool) {
         pause(batch);
     } else {
         batch.announce = false;
-        batch.start = Some(slot);
+        batch.start = Some(TurnStart::work(slot));
     }
 }
 

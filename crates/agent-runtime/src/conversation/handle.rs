@@ -8,7 +8,7 @@ use crate::{
     conversation::actor,
     residency::{Residency, live_conversation::LiveConversation},
     run_slot::RunSlot,
-    turn::prepare::missing_system_prompt,
+    turn::prepare::{condenses, missing_system_prompt},
 };
 
 /// One conversation, to talk to and to read. Cheap to clone.
@@ -123,6 +123,19 @@ impl Conversation {
     /// When the interruption cannot be made durable.
     pub async fn interrupt(&self) -> Result<(), RuntimeError> {
         self.ask(CommandRequest::Interrupt).await
+    }
+
+    /// Replaces the older part of what the model is shown by a summary. While the agent works, it does so
+    /// before its next step and this is answered at once; otherwise this is answered when it is done.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NoCondenser`] when the agent's settings switch it off,
+    /// [`RuntimeError::RunLimit`].
+    pub async fn condense(&self) -> Result<(), RuntimeError> {
+        if !condenses(&self.live) {
+            return Err(RuntimeError::NoCondenser);
+        }
+        self.ask(CommandRequest::Condense).await
     }
 
     /// Accepts or rejects the actions that wait for consent; without any, does nothing.

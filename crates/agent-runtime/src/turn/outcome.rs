@@ -17,6 +17,8 @@ pub(crate) enum Outcome {
         seen: Option<EventId>,
     },
     Paused,
+    /// The context was condensed, which was all it was to do.
+    Condensed,
     Stuck,
     Failed {
         code: String,
@@ -33,11 +35,30 @@ pub(crate) enum Outcome {
     },
 }
 
+/// What a turn is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The agent works until it is done.
+    Work,
+    /// Only the context is condensed; the conversation's status stays as it is.
+    Condense,
+}
+
 /// Why an agent cannot be set up: a code that clients know, and a text for people.
 #[derive(Debug)]
 pub(crate) struct SetupError {
     pub(crate) code: &'static str,
     pub(crate) detail: String,
+}
+
+impl SetupError {
+    /// A value in the settings is wrong.
+    pub(crate) fn value(detail: String) -> Self {
+        Self {
+            code: "ValueError",
+            detail,
+        }
+    }
 }
 
 impl Outcome {
@@ -56,6 +77,7 @@ impl Outcome {
             Self::Finished { .. }
             | Self::Waiting { .. }
             | Self::Paused
+            | Self::Condensed
             | Self::Cancelled { .. } => None,
         }
     }

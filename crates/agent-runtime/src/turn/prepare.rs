@@ -14,6 +14,7 @@ use workspace::{ToolFiles, Workspace};
 use crate::{
     residency::live_conversation::LiveConversation,
     turn::{
+        condense::{CondenserState, settings::CondenserSettings},
         context::ModelContext,
         outcome::{Outcome, SetupError},
         prompt,
@@ -36,9 +37,10 @@ pub(super) async fn prepare(
     };
     let connected = opened.and_then(|(agent, tools)| {
         let model = (live.runtime.config.connect)(&agent.llm)?;
-        Ok((agent, tools, model))
+        let condenser = CondenserSettings::of(&agent).map_err(SetupError::value)?;
+        Ok((agent, tools, model, condenser))
     });
-    let (agent, tools, model) = match connected {
+    let (agent, tools, model, condenser) = match connected {
         Ok(connected) => connected,
         Err(error) => return Break(Outcome::setup(error)),
     };
@@ -50,6 +52,7 @@ pub(super) async fn prepare(
         model,
         tools,
         context: ModelContext::default(),
+        condenser: CondenserState::new(condenser),
         stuck: StuckDetector::default(),
         seen: now.state.last_user_message_id.clone(),
         signals,
@@ -89,14 +92,20 @@ pub(crate) async fn missing_system_prompt(
     }
 }
 
+/// Whether the agent's settings let its context be condensed. True, too, when they cannot be read: the run
+/// will say why.
+pub(crate) fn condenses(live: &LiveConversation) -> bool {
+    let condenser = live.now().metadata.agent["condenser"].clone();
+    !matches!(CondenserSettings::read(&condenser), Ok(None))
+}
+
 /// The agent, and its tools: those that are open already, or new ones, which stay open after the turn.
 async fn open(live: &LiveConversation) -> Result<(Agent, Tools), SetupError> {
     let now = live.now();
     let mut settings = now.metadata.agent.clone();
     live.runtime.vault.open_all(&mut settings);
-    let agent = Agent::deserialize(settings).map_err(|error| SetupError {
-        code: "ValueError",
-        detail: format!("this server cannot run such an agent: {error}"),
+    let agent = Agent::deserialize(settings).map_err(|error| {
+        SetupError::value(format!("this server cannot run such an agent: {error}"))
     })?;
     if let Some(tools) = live.tools.get() {
         return Ok((agent, tools));

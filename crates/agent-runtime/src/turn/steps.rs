@@ -13,11 +13,12 @@ use tracing::{Instrument, Span};
 use crate::{
     residency::live_conversation::LiveConversation,
     turn::{
-        approve, ask, execute, interpret, observe,
-        outcome::Outcome,
+        approve, ask, condense, execute, interpret, observe,
+        outcome::{Outcome, Purpose},
         prepare,
         proposal::Proposal,
         state::{Turn, TurnSignals},
+        stats::{self, Call},
     },
 };
 
@@ -26,11 +27,27 @@ pub(super) async fn run_turn(
     live: Arc<LiveConversation>,
     proposer: mpsc::Sender<Proposal>,
     signals: TurnSignals,
+    purpose: Purpose,
 ) -> Outcome {
-    match run_stages(live, proposer, signals).await {
+    let ended = match purpose {
+        Purpose::Work => run_stages(live, proposer, signals).await,
+        Purpose::Condense => condense_only(live, proposer, signals).await,
+    };
+    match ended {
         Break(outcome) => outcome,
         Continue(never) => match never {},
     }
+}
+
+async fn condense_only(
+    live: Arc<LiveConversation>,
+    proposer: mpsc::Sender<Proposal>,
+    signals: TurnSignals,
+) -> ControlFlow<Outcome, Infallible> {
+    let mut turn = prepare::prepare(live, proposer, signals).await?;
+    let state = observe::catch_up(&mut turn).await?;
+    condense::condense_if_due(&mut turn, &state).await?;
+    Break(Outcome::Condensed)
 }
 
 async fn run_stages(
@@ -58,6 +75,10 @@ async fn run_stages(
         iterations += 1;
         let state = observe::check_progress(&mut turn, state).await?;
         span = telemetry::step(&turn.live.id, &turn.agent.llm.model);
+        let condensed = condense::condense_if_due(&mut turn, &state);
+        if condensed.instrument(span.clone()).await? {
+            continue;
+        }
         let taken = step(&mut turn, &state);
         taken.instrument(span.clone()).await?;
     }
@@ -65,8 +86,15 @@ async fn run_stages(
 
 /// One model call and what it asks for, up to the point where actions are executed.
 async fn step(turn: &mut Turn, state: &ConversationState) -> ControlFlow<Outcome> {
-    let (reply, pieces) = ask::ask(turn, state).await?;
-    let mut drafts = vec![ask::stats(turn, state, &reply)];
+    let Some((reply, pieces)) = ask::ask(turn, state).await? else {
+        return Continue(());
+    };
+    let call = Call {
+        usage_id: &turn.agent.llm.usage_id,
+        model: &turn.agent.llm.model,
+        reply: &reply,
+    };
+    let mut drafts = vec![stats::after_call(state, call)];
     if reply.calls().next().is_none() {
         let said = interpret::message(&reply);
         drafts.extend(said.drafts);

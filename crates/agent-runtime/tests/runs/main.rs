@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod claims;
+mod condensation;
 mod feed;
 mod followers;
 mod frail;

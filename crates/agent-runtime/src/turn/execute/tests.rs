@@ -19,7 +19,10 @@ use workspace::Workspace;
 use super::*;
 use crate::{
     live_fixture::LiveFixture,
-    turn::{context::ModelContext, proposal::Proposal, state::TurnSignals, stuck::StuckDetector},
+    turn::{
+        condense::CondenserState, context::ModelContext, proposal::Proposal, state::TurnSignals,
+        stuck::StuckDetector,
+    },
 };
 
 /// Long enough on any machine: a test that waits for so long has failed.
@@ -146,6 +149,7 @@ impl Stage {
             tools: vec![Arc::clone(&puppet) as Arc<dyn Tool>],
             workspace: Workspace::default(),
             context,
+            condenser: CondenserState::default(),
             stuck: StuckDetector::default(),
             seen: None,
             signals: TurnSignals {
