@@ -7,6 +7,7 @@
 //! | `error` | [`ModelError`] |
 //! | `connect` | settings to a model: which format, which provider |
 //! | `capabilities` | what a model takes and wants, by its name |
+//! | `fallback` | other models that answer in place of one that cannot |
 //! | `provider` | which address and name a model's prefix stands for |
 //! | `format` | the trait `Format`: what a wire format is |
 //! | `openai_chat` | the format of OpenAI's Chat Completions |
@@ -16,6 +17,7 @@
 mod capabilities;
 mod connect;
 mod error;
+mod fallback;
 mod format;
 mod message;
 mod model;
@@ -27,4 +29,6 @@ mod transport;
 pub use connect::connect;
 pub use error::ModelError;
 pub use message::{AssistantMessage, Block, ModelMessage, Part};
-pub use model::{Delta, Model, ModelLimits, ModelReply, ModelRequest, StopReason, ToolSpec};
+pub use model::{
+    Delta, Fallback, Model, ModelLimits, ModelReply, ModelRequest, StopReason, ToolSpec,
+};

@@ -37,6 +37,19 @@ pub struct ModelReply {
     pub cost: Option<f64>,
     /// None when nothing of the reply has to go back unchanged.
     pub made_by: Option<Provenance>,
+    /// Set when another model than the first answered.
+    pub fallback: Option<Fallback>,
+}
+
+/// That a model failed and another one answered in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fallback {
+    /// The name of the model that failed.
+    pub from: String,
+    /// The name of the model that answered.
+    pub to: String,
+    /// How it failed: [`ModelError::code`].
+    pub code: &'static str,
 }
 
 /// Why a model stopped.

@@ -13,7 +13,9 @@ use tracing::{Instrument, Span};
 use crate::{
     residency::live_conversation::LiveConversation,
     turn::{
-        approve, ask, condense, execute, interpret, observe,
+        approve, ask, condense,
+        drafts::fallback_notice,
+        execute, interpret, observe,
         outcome::{Outcome, Purpose},
         prepare,
         proposal::Proposal,
@@ -95,6 +97,7 @@ async fn step(turn: &mut Turn, state: &ConversationState) -> ControlFlow<Outcome
         reply: &reply,
     };
     let mut drafts = vec![stats::after_call(state, call)];
+    drafts.extend(reply.fallback.as_ref().map(fallback_notice));
     if reply.calls().next().is_none() {
         let said = interpret::message(&reply);
         drafts.extend(said.drafts);
