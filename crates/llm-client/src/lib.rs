@@ -6,7 +6,8 @@
 //! | `message` | what request and reply consist of: messages and blocks |
 //! | `error` | [`ModelError`] |
 //! | `connect` | settings to a model: which format, which provider |
-//! | `capabilities` | what a model takes and wants, by its name |
+//! | `capabilities` | what a model takes and wants |
+//! | `models` | what is known of chat models: the list `data/models.tsv` |
 //! | `fallback` | other models that answer in place of one that cannot |
 //! | `provider` | which address and name a model's prefix stands for |
 //! | `format` | the trait `Format`: what a wire format is |
@@ -21,6 +22,7 @@ mod fallback;
 mod format;
 mod message;
 mod model;
+mod models;
 mod openai_chat;
 mod provider;
 mod scripted;

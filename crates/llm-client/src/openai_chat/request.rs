@@ -71,7 +71,9 @@ fn reasoning_effort(settings: &LlmSettings, route: &Route) -> Value {
     let effort = settings.reasoning_effort.as_deref();
     let by_default = settings.reasoning_effort == LlmSettings::default().reasoning_effort;
     match effort.filter(|effort| !effort.is_empty()) {
-        Some(effort) if !by_default || route.capabilities.reasoning_effort => json!(effort),
+        Some(effort) if !by_default || route.capabilities.reasoning_effort => {
+            json!(route.capabilities.effort_levels.closest(effort))
+        }
         _ => Value::Null,
     }
 }
