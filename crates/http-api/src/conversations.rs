@@ -1,5 +1,6 @@
 //! Conversations: start, find, control, delete.
 
+mod change;
 mod control;
 mod create;
 mod examples;
@@ -21,4 +22,9 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     control::INTERRUPT,
     control::CONDENSE,
     control::FINAL_RESPONSE,
+    change::UPDATE,
+    change::SWITCH_LLM,
+    change::ASK,
+    change::BUDGETS,
+    change::SET_BUDGETS,
 ];

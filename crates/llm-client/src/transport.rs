@@ -140,7 +140,10 @@ impl Model for HttpModel {
 
     fn limits(&self) -> ModelLimits {
         ModelLimits {
-            input_tokens: self.settings.max_input_tokens,
+            input_tokens: self
+                .settings
+                .max_input_tokens
+                .or(self.route.capabilities.context_window),
             output_tokens: self.settings.max_output_tokens,
         }
     }

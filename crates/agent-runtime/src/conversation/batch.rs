@@ -82,6 +82,11 @@ impl CommitBatch {
         self.metadata_changed = true;
     }
 
+    /// The metadata after all changes of this batch so far.
+    pub(super) fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
     /// The metadata to be stored, if it was changed.
     pub(super) fn changed_metadata(&self) -> Option<&Arc<Metadata>> {
         self.metadata_changed.then_some(&self.metadata)

@@ -3,11 +3,13 @@
 use core_model::{
     Content, Draft, EventBody, ExecutionStatus, Message, Role, Source,
     event::{MessageEvent, Nothing, RejectionSource, SystemPromptEvent, UserRejectObservation},
+    secrets::without_secrets,
 };
+use serde_json::json;
 
 use crate::{
     Request, RuntimeError,
-    command::{Answer, Command, CommandRequest},
+    command::{Answer, Change, Command, CommandRequest},
     conversation::{
         batch::{AfterCommit, CommitBatch},
         done::Done,
@@ -15,7 +17,11 @@ use crate::{
         unanswered::recovery_drafts,
     },
     run_slot::{RunSlot, RunSlots},
-    turn::{outcome::Purpose, running_turn::TurnStart},
+    turn::{
+        outcome::Purpose,
+        running_turn::TurnStart,
+        stats::{self, Call},
+    },
 };
 
 pub(super) const SUPERSEDED: &str = "Superseded by a new user message";
@@ -90,6 +96,10 @@ impl Decider<'_> {
             }
             CommandRequest::Respond { accept, reason } => self.respond(accept, &reason),
             CommandRequest::Condense => return self.condense(answer),
+            CommandRequest::Change(change) => {
+                self.change(change);
+                Ok(())
+            }
             CommandRequest::Recover => {
                 // The events are in the batch already.
                 self.batch.after_commit = Some(AfterCommit::Recovered(answer));
@@ -123,6 +133,7 @@ impl Decider<'_> {
             // They mean the run that waits before them, too.
             CommandRequest::Pause | CommandRequest::Interrupt => !self.run.deferred.is_empty(),
             CommandRequest::SendMessage { run: false, .. }
+            | CommandRequest::Change(_)
             | CommandRequest::Recover
             | CommandRequest::CloseTools
             | CommandRequest::LeaveMemory
@@ -243,6 +254,40 @@ impl Decider<'_> {
                 });
             }
             None => self.batch.answers.push((answer, Ok(()))),
+        }
+    }
+
+    fn change(&mut self, change: Change) {
+        match change {
+            Change::Budgets(budgets) => self.batch.push(Draft::state("budgets", json!(budgets))),
+            Change::Llm(llm) => {
+                let mut agent = self.batch.metadata().agent.clone();
+                agent["llm"] = llm;
+                let told = without_secrets(&agent);
+                self.batch
+                    .change_metadata(|metadata| metadata.agent = agent);
+                self.batch.push(Draft::state("agent", told));
+            }
+            Change::Details { title, tags } => {
+                if let Some(tags) = tags {
+                    self.batch.push(Draft::state("tags", json!(tags)));
+                }
+                if let Some(title) = title {
+                    let told = Draft::state("title", title.clone());
+                    self.batch
+                        .change_metadata(|metadata| metadata.title = Some(title));
+                    self.batch.push(told);
+                }
+            }
+            Change::Spent(call) => {
+                let call = Call {
+                    usage_id: &call.usage_id,
+                    model: &call.model,
+                    reply: &call.reply,
+                };
+                let stats = stats::after_call(self.batch.state(), call);
+                self.batch.push(stats);
+            }
         }
     }
 

@@ -4,6 +4,7 @@ use core_model::{
     ConversationState, Draft, EventBody, EventId, ExecutionStatus, Source,
     event::{ConversationErrorEvent, Nothing},
 };
+use serde_json::json;
 
 use crate::{
     command::StopReason,
@@ -44,6 +45,7 @@ pub(super) fn record(
         | Outcome::Waiting { .. }
         | Outcome::Paused
         | Outcome::Condensed
+        | Outcome::BudgetReached(_)
         | Outcome::Stuck
         | Outcome::Failed { .. }
         | Outcome::Panicked => Vec::new(),
@@ -85,6 +87,10 @@ fn record_outcome(outcome: Outcome, slot: RunSlot, paused: bool, batch: &mut Com
             record_outcome(Outcome::internal(PANICKED), slot, paused, batch);
         }
         Outcome::Condensed => {}
+        Outcome::BudgetReached(reached) => {
+            batch.push(Draft::state("budget_reached", json!(reached)));
+            batch.set_status(ExecutionStatus::Paused);
+        }
         Outcome::Finished { .. } => batch.set_status(ExecutionStatus::Finished),
         Outcome::Waiting { .. } => batch.set_status(ExecutionStatus::WaitingForConfirmation),
         Outcome::Stuck => batch.set_status(ExecutionStatus::Stuck),
@@ -129,7 +135,7 @@ mod tests {
     use core_model::{
         Event, Metadata, Observation, Workspace, WorkspaceKind, event::ObservationEvent,
     };
-    use serde_json::{Value, json};
+    use serde_json::Value;
 
     use super::*;
     use crate::run_slot::RunSlots;

@@ -165,7 +165,7 @@ impl Conversation {
         self.ask(CommandRequest::Recover).await
     }
 
-    async fn ask(&self, request: CommandRequest) -> Result<(), RuntimeError> {
+    pub(super) async fn ask(&self, request: CommandRequest) -> Result<(), RuntimeError> {
         let (command, answered) = Command::new(request);
         self.live.send(command, |mailbox| {
             let (live, residency) = (Arc::clone(&self.live), Arc::clone(&self.residency));

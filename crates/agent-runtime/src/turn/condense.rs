@@ -110,6 +110,9 @@ pub(super) async fn condense_if_due(
         }
     };
     let call = summary.call();
+    if let Some(call) = call {
+        turn.spending.paid(call.reply.cost);
+    }
     let mut drafts: Vec<Draft> = call
         .map(|call| stats::after_call(state, call))
         .into_iter()

@@ -1,6 +1,7 @@
 use agent_tools::OpenError;
 use core_model::{
     Draft, EventId,
+    budget::BudgetReached,
     event::{ErrorClassification, FailureKind, UserAction},
 };
 use llm_client::ModelError;
@@ -19,6 +20,8 @@ pub(crate) enum Outcome {
     Paused,
     /// The context was condensed, which was all it was to do.
     Condensed,
+    /// A budget does not allow the next call.
+    BudgetReached(BudgetReached),
     Stuck,
     Failed {
         code: String,
@@ -78,6 +81,7 @@ impl Outcome {
             | Self::Waiting { .. }
             | Self::Paused
             | Self::Condensed
+            | Self::BudgetReached(_)
             | Self::Cancelled { .. } => None,
         }
     }

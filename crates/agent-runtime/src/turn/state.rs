@@ -5,7 +5,7 @@ use std::{
 };
 
 use agent_tools::Tools;
-use core_model::{Agent, ConversationState, Draft, EventId};
+use core_model::{Agent, ConversationState, Draft, EventId, Metadata};
 use llm_client::Model;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -14,6 +14,7 @@ use workspace::Workspace;
 use crate::{
     residency::live_conversation::LiveConversation,
     turn::{
+        budget::TurnSpending,
         condense::CondenserState,
         context::ModelContext,
         outcome::Outcome,
@@ -25,12 +26,15 @@ use crate::{
 /// One run of the agent: what its stages work with.
 pub(super) struct Turn {
     pub(super) live: Arc<LiveConversation>,
+    /// As the turn knows it; [`LiveConversation::now`] may have newer.
+    pub(super) metadata: Arc<Metadata>,
     pub(super) agent: Agent,
     pub(super) model: Arc<dyn Model>,
     pub(super) tools: Tools,
     pub(super) workspace: Workspace,
     pub(super) context: ModelContext,
     pub(super) condenser: CondenserState,
+    pub(super) spending: TurnSpending,
     pub(super) stuck: StuckDetector,
     /// The user message that the model was shown last.
     pub(super) seen: Option<EventId>,

@@ -6,15 +6,15 @@ use serde_json::json;
 
 /// A model call to be added to the accounts.
 #[derive(Clone, Copy)]
-pub(super) struct Call<'a> {
-    pub(super) usage_id: &'a str,
+pub(crate) struct Call<'a> {
+    pub(crate) usage_id: &'a str,
     /// As the settings name it.
-    pub(super) model: &'a str,
-    pub(super) reply: &'a ModelReply,
+    pub(crate) model: &'a str,
+    pub(crate) reply: &'a ModelReply,
 }
 
 /// What the conversation has used in all, with this call.
-pub(super) fn after_call(state: &ConversationState, call: Call<'_>) -> Draft {
+pub(crate) fn after_call(state: &ConversationState, call: Call<'_>) -> Draft {
     let mut snapshot = StatsSnapshot::default();
     for (id, metrics) in &state.stats.usage_to_metrics {
         snapshot

@@ -13,7 +13,7 @@ use tracing::{Instrument, Span};
 use crate::{
     residency::live_conversation::LiveConversation,
     turn::{
-        approve, ask, condense,
+        approve, ask, budget, condense,
         drafts::fallback_notice,
         execute, interpret, observe,
         outcome::{Outcome, Purpose},
@@ -67,10 +67,13 @@ async fn run_stages(
             return Break(Outcome::Paused);
         }
         if !state.pending.is_empty() {
-            let executed = execute::execute(&turn, &state.pending);
+            let allowed = budget::allowed_tool_calls(&turn, &state)?;
+            let executed = execute::execute(&turn, &state.pending[..allowed]);
             executed.instrument(span.clone()).await?;
             continue;
         }
+        prepare::take_up_changes(&mut turn)?;
+        budget::allow_model_call(&turn, &state)?;
         if iterations >= limit {
             return Break(Outcome::iterations_spent(limit));
         }
@@ -96,6 +99,7 @@ async fn step(turn: &mut Turn, state: &ConversationState) -> ControlFlow<Outcome
         model: &turn.agent.llm.model,
         reply: &reply,
     };
+    turn.spending.paid(reply.cost);
     let mut drafts = vec![stats::after_call(state, call)];
     drafts.extend(reply.fallback.as_ref().map(fallback_notice));
     if reply.calls().next().is_none() {

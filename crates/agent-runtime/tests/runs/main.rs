@@ -11,6 +11,7 @@ mod idle;
 mod limits;
 mod lists;
 mod memory;
+mod money;
 mod races;
 mod startup_recovery;
 mod store;

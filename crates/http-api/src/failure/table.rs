@@ -144,6 +144,9 @@ fn of_runtime(error: &RuntimeError) -> Row {
             "already_running",
             "Conversation already running. Wait for completion or pause first.",
         ),
+        RuntimeError::Model { code, detail } => {
+            row(502, "model_failed", format!("{code}: {detail}"))
+        }
         RuntimeError::NoCondenser => row(
             409,
             "no_condenser",

@@ -20,8 +20,8 @@ use super::*;
 use crate::{
     live_fixture::LiveFixture,
     turn::{
-        condense::CondenserState, context::ModelContext, proposal::Proposal, state::TurnSignals,
-        stuck::StuckDetector,
+        budget::TurnSpending, condense::CondenserState, context::ModelContext, proposal::Proposal,
+        state::TurnSignals, stuck::StuckDetector,
     },
 };
 
@@ -143,6 +143,7 @@ impl Stage {
         let (pause, asked_to_pause) = watch::channel(false);
         let cancel = CancellationToken::new();
         let turn = Turn {
+            metadata: Arc::clone(&live.now().metadata),
             live,
             agent,
             model: Arc::clone(&puppet) as Arc<dyn Model>,
@@ -150,6 +151,7 @@ impl Stage {
             workspace: Workspace::default(),
             context,
             condenser: CondenserState::default(),
+            spending: TurnSpending::default(),
             stuck: StuckDetector::default(),
             seen: None,
             signals: TurnSignals {
