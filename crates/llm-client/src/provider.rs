@@ -80,11 +80,23 @@ const fn local(prefix: &'static str, base_url: Option<&'static str>) -> Provider
     }
 }
 
+/// Where OpenAI offers its models itself.
+pub(crate) const OPENAI_HOST: &str = "api.openai.com";
+
+/// A model's provider, name and address, before it is known in which format it is asked.
+pub(crate) struct Target<'a> {
+    pub(crate) provider: &'static Provider,
+    /// The model's name as its provider knows it.
+    pub(crate) model: &'a str,
+    /// The start of its endpoint's address, or the whole of it.
+    pub(crate) address: &'a str,
+}
+
 /// Finds a model's provider and address. `base_url` outranks the provider's own.
 ///
 /// # Errors
-/// When no address is known, or the given one is not an `http` or `https` URL.
-pub(crate) fn route(settings: &LlmSettings, format: &dyn Format) -> Result<Route, ModelError> {
+/// When no address is known.
+pub(crate) fn target(settings: &LlmSettings) -> Result<Target<'_>, ModelError> {
     let name = settings.model.trim();
     if name.is_empty() {
         return Err(refuse("no model is named: set `model`"));
@@ -98,13 +110,30 @@ pub(crate) fn route(settings: &LlmSettings, format: &dyn Format) -> Result<Route
         let prefix = provider.prefix;
         return Err(refuse(&format!("models of `{prefix}/` need a `base_url`")));
     };
-    let model = name_sent(name, model, address);
+    Ok(Target {
+        provider,
+        model: name_sent(name, model, address),
+        address,
+    })
+}
+
+/// Where a model's requests in this format go.
+///
+/// # Errors
+/// When no address is known, or the given one is not an `http` or `https` URL.
+pub(crate) fn route(settings: &LlmSettings, format: &dyn Format) -> Result<Route, ModelError> {
+    let Target {
+        provider,
+        model,
+        address,
+    } = target(settings)?;
+    let ollama = provider.prefix.starts_with("ollama");
     Ok(Route {
         provider,
         endpoint: endpoint(address, format.path(), ollama)?,
         model: model.to_owned(),
         made_by: Provenance {
-            model: name.to_owned(),
+            model: settings.model.trim().to_owned(),
             format: format.name().to_owned(),
         },
         capabilities: Capabilities::of(settings, provider, model),
