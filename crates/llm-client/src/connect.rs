@@ -118,7 +118,7 @@ mod tests {
             (Auto, "gpt-5.6", "", "responses"),
             (Auto, "openai/gpt-5.4", openai, "responses"),
             (Auto, "openai/gpt-6", "", "responses"),
-            (Auto, "gpt-5", "", "chat"),
+            (Auto, "gpt-4o", "", "chat"),
             (Chat, "gpt-5.6", "", "chat"),
             (Responses, "gpt-5", "", "responses"),
             (Responses, "anything", "http://h:1/v1", "responses"),

@@ -6,7 +6,8 @@
 //! | `message` | what request and reply consist of: messages and blocks |
 //! | `error` | [`ModelError`] |
 //! | `connect` | settings to a model: which format, which provider |
-//! | `capabilities` | what a model takes and wants, by its name |
+//! | `capabilities` | what a model takes and wants |
+//! | `models` | what is known of chat models: the list `data/models.tsv` |
 //! | `provider` | which address and name a model's prefix stands for |
 //! | `format` | the trait `Format`: what a wire format is |
 //! | `answer` | what answers of all formats have in common: errors, JSON in events |
@@ -24,6 +25,7 @@ mod error;
 mod format;
 mod message;
 mod model;
+mod models;
 mod openai_chat;
 mod openai_responses;
 mod provider;

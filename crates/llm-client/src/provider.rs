@@ -17,6 +17,8 @@ pub(crate) struct Provider {
     pub(crate) length_limit: &'static str,
     /// Whether message content must be a string where it could be a list of parts.
     pub(crate) plain_content: bool,
+    /// Whether the user runs it, and with it chooses how long prompts may be.
+    pub(crate) local_limits: bool,
 }
 
 /// Where a model's requests go, and under which name.
@@ -37,7 +39,7 @@ const OLD_LIMIT: &str = "max_tokens";
 
 /// Addresses from the providers' own documentation of their OpenAI-compatible endpoints.
 #[rustfmt::skip]
-static PROVIDERS: [Provider; 16] = [
+static PROVIDERS: [Provider; 21] = [
     hosted("openai", "https://api.openai.com/v1", NEW_LIMIT),
     hosted("openrouter", "https://openrouter.ai/api/v1", OLD_LIMIT),
     hosted("anthropic", "https://api.anthropic.com/v1", OLD_LIMIT),
@@ -47,13 +49,18 @@ static PROVIDERS: [Provider; 16] = [
     hosted("mistral", "https://api.mistral.ai/v1", OLD_LIMIT),
     hosted("xai", "https://api.x.ai/v1", NEW_LIMIT),
     hosted("together_ai", "https://api.together.xyz/v1", OLD_LIMIT),
+    hosted("moonshot", "https://api.moonshot.ai/v1", OLD_LIMIT),
+    hosted("zai", "https://api.z.ai/api/paas/v4", OLD_LIMIT),
+    hosted("cerebras", "https://api.cerebras.ai/v1", NEW_LIMIT),
+    hosted("dashscope", "https://dashscope-intl.aliyuncs.com/compatible-mode/v1", OLD_LIMIT),
+    hosted("minimax", "https://api.minimax.io/v1", OLD_LIMIT),
     hosted("fireworks_ai", "https://api.fireworks.ai/inference/v1", OLD_LIMIT),
     Provider { plain_content: true, ..local("ollama", Some("http://localhost:11434/v1")) },
     Provider { plain_content: true, ..local("ollama_chat", Some("http://localhost:11434/v1")) },
     Provider { plain_content: true, ..local("lm_studio", Some("http://localhost:1234/v1")) },
     Provider { length_limit: NEW_LIMIT, ..local("hosted_vllm", None) },
-    Provider { length_limit: NEW_LIMIT, ..local("litellm_proxy", None) },
-    Provider { length_limit: NEW_LIMIT, ..local("custom_openai", None) },
+    Provider { length_limit: NEW_LIMIT, local_limits: false, ..local("litellm_proxy", None) },
+    Provider { length_limit: NEW_LIMIT, local_limits: false, ..local("custom_openai", None) },
 ];
 
 const fn hosted(
@@ -67,6 +74,7 @@ const fn hosted(
         needs_key: true,
         length_limit,
         plain_content: false,
+        local_limits: false,
     }
 }
 
@@ -77,6 +85,7 @@ const fn local(prefix: &'static str, base_url: Option<&'static str>) -> Provider
         needs_key: false,
         length_limit: OLD_LIMIT,
         plain_content: false,
+        local_limits: true,
     }
 }
 

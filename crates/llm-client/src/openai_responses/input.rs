@@ -25,7 +25,7 @@ impl Input {
             | ModelMessage::ToolResult { .. } => None,
         });
         let system: Vec<String> = system.collect();
-        let vision = route.capabilities.vision;
+        let vision = route.capabilities.takes_images();
         let mut ids = CallIds::default();
         let mut items = Vec::new();
         for message in &messages[system.len()..] {

@@ -88,13 +88,15 @@ impl<'a> Known<'a> {
             Part::Text(text) => {
                 set("type", json!("message"));
                 set("role", json!("assistant"));
-                let part = json!({"type": "output_text", "text": text, "annotations": []});
-                set("content", json!([part]));
+                if id.is_some() {
+                    let part = json!({"type": "output_text", "text": text, "annotations": []});
+                    set("content", json!([part]));
+                    set("status", json!("completed"));
+                } else {
+                    set("content", json!(text));
+                }
                 if let Some(phase) = state.phase {
                     set("phase", json!(phase));
-                }
-                if id.is_some() {
-                    set("status", json!("completed"));
                 }
             }
             Part::Call(call) => {

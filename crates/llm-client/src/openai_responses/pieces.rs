@@ -25,7 +25,16 @@ impl Pieces {
             .unwrap_or_else(|| self.last_item());
         let delta = text_in(&event["delta"]);
         match kind {
-            "output_item.added" | "output_item.done" => {
+            "output_item.added" => {
+                let mut begun = event["item"].clone();
+                // It may be cut here; whole it is when the item is done.
+                if let Value::Object(fields) = &mut begun {
+                    fields.remove("encrypted_content");
+                }
+                self.items.insert(item, begun);
+                None
+            }
+            "output_item.done" => {
                 self.items.insert(item, event["item"].clone());
                 None
             }

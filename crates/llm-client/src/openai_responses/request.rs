@@ -48,7 +48,7 @@ pub(super) fn body(
         set("prompt_cache_retention", retention);
     }
     // Models that reason refuse to be told how to sample.
-    if !route.capabilities.reasoning_effort {
+    if route.capabilities.sampling && !route.capabilities.reasons {
         set("temperature", json!(settings.temperature));
         set("top_p", json!(settings.top_p));
     }
@@ -61,10 +61,14 @@ pub(super) fn body(
     body
 }
 
-/// Whether the provider takes how long it shall keep a prompt's prefix. Azure and OpenAI's small models
-/// do not.
+/// Whether the provider takes how long it shall keep a prompt's prefix. Azure does not, and not with the
+/// small models; a model that does not either says so and is not told again.
 fn keeps_prompts_longer(route: &Route) -> bool {
-    route.capabilities.prompt_cache_retention && route.endpoint.host_str() == Some(OPENAI_HOST)
+    let small = ["-mini", "-nano"]
+        .iter()
+        .any(|part| route.model.contains(part));
+    let at_openai = route.endpoint.host_str() == Some(OPENAI_HOST);
+    at_openai && route.capabilities.responses && !small
 }
 
 /// Tools are strict unless told otherwise, and then their schemas must meet conditions that ours do
@@ -81,14 +85,14 @@ fn tool(spec: &ToolSpec) -> Value {
 
 /// How much the model thinks, and whether it sums up its thoughts.
 fn reasoning(settings: &LlmSettings, route: &Route) -> Value {
-    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let summary = settings.reasoning_summary.as_deref();
     let fields = [
         ("effort", route.capabilities.effort(settings)),
-        ("summary", given(&settings.reasoning_summary)),
+        ("summary", summary.filter(|summary| !summary.is_empty())),
     ];
     let fields = fields.into_iter();
     let fields: Map<String, Value> = fields
-        .filter_map(|(name, value)| Some((name.to_owned(), Value::String(value?))))
+        .filter_map(|(name, value)| Some((name.to_owned(), json!(value?))))
         .collect();
     if fields.is_empty() {
         return Value::Null;

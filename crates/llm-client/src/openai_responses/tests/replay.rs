@@ -36,9 +36,13 @@ fn through_events(reply: &ModelReply, answered: &[&str]) -> ModelMessage {
 }
 
 fn without_id(mut item: Value) -> Value {
+    let text = item.pointer("/content/0/text").cloned();
     let fields = item.as_object_mut().expect("an item");
     fields.remove("id");
     fields.remove("status");
+    if let Some(text) = text {
+        fields.insert("content".to_owned(), text);
+    }
     item
 }
 

@@ -35,8 +35,7 @@ fn a_request_has_the_shape_of_responses() {
             "instructions": "be good\n\ntoday",
             "input": [
                 {"role": "user", "content": [{"type": "input_text", "text": "hello"}]},
-                {"type": "message", "role": "assistant", "content": [
-                    {"type": "output_text", "text": "aloud", "annotations": []}]},
+                {"type": "message", "role": "assistant", "content": "aloud"},
                 called("c1"),
                 called("c2"),
                 {"type": "function_call_output", "call_id": "c1", "output": "logged"},
