@@ -11,9 +11,11 @@
 //! | `provider` | which address and name a model's prefix stands for |
 //! | `format` | the trait `Format`: what a wire format is |
 //! | `openai_chat` | the format of OpenAI's Chat Completions |
+//! | `anthropic_messages` | the format of Anthropic's Messages |
 //! | `transport` | sends a request in any format and reads the answer: connections, time limits, streams, retries, refused fields, prices |
 //! | `scripted` | the built-in model, which needs no key |
 
+mod anthropic_messages;
 mod capabilities;
 mod connect;
 mod error;
