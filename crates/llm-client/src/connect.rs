@@ -3,11 +3,12 @@ use std::sync::Arc;
 use core_model::{LlmSettings, agent::ApiMode};
 use url::Url;
 
+use crate::anthropic_messages::AnthropicMessages;
 use crate::capabilities::Capabilities;
 use crate::format::Format;
 use crate::openai_chat::OpenAiChat;
 use crate::openai_responses::OpenAiResponses;
-use crate::provider::{OPENAI_HOST, Target, target};
+use crate::provider::{OPENAI_HOST, target};
 use crate::scripted::Scripted;
 use crate::transport::HttpModel;
 use crate::{Model, ModelError};
@@ -24,44 +25,66 @@ pub fn connect(settings: &LlmSettings) -> Result<Arc<dyn Model>, ModelError> {
     if SCRIPTED.contains(&settings.model.trim()) {
         return Ok(Arc::new(Scripted::new(settings)));
     }
-    Ok(Arc::new(HttpModel::new(settings, format_of(settings)?)?))
+    Ok(Arc::new(HttpModel::new(settings, format_of(settings))?))
 }
 
 /// The wire format that these settings ask for.
-///
-/// # Errors
-/// [`ModelError::Configuration`] when it follows from the provider, and that is unknown.
-fn format_of(settings: &LlmSettings) -> Result<&'static dyn Format, ModelError> {
-    let format: &'static dyn Format = match settings.api_mode {
+fn format_of(settings: &LlmSettings) -> &'static dyn Format {
+    match settings.api_mode {
+        ApiMode::Auto => format_by_address(settings).unwrap_or_else(|| format_by_name(settings)),
         ApiMode::Chat => &OpenAiChat,
         ApiMode::Responses => &OpenAiResponses,
-        ApiMode::Auto => {
-            let target = target(settings)?;
-            if speaks_responses(settings, &target) {
-                &OpenAiResponses
-            } else {
-                &OpenAiChat
-            }
-        }
-    };
-    Ok(format)
+        ApiMode::Messages => &AnthropicMessages,
+    }
 }
 
-/// Whether a model is asked over Responses without being told to: its address says so, or it needs
-/// that and is asked at OpenAI itself. Services that pass requests on often speak only Chat
-/// Completions.
-fn speaks_responses(settings: &LlmSettings, target: &Target<'_>) -> bool {
+/// The format that the settings' own address is one of, as far as its path tells.
+fn format_by_address(settings: &LlmSettings) -> Option<&'static dyn Format> {
+    let address = Url::parse(own_address(settings)?).ok()?;
+    let path = address.path().trim_end_matches('/');
+    let formats: [&'static dyn Format; 3] = [&OpenAiChat, &OpenAiResponses, &AnthropicMessages];
+    let whole = formats
+        .into_iter()
+        .find(|format| path.ends_with(format.path()));
+    // Several providers offer Anthropic's format beside their own below such a path.
+    let base = path.trim_end_matches("/v1");
+    whole.or_else(|| {
+        base.ends_with("/anthropic")
+            .then_some(&AnthropicMessages as _)
+    })
+}
+
+/// The format in which a model of this name is best spoken to.
+fn format_by_name(settings: &LlmSettings) -> &'static dyn Format {
+    let name = settings.model.trim();
+    let host = own_address(settings).and_then(|address| Url::parse(address).ok());
+    let host = host.as_ref().and_then(Url::host_str);
+    let claude = match name.split_once('/') {
+        // There, `anthropic/` is a part of the name.
+        Some((prefix, _)) => prefix == "anthropic" && host != Some("openrouter.ai"),
+        None => name.starts_with("claude-") && matches!(host, None | Some("api.anthropic.com")),
+    };
+    if claude {
+        &AnthropicMessages
+    } else if needs_responses(settings) {
+        &OpenAiResponses
+    } else {
+        &OpenAiChat
+    }
+}
+
+/// Whether a model needs Responses and is asked at OpenAI itself: services that pass requests on often
+/// speak only Chat Completions.
+fn needs_responses(settings: &LlmSettings) -> bool {
+    // A model without an address is refused when it is connected.
+    let Ok(target) = target(settings) else {
+        return false;
+    };
     let Ok(address) = Url::parse(target.address) else {
         return false;
     };
-    let path = address.path().trim_end_matches('/');
-    if path.ends_with(OpenAiResponses.path()) {
-        return true;
-    }
-    if path.ends_with(OpenAiChat.path()) {
-        return false;
-    }
     let host = address.host_str().unwrap_or_default();
+    let path = address.path().trim_end_matches('/');
     let at_openai = host == OPENAI_HOST || (is_azure(host) && path.ends_with("/openai/v1"));
     at_openai && Capabilities::of(settings, target.provider, target.model).responses
 }
@@ -75,6 +98,13 @@ fn is_azure(host: &str) -> bool {
     ]
     .iter()
     .any(|end| host.ends_with(end))
+}
+
+fn own_address(settings: &LlmSettings) -> Option<&str> {
+    settings
+        .base_url
+        .as_deref()
+        .filter(|address| !address.is_empty())
 }
 
 #[cfg(test)]
@@ -108,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn the_format_follows_from_the_setting_the_address_and_the_model() {
+    fn openai_itself_is_asked_over_responses() {
         use ApiMode::{Auto, Chat, Responses};
         let openai = "https://api.openai.com/v1";
         let azure = "https://us.openai.azure.com/openai";
@@ -143,8 +173,66 @@ mod tests {
                 base_url: Some(base_url.to_owned()),
                 ..named(model)
             };
-            let format = format_of(&settings).expect(model);
+            let format = format_of(&settings);
             assert_eq!(format.name(), expected, "{api_mode:?} {model} {base_url}");
+        }
+    }
+
+    #[test]
+    fn the_wire_format_follows_from_address_name_and_setting() {
+        use ApiMode::{Auto, Chat, Messages};
+        let table = [
+            ("gpt-4o", None, Auto, "chat"),
+            ("anthropic/claude-x", None, Auto, "messages"),
+            ("claude-x", None, Auto, "messages"),
+            ("claude-x", Some(""), Auto, "messages"),
+            ("anthropic/claude-x", Some("http://h:1"), Auto, "messages"),
+            ("claude-x", Some("http://h:1"), Auto, "chat"),
+            (
+                "claude-x",
+                Some("https://api.anthropic.com"),
+                Auto,
+                "messages",
+            ),
+            (
+                "openai/claude-x",
+                Some("https://api.anthropic.com/v1"),
+                Auto,
+                "chat",
+            ),
+            ("openrouter/anthropic/claude-x", None, Auto, "chat"),
+            (
+                "anthropic/claude-x",
+                Some("https://openrouter.ai/api/v1"),
+                Auto,
+                "chat",
+            ),
+            ("qwen", Some("http://h:1/v1/messages"), Auto, "messages"),
+            (
+                "qwen",
+                Some("http://h:1/v1/messages/?a=b"),
+                Auto,
+                "messages",
+            ),
+            ("qwen", Some("https://h/anthropic"), Auto, "messages"),
+            ("qwen", Some("https://h/anthropic/v1/"), Auto, "messages"),
+            (
+                "anthropic/claude-x",
+                Some("http://h:1/v1/chat/completions"),
+                Auto,
+                "chat",
+            ),
+            ("anthropic/claude-x", None, Chat, "chat"),
+            ("gpt-5", Some("http://h:1/v1"), Messages, "messages"),
+        ];
+        for (model, base_url, api_mode, format) in table {
+            let settings = LlmSettings {
+                base_url: base_url.map(str::to_owned),
+                api_mode,
+                ..named(model)
+            };
+            let found = format_of(&settings).name();
+            assert_eq!(found, format, "{model} at {base_url:?}, {api_mode:?}");
         }
     }
 }

@@ -14,10 +14,12 @@
 //! | `call_ids` | ids of calls and names of tools as every provider takes them |
 //! | `openai_chat` | the format of OpenAI's Chat Completions |
 //! | `openai_responses` | the format of OpenAI's Responses, without state at the provider |
+//! | `anthropic_messages` | the format of Anthropic's Messages |
 //! | `transport` | sends a request in any format and reads the answer: connections, time limits, streams, retries, refused fields, prices |
 //! | `scripted` | the built-in model, which needs no key |
 
 mod answer;
+mod anthropic_messages;
 mod call_ids;
 mod capabilities;
 mod connect;

@@ -28,7 +28,7 @@ impl Format for OpenAiChat {
         "/chat/completions"
     }
 
-    fn key_header(&self, key: &str) -> (&'static str, String) {
+    fn key_header(&self, _route: &Route, key: &str) -> (&'static str, String) {
         ("authorization", format!("Bearer {key}"))
     }
 

@@ -31,7 +31,7 @@ impl Format for OpenAiResponses {
         "/responses"
     }
 
-    fn key_header(&self, key: &str) -> (&'static str, String) {
+    fn key_header(&self, _route: &Route, key: &str) -> (&'static str, String) {
         ("authorization", format!("Bearer {key}"))
     }
 

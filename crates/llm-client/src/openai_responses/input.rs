@@ -6,6 +6,7 @@ use crate::call_ids::CallIds;
 use crate::{ModelMessage, provider::Route};
 
 const NOT_SHOWN: &str = "[An image was left out: vision is disabled.]";
+const NO_RESULT: &str = "[No result of this call was recorded.]";
 const BETWEEN_INSTRUCTIONS: &str = "\n\n";
 
 /// A conversation as a Responses request takes it.
@@ -25,33 +26,74 @@ impl Input {
             | ModelMessage::ToolResult { .. } => None,
         });
         let system: Vec<String> = system.collect();
-        let vision = route.capabilities.takes_images();
-        let mut ids = CallIds::default();
-        let mut items = Vec::new();
+        let mut builder = Items {
+            route,
+            ids: CallIds::default(),
+            items: Vec::new(),
+        };
         for message in &messages[system.len()..] {
-            match message {
-                ModelMessage::System(content) => {
-                    items.push(json!({"role": "system", "content": parts(content, vision)}));
-                }
-                ModelMessage::User(content) => {
-                    items.push(json!({"role": "user", "content": parts(content, vision)}));
-                }
-                ModelMessage::Assistant(said) => {
-                    items.extend(items_back::items(said, &route.made_by, &mut ids));
-                }
-                ModelMessage::ToolResult {
-                    call_id, content, ..
-                } => items.push(json!({
-                    "type": "function_call_output",
-                    "call_id": ids.of_result(call_id),
-                    "output": output(content, vision),
-                })),
-            }
+            builder.add(message);
         }
+        builder.answer_open_calls();
         let system = system.join(BETWEEN_INSTRUCTIONS);
         Self {
             instructions: Some(system).filter(|system| !system.trim().is_empty()),
-            items,
+            items: builder.items,
+        }
+    }
+}
+
+struct Items<'a> {
+    route: &'a Route,
+    ids: CallIds,
+    items: Vec<Value>,
+}
+
+impl Items<'_> {
+    fn add(&mut self, message: &ModelMessage) {
+        let vision = self.route.capabilities.takes_images();
+        match message {
+            // Only users show images.
+            ModelMessage::System(content) => self.say("system", parts(content, false)),
+            ModelMessage::User(content) => self.say("user", parts(content, vision)),
+            ModelMessage::Assistant(said) => {
+                self.answer_open_calls();
+                let items = items_back::items(said, &self.route.made_by, &mut self.ids);
+                self.items.extend(items);
+            }
+            ModelMessage::ToolResult {
+                call_id,
+                tool,
+                content,
+            } => match self.ids.result(call_id) {
+                Some(id) => self.answer(&id, output(content, vision)),
+                // Its call is not in the conversation any more.
+                None => {
+                    let mut said = vec![input_text(&format!("[A result of the tool {tool}:]"))];
+                    said.extend(parts(content, vision));
+                    self.say("user", said);
+                }
+            },
+        }
+    }
+
+    fn say(&mut self, role: &str, content: Vec<Value>) {
+        self.items.push(json!({"role": role, "content": content}));
+    }
+
+    fn answer(&mut self, call_id: &str, output: Value) {
+        let result = json!({
+            "type": "function_call_output",
+            "call_id": call_id,
+            "output": output,
+        });
+        self.items.push(result);
+    }
+
+    /// No call may be without a result.
+    fn answer_open_calls(&mut self) {
+        for id in self.ids.unanswered() {
+            self.answer(&id, json!(NO_RESULT));
         }
     }
 }

@@ -101,7 +101,7 @@ impl<'a> Known<'a> {
             }
             Part::Call(call) => {
                 set("type", json!("function_call"));
-                set("call_id", json!(ids.of_call(&call.id)));
+                set("call_id", json!(ids.call(&call.id)));
                 set("name", json!(legal_name(&call.name)));
                 set("arguments", json!(call.arguments));
             }

@@ -16,6 +16,7 @@ fn items(model: &str, messages: Vec<ModelMessage>) -> Vec<Value> {
         panic!("no input");
     };
     items.remove(0);
+    items.retain(|item| item["output"] != "[No result of this call was recorded.]");
     items
 }
 

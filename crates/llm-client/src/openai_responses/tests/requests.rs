@@ -231,3 +231,26 @@ fn blank_texts_are_left_out() {
     );
     assert_eq!(body["input"][1]["type"], "function_call");
 }
+
+#[test]
+fn no_call_is_without_a_result_and_no_result_without_a_call() {
+    let messages = vec![
+        user("hello"),
+        result("forgotten"),
+        said(vec![Block::call(call("c1"))]),
+        said(vec![Block::text("on")]),
+        said(vec![Block::call(call("c2"))]),
+    ];
+    let body = body(&settings("gpt-5.6"), messages);
+    let text = |text: &str| json!({"type": "input_text", "text": text});
+    let unanswered = |id: &str| {
+        json!({"type": "function_call_output", "call_id": id,
+               "output": "[No result of this call was recorded.]"})
+    };
+    assert_eq!(
+        body["input"][1],
+        json!({"role": "user", "content": [text("[A result of the tool think:]"), text("logged")]})
+    );
+    assert_eq!(body["input"][3], unanswered("c1"));
+    assert_eq!(body["input"][6], unanswered("c2"));
+}
