@@ -58,8 +58,10 @@ impl PromptBuilder<'_> {
     fn add(&mut self, message: &ModelMessage) {
         match message {
             ModelMessage::System(content) if self.prompt.turns.is_empty() => {
-                let content = blocks(content, &mut self.images);
-                self.prompt.system.extend(content);
+                let content = blocks(content, &mut self.images).into_iter();
+                // An image has no place there.
+                let texts = content.filter(|block| block["type"] == "text");
+                self.prompt.system.extend(texts);
             }
             ModelMessage::System(content) | ModelMessage::User(content) => {
                 let content = blocks(content, &mut self.images);

@@ -240,6 +240,10 @@ fn fault(body: &Value) -> Option<String> {
     if messages.len() % 2 == 0 {
         return Some("the last message is not the user's".to_owned());
     }
+    let system = body["system"].as_array().into_iter().flatten();
+    if system.clone().any(|block| block["type"] != "text") {
+        return Some("the system prompt is not all text".to_owned());
+    }
     let text = body.to_string();
     if text.matches("\"cache_control\"").count() > 4 {
         return Some("more than four prefixes are marked".to_owned());
