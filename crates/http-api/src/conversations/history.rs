@@ -5,7 +5,6 @@ use core_model::{ConversationId, ConversationInfo, EventId};
 use paperclip::actix::api_v2_operation;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::json;
 
 use super::{change::checked_title, examples, start::checked_tags};
 use crate::{
