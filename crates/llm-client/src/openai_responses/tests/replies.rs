@@ -58,6 +58,7 @@ fn a_whole_reply_is_read() {
         },
         cost: None,
         made_by: reply.made_by.clone(),
+        fallback: None,
     };
     assert_eq!(reply, expected);
     let said = reply.said();
