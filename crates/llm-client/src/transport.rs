@@ -125,7 +125,7 @@ impl HttpModel {
 
     /// Whether the provider is sure to refuse a request because there is no key.
     fn lacks_key(&self) -> bool {
-        let (key_header, _) = self.format.key_header("");
+        let (key_header, _) = headers::key_header(&self.route, self.format, "");
         let own_address = self.settings.base_url.is_some();
         let provider = self.route.provider;
         provider.needs_key && !own_address && !self.headers.contains_key(key_header)

@@ -2,13 +2,17 @@ use core_model::LlmSettings;
 use serde_json::{Map, Value, json};
 
 use super::messages::messages;
-use crate::provider::Route;
+use crate::provider::{ReasoningField, Route};
 use crate::{ModelRequest, ToolSpec};
 
 /// Fields a provider may refuse without the request losing its meaning.
-pub(super) const OPTIONAL_FIELDS: [&str; 9] = [
+pub(super) const OPTIONAL_FIELDS: [&str; 13] = [
     "reasoning_effort",
+    "reasoning",
+    "thinking",
+    "enable_thinking",
     "prompt_cache_key",
+    "session_id",
     "stream_options",
     "temperature",
     "top_p",
@@ -35,18 +39,22 @@ pub(super) fn body(
     if !request.tools.is_empty() {
         set("tools", request.tools.iter().map(tool).collect());
     }
-    set("prompt_cache_key", json!(request.cache_key));
-    set("reasoning_effort", reasoning_effort(settings, route));
-    set("temperature", json!(settings.temperature));
-    set("top_p", json!(settings.top_p));
-    if route.provider.prefix != "openai" {
-        set("top_k", json!(settings.top_k));
+    let style = &route.provider.chat;
+    if let Some(field) = style.cache_key {
+        set(field, json!(request.cache_key));
+    }
+    for (name, value) in reasoning(settings, route) {
+        set(name, value);
+    }
+    if route.capabilities.sampling {
+        set("temperature", json!(settings.temperature));
+        set("top_p", json!(settings.top_p));
+        if style.top_k {
+            set("top_k", json!(settings.top_k));
+        }
     }
     set("seed", json!(settings.seed));
-    set(
-        route.provider.length_limit,
-        json!(settings.max_output_tokens),
-    );
+    set(style.length_limit, json!(settings.max_output_tokens));
     if settings.stream {
         set("stream", Value::Bool(true));
         set("stream_options", json!({"include_usage": true}));
@@ -65,15 +73,38 @@ fn tool(spec: &ToolSpec) -> Value {
     }})
 }
 
-/// Every client's settings ask for "high", but most models refuse the field: it is sent to those
-/// known to take it, and sent when the settings ask for anything else.
-fn reasoning_effort(settings: &LlmSettings, route: &Route) -> Value {
-    let effort = settings.reasoning_effort.as_deref();
-    let by_default = settings.reasoning_effort == LlmSettings::default().reasoning_effort;
-    match effort.filter(|effort| !effort.is_empty()) {
-        Some(effort) if !by_default || route.capabilities.reasoning_effort => {
-            json!(route.capabilities.effort_levels.closest(effort))
-        }
-        _ => Value::Null,
+/// The fields that ask for reasoning, as the provider has them.
+fn reasoning(settings: &LlmSettings, route: &Route) -> Vec<(&'static str, Value)> {
+    let able = &route.capabilities;
+    let off = settings.reasoning_effort.as_deref() == Some("none");
+    let thinking = match (off, able.reasons) {
+        (true, _) => json!({"type": "disabled"}),
+        (false, true) => json!({"type": "enabled"}),
+        (false, false) => Value::Null,
+    };
+    let effort = |by_default| effort(settings, route, by_default).map_or(Value::Null, Value::from);
+    match route.provider.chat.reasoning {
+        ReasoningField::Effort => vec![("reasoning_effort", effort(able.reasoning_effort))],
+        ReasoningField::Nested => match effort(able.reasons) {
+            Value::Null => Vec::new(),
+            effort => vec![("reasoning", json!({"effort": effort}))],
+        },
+        ReasoningField::Thinking => vec![("thinking", thinking)],
+        ReasoningField::ThinkingAndEffort if off => vec![("thinking", thinking)],
+        ReasoningField::ThinkingAndEffort => vec![
+            ("thinking", thinking),
+            ("reasoning_effort", effort(able.reasoning_effort)),
+        ],
+        ReasoningField::EnableThinking if off => vec![("enable_thinking", Value::Bool(false))],
+        ReasoningField::EnableThinking => Vec::new(),
     }
+}
+
+/// Every client's settings ask for "high", but most models refuse the field: it is sent `by_default` only to
+/// those known to take it, and sent when the settings ask for anything else.
+fn effort<'a>(settings: &'a LlmSettings, route: &Route, by_default: bool) -> Option<&'a str> {
+    let asked = settings.reasoning_effort.as_deref();
+    let is_default = settings.reasoning_effort == LlmSettings::default().reasoning_effort;
+    let asked = asked.filter(|effort| !effort.is_empty() && (!is_default || by_default))?;
+    Some(route.capabilities.effort_levels.closest(asked))
 }
