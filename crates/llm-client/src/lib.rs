@@ -8,6 +8,7 @@
 //! | `connect` | settings to a model: which format, which provider |
 //! | `capabilities` | what a model takes and wants |
 //! | `models` | what is known of chat models: the list `data/models.tsv` |
+//! | `prices` | what tokens cost: the lists `data/prices.jsonl` |
 //! | `provider` | which address and name a model's prefix stands for |
 //! | `format` | the trait `Format`: what a wire format is |
 //! | `openai_chat` | the format of OpenAI's Chat Completions |
@@ -22,6 +23,7 @@ mod message;
 mod model;
 mod models;
 mod openai_chat;
+mod prices;
 mod provider;
 mod scripted;
 mod transport;

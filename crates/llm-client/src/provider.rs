@@ -54,6 +54,11 @@ pub(crate) fn providers() -> &'static [Provider] {
     PROVIDERS
 }
 
+/// The provider of this prefix.
+pub(crate) fn by_prefix(prefix: &str) -> Option<&'static Provider> {
+    PROVIDERS.iter().find(|provider| provider.prefix == prefix)
+}
+
 fn provider_and_name<'a>(
     name: &'a str,
     own_address: Option<&str>,
@@ -88,10 +93,6 @@ fn provider_and_name<'a>(
     };
     let provider = by_prefix(guess).unwrap_or(&PROVIDERS[0]);
     Ok((provider, name))
-}
-
-fn by_prefix(prefix: &str) -> Option<&'static Provider> {
-    PROVIDERS.iter().find(|provider| provider.prefix == prefix)
 }
 
 /// The name that a provider is asked for. OpenRouter's own names have a vendor before the slash, which must not be

@@ -58,7 +58,7 @@ impl HttpModel {
         Ok(Self {
             format,
             schedule: Schedule::new(settings),
-            pricing: Pricing::new(settings),
+            pricing: Pricing::new(settings, &route),
             // The key is in the headers, marked as sensitive, and nowhere else.
             settings: LlmSettings {
                 api_key: None,

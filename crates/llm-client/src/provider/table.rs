@@ -11,8 +11,10 @@ pub(crate) struct Provider {
     pub(crate) headers: &'static [(&'static str, &'static str)],
     /// Whether the user runs it, and with it chooses how long prompts may be.
     pub(crate) local_limits: bool,
-    /// What genai-prices calls those whose prices hold, the first that has the model.
-    pub(crate) price_lists: &'static [&'static str],
+    /// What genai-prices calls the list of its prices.
+    pub(crate) price_list: Option<&'static str>,
+    /// Whether what a model costs at its maker is taken for its price here, where the list does not have it.
+    pub(crate) maker_prices: bool,
     pub(crate) chat: ChatStyle,
 }
 
@@ -61,18 +63,6 @@ const NEW_LIMIT: &str = "max_completion_tokens";
 const OLD_LIMIT: &str = "max_tokens";
 const CACHE_KEY: Option<&str> = Some("prompt_cache_key");
 
-/// For addresses that anything may be behind: the prices of the model's maker.
-const MAKERS: &[&str] = &[
-    "openai",
-    "anthropic",
-    "google",
-    "deepseek",
-    "x-ai",
-    "mistral",
-    "moonshotai",
-    "zai",
-    "minimax",
-];
 const OF_VERTEX: &str = "https://REGION-aiplatform.googleapis.com/v1/projects/PROJECT/locations/REGION/endpoints/openapi";
 const ANY: &str = "the address of its OpenAI-compatible API, http://HOST:PORT/v1";
 
@@ -89,7 +79,8 @@ const HOSTED: Provider = Provider {
     key_header: None,
     headers: &[],
     local_limits: false,
-    price_lists: &[],
+    price_list: None,
+    maker_prices: false,
     chat: CHAT,
 };
 
@@ -123,69 +114,69 @@ const LOCAL_CHAT: ChatStyle = ChatStyle {
 /// Addresses and deviations from the providers' own documentation of their OpenAI-compatible endpoints.
 #[rustfmt::skip]
 pub(super) static PROVIDERS: &[Provider] = &[
-    Provider { chat: OPENAI, ..hosted("openai", "https://api.openai.com/v1", &["openai"]) },
+    Provider { chat: OPENAI, ..hosted("openai", "https://api.openai.com/v1", Some("openai")) },
     Provider {
         chat: ChatStyle { reasoning: ReasoningField::Nested, cache_key: Some("session_id"), ..CHAT },
-        ..hosted("openrouter", "https://openrouter.ai/api/v1", &["openrouter"])
+        ..hosted("openrouter", "https://openrouter.ai/api/v1", Some("openrouter"))
     },
-    hosted("anthropic", "https://api.anthropic.com/v1", &["anthropic"]),
-    hosted("gemini", "https://generativelanguage.googleapis.com/v1beta/openai", &["google"]),
+    hosted("anthropic", "https://api.anthropic.com/v1", Some("anthropic")),
+    hosted("gemini", "https://generativelanguage.googleapis.com/v1beta/openai", Some("google")),
     Provider {
         chat: ChatStyle { plain_content: true, reasoning: ReasoningField::ThinkingAndEffort, ..CHAT },
-        ..hosted("deepseek", "https://api.deepseek.com/v1", &["deepseek"])
+        ..hosted("deepseek", "https://api.deepseek.com/v1", Some("deepseek"))
     },
     Provider {
         chat: ChatStyle { length_limit: NEW_LIMIT, ..CHAT },
-        ..hosted("groq", "https://api.groq.com/openai/v1", &["groq"])
+        ..hosted("groq", "https://api.groq.com/openai/v1", Some("groq"))
     },
-    hosted("mistral", "https://api.mistral.ai/v1", &["mistral"]),
-    Provider { chat: NEWER, ..hosted("xai", "https://api.x.ai/v1", &["x-ai"]) },
+    hosted("mistral", "https://api.mistral.ai/v1", Some("mistral")),
+    Provider { chat: NEWER, ..hosted("xai", "https://api.x.ai/v1", Some("x-ai")) },
     Provider {
         chat: ChatStyle { cache_key: CACHE_KEY, ..CHAT },
-        ..hosted("moonshot", "https://api.moonshot.ai/v1", &["moonshotai"])
+        ..hosted("moonshot", "https://api.moonshot.ai/v1", Some("moonshotai"))
     },
     Provider {
         chat: ChatStyle { reasoning: ReasoningField::Thinking, ..CHAT },
-        ..hosted("zai", "https://api.z.ai/api/paas/v4", &["zai"])
+        ..hosted("zai", "https://api.z.ai/api/paas/v4", Some("zai"))
     },
     Provider {
         chat: ChatStyle { length_limit: NEW_LIMIT, ..CHAT },
-        ..hosted("cerebras", "https://api.cerebras.ai/v1", &["cerebras"])
+        ..hosted("cerebras", "https://api.cerebras.ai/v1", Some("cerebras"))
     },
     Provider {
         chat: ChatStyle { reasoning: ReasoningField::EnableThinking, ..CHAT },
-        ..hosted("dashscope", "https://dashscope-intl.aliyuncs.com/compatible-mode/v1", &[])
+        ..hosted("dashscope", "https://dashscope-intl.aliyuncs.com/compatible-mode/v1", None)
     },
-    hosted("minimax", "https://api.minimax.io/v1", &["minimax"]),
-    hosted("together_ai", "https://api.together.xyz/v1", &["together"]),
-    hosted("fireworks_ai", "https://api.fireworks.ai/inference/v1", &["fireworks"]),
+    hosted("minimax", "https://api.minimax.io/v1", Some("minimax")),
+    hosted("together_ai", "https://api.together.xyz/v1", Some("together")),
+    hosted("fireworks_ai", "https://api.fireworks.ai/inference/v1", Some("fireworks")),
     Provider {
         chat: OPENAI, headers: COPILOT_HEADERS,
-        ..hosted("github_copilot", "https://api.githubcopilot.com", &["github-copilot"])
+        ..hosted("github_copilot", "https://api.githubcopilot.com", Some("github-copilot"))
     },
     Provider {
         prefix: "azure", address: Address::Azure, key_header: Some("api-key"), chat: OPENAI,
-        price_lists: &["azure", "openai", "anthropic", "deepseek", "x-ai", "moonshotai"], ..HOSTED
+        price_list: Some("azure"), maker_prices: true, ..HOSTED
     },
-    Provider { prefix: "bedrock", address: Address::Bedrock, price_lists: &["aws"], ..HOSTED },
-    Provider { prefix: "vertex_ai", address: Address::Given(OF_VERTEX), price_lists: &["google", "anthropic"], ..HOSTED },
+    Provider { prefix: "bedrock", address: Address::Bedrock, price_list: Some("aws"), ..HOSTED },
+    Provider { prefix: "vertex_ai", address: Address::Given(OF_VERTEX), price_list: Some("google"), maker_prices: true, ..HOSTED },
     Provider { address: Address::At("http://localhost:11434/v1"), ..local("ollama", LOCAL_CHAT) },
     Provider { address: Address::At("http://localhost:11434/v1"), ..local("ollama_chat", LOCAL_CHAT) },
     Provider { address: Address::At("http://localhost:1234/v1"), ..local("lm_studio", LOCAL_CHAT) },
     local("hosted_vllm", NEWER),
-    Provider { local_limits: false, price_lists: MAKERS, ..local("litellm_proxy", NEWER) },
-    Provider { local_limits: false, price_lists: MAKERS, ..local("custom_openai", NEWER) },
+    Provider { local_limits: false, maker_prices: true, ..local("litellm_proxy", NEWER) },
+    Provider { local_limits: false, maker_prices: true, ..local("custom_openai", NEWER) },
 ];
 
 const fn hosted(
     prefix: &'static str,
     address: &'static str,
-    price_lists: &'static [&'static str],
+    price_list: Option<&'static str>,
 ) -> Provider {
     Provider {
         prefix,
         address: Address::At(address),
-        price_lists,
+        price_list,
         ..HOSTED
     }
 }
