@@ -24,7 +24,7 @@ pub fn connect(settings: &LlmSettings) -> Result<Arc<dyn Model>, ModelError> {
 }
 
 /// The wire format that these settings ask for.
-fn format_of(settings: &LlmSettings) -> Result<&'static dyn Format, ModelError> {
+pub(crate) fn format_of(settings: &LlmSettings) -> Result<&'static dyn Format, ModelError> {
     match settings.api_mode {
         ApiMode::Auto | ApiMode::Chat => Ok(&OpenAiChat),
         ApiMode::Responses => Err(ModelError::Configuration(

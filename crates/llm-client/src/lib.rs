@@ -9,6 +9,7 @@
 //! | `capabilities` | what a model takes and wants |
 //! | `models` | what is known of chat models: the list `data/models.tsv` |
 //! | `prices` | what tokens cost: the lists `data/prices.jsonl` |
+//! | `known_models` | what the lists say of a model, for people |
 //! | `provider` | which address and name a model's prefix stands for |
 //! | `format` | the trait `Format`: what a wire format is |
 //! | `openai_chat` | the format of OpenAI's Chat Completions |
@@ -19,6 +20,7 @@ mod capabilities;
 mod connect;
 mod error;
 mod format;
+mod known_models;
 mod message;
 mod model;
 mod models;
@@ -30,5 +32,8 @@ mod transport;
 
 pub use connect::connect;
 pub use error::ModelError;
+pub use known_models::{
+    KnownModel, KnownPrice, known_model, model_names, models_for_agents, provider_names,
+};
 pub use message::{AssistantMessage, Block, ModelMessage, Part};
 pub use model::{Delta, Model, ModelReply, ModelRequest, StopReason, ToolSpec};

@@ -90,15 +90,13 @@ pub(crate) fn price(provider: &Provider, model: &str) -> Option<Price> {
 }
 
 /// The models of a provider's list.
-pub(crate) fn listed(provider: &Provider) -> impl Iterator<Item = (&'static str, Option<u64>)> {
+pub(crate) fn listed(provider: &Provider) -> impl Iterator<Item = &'static str> {
     let list = provider.price_list.and_then(list_named);
     let read = list.and_then(|list| Some((list.id, list.calculator()?)));
     let found = read.and_then(|(id, calculator)| calculator.find_provider(Some(id), None).ok()?);
-    found.into_iter().flat_map(|provider| {
-        provider
-            .models()
-            .map(|model| (model.id(), model.context_window()))
-    })
+    found
+        .into_iter()
+        .flat_map(|provider| provider.models().map(|model| model.id()))
 }
 
 /// Asks the provider's own list, then, where its prices may be taken, that of the model's maker.
