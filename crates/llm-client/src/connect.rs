@@ -4,6 +4,7 @@ use core_model::{LlmSettings, agent::ApiMode};
 
 use crate::format::Format;
 use crate::openai_chat::OpenAiChat;
+use crate::provider::route;
 use crate::scripted::Scripted;
 use crate::transport::HttpModel;
 use crate::{Model, ModelError};
@@ -21,6 +22,38 @@ pub fn connect(settings: &LlmSettings) -> Result<Arc<dyn Model>, ModelError> {
         return Ok(Arc::new(Scripted::new(settings)));
     }
     Ok(Arc::new(HttpModel::new(settings, format_of(settings)?)?))
+}
+
+/// Where the requests of these settings go. The rest of the address may hold a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// None for the built-in model.
+    pub host: Option<String>,
+    /// The wire format: `chat`, `responses` or `messages`.
+    pub format: &'static str,
+}
+
+/// Where requests with these settings would go.
+///
+/// # Errors
+/// As [`connect`].
+pub fn destination(settings: &LlmSettings) -> Result<Destination, ModelError> {
+    if SCRIPTED.contains(&settings.model.trim()) {
+        return Ok(Destination {
+            host: None,
+            format: "scripted",
+        });
+    }
+    let format = format_of(settings)?;
+    let endpoint = route(settings, format)?.endpoint;
+    let host = endpoint.host_str().map(|host| match endpoint.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    });
+    Ok(Destination {
+        host,
+        format: format.name(),
+    })
 }
 
 /// The wire format that these settings ask for.

@@ -30,7 +30,7 @@ mod provider;
 mod scripted;
 mod transport;
 
-pub use connect::connect;
+pub use connect::{Destination, connect, destination};
 pub use error::ModelError;
 pub use known_models::{
     KnownModel, KnownPrice, known_model, model_names, models_for_agents, provider_names,
