@@ -88,6 +88,16 @@ impl Capabilities {
         self.vision != Some(false)
     }
 
+    /// The level of effort to ask for. Every client's settings ask for "high", but most models refuse the
+    /// field: it is sent to those known to take it, and sent when the settings ask for anything else.
+    pub(crate) fn effort<'a>(&self, settings: &'a LlmSettings) -> Option<&'a str> {
+        let asked = settings.reasoning_effort.as_deref();
+        let by_default = settings.reasoning_effort == LlmSettings::default().reasoning_effort;
+        let asked = asked.filter(|level| !level.is_empty());
+        let asked = asked.filter(|_| !by_default || self.reasoning_effort);
+        Some(self.effort_levels.closest(asked?))
+    }
+
     /// A model as the list describes it; what the list does not have follows from the name.
     fn listed(row: ModelRow, provider: &Provider, name: &str) -> Self {
         let flag = |word: &str, opposite: &str| match (row.says(word), row.says(opposite)) {

@@ -8,7 +8,10 @@ use core_model::LlmSettings;
 use crate::connect::format_of;
 use crate::models;
 use crate::prices;
-use crate::provider::{Provider, Route, providers, route};
+use crate::provider::{Provider, Route, providers, route, target};
+
+/// An address of the form that Azure's have, of which models are described that only users know where to reach.
+const USERS_OWN_ADDRESS: &str = "https://name.openai.azure.com";
 
 /// A model of the lists, as settings with nothing but its name would reach it.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,14 +69,17 @@ pub fn model_names(provider: Option<&str>) -> Vec<String> {
 /// What is known of a model, by its name with the provider's prefix. None when it is in no list.
 #[must_use]
 pub fn known_model(name: &str) -> Option<KnownModel> {
-    let settings = LlmSettings {
+    let mut settings = LlmSettings {
         model: name.to_owned(),
-        // Some providers are only reached with these; the description does not depend on them.
-        base_url: Some("http://localhost".to_owned()),
+        // Some providers are only reached with these; what is known of a model does not depend on them.
         api_key: Some("none".to_owned()),
+        aws_region_name: Some("us-east-1".to_owned()),
         ..LlmSettings::default()
     };
-    let format = format_of(&settings).ok()?;
+    if target(&settings).is_err() {
+        settings.base_url = Some(USERS_OWN_ADDRESS.to_owned());
+    }
+    let format = format_of(&settings);
     let Route {
         provider,
         model,

@@ -12,10 +12,17 @@
 //! | `known_models` | what the lists say of a model, for people |
 //! | `provider` | which address and name a model's prefix stands for |
 //! | `format` | the trait `Format`: what a wire format is |
+//! | `answer` | what answers of all formats have in common: errors, JSON in events |
+//! | `call_ids` | ids of calls and names of tools as every provider takes them |
 //! | `openai_chat` | the format of OpenAI's Chat Completions |
+//! | `openai_responses` | the format of OpenAI's Responses, without state at the provider |
+//! | `anthropic_messages` | the format of Anthropic's Messages |
 //! | `transport` | sends a request in any format and reads the answer: connections, time limits, streams, retries, refused fields, prices |
 //! | `scripted` | the built-in model, which needs no key |
 
+mod answer;
+mod anthropic_messages;
+mod call_ids;
 mod capabilities;
 mod connect;
 mod error;
@@ -25,6 +32,7 @@ mod message;
 mod model;
 mod models;
 mod openai_chat;
+mod openai_responses;
 mod prices;
 mod provider;
 mod scripted;

@@ -24,24 +24,51 @@ pub(crate) struct Route {
     pub(crate) capabilities: Capabilities,
 }
 
+/// Where OpenAI offers its models itself.
+pub(crate) const OPENAI_HOST: &str = "api.openai.com";
+
+/// A model's provider, name and address, before it is known in which format it is asked.
+pub(crate) struct Target {
+    pub(crate) provider: &'static Provider,
+    /// The model's name as its provider knows it.
+    pub(crate) model: String,
+    /// The start of its endpoint's address, or the whole of it.
+    pub(crate) address: String,
+}
+
 /// Finds a model's provider and address. `base_url` outranks the provider's own.
 ///
 /// # Errors
-/// When no address is known, or the given one is not an `http` or `https` URL.
-pub(crate) fn route(settings: &LlmSettings, format: &dyn Format) -> Result<Route, ModelError> {
+/// When no address is known.
+pub(crate) fn target(settings: &LlmSettings) -> Result<Target, ModelError> {
     let name = settings.model.trim();
     if name.is_empty() {
         return Err(refuse("no model is named: set `model`"));
     }
     let own_address = settings.base_url.as_deref().filter(|url| !url.is_empty());
     let (provider, model) = provider_and_name(name, own_address)?;
-    let base = address::base(provider, settings)?;
-    let model = name_sent(name, model, provider);
+    Ok(Target {
+        provider,
+        model: name_sent(name, model, provider),
+        address: address::base(provider, settings)?,
+    })
+}
+
+/// Where a model's requests in this format go.
+///
+/// # Errors
+/// When no address is known, or the given one is not an `http` or `https` URL.
+pub(crate) fn route(settings: &LlmSettings, format: &dyn Format) -> Result<Route, ModelError> {
+    let Target {
+        provider,
+        model,
+        address,
+    } = target(settings)?;
     Ok(Route {
         provider,
-        endpoint: address::endpoint(&base, format.path(), &model, provider, settings)?,
+        endpoint: address::endpoint(&address, format, &model, provider, settings)?,
         made_by: Provenance {
-            model: name.to_owned(),
+            model: settings.model.trim().to_owned(),
             format: format.name().to_owned(),
         },
         capabilities: Capabilities::of(settings, provider, &model),

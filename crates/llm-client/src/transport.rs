@@ -127,8 +127,10 @@ impl HttpModel {
     fn lacks_key(&self) -> bool {
         let (key_header, _) = headers::key_header(&self.route, self.format, "");
         let own_address = self.settings.base_url.is_some();
-        let provider = self.route.provider;
-        provider.needs_key && !own_address && !self.headers.contains_key(key_header)
+        let sends_key = [key_header, "authorization"]
+            .iter()
+            .any(|name| self.headers.contains_key(*name));
+        self.route.provider.needs_key && !own_address && !sends_key
     }
 }
 

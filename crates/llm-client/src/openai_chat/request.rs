@@ -82,29 +82,30 @@ fn reasoning(settings: &LlmSettings, route: &Route) -> Vec<(&'static str, Value)
         (false, true) => json!({"type": "enabled"}),
         (false, false) => Value::Null,
     };
-    let effort = |by_default| effort(settings, route, by_default).map_or(Value::Null, Value::from);
+    let effort = able.effort(settings).map_or(Value::Null, Value::from);
     match route.provider.chat.reasoning {
-        ReasoningField::Effort => vec![("reasoning_effort", effort(able.reasoning_effort))],
-        ReasoningField::Nested => match effort(able.reasons) {
-            Value::Null => Vec::new(),
-            effort => vec![("reasoning", json!({"effort": effort}))],
-        },
+        ReasoningField::Effort => vec![("reasoning_effort", effort)],
+        ReasoningField::Nested => {
+            // It passes the level on to each model in that model's own form.
+            let default = || {
+                settings
+                    .reasoning_effort
+                    .as_deref()
+                    .filter(|_| able.reasons)
+            };
+            let asked = able.effort(settings).or_else(default);
+            let asked = asked.filter(|level| !level.is_empty());
+            vec![(
+                "reasoning",
+                asked.map_or(Value::Null, |level| json!({"effort": level})),
+            )]
+        }
         ReasoningField::Thinking => vec![("thinking", thinking)],
         ReasoningField::ThinkingAndEffort if off => vec![("thinking", thinking)],
-        ReasoningField::ThinkingAndEffort => vec![
-            ("thinking", thinking),
-            ("reasoning_effort", effort(able.reasoning_effort)),
-        ],
+        ReasoningField::ThinkingAndEffort => {
+            vec![("thinking", thinking), ("reasoning_effort", effort)]
+        }
         ReasoningField::EnableThinking if off => vec![("enable_thinking", Value::Bool(false))],
         ReasoningField::EnableThinking => Vec::new(),
     }
-}
-
-/// Every client's settings ask for "high", but most models refuse the field: it is sent `by_default` only to
-/// those known to take it, and sent when the settings ask for anything else.
-fn effort<'a>(settings: &'a LlmSettings, route: &Route, by_default: bool) -> Option<&'a str> {
-    let asked = settings.reasoning_effort.as_deref();
-    let is_default = settings.reasoning_effort == LlmSettings::default().reasoning_effort;
-    let asked = asked.filter(|effort| !effort.is_empty() && (!is_default || by_default))?;
-    Some(route.capabilities.effort_levels.closest(asked))
 }

@@ -3,6 +3,7 @@ use url::Url;
 
 use super::table::{Address, Provider};
 use crate::ModelError;
+use crate::format::Format;
 
 /// Versions of Azure's API that are not part of a request's address any more.
 const AZURE_V1: [&str; 3] = ["v1", "latest", "preview"];
@@ -16,6 +17,10 @@ pub(super) fn base(provider: &Provider, settings: &LlmSettings) -> Result<String
         needs_bearer_key(settings)?;
     }
     if let Some(own) = own(provider, settings) {
+        let is_resource = !own.contains("/openai") && !own.contains(['?', '#']);
+        if provider.address == Address::Azure && is_resource && dated(settings).is_none() {
+            return Ok(format!("{}/openai/v1", own.trim_end_matches('/')));
+        }
         return Ok(own.to_owned());
     }
     let prefix = provider.prefix;
@@ -64,11 +69,12 @@ pub(super) fn own<'a>(provider: &Provider, settings: &'a LlmSettings) -> Option<
 /// a key.
 pub(super) fn endpoint(
     base: &str,
-    path: &str,
+    format: &dyn Format,
     model: &str,
     provider: &Provider,
     settings: &LlmSettings,
 ) -> Result<Url, ModelError> {
+    let path = format.path();
     let refuse = |reason: String| ModelError::Configuration(reason);
     let mut url = Url::parse(base).map_err(|e| refuse(format!("`base_url` is not a URL: {e}")))?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
@@ -78,16 +84,13 @@ pub(super) fn endpoint(
     let start = url.path().trim_end_matches('/').to_owned();
     if start.ends_with(path) {
         url.set_path(&start);
-    } else if provider.address == Address::Azure {
-        azure(
-            &mut url,
-            &start,
-            path,
-            model,
-            settings.api_version.as_deref(),
-        );
-    } else if start.is_empty() {
+    } else if provider.address == Address::Azure && format.version_path().is_empty() {
+        azure(&mut url, &start, path, model, dated(settings));
+    } else if start.is_empty() && !root(provider).is_empty() {
         url.set_path(&format!("{}{path}", root(provider)));
+    } else if !ends_in_version(&start) {
+        let version = format.version_path();
+        url.set_path(&format!("{start}{version}{path}"));
     } else {
         url.set_path(&format!("{start}{path}"));
     }
@@ -103,10 +106,15 @@ fn root(provider: &Provider) -> &'static str {
     }
 }
 
+/// Whether a path ends in `/v1` or another version.
+fn ends_in_version(path: &str) -> bool {
+    let last = path.rsplit('/').next().unwrap_or_default();
+    let digits = last.strip_prefix('v').unwrap_or_default();
+    digits.starts_with(|c: char| c.is_ascii_digit())
+}
+
 /// Without a dated version the new API is meant, which takes the deployment's name from the body.
-fn azure(url: &mut Url, start: &str, path: &str, model: &str, version: Option<&str>) {
-    let version = filled(version);
-    let dated = version.filter(|version| !AZURE_V1.contains(version));
+fn azure(url: &mut Url, start: &str, path: &str, model: &str, dated: Option<&str>) {
     let inside = start.contains("/openai");
     let deployed = path == "/chat/completions";
     let folder = match dated {
@@ -121,6 +129,12 @@ fn azure(url: &mut Url, start: &str, path: &str, model: &str, version: Option<&s
     if let Some(version) = dated.filter(|_| !is_new && !stated) {
         url.query_pairs_mut().append_pair("api-version", version);
     }
+}
+
+/// The version of Azure's API that an address has to name.
+fn dated(settings: &LlmSettings) -> Option<&str> {
+    let version = filled(settings.api_version.as_deref());
+    version.filter(|version| !AZURE_V1.contains(version))
 }
 
 /// AWS takes a key of Bedrock, or a signature of each request; this build does not sign.

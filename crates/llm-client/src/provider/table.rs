@@ -5,6 +5,8 @@ pub(crate) struct Provider {
     pub(crate) address: Address,
     /// Hosted services refuse calls without a key; those on one's own machine do without.
     pub(crate) needs_key: bool,
+    /// Whether it takes a key as a bearer token in every wire format.
+    pub(crate) bearer: bool,
     /// The header that carries the key as it is; None: the one of the format.
     pub(crate) key_header: Option<&'static str>,
     /// Headers that every request has, their names in lower case.
@@ -76,6 +78,7 @@ const HOSTED: Provider = Provider {
     prefix: "",
     address: Address::Given(ANY),
     needs_key: true,
+    bearer: false,
     key_header: None,
     headers: &[],
     local_limits: false,
@@ -116,6 +119,7 @@ const LOCAL_CHAT: ChatStyle = ChatStyle {
 pub(super) static PROVIDERS: &[Provider] = &[
     Provider { chat: OPENAI, ..hosted("openai", "https://api.openai.com/v1", Some("openai")) },
     Provider {
+        bearer: true,
         chat: ChatStyle { reasoning: ReasoningField::Nested, cache_key: Some("session_id"), ..CHAT },
         ..hosted("openrouter", "https://openrouter.ai/api/v1", Some("openrouter"))
     },

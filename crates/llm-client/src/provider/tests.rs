@@ -1,4 +1,5 @@
 use super::*;
+use crate::anthropic_messages::AnthropicMessages;
 use crate::openai_chat::OpenAiChat;
 
 const FORMAT: OpenAiChat = OpenAiChat;
@@ -228,4 +229,27 @@ fn what_answers_at_openrouters_address_is_openrouter() {
     let route = route(&settings, &FORMAT).expect("a route");
     assert_eq!(route.provider.prefix, "openrouter");
     assert_eq!(route.model, "openai/gpt-5");
+}
+
+#[test]
+fn the_version_is_added_where_an_address_lacks_it() {
+    let table = [
+        ("http://h:1", "http://h:1/v1/messages"),
+        ("http://h:1/v1/", "http://h:1/v1/messages"),
+        ("http://h:1/v1/messages", "http://h:1/v1/messages"),
+        ("https://h/anthropic", "https://h/anthropic/v1/messages"),
+        ("https://h/anthropic/v1", "https://h/anthropic/v1/messages"),
+        ("https://h/api/v4?a=b", "https://h/api/v4/messages?a=b"),
+        ("https://h/very", "https://h/very/v1/messages"),
+    ];
+    for (address, expected) in table {
+        let settings = LlmSettings {
+            model: "anthropic/claude-x".to_owned(),
+            base_url: Some(address.to_owned()),
+            ..LlmSettings::default()
+        };
+        let route = route(&settings, &AnthropicMessages).expect(address);
+        assert_eq!(route.endpoint.as_str(), expected, "{address}");
+        assert_eq!(route.model, "claude-x");
+    }
 }

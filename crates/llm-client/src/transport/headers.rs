@@ -25,8 +25,8 @@ pub(super) fn headers(
         headers.insert(key, value);
         Ok(())
     };
-    let fixed = format.fixed_headers().iter().chain(route.provider.headers);
-    for (name, value) in fixed {
+    let of_provider = route.provider.headers.iter().copied();
+    for (name, value) in format.fixed_headers(route).into_iter().chain(of_provider) {
         set(name, value)?;
     }
     let key = settings.api_key.as_deref().map(str::trim);
@@ -57,7 +57,7 @@ pub(super) fn headers(
 pub(super) fn key_header(route: &Route, format: &dyn Format, key: &str) -> (&'static str, String) {
     match route.provider.key_header {
         Some(name) => (name, key.to_owned()),
-        None => format.key_header(key),
+        None => format.key_header(route, key),
     }
 }
 
