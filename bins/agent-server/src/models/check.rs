@@ -97,8 +97,10 @@ fn question() -> ModelRequest {
     let text = |text: &str| vec![Content::text(text)];
     ModelRequest {
         messages: vec![
-            ModelMessage::System(text("You answer by calling tools.")),
-            ModelMessage::User(text("How much is 19 and 23? Call the tool `add`.")),
+            ModelMessage::System(text("You are a helpful agent with tools.")),
+            ModelMessage::User(text(
+                "Say in a few words what you are going to do, then call the tool `add` with 19 and 23.",
+            )),
         ],
         tools: vec![ToolSpec {
             name: TOOL.to_owned(),
