@@ -2,6 +2,7 @@
 
 mod actor;
 mod batch;
+mod changes;
 mod claim;
 mod commit;
 mod decide;
@@ -12,4 +13,4 @@ pub(crate) mod handle;
 mod matches;
 mod reads;
 mod run_control;
-mod unanswered;
+pub(crate) mod unanswered;

@@ -2,6 +2,7 @@ use core_model::{
     ConversationId, EventId, StoreError,
     port::{Fault, Holder},
 };
+use llm_client::ModelError;
 use thiserror::Error;
 
 /// Why the runtime did not do what it was asked.
@@ -9,6 +10,8 @@ use thiserror::Error;
 pub enum RuntimeError {
     #[error("no such conversation: {0}")]
     NotFound(ConversationId),
+    #[error("there is a conversation {0} already")]
+    IdTaken(ConversationId),
     #[error("no event {0} in this conversation")]
     UnknownEvent(EventId),
     #[error("the cursor belongs to a feed that no longer exists; start from the beginning")]
@@ -23,6 +26,12 @@ pub enum RuntimeError {
     Busy,
     #[error("the server is stopping")]
     Stopping,
+    /// A model that was asked outside of a run gave no answer: a code that clients know, and why.
+    #[error("{detail}")]
+    Model { code: &'static str, detail: String },
+    /// The agent's settings switch condensation off.
+    #[error("no condenser is configured")]
+    NoCondenser,
     /// Another server has the conversation; which, where that is known.
     #[error("the conversation is owned by another server")]
     OwnedElsewhere { holder: Option<Holder> },
@@ -54,6 +63,15 @@ impl From<StoreError> for RuntimeError {
     }
 }
 
+impl From<ModelError> for RuntimeError {
+    fn from(error: ModelError) -> Self {
+        Self::Model {
+            code: error.code(),
+            detail: error.to_string(),
+        }
+    }
+}
+
 impl RuntimeError {
     /// The same error for one more of those who waited for the same commit.
     pub(crate) fn again(&self) -> Self {
@@ -70,12 +88,15 @@ impl RuntimeError {
                 let fault = fault.unwrap_or_else(|| Fault::other(error.to_string()));
                 Self::Store(StoreError::Poisoned(fault))
             }
-            Self::UnknownEvent(_)
+            Self::IdTaken(_)
+            | Self::UnknownEvent(_)
             | Self::CursorExpired
             | Self::AlreadyRunning
             | Self::RunLimit { .. }
             | Self::Busy
             | Self::Stopping
+            | Self::NoCondenser
+            | Self::Model { .. }
             | Self::Invalid(_)
             | Self::Internal(_) => Self::Internal(self.to_string()),
         }

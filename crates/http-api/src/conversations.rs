@@ -1,8 +1,10 @@
 //! Conversations: start, find, control, delete.
 
+mod change;
 mod control;
 mod create;
 mod examples;
+mod history;
 mod query;
 mod read;
 mod start;
@@ -19,5 +21,13 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     control::RUN,
     control::PAUSE,
     control::INTERRUPT,
+    control::CONDENSE,
     control::FINAL_RESPONSE,
+    history::FORK,
+    history::NAVIGATE,
+    change::UPDATE,
+    change::SWITCH_LLM,
+    change::ASK,
+    change::BUDGETS,
+    change::SET_BUDGETS,
 ];

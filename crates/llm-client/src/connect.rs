@@ -5,6 +5,7 @@ use url::Url;
 
 use crate::anthropic_messages::AnthropicMessages;
 use crate::capabilities::Capabilities;
+use crate::fallback::{FallbackModel, fallbacks};
 use crate::format::Format;
 use crate::openai_chat::OpenAiChat;
 use crate::openai_responses::OpenAiResponses;
@@ -16,12 +17,22 @@ use crate::{Model, ModelError};
 /// Names of the built-in model that needs neither a key nor a network.
 const SCRIPTED: [&str; 2] = ["scripted", "builtin/scripted"];
 
-/// A model for these settings. Opens no connection: the first call does.
+/// A model for these settings, with the others that its `fallback_strategy` names. Opens no connection: the first call does.
 ///
 /// # Errors
 /// [`ModelError::Configuration`] when the settings name no reachable model: an unknown provider
 /// without a `base_url`, a malformed address or header.
 pub fn connect(settings: &LlmSettings) -> Result<Arc<dyn Model>, ModelError> {
+    let first = connect_one(settings)?;
+    let others = fallbacks(settings)?;
+    if others.is_empty() {
+        return Ok(first);
+    }
+    let others = others.iter().map(connect_one).collect::<Result<_, _>>()?;
+    Ok(Arc::new(FallbackModel::new(first, others)))
+}
+
+fn connect_one(settings: &LlmSettings) -> Result<Arc<dyn Model>, ModelError> {
     if SCRIPTED.contains(&settings.model.trim()) {
         return Ok(Arc::new(Scripted::new(settings)));
     }

@@ -10,6 +10,7 @@
 //! | `models` | what is known of chat models: the list `data/models.tsv` |
 //! | `prices` | what tokens cost: the lists `data/prices.jsonl` |
 //! | `known_models` | what the lists say of a model, for people |
+//! | `fallback` | other models that answer in place of one that cannot |
 //! | `provider` | which address and name a model's prefix stands for |
 //! | `format` | the trait `Format`: what a wire format is |
 //! | `answer` | what answers of all formats have in common: errors, JSON in events |
@@ -26,6 +27,7 @@ mod call_ids;
 mod capabilities;
 mod connect;
 mod error;
+mod fallback;
 mod format;
 mod known_models;
 mod message;
@@ -44,4 +46,6 @@ pub use known_models::{
     KnownModel, KnownPrice, known_model, model_names, models_for_agents, provider_names,
 };
 pub use message::{AssistantMessage, Block, ModelMessage, Part};
-pub use model::{Delta, Model, ModelReply, ModelRequest, StopReason, ToolSpec};
+pub use model::{
+    Delta, Fallback, Model, ModelLimits, ModelReply, ModelRequest, StopReason, ToolSpec,
+};

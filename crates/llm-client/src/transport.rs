@@ -21,7 +21,7 @@ use crate::error::clip;
 use crate::format::Format;
 use crate::model::OnDelta;
 use crate::provider::{Route, route};
-use crate::{Delta, Model, ModelError, ModelReply, ModelRequest};
+use crate::{Delta, Model, ModelError, ModelLimits, ModelReply, ModelRequest};
 
 use complete::complete;
 use exchange::{ERROR_BODY_LIMIT, Exchange};
@@ -138,6 +138,13 @@ impl HttpModel {
 impl Model for HttpModel {
     fn name(&self) -> &str {
         &self.settings.model
+    }
+
+    fn limits(&self) -> ModelLimits {
+        ModelLimits {
+            input_tokens: self.pricing.context_window(),
+            output_tokens: self.settings.max_output_tokens,
+        }
     }
 
     async fn reply(

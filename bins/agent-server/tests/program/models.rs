@@ -1,7 +1,7 @@
 //! `agent-server models` says what is known of models, and whether one works.
 
 use serde_json::json;
-use test_support::{ModelServer, Reply};
+use test_support::model_server::{ModelServer, Reply};
 
 use crate::support::{agent_server, output};
 

@@ -1,6 +1,9 @@
 //! Stage 2: events into model messages.
 
+mod branch;
+mod condensed;
 mod message;
+mod size;
 mod tool_calls;
 
 use core_model::{
@@ -10,8 +13,15 @@ use llm_client::ModelMessage;
 use serde_json::{Map, Value};
 
 use self::{
-    message::ContextMessage,
+    branch::Branch,
+    size::Measured,
     tool_calls::{Call, CallGroup, observation_content},
+};
+
+pub(super) use self::{
+    condensed::{Unit, UnitKind},
+    message::ContextMessage,
+    size::clip,
 };
 
 /// Records taken in at a time.
@@ -27,21 +37,35 @@ pub(super) struct ModelContext {
     /// Whether the next call may belong to the last group. Not after anything but calls and errors:
     /// some servers give every reply the same id.
     group_is_open: bool,
+    /// A condensation was asked for and has not come.
+    condensation_requested: bool,
+    /// What the provider counted last.
+    measured: Option<Measured>,
+    /// The longest text of a tool that is shown, in characters.
+    longest_tool_text: Option<usize>,
 }
 
 enum Item {
     System(ContextMessage),
+    /// What a user, the agent or the server said, or a summary.
     Said(ContextMessage),
     Calls(CallGroup),
 }
 
 impl ModelContext {
-    /// Takes in what was appended since the last time.
+    /// Takes in what was appended since the last time. The first time, only what leads to HEAD: nobody
+    /// moves that while a turn runs. `head_moved`: it was moved once.
     pub(super) async fn catch_up(
         &mut self,
         log: &dyn LogReader,
         until: Seq,
+        head_moved: bool,
     ) -> Result<Vec<Event>, StoreError> {
+        let branch = if head_moved && self.next == Seq(0) {
+            Branch::find(log, until).await?
+        } else {
+            Branch::default()
+        };
         let mut news = Vec::new();
         while self.next < until {
             let wanted = ((until.0 - self.next.0) as usize).min(STRIDE);
@@ -49,8 +73,10 @@ impl ModelContext {
             self.next = records.last().map_or(until, |record| record.seq.after(1));
             for record in records {
                 let Ok(event) = record.event() else { continue };
-                self.take(&event);
-                news.push(event);
+                if branch.has(&event) {
+                    self.take(&event);
+                    news.push(event);
+                }
             }
         }
         Ok(news)
@@ -80,7 +106,7 @@ impl ModelContext {
                         messages.push(said.clone());
                     }
                 }
-                Item::Calls(group) => group.render(&mut messages),
+                Item::Calls(group) => group.render(self.longest_tool_text, &mut messages),
             }
         }
         messages
@@ -126,13 +152,13 @@ impl ModelContext {
                     |call: &Call| call.answer.is_none() && call.call.id == error.tool_call_id;
                 self.answer(event, answers, || vec![Content::text(error.error.clone())]);
             }
+            EventBody::CondensationRequest(_) => self.condensation_requested = true,
+            EventBody::Condensation(condensation) => self.condense(event, condensation),
             EventBody::ConversationErrorEvent(_)
             | EventBody::ServerErrorEvent(_)
             | EventBody::ConversationStateUpdateEvent(_)
             | EventBody::PauseEvent(_)
             | EventBody::InterruptEvent(_)
-            | EventBody::CondensationRequest(_)
-            | EventBody::Condensation(_)
             | EventBody::SecurityAnalysisEvent(_)
             | EventBody::StreamingDeltaEvent(_)
             | EventBody::Unknown(_) => {}

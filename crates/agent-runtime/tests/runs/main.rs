@@ -2,14 +2,17 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod claims;
+mod condensation;
 mod feed;
 mod followers;
 mod frail;
 mod harness;
+mod history;
 mod idle;
 mod limits;
 mod lists;
 mod memory;
+mod money;
 mod races;
 mod startup_recovery;
 mod store;

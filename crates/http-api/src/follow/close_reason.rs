@@ -40,6 +40,9 @@ impl From<RuntimeError> for CloseReason {
             RuntimeError::Busy => Self::TooManyFollowers,
             RuntimeError::AlreadyRunning
             | RuntimeError::RunLimit { .. }
+            | RuntimeError::NoCondenser
+            | RuntimeError::IdTaken(_)
+            | RuntimeError::Model { .. }
             | RuntimeError::Invalid(_)
             | RuntimeError::Store(_)
             | RuntimeError::Internal(_) => {

@@ -1,7 +1,7 @@
 //! The refusals that several operations share, and those that an operation declares.
 
 use agent_runtime::RuntimeError;
-use core_model::{StoreError, port::Fault};
+use core_model::{ConversationId, StoreError, port::Fault};
 
 use super::refusal::{Example, Refusal};
 use crate::{failure::Failure, validation::Problem};
@@ -66,6 +66,22 @@ pub(crate) const CONFLICT: Refusal = Refusal::new(
     "The conversation is running, or the `Idempotency-Key` came with another body before: see \
      `x-error-code`",
     || RuntimeError::AlreadyRunning.into(),
+);
+pub(crate) const MODEL: Refusal = Refusal::new(
+    "ModelFailed",
+    "The model gave no answer; the text says why",
+    || {
+        RuntimeError::Model {
+            code: "LLMRateLimitError",
+            detail: "the model provider limits the request rate: try again later".to_owned(),
+        }
+        .into()
+    },
+);
+pub(crate) const ID_TAKEN: Refusal = Refusal::new(
+    "IdTaken",
+    "There is a conversation with this id already",
+    || RuntimeError::IdTaken(ConversationId(uuid::Uuid::nil())).into(),
 );
 pub(crate) const KEY_REUSED: Refusal = Refusal::new(
     "KeyReused",

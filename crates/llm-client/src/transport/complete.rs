@@ -51,6 +51,7 @@ pub(crate) fn complete(
         usage,
         cost: raw.stated_cost,
         made_by: Some(made_by.clone()),
+        fallback: None,
     })
 }
 

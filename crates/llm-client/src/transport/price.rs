@@ -50,7 +50,8 @@ impl Pricing {
         reply
     }
 
-    fn context_window(&self) -> Option<u64> {
+    /// The longest prompt, in tokens: by the settings, else the list of models, else that of prices.
+    pub(super) fn context_window(&self) -> Option<u64> {
         let listed = || prices::context_window(self.provider, &self.model);
         self.window
             .or_else(|| listed().filter(|_| !self.provider.local_limits))

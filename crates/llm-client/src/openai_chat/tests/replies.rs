@@ -76,6 +76,7 @@ fn a_whole_reply_is_read() {
         stop: StopReason::Done,
         cost: None,
         made_by: Some(made_by()),
+        fallback: None,
     };
     assert_eq!(reply, Ok(expected));
 }
