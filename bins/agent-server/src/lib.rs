@@ -15,6 +15,7 @@
 //! | [`serve`] | the command `serve` |
 //! | [`reload`] | `--reload`: the supervisor |
 //! | [`demo`] | the command `demo` |
+//! | `models` | the command `models` |
 //! | [`maintenance`] | the commands `export`, `import`, `verify` and `repair` |
 //! | `own_environment` | removes keys from the environment |
 //! | [`secret_key`] | the key that encrypts stored secrets |
@@ -31,6 +32,7 @@ pub mod listener;
 pub mod log_output;
 pub mod maintenance;
 mod memory;
+mod models;
 mod opened_store;
 mod own_environment;
 pub mod reload;
@@ -69,6 +71,7 @@ pub fn main() -> ExitCode {
             print_config(&args)
         }
         Some(Command::Demo(args)) => return demo::run(&args),
+        Some(Command::Models(args)) => models::run(&args, &cli.flags),
         Some(Command::Export(args)) => return maintenance::export(&args, &cli.flags),
         Some(Command::Import(args)) => return maintenance::import(&args, &cli.flags),
         Some(Command::Verify(args)) => return maintenance::verify(&args, &cli.flags),

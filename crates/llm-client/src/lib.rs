@@ -8,6 +8,8 @@
 //! | `connect` | settings to a model: which format, which provider |
 //! | `capabilities` | what a model takes and wants |
 //! | `models` | what is known of chat models: the list `data/models.tsv` |
+//! | `prices` | what tokens cost: the lists `data/prices.jsonl` |
+//! | `known_models` | what the lists say of a model, for people |
 //! | `fallback` | other models that answer in place of one that cannot |
 //! | `provider` | which address and name a model's prefix stands for |
 //! | `format` | the trait `Format`: what a wire format is |
@@ -27,17 +29,22 @@ mod connect;
 mod error;
 mod fallback;
 mod format;
+mod known_models;
 mod message;
 mod model;
 mod models;
 mod openai_chat;
 mod openai_responses;
+mod prices;
 mod provider;
 mod scripted;
 mod transport;
 
-pub use connect::connect;
+pub use connect::{Destination, connect, destination};
 pub use error::ModelError;
+pub use known_models::{
+    KnownModel, KnownPrice, known_model, model_names, models_for_agents, provider_names,
+};
 pub use message::{AssistantMessage, Block, ModelMessage, Part};
 pub use model::{
     Delta, Fallback, Model, ModelLimits, ModelReply, ModelRequest, StopReason, ToolSpec,

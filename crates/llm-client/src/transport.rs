@@ -58,7 +58,7 @@ impl HttpModel {
         Ok(Self {
             format,
             schedule: Schedule::new(settings),
-            pricing: Pricing::new(settings),
+            pricing: Pricing::new(settings, &route),
             // The key is in the headers, marked as sensitive, and nowhere else.
             settings: LlmSettings {
                 api_key: None,
@@ -125,7 +125,7 @@ impl HttpModel {
 
     /// Whether the provider is sure to refuse a request because there is no key.
     fn lacks_key(&self) -> bool {
-        let (key_header, _) = self.format.key_header(&self.route, "");
+        let (key_header, _) = headers::key_header(&self.route, self.format, "");
         let own_address = self.settings.base_url.is_some();
         let sends_key = [key_header, "authorization"]
             .iter()
@@ -142,10 +142,7 @@ impl Model for HttpModel {
 
     fn limits(&self) -> ModelLimits {
         ModelLimits {
-            input_tokens: self
-                .settings
-                .max_input_tokens
-                .or(self.route.capabilities.context_window),
+            input_tokens: self.pricing.context_window(),
             output_tokens: self.settings.max_output_tokens,
         }
     }

@@ -87,6 +87,13 @@ impl Parameter for String {
     }
 }
 
+/// Empty if it is left out.
+impl FromQuery for String {
+    fn from_query(query: &mut QueryReader, name: &str) -> Self {
+        Option::from_query(query, name).unwrap_or_default()
+    }
+}
+
 impl Parameter for ConversationId {
     fn parse(text: &str, at: &[&str]) -> Result<Self, Vec<Problem>> {
         validation::conversation_id(text, at)

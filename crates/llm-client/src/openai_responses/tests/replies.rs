@@ -57,6 +57,7 @@ fn a_whole_reply_is_read() {
             ..TokenUsage::default()
         },
         cost: None,
+        fallback: None,
         made_by: reply.made_by.clone(),
         fallback: None,
     };
