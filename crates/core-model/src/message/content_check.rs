@@ -5,6 +5,11 @@ use super::Content;
 pub enum ContentFault {
     #[error("the message says nothing: it needs text or an image")]
     Empty,
+    #[error("a text must not contain NUL characters: no model takes them")]
+    Nul {
+        /// The part's place in the content.
+        part: usize,
+    },
     #[error("an image needs at least one address in `image_urls`")]
     NoImageUrl {
         /// The part's place in the content.
@@ -18,7 +23,7 @@ pub enum ContentFault {
 }
 
 /// Checks that a message has something for a model: some text that is not blank, or an image. Providers must
-/// accept every image. Blank text beside other parts is fine.
+/// accept every image's address, and every text. Blank text beside other parts is fine.
 ///
 /// # Errors
 /// The first problem.
@@ -26,6 +31,9 @@ pub fn check_content(content: &[Content]) -> Result<(), ContentFault> {
     let mut says_something = false;
     for (part, content) in content.iter().enumerate() {
         match content {
+            Content::Text { text, .. } if text.contains('\0') => {
+                return Err(ContentFault::Nul { part });
+            }
             Content::Text { text, .. } => says_something |= !text.trim().is_empty(),
             Content::Image { image_urls, .. } => {
                 if image_urls.is_empty() {
@@ -124,6 +132,12 @@ mod tests {
                 "{content:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_text_with_a_nul_is_refused() {
+        let content = [Content::text("hi"), Content::text("a\0b")];
+        assert_eq!(check_content(&content), Err(ContentFault::Nul { part: 1 }));
     }
 
     #[test]
