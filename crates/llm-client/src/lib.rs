@@ -6,6 +6,7 @@
 //! | `message` | what request and reply consist of: messages and blocks |
 //! | `error` | [`ModelError`] |
 //! | `connect` | settings to a model: which format, which provider |
+//! | `adjustments`, `wire_names` | how requests to a model differ from what its format writes; names and ids that providers take |
 //! | `capabilities` | what a model takes and wants, by its name |
 //! | `provider` | which address and name a model's prefix stands for |
 //! | `format` | the trait `Format`: what a wire format is |
@@ -13,6 +14,7 @@
 //! | `transport` | sends a request in any format and reads the answer: connections, time limits, streams, retries, refused fields, prices |
 //! | `scripted` | the built-in model, which needs no key |
 
+mod adjustments;
 mod capabilities;
 mod connect;
 mod error;
@@ -23,8 +25,9 @@ mod openai_chat;
 mod provider;
 mod scripted;
 mod transport;
+mod wire_names;
 
 pub use connect::connect;
 pub use error::ModelError;
 pub use message::{AssistantMessage, Block, ModelMessage, Part};
-pub use model::{Delta, Model, ModelReply, ModelRequest, StopReason, ToolSpec};
+pub use model::{Delta, Model, ModelReply, ModelRequest, Notice, StopReason, ToolSpec};

@@ -2,6 +2,7 @@ use core_model::{LlmSettings, message::Provenance};
 use url::Url;
 
 use crate::ModelError;
+use crate::adjustments::Adjustments;
 use crate::capabilities::Capabilities;
 use crate::format::Format;
 
@@ -20,7 +21,7 @@ pub(crate) struct Provider {
 }
 
 /// Where a model's requests go, and under which name.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Route {
     pub(crate) provider: &'static Provider,
     /// The full address that requests go to.
@@ -30,6 +31,8 @@ pub(crate) struct Route {
     /// What replies are marked with.
     pub(crate) made_by: Provenance,
     pub(crate) capabilities: Capabilities,
+    /// What its refusals have taught.
+    pub(crate) adjustments: Adjustments,
 }
 
 const NEW_LIMIT: &str = "max_completion_tokens";
@@ -108,6 +111,7 @@ pub(crate) fn route(settings: &LlmSettings, format: &dyn Format) -> Result<Route
             format: format.name().to_owned(),
         },
         capabilities: Capabilities::of(settings, provider, model),
+        adjustments: Adjustments::of_provider(provider.prefix),
     })
 }
 

@@ -18,10 +18,10 @@ fn through_events(blocks: &[Block], calls: &[MessageToolCall]) -> AssistantMessa
     let stored = serde_json::to_value(said(blocks, Some(&made_by()))).expect("JSON");
     let mut read: Message = serde_json::from_value(stored).expect("a message");
     read.tool_calls = Some(calls.to_vec()).filter(|calls| !calls.is_empty());
-    match ModelMessage::from(read) {
-        ModelMessage::Assistant(said) => said,
-        other => panic!("not a reply: {other:?}"),
-    }
+    let ModelMessage::Assistant(said) = ModelMessage::from(read) else {
+        panic!("not a reply");
+    };
+    said
 }
 
 #[test]
