@@ -7,6 +7,7 @@
 //! | `context` | events into model messages |
 //! | `ask` | one model call |
 //! | `interpret` | a reply into events; malformed calls are answered at once |
+//! | `cut` | what follows a reply that the model did not end itself |
 //! | `approve` | which calls need consent |
 //! | `execute`, `gate` | carries out calls, beside each other where tools allow it |
 //! | `observe` | observations in the order of their actions; whether the turn ends |
@@ -16,6 +17,7 @@
 mod approve;
 mod ask;
 mod context;
+mod cut;
 mod drafts;
 mod execute;
 mod gate;

@@ -66,6 +66,21 @@ pub(super) async fn ask(
     }
 }
 
+/// What the user is told of the model, once for each kind: `{code, detail}`.
+pub(super) fn notices(turn: &Turn, reply: &ModelReply) -> Vec<Draft> {
+    let notices = reply.notices.iter();
+    let new = notices.filter(|notice| turn.live.is_first_notice(notice.code));
+    new.map(|notice| {
+        tracing::warn!(
+            conversation.id = %turn.live.id, code = notice.code, detail = %notice.detail,
+            "the model works less well than it could"
+        );
+        let value = json!({"code": notice.code, "detail": notice.detail});
+        Draft::state("model_notice", value)
+    })
+    .collect()
+}
+
 /// What the conversation has used in all, with this reply.
 pub(super) fn stats(turn: &Turn, state: &ConversationState, reply: &ModelReply) -> Draft {
     let usage_id = &turn.agent.llm.usage_id;

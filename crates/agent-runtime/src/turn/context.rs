@@ -32,7 +32,7 @@ pub(super) struct ModelContext {
 enum Item {
     System(ContextMessage),
     Said(ContextMessage),
-    Calls(CallGroup),
+    Calls(Box<CallGroup>),
 }
 
 impl ModelContext {
@@ -155,7 +155,8 @@ impl ModelContext {
             group.calls.push(call);
             return;
         }
-        self.items.push(Item::Calls(CallGroup::new(action, call)));
+        let group = Box::new(CallGroup::new(action, call));
+        self.items.push(Item::Calls(group));
     }
 
     /// Gives an answer to the latest call that `answers` names.

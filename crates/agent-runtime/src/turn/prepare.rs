@@ -52,6 +52,7 @@ pub(super) async fn prepare(
         context: ModelContext::default(),
         stuck: StuckDetector::default(),
         seen: now.state.last_user_message_id.clone(),
+        cut_replies: 0,
         signals,
         proposer,
     };

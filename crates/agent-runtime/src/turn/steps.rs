@@ -13,7 +13,7 @@ use tracing::{Instrument, Span};
 use crate::{
     residency::live_conversation::LiveConversation,
     turn::{
-        approve, ask, execute, interpret, observe,
+        approve, ask, cut, execute, interpret, observe,
         outcome::Outcome,
         prepare,
         proposal::Proposal,
@@ -67,15 +67,19 @@ async fn run_stages(
 async fn step(turn: &mut Turn, state: &ConversationState) -> ControlFlow<Outcome> {
     let (reply, pieces) = ask::ask(turn, state).await?;
     let mut drafts = vec![ask::stats(turn, state, &reply)];
+    drafts.extend(ask::notices(turn, &reply));
     if reply.calls().next().is_none() {
-        let said = interpret::message(&reply);
+        let said = interpret::message(turn, &reply);
         drafts.extend(said.drafts);
+        count_cut(turn, said.is_cut);
+        if said.is_cut {
+            turn.stuck.ignore_message();
+        }
         turn.propose(drafts).await?;
         pieces.keep();
-        return if said.is_empty {
-            Continue(())
-        } else {
-            Break(turn.finished())
+        return match said.end {
+            Some(outcome) => Break(outcome),
+            None => Continue(()),
         };
     }
     let group = interpret::tool_calls(turn, &reply, approve::model_judges(state));
@@ -84,10 +88,21 @@ async fn step(turn: &mut Turn, state: &ConversationState) -> ControlFlow<Outcome
     drafts.extend(approval.analysis);
     turn.propose(drafts).await?;
     pieces.keep();
+    if group.is_cut
+        && group.risks.is_empty()
+        && let Some(outcome) = cut::after_call(&reply, turn.cut_replies)
+    {
+        return Break(outcome);
+    }
+    count_cut(turn, group.is_cut);
     if approval.needs_consent {
         return Break(Outcome::Waiting {
             seen: turn.seen.clone(),
         });
     }
     Continue(())
+}
+
+fn count_cut(turn: &mut Turn, is_cut: bool) {
+    turn.cut_replies = if is_cut { turn.cut_replies + 1 } else { 0 };
 }

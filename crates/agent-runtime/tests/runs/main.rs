@@ -10,6 +10,7 @@ mod idle;
 mod limits;
 mod lists;
 mod memory;
+mod odd_replies;
 mod races;
 mod startup_recovery;
 mod store;

@@ -148,6 +148,7 @@ impl Stage {
             context,
             stuck: StuckDetector::default(),
             seen: None,
+            cut_replies: 0,
             signals: TurnSignals {
                 cancel: cancel.clone(),
                 pause: asked_to_pause,
