@@ -5,6 +5,7 @@ use core_model::{LlmSettings, agent::ApiMode};
 use crate::format::Format;
 use crate::openai_chat::OpenAiChat;
 use crate::scripted::Scripted;
+use crate::text_calls::TextCalls;
 use crate::transport::HttpModel;
 use crate::{Model, ModelError};
 
@@ -20,7 +21,11 @@ pub fn connect(settings: &LlmSettings) -> Result<Arc<dyn Model>, ModelError> {
     if SCRIPTED.contains(&settings.model.trim()) {
         return Ok(Arc::new(Scripted::new(settings)));
     }
-    Ok(Arc::new(HttpModel::new(settings, format_of(settings)?)?))
+    let model = Arc::new(HttpModel::new(settings, format_of(settings)?)?);
+    Ok(Arc::new(TextCalls::new(
+        model,
+        !settings.native_tool_calling,
+    )))
 }
 
 /// The wire format that these settings ask for.

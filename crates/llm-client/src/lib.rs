@@ -12,6 +12,7 @@
 //! | `format` | the trait `Format`: what a wire format is |
 //! | `openai_chat` | the format of OpenAI's Chat Completions |
 //! | `transport` | sends a request in any format and reads the answer: connections, time limits, streams, retries, refused fields, prices |
+//! | `text_calls` | calls that a model writes as text |
 //! | `scripted` | the built-in model, which needs no key |
 
 mod adjustments;
@@ -24,6 +25,7 @@ mod model;
 mod openai_chat;
 mod provider;
 mod scripted;
+mod text_calls;
 mod transport;
 mod wire_names;
 
