@@ -59,17 +59,34 @@ fn is_image_url(url: &str) -> bool {
     };
     match scheme.to_ascii_lowercase().as_str() {
         "http" | "https" => rest.strip_prefix("//").is_some_and(|rest| {
-            let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+            let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
             let no_gap = !url.contains(|c: char| c.is_whitespace() || c.is_control());
-            no_gap
-                && host
-                    .rsplit('@')
-                    .next()
-                    .is_some_and(|host| host.starts_with(|c: char| c.is_alphanumeric() || c == '['))
+            no_gap && is_host(authority.rsplit('@').next().unwrap_or_default())
         }),
         "data" => is_base64_image(rest),
         _ => false,
     }
+}
+
+/// A name or an address, with a port or without.
+fn is_host(host: &str) -> bool {
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !port.contains(']') => (name, port),
+        Some(_) | None => (host, ""),
+    };
+    let in_brackets = name
+        .strip_prefix('[')
+        .and_then(|name| name.strip_suffix(']'));
+    let is_name = match in_brackets {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => {
+            name.starts_with(char::is_alphanumeric)
+                && name
+                    .chars()
+                    .all(|c| c.is_alphanumeric() || "-._~%".contains(c))
+        }
+    };
+    is_name && (port.is_empty() || port.parse::<u16>().is_ok())
 }
 
 /// `image/png;base64,iVBORw0…`, the part after `data:`.
@@ -165,6 +182,11 @@ mod tests {
             "https:a",
             "http://?",
             "https://h/a b",
+            "https://h:port/a",
+            "https://h:70000/a",
+            "https://[::1",
+            "https://[nonsense]/a",
+            "https://a<b>/c",
             "https://h\n",
             "javascript:alert(1)",
             "data:",
