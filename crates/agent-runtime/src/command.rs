@@ -1,4 +1,8 @@
-use core_model::{Content, event::SystemPromptEvent};
+use std::collections::BTreeMap;
+
+use core_model::{Content, budget::Budgets, event::SystemPromptEvent};
+use llm_client::ModelReply;
+use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::{Request, RuntimeError, run_slot::RunSlot};
@@ -33,6 +37,10 @@ pub(crate) enum CommandRequest {
     },
     Pause,
     Interrupt,
+    /// Replaces the older part of the context by a summary.
+    Condense,
+    /// Changes settings; a running turn heeds it at its next step.
+    Change(Change),
     Respond {
         accept: bool,
         reason: String,
@@ -46,6 +54,29 @@ pub(crate) enum CommandRequest {
     LeaveMemory,
     /// Ends the turn, answers no more commands.
     Stop(StopReason),
+}
+
+/// A change of what a conversation is told to be.
+#[derive(Debug)]
+pub(crate) enum Change {
+    Budgets(Budgets),
+    /// The agent's model settings, sealed.
+    Llm(Value),
+    /// What is None stays.
+    Details {
+        title: Option<String>,
+        tags: Option<BTreeMap<String, String>>,
+    },
+    /// A model call outside of a turn was made.
+    Spent(Box<SpentCall>),
+}
+
+/// A model call for the accounts.
+#[derive(Debug)]
+pub(crate) struct SpentCall {
+    pub(crate) usage_id: String,
+    pub(crate) model: String,
+    pub(crate) reply: ModelReply,
 }
 
 /// Why an actor ends.
@@ -79,6 +110,8 @@ impl CommandRequest {
             Self::SendMessage { once, .. } | Self::Run { once, .. } => *once,
             Self::Pause
             | Self::Interrupt
+            | Self::Condense
+            | Self::Change(_)
             | Self::Respond { .. }
             | Self::Recover
             | Self::CloseTools

@@ -2,6 +2,7 @@
 
 mod actor;
 mod batch;
+mod changes;
 mod claim;
 mod commit;
 mod decide;

@@ -2,6 +2,7 @@ use core_model::{
     ConversationId, EventId, StoreError,
     port::{Fault, Holder},
 };
+use llm_client::ModelError;
 use thiserror::Error;
 
 /// Why the runtime did not do what it was asked.
@@ -23,6 +24,12 @@ pub enum RuntimeError {
     Busy,
     #[error("the server is stopping")]
     Stopping,
+    /// A model that was asked outside of a run gave no answer: a code that clients know, and why.
+    #[error("{detail}")]
+    Model { code: &'static str, detail: String },
+    /// The agent's settings switch condensation off.
+    #[error("no condenser is configured")]
+    NoCondenser,
     /// Another server has the conversation; which, where that is known.
     #[error("the conversation is owned by another server")]
     OwnedElsewhere { holder: Option<Holder> },
@@ -54,6 +61,15 @@ impl From<StoreError> for RuntimeError {
     }
 }
 
+impl From<ModelError> for RuntimeError {
+    fn from(error: ModelError) -> Self {
+        Self::Model {
+            code: error.code(),
+            detail: error.to_string(),
+        }
+    }
+}
+
 impl RuntimeError {
     /// The same error for one more of those who waited for the same commit.
     pub(crate) fn again(&self) -> Self {
@@ -76,6 +92,8 @@ impl RuntimeError {
             | Self::RunLimit { .. }
             | Self::Busy
             | Self::Stopping
+            | Self::NoCondenser
+            | Self::Model { .. }
             | Self::Invalid(_)
             | Self::Internal(_) => Self::Internal(self.to_string()),
         }

@@ -5,6 +5,8 @@
 //! |---|---|
 //! | `prepare` | opens model and tools, proposes the system prompt |
 //! | `context` | events into model messages |
+//! | `condense` | the older part of a large context into a summary |
+//! | `budget` | whether the next call may be made |
 //! | `ask` | one model call |
 //! | `interpret` | a reply into events; malformed calls are answered at once |
 //! | `cut` | what follows a reply that the model did not end itself |
@@ -16,6 +18,8 @@
 
 mod approve;
 mod ask;
+mod budget;
+pub(crate) mod condense;
 mod context;
 mod cut;
 mod drafts;
@@ -27,8 +31,10 @@ pub(crate) mod outcome;
 pub(crate) mod prepare;
 mod prompt;
 pub(crate) mod proposal;
+pub(crate) mod question;
 mod reply_pieces;
 pub(crate) mod running_turn;
 mod state;
+pub(crate) mod stats;
 mod steps;
 mod stuck;

@@ -77,6 +77,8 @@ pub struct ToolTraits {
     pub ends_turn: bool,
     /// It touches nothing outside the conversation, so it needs no consent.
     pub harmless: bool,
+    /// Its latest call stays in the model's view when older events are replaced by a summary.
+    pub remembered: bool,
 }
 
 /// One call of a tool, and what it may use.

@@ -93,6 +93,8 @@ pub enum ApiMode {
     Auto,
     Chat,
     Responses,
+    /// Anthropic's; the public clients do not know this one.
+    Messages,
 }
 
 /// How to reach a model and what to ask of it: the keys and defaults of the public SDK's LLM

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    ConversationId, ConversationKey, ConversationState, EventId, Extent, UtcTime,
+    ConversationId, ConversationKey, ConversationState, EventId, Extent, UtcTime, budget::Budgets,
     event::SecurityRisk,
 };
 
@@ -120,6 +120,9 @@ pub struct ConversationSettings {
     /// Whether the conversation gets a title automatically.
     pub autotitle: bool,
     pub parent_conversation_id: Option<ConversationId>,
+    /// What it may spend.
+    #[serde(default, skip_serializing_if = "Budgets::is_unlimited")]
+    pub budgets: Budgets,
 }
 
 impl Default for ConversationSettings {
@@ -137,6 +140,7 @@ impl Default for ConversationSettings {
             user_id: None,
             autotitle: true,
             parent_conversation_id: None,
+            budgets: Budgets::default(),
         }
     }
 }

@@ -10,11 +10,13 @@
 //! | [`state`], [`fold()`] | the state that events lead to, one by one or from a stored log |
 //! | [`info`] | a conversation's details, as clients see them |
 //! | [`usage`] | tokens and money |
+//! | [`budget`] | what a conversation may spend, and has spent |
 //! | [`secrets`] | where settings have secrets, and how to hide them |
 //! | [`masking`] | masks secrets in texts that others wrote |
 //! | [`port`] | what a store does: `Catalog`, `Claims`, `LogReader`, `LogWriter`, `Feed`, `Receipts` |
 
 pub mod agent;
+pub mod budget;
 pub mod conversation;
 pub mod event;
 mod fold;

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     ConfirmationPolicy, Event, EventBody, EventId, EventTime, ExecutionStatus, Metadata,
+    budget::{Budgets, Spent},
     event::ConversationStateUpdateEvent,
     usage::{ConversationStats, StatsSnapshot},
 };
@@ -28,10 +29,29 @@ pub struct ConversationState {
     /// The tools that have answered a call.
     #[serde(default)]
     pub used_tools: BTreeSet<String>,
+    /// What the conversation may spend.
+    #[serde(default)]
+    pub budgets: Budgets,
+    /// Counted since this was introduced; see [`Self::spent`].
+    #[serde(default)]
+    counted: Counted,
     pub last_timestamp: Option<EventTime>,
     /// Time of the last event that is not a state update.
     pub updated_at: Option<EventTime>,
 }
+
+/// What no total of the log says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Counted {
+    model_calls: u64,
+    tool_calls: u64,
+    /// Seconds in which the status was `running`.
+    wall_seconds: f64,
+}
+
+/// A running agent is silent no longer than this, in seconds; what is more is a server that was down.
+const LONGEST_SILENCE: f64 = 3_600.0;
 
 /// A tool call without an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +77,8 @@ impl ConversationState {
             pending: Vec::new(),
             initialised: false,
             used_tools: BTreeSet::new(),
+            budgets: metadata.settings.budgets,
+            counted: Counted::default(),
             last_timestamp: None,
             updated_at: None,
         }
@@ -64,6 +86,7 @@ impl ConversationState {
 
     /// Takes the log's next event into account. Pure; an unknown kind only moves HEAD.
     pub fn apply(&mut self, event: &Event) {
+        self.count_time(event.timestamp);
         self.last_timestamp = Some(event.timestamp);
         if let EventBody::ConversationStateUpdateEvent(update) = &event.body {
             self.update(update, event.timestamp);
@@ -73,11 +96,14 @@ impl ConversationState {
         self.leaf_event_id = Some(event.id.clone());
         match &event.body {
             EventBody::SystemPromptEvent(_) => self.initialised = true,
-            EventBody::ActionEvent(action) => self.pending.push(PendingAction {
-                action_id: event.id.clone(),
-                tool_name: action.tool_name.clone(),
-                tool_call_id: action.tool_call_id.clone(),
-            }),
+            EventBody::ActionEvent(action) => {
+                self.counted.tool_calls += 1;
+                self.pending.push(PendingAction {
+                    action_id: event.id.clone(),
+                    tool_name: action.tool_name.clone(),
+                    tool_call_id: action.tool_call_id.clone(),
+                });
+            }
             EventBody::ObservationEvent(seen) => {
                 self.answer(&seen.action_id);
                 if !self.used_tools.contains(&seen.tool_name) {
@@ -115,6 +141,34 @@ impl ConversationState {
         Ok(())
     }
 
+    /// What was spent so far. Calls and time are those since a build that counts them wrote the log or
+    /// folded it.
+    #[must_use]
+    pub fn spent(&self) -> Spent {
+        let mut spent = Spent {
+            wall_seconds: self.counted.wall_seconds,
+            tool_calls: self.counted.tool_calls,
+            model_calls: self.counted.model_calls,
+            ..Spent::default()
+        };
+        for metrics in self.stats.usage_to_metrics.values() {
+            spent.cost_usd += metrics.total.accumulated_cost;
+            if let Some(usage) = &metrics.total.accumulated_token_usage {
+                spent.tokens += usage.prompt_tokens + usage.completion_tokens;
+            }
+        }
+        spent
+    }
+
+    fn count_time(&mut self, now: EventTime) {
+        if self.execution_status == ExecutionStatus::Running
+            && let Some(last) = self.last_timestamp
+        {
+            let passed = now.epoch_seconds() - last.epoch_seconds();
+            self.counted.wall_seconds += passed.clamp(0.0, LONGEST_SILENCE);
+        }
+    }
+
     fn answer(&mut self, action_id: &EventId) {
         self.pending
             .retain(|pending| pending.action_id != *action_id);
@@ -129,12 +183,14 @@ impl ConversationState {
             "security_analyzer" => take(&update.value, &mut self.security_analyzer),
             "tags" => take(&update.value, &mut self.tags),
             "agent_state" => take(&update.value, &mut self.agent_state),
+            "budgets" => take(&update.value, &mut self.budgets),
             "stats" => {
                 let mut totals = StatsSnapshot::default();
                 take(&update.value, &mut totals);
                 for (usage_id, total) in totals.usage_to_metrics {
                     let metrics = self.stats.usage_to_metrics.entry(usage_id).or_default();
                     if metrics.total != total {
+                        self.counted.model_calls += 1;
                         metrics.advance(total, at.epoch_seconds());
                     }
                 }

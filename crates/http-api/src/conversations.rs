@@ -1,5 +1,6 @@
 //! Conversations: start, find, control, delete.
 
+mod change;
 mod control;
 mod create;
 mod examples;
@@ -19,5 +20,11 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     control::RUN,
     control::PAUSE,
     control::INTERRUPT,
+    control::CONDENSE,
     control::FINAL_RESPONSE,
+    change::UPDATE,
+    change::SWITCH_LLM,
+    change::ASK,
+    change::BUDGETS,
+    change::SET_BUDGETS,
 ];

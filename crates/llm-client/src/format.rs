@@ -16,12 +16,19 @@ pub(crate) trait Format: Send + Sync {
     /// The end of the endpoint's path, below the provider's address: `/chat/completions` for one.
     fn path(&self) -> &'static str;
 
+    /// The part of the endpoint's path before [`Self::path`] that says which version of the interface
+    /// is meant, where providers' addresses are often given without it: `/v1`, or empty. An address
+    /// that ends in a version keeps its own.
+    fn version_path(&self) -> &'static str {
+        ""
+    }
+
     /// The header that carries an API key: its name in lower case, and its value.
-    fn key_header(&self, key: &str) -> (&'static str, String);
+    fn key_header(&self, route: &Route, key: &str) -> (&'static str, String);
 
     /// Headers that every request has, their names in lower case.
-    fn fixed_headers(&self) -> &'static [(&'static str, &'static str)] {
-        &[]
+    fn fixed_headers(&self, _route: &Route) -> Vec<(&'static str, &'static str)> {
+        Vec::new()
     }
 
     /// The body of a request.

@@ -7,22 +7,34 @@
 //! | `error` | [`ModelError`] |
 //! | `connect` | settings to a model: which format, which provider |
 //! | `adjustments`, `wire_names` | how requests to a model differ from what its format writes; names and ids that providers take |
-//! | `capabilities` | what a model takes and wants, by its name |
+//! | `capabilities` | what a model takes and wants |
+//! | `models` | what is known of chat models: the list `data/models.tsv` |
+//! | `fallback` | other models that answer in place of one that cannot |
 //! | `provider` | which address and name a model's prefix stands for |
 //! | `format` | the trait `Format`: what a wire format is |
+//! | `answer` | what answers of all formats have in common: errors, JSON in events |
+//! | `call_ids` | ids of calls and names of tools as every provider takes them |
 //! | `openai_chat` | the format of OpenAI's Chat Completions |
+//! | `openai_responses` | the format of OpenAI's Responses, without state at the provider |
+//! | `anthropic_messages` | the format of Anthropic's Messages |
 //! | `transport` | sends a request in any format and reads the answer: connections, time limits, streams, retries, refused fields, prices |
 //! | `text_calls` | calls that a model writes as text |
 //! | `scripted` | the built-in model, which needs no key |
 
 mod adjustments;
+mod answer;
+mod anthropic_messages;
+mod call_ids;
 mod capabilities;
 mod connect;
 mod error;
+mod fallback;
 mod format;
 mod message;
 mod model;
+mod models;
 mod openai_chat;
+mod openai_responses;
 mod provider;
 mod scripted;
 mod text_calls;
@@ -32,4 +44,6 @@ mod wire_names;
 pub use connect::connect;
 pub use error::ModelError;
 pub use message::{AssistantMessage, Block, ModelMessage, Part};
-pub use model::{Delta, Model, ModelReply, ModelRequest, Notice, StopReason, ToolSpec};
+pub use model::{
+    Delta, Fallback, Model, ModelLimits, ModelReply, ModelRequest, Notice, StopReason, ToolSpec,
+};

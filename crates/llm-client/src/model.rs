@@ -39,6 +39,19 @@ pub struct ModelReply {
     pub made_by: Option<Provenance>,
     /// What the user should know of how it came about.
     pub notices: Vec<Notice>,
+    /// Set when another model than the first answered.
+    pub fallback: Option<Fallback>,
+}
+
+/// That a model failed and another one answered in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fallback {
+    /// The name of the model that failed.
+    pub from: String,
+    /// The name of the model that answered.
+    pub to: String,
+    /// How it failed: [`ModelError::code`].
+    pub code: &'static str,
 }
 
 /// Something about a model that works less well than it could, and what to do about it.
@@ -121,11 +134,23 @@ pub enum Delta {
 /// What the pieces of a reply are given to, in order.
 pub(crate) type OnDelta<'a> = &'a (dyn Fn(Delta) + Send + Sync);
 
+/// How much a model can read and write, in tokens; None where that is not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ModelLimits {
+    pub input_tokens: Option<u64>,
+    pub output_tokens: Option<u64>,
+}
+
 /// Something that answers. One value serves one conversation's settings; calls may overlap.
 #[async_trait]
 pub trait Model: Send + Sync {
     /// The model's name as the settings give it, provider prefix included.
     fn name(&self) -> &str;
+
+    /// What is known of its window.
+    fn limits(&self) -> ModelLimits {
+        ModelLimits::default()
+    }
 
     /// Asks once, retrying what is worth retrying. `on_delta` is given the pieces of a streamed reply,
     /// in order. When a try fails after some, it is given [`Delta::Discarded`] before the pieces of

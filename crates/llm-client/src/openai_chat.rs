@@ -14,6 +14,7 @@ use std::time::Duration;
 use core_model::LlmSettings;
 use serde_json::{Map, Value};
 
+use crate::answer::message_in;
 use crate::format::{Format, RawReply, StreamReader};
 use crate::provider::Route;
 use crate::{ModelError, ModelRequest};
@@ -30,7 +31,7 @@ impl Format for OpenAiChat {
         "/chat/completions"
     }
 
-    fn key_header(&self, key: &str) -> (&'static str, String) {
+    fn key_header(&self, _route: &Route, key: &str) -> (&'static str, String) {
         ("authorization", format!("Bearer {key}"))
     }
 
@@ -56,6 +57,6 @@ impl Format for OpenAiChat {
     }
 
     fn read_error(&self, status: u16, answer: &Value, wait: Option<Duration>) -> ModelError {
-        ModelError::from_whole(status, &reply::message_in(answer), wait)
+        ModelError::from_whole(status, &message_in(answer), wait)
     }
 }

@@ -18,6 +18,10 @@ pub(crate) struct Provider {
     pub(crate) length_limit: &'static str,
     /// Whether message content must be a string where it could be a list of parts.
     pub(crate) plain_content: bool,
+    /// Whether the user runs it, and with it chooses how long prompts may be.
+    pub(crate) local_limits: bool,
+    /// Whether it takes a key as a bearer token in every wire format.
+    pub(crate) bearer: bool,
 }
 
 /// Where a model's requests go, and under which name.
@@ -40,9 +44,9 @@ const OLD_LIMIT: &str = "max_tokens";
 
 /// Addresses from the providers' own documentation of their OpenAI-compatible endpoints.
 #[rustfmt::skip]
-static PROVIDERS: [Provider; 16] = [
+static PROVIDERS: [Provider; 21] = [
     hosted("openai", "https://api.openai.com/v1", NEW_LIMIT),
-    hosted("openrouter", "https://openrouter.ai/api/v1", OLD_LIMIT),
+    Provider { bearer: true, ..hosted("openrouter", "https://openrouter.ai/api/v1", OLD_LIMIT) },
     hosted("anthropic", "https://api.anthropic.com/v1", OLD_LIMIT),
     hosted("gemini", "https://generativelanguage.googleapis.com/v1beta/openai", OLD_LIMIT),
     Provider { plain_content: true, ..hosted("deepseek", "https://api.deepseek.com/v1", OLD_LIMIT) },
@@ -50,13 +54,18 @@ static PROVIDERS: [Provider; 16] = [
     hosted("mistral", "https://api.mistral.ai/v1", OLD_LIMIT),
     hosted("xai", "https://api.x.ai/v1", NEW_LIMIT),
     hosted("together_ai", "https://api.together.xyz/v1", OLD_LIMIT),
+    hosted("moonshot", "https://api.moonshot.ai/v1", OLD_LIMIT),
+    hosted("zai", "https://api.z.ai/api/paas/v4", OLD_LIMIT),
+    hosted("cerebras", "https://api.cerebras.ai/v1", NEW_LIMIT),
+    hosted("dashscope", "https://dashscope-intl.aliyuncs.com/compatible-mode/v1", OLD_LIMIT),
+    hosted("minimax", "https://api.minimax.io/v1", OLD_LIMIT),
     hosted("fireworks_ai", "https://api.fireworks.ai/inference/v1", OLD_LIMIT),
     Provider { plain_content: true, ..local("ollama", Some("http://localhost:11434/v1")) },
     Provider { plain_content: true, ..local("ollama_chat", Some("http://localhost:11434/v1")) },
     Provider { plain_content: true, ..local("lm_studio", Some("http://localhost:1234/v1")) },
     Provider { length_limit: NEW_LIMIT, ..local("hosted_vllm", None) },
-    Provider { length_limit: NEW_LIMIT, ..local("litellm_proxy", None) },
-    Provider { length_limit: NEW_LIMIT, ..local("custom_openai", None) },
+    Provider { length_limit: NEW_LIMIT, local_limits: false, ..local("litellm_proxy", None) },
+    Provider { length_limit: NEW_LIMIT, local_limits: false, ..local("custom_openai", None) },
 ];
 
 const fn hosted(
@@ -70,6 +79,8 @@ const fn hosted(
         needs_key: true,
         length_limit,
         plain_content: false,
+        local_limits: false,
+        bearer: false,
     }
 }
 
@@ -80,14 +91,28 @@ const fn local(prefix: &'static str, base_url: Option<&'static str>) -> Provider
         needs_key: false,
         length_limit: OLD_LIMIT,
         plain_content: false,
+        local_limits: true,
+        bearer: false,
     }
+}
+
+/// Where OpenAI offers its models itself.
+pub(crate) const OPENAI_HOST: &str = "api.openai.com";
+
+/// A model's provider, name and address, before it is known in which format it is asked.
+pub(crate) struct Target<'a> {
+    pub(crate) provider: &'static Provider,
+    /// The model's name as its provider knows it.
+    pub(crate) model: &'a str,
+    /// The start of its endpoint's address, or the whole of it.
+    pub(crate) address: &'a str,
 }
 
 /// Finds a model's provider and address. `base_url` outranks the provider's own.
 ///
 /// # Errors
-/// When no address is known, or the given one is not an `http` or `https` URL.
-pub(crate) fn route(settings: &LlmSettings, format: &dyn Format) -> Result<Route, ModelError> {
+/// When no address is known.
+pub(crate) fn target(settings: &LlmSettings) -> Result<Target<'_>, ModelError> {
     let name = settings.model.trim();
     if name.is_empty() {
         return Err(refuse("no model is named: set `model`"));
@@ -101,13 +126,30 @@ pub(crate) fn route(settings: &LlmSettings, format: &dyn Format) -> Result<Route
         let prefix = provider.prefix;
         return Err(refuse(&format!("models of `{prefix}/` need a `base_url`")));
     };
-    let model = name_sent(name, model, address);
+    Ok(Target {
+        provider,
+        model: name_sent(name, model, address),
+        address,
+    })
+}
+
+/// Where a model's requests in this format go.
+///
+/// # Errors
+/// When no address is known, or the given one is not an `http` or `https` URL.
+pub(crate) fn route(settings: &LlmSettings, format: &dyn Format) -> Result<Route, ModelError> {
+    let Target {
+        provider,
+        model,
+        address,
+    } = target(settings)?;
+    let ollama = provider.prefix.starts_with("ollama");
     Ok(Route {
         provider,
-        endpoint: endpoint(address, format.path(), ollama)?,
+        endpoint: endpoint(address, format, ollama)?,
         model: model.to_owned(),
         made_by: Provenance {
-            model: name.to_owned(),
+            model: settings.model.trim().to_owned(),
             format: format.name().to_owned(),
         },
         capabilities: Capabilities::of(settings, provider, model),
@@ -156,7 +198,8 @@ fn name_sent<'a>(full: &'a str, stripped: &'a str, address: &str) -> &'a str {
     stripped
 }
 
-fn endpoint(address: &str, path: &str, ollama: bool) -> Result<Url, ModelError> {
+fn endpoint(address: &str, format: &dyn Format, ollama: bool) -> Result<Url, ModelError> {
+    let path = format.path();
     // The address itself stays out of the message: it may hold a password or a key.
     let mut url =
         Url::parse(address).map_err(|e| refuse(&format!("`base_url` is not a URL: {e}")))?;
@@ -168,10 +211,20 @@ fn endpoint(address: &str, path: &str, ollama: bool) -> Result<Url, ModelError> 
         url.set_path(&base);
     } else if base.is_empty() && ollama {
         url.set_path(&format!("/v1{path}"));
+    } else if !ends_in_version(&base) {
+        let version = format.version_path();
+        url.set_path(&format!("{base}{version}{path}"));
     } else {
         url.set_path(&format!("{base}{path}"));
     }
     Ok(url)
+}
+
+/// Whether a path ends in `/v1` or another version.
+fn ends_in_version(path: &str) -> bool {
+    let last = path.rsplit('/').next().unwrap_or_default();
+    let digits = last.strip_prefix('v').unwrap_or_default();
+    digits.starts_with(|c: char| c.is_ascii_digit())
 }
 
 fn refuse(reason: &str) -> ModelError {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use crate::{Delta, Model, ModelError, ModelReply, ModelRequest};
+use crate::{Delta, Model, ModelError, ModelLimits, ModelReply, ModelRequest};
 
 use told::TextBeforeCalls;
 
@@ -29,6 +29,10 @@ impl TextCalls {
 impl Model for TextCalls {
     fn name(&self) -> &str {
         self.model.name()
+    }
+
+    fn limits(&self) -> ModelLimits {
+        self.model.limits()
     }
 
     async fn reply(

@@ -27,7 +27,9 @@ use crate::error::clip;
 use crate::format::Format;
 use crate::model::OnDelta;
 use crate::provider::{Route, route};
-use crate::{Delta, Model, ModelError, ModelMessage, ModelReply, ModelRequest, Notice};
+use crate::{
+    Delta, Model, ModelError, ModelLimits, ModelMessage, ModelReply, ModelRequest, Notice,
+};
 
 use complete::{Completion, complete};
 use exchange::{ERROR_BODY_LIMIT, Exchange, Failure};
@@ -75,6 +77,11 @@ impl HttpModel {
             headers,
             mask: SecretMask::new(secrets),
         })
+    }
+
+    /// Whether it takes tools as such; else its calls are text.
+    pub(crate) fn takes_tools(&self) -> bool {
+        self.route.capabilities.native_tools
     }
 
     /// One try, repeated at once in another way when the provider refuses how it was written.
@@ -180,10 +187,12 @@ impl HttpModel {
 
     /// Whether the provider is sure to refuse a request because there is no key.
     fn lacks_key(&self) -> bool {
-        let (key_header, _) = self.format.key_header("");
+        let (key_header, _) = self.format.key_header(&self.route, "");
         let own_address = self.settings.base_url.is_some();
-        let provider = self.route.provider;
-        provider.needs_key && !own_address && !self.headers.contains_key(key_header)
+        let sends_key = [key_header, "authorization"]
+            .iter()
+            .any(|name| self.headers.contains_key(*name));
+        self.route.provider.needs_key && !own_address && !sends_key
     }
 }
 
@@ -191,6 +200,16 @@ impl HttpModel {
 impl Model for HttpModel {
     fn name(&self) -> &str {
         &self.settings.model
+    }
+
+    fn limits(&self) -> ModelLimits {
+        ModelLimits {
+            input_tokens: self
+                .settings
+                .max_input_tokens
+                .or(self.route.capabilities.context_window),
+            output_tokens: self.settings.max_output_tokens,
+        }
     }
 
     async fn reply(

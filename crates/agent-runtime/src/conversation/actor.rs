@@ -24,11 +24,10 @@ use crate::{
         idle::{self, IdleVerdict},
         live_conversation::LiveConversation,
     },
-    run_slot::RunSlot,
     turn::{
         outcome::Outcome,
         proposal::Proposal,
-        running_turn::{self, CancelReason, EndedTurn, RunningTurn},
+        running_turn::{self, CancelReason, EndedTurn, RunningTurn, TurnStart},
     },
 };
 
@@ -235,16 +234,16 @@ impl Actor {
     async fn commit(&mut self, mut batch: CommitBatch) -> bool {
         let start = batch.start.take();
         let committed = self.writer.commit(batch).await;
-        if let Some(slot) = start.filter(|_| committed) {
-            self.start_turn(slot);
+        if let Some(start) = start.filter(|_| committed) {
+            self.start_turn(start);
         }
         committed
     }
 
-    fn start_turn(&mut self, slot: RunSlot) {
+    fn start_turn(&mut self, start: TurnStart) {
         self.residency.idle_tools.remove(&self.live);
         let live = Arc::clone(&self.live);
-        self.run.turn = Some(RunningTurn::start(live, self.proposer.clone(), slot));
+        self.run.turn = Some(RunningTurn::start(live, self.proposer.clone(), start));
     }
 
     async fn end_turn(&mut self, outcome: Outcome) {

@@ -5,8 +5,7 @@ use core_model::{ConversationState, Draft, Event, EventTime, ExecutionStatus, Me
 use crate::{
     RuntimeError,
     command::{Answer, StopReason},
-    run_slot::RunSlot,
-    turn::proposal::Proposal,
+    turn::{proposal::Proposal, running_turn::TurnStart},
 };
 
 /// What was decided on together: metadata, then events, each durable under one sync; then visible, then
@@ -20,8 +19,8 @@ pub(super) struct CommitBatch {
     pub(super) answers: Vec<(Answer, Result<(), RuntimeError>)>,
     /// Whether followers are sent a snapshot after these events.
     pub(super) announce: bool,
-    /// The slot of a turn that starts after these events.
-    pub(super) start: Option<RunSlot>,
+    /// The turn that starts after these events.
+    pub(super) start: Option<TurnStart>,
     pub(super) after_commit: Option<AfterCommit>,
 }
 
@@ -81,6 +80,11 @@ impl CommitBatch {
     pub(super) fn change_metadata(&mut self, change: impl FnOnce(&mut Metadata)) {
         change(Arc::make_mut(&mut self.metadata));
         self.metadata_changed = true;
+    }
+
+    /// The metadata after all changes of this batch so far.
+    pub(super) fn metadata(&self) -> &Metadata {
+        &self.metadata
     }
 
     /// The metadata to be stored, if it was changed.

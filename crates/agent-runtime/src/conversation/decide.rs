@@ -3,11 +3,13 @@
 use core_model::{
     Content, Draft, EventBody, ExecutionStatus, Message, Role, Source,
     event::{MessageEvent, Nothing, RejectionSource, SystemPromptEvent, UserRejectObservation},
+    secrets::without_secrets,
 };
+use serde_json::json;
 
 use crate::{
     Request, RuntimeError,
-    command::{Command, CommandRequest},
+    command::{Answer, Change, Command, CommandRequest},
     conversation::{
         batch::{AfterCommit, CommitBatch},
         done::Done,
@@ -15,6 +17,11 @@ use crate::{
         unanswered::recovery_drafts,
     },
     run_slot::{RunSlot, RunSlots},
+    turn::{
+        outcome::Purpose,
+        running_turn::TurnStart,
+        stats::{self, Call},
+    },
 };
 
 pub(super) const SUPERSEDED: &str = "Superseded by a new user message";
@@ -75,8 +82,8 @@ impl Decider<'_> {
             }
             CommandRequest::Pause => {
                 match &self.run.turn {
-                    Some(turn) => turn.pause(),
-                    None => self.pause_idle(),
+                    Some(turn) if turn.is_work() => turn.pause(),
+                    Some(_) | None => self.pause_idle(),
                 }
                 Ok(())
             }
@@ -88,6 +95,11 @@ impl Decider<'_> {
                 return;
             }
             CommandRequest::Respond { accept, reason } => self.respond(accept, &reason),
+            CommandRequest::Condense => return self.condense(answer),
+            CommandRequest::Change(change) => {
+                self.change(change);
+                Ok(())
+            }
             CommandRequest::Recover => {
                 // The events are in the batch already.
                 self.batch.after_commit = Some(AfterCommit::Recovered(answer));
@@ -114,13 +126,14 @@ impl Decider<'_> {
     /// Whether it has to wait until a turn that is being ended is gone.
     fn has_to_wait(&self, request: &CommandRequest) -> bool {
         match request {
-            CommandRequest::Run { .. } | CommandRequest::SendMessage { run: true, .. } => {
-                self.run.is_stopping()
-            }
+            CommandRequest::Run { .. }
+            | CommandRequest::SendMessage { run: true, .. }
+            | CommandRequest::Condense => self.run.is_stopping() || self.run.is_condensing(),
+            CommandRequest::Respond { .. } => self.run.is_condensing(),
             // They mean the run that waits before them, too.
             CommandRequest::Pause | CommandRequest::Interrupt => !self.run.deferred.is_empty(),
             CommandRequest::SendMessage { run: false, .. }
-            | CommandRequest::Respond { .. }
+            | CommandRequest::Change(_)
             | CommandRequest::Recover
             | CommandRequest::CloseTools
             | CommandRequest::LeaveMemory
@@ -216,6 +229,68 @@ impl Decider<'_> {
         started
     }
 
+    /// Asks for a condensation. A running turn condenses at its next step, and this is answered at once;
+    /// otherwise a turn starts that does nothing else, and this is answered at its end.
+    fn condense(&mut self, answer: Answer) {
+        let slot = if self.has_run() {
+            None
+        } else {
+            match self.slots.take() {
+                Ok(slot) => Some(slot),
+                Err(error) => {
+                    self.batch.answers.push((answer, Err(error)));
+                    return;
+                }
+            }
+        };
+        let request = EventBody::CondensationRequest(Nothing {});
+        self.batch.push(Draft::new(Source::Environment, request));
+        match slot {
+            Some(slot) => {
+                self.batch.start = Some(TurnStart {
+                    purpose: Purpose::Condense,
+                    slot,
+                    answers: vec![(None, answer)],
+                });
+            }
+            None => self.batch.answers.push((answer, Ok(()))),
+        }
+    }
+
+    fn change(&mut self, change: Change) {
+        match change {
+            Change::Budgets(budgets) => self.batch.push(Draft::state("budgets", json!(budgets))),
+            Change::Llm(llm) => {
+                let mut agent = self.batch.metadata().agent.clone();
+                agent["llm"] = llm;
+                let told = without_secrets(&agent);
+                self.batch
+                    .change_metadata(|metadata| metadata.agent = agent);
+                self.batch.push(Draft::state("agent", told));
+            }
+            Change::Details { title, tags } => {
+                if let Some(tags) = tags {
+                    self.batch.push(Draft::state("tags", json!(tags)));
+                }
+                if let Some(title) = title {
+                    let told = Draft::state("title", title.clone());
+                    self.batch
+                        .change_metadata(|metadata| metadata.title = Some(title));
+                    self.batch.push(told);
+                }
+            }
+            Change::Spent(call) => {
+                let call = Call {
+                    usage_id: &call.usage_id,
+                    model: &call.model,
+                    reply: &call.reply,
+                };
+                let stats = stats::after_call(self.batch.state(), call);
+                self.batch.push(stats);
+            }
+        }
+    }
+
     /// Accepts or rejects what waits for consent.
     fn respond(&mut self, accept: bool, reason: &str) -> Result<(), RuntimeError> {
         if self.status() != ExecutionStatus::WaitingForConfirmation {
@@ -257,7 +332,7 @@ impl Decider<'_> {
             running.id = once.run();
         }
         self.batch.push(running);
-        self.batch.start = Some(slot);
+        self.batch.start = Some(TurnStart::work(slot));
         Ok(())
     }
 

@@ -4,6 +4,7 @@ use core_model::{
     ConversationState, Draft, EventBody, EventId, ExecutionStatus, Source,
     event::{ConversationErrorEvent, Nothing},
 };
+use serde_json::json;
 
 use crate::{
     command::StopReason,
@@ -13,7 +14,10 @@ use crate::{
         unanswered::{answers, recovery_drafts},
     },
     run_slot::RunSlot,
-    turn::{outcome::Outcome, running_turn::CancelReason},
+    turn::{
+        outcome::Outcome,
+        running_turn::{CancelReason, TurnStart},
+    },
 };
 
 const INTERRUPTED: &str = "Tool call interrupted before completion. The conversation was paused.";
@@ -40,6 +44,8 @@ pub(super) fn record(
         Outcome::Finished { .. }
         | Outcome::Waiting { .. }
         | Outcome::Paused
+        | Outcome::Condensed
+        | Outcome::BudgetReached(_)
         | Outcome::Stuck
         | Outcome::Failed { .. }
         | Outcome::Panicked => Vec::new(),
@@ -80,6 +86,11 @@ fn record_outcome(outcome: Outcome, slot: RunSlot, paused: bool, batch: &mut Com
             batch.extend(drafts);
             record_outcome(Outcome::internal(PANICKED), slot, paused, batch);
         }
+        Outcome::Condensed => {}
+        Outcome::BudgetReached(reached) => {
+            batch.push(Draft::state("budget_reached", json!(reached)));
+            batch.set_status(ExecutionStatus::Paused);
+        }
         Outcome::Finished { .. } => batch.set_status(ExecutionStatus::Finished),
         Outcome::Waiting { .. } => batch.set_status(ExecutionStatus::WaitingForConfirmation),
         Outcome::Stuck => batch.set_status(ExecutionStatus::Stuck),
@@ -109,7 +120,7 @@ fn continue_run(batch: &mut CommitBatch, slot: RunSlot, paused: bool) {
         pause(batch);
     } else {
         batch.announce = false;
-        batch.start = Some(slot);
+        batch.start = Some(TurnStart::work(slot));
     }
 }
 
@@ -124,7 +135,7 @@ mod tests {
     use core_model::{
         Event, Metadata, Observation, Workspace, WorkspaceKind, event::ObservationEvent,
     };
-    use serde_json::{Value, json};
+    use serde_json::Value;
 
     use super::*;
     use crate::run_slot::RunSlots;

@@ -8,7 +8,7 @@ use crate::{
     conversation::actor,
     residency::{Residency, live_conversation::LiveConversation},
     run_slot::RunSlot,
-    turn::prepare::missing_system_prompt,
+    turn::prepare::{condenses, missing_system_prompt},
 };
 
 /// One conversation, to talk to and to read. Cheap to clone.
@@ -125,6 +125,19 @@ impl Conversation {
         self.ask(CommandRequest::Interrupt).await
     }
 
+    /// Replaces the older part of what the model is shown by a summary. While the agent works, it does so
+    /// before its next step and this is answered at once; otherwise this is answered when it is done.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NoCondenser`] when the agent's settings switch it off,
+    /// [`RuntimeError::RunLimit`].
+    pub async fn condense(&self) -> Result<(), RuntimeError> {
+        if !condenses(&self.live) {
+            return Err(RuntimeError::NoCondenser);
+        }
+        self.ask(CommandRequest::Condense).await
+    }
+
     /// Accepts or rejects the actions that wait for consent; without any, does nothing.
     ///
     /// # Errors
@@ -152,7 +165,7 @@ impl Conversation {
         self.ask(CommandRequest::Recover).await
     }
 
-    async fn ask(&self, request: CommandRequest) -> Result<(), RuntimeError> {
+    pub(super) async fn ask(&self, request: CommandRequest) -> Result<(), RuntimeError> {
         let (command, answered) = Command::new(request);
         self.live.send(command, |mailbox| {
             let (live, residency) = (Arc::clone(&self.live), Arc::clone(&self.residency));

@@ -28,6 +28,11 @@ impl RunControl {
         self.turn.as_ref().is_some_and(RunningTurn::is_stopping)
     }
 
+    /// Whether a turn runs that only condenses the context.
+    pub(super) fn is_condensing(&self) -> bool {
+        self.turn.as_ref().is_some_and(|turn| !turn.is_work())
+    }
+
     /// Ends the turn and answers when it has ended; gives the answer back when there is no turn.
     pub(super) fn interrupt(&mut self, answer: Answer) -> Option<Answer> {
         self.cancel(CancelReason::Interrupt, answer)

@@ -5,19 +5,20 @@ use std::{
     time::Instant,
 };
 
-use core_model::{ConversationState, Draft, usage::StatsSnapshot};
-use llm_client::{ModelReply, ModelRequest};
+use core_model::{ConversationState, Draft};
+use llm_client::{ModelError, ModelReply, ModelRequest};
 use serde_json::json;
 use telemetry::{ModelCallEnded, ModelCallFailed};
 use tracing::Span;
 
-use crate::turn::{outcome::Outcome, prompt, reply_pieces::ReplyPieces, state::Turn};
+use crate::turn::{condense, outcome::Outcome, prompt, reply_pieces::ReplyPieces, state::Turn};
 
-/// The model's reply to the context, and its pieces, which count as void until they are kept.
+/// The model's reply to the context, and its pieces, which count as void until they are kept. None when
+/// the context was too long and is to be condensed first.
 pub(super) async fn ask(
     turn: &mut Turn,
     state: &ConversationState,
-) -> ControlFlow<Outcome, (ModelReply, ReplyPieces)> {
+) -> ControlFlow<Outcome, Option<(ModelReply, ReplyPieces)>> {
     let (messages, events): (Vec<_>, Vec<_>) = turn
         .context
         .messages()
@@ -52,18 +53,29 @@ pub(super) async fn ask(
                 last_event,
             };
             ended.emit(&Span::current());
-            Continue((reply, pieces))
+            turn.context.measure(&reply.usage);
+            turn.condenser.fits();
+            Continue(Some((reply, pieces)))
         }
         Err(error) => {
-            let failed = ModelCallFailed {
-                conversation: &turn.live.id,
-                code: error.code(),
-                last_event,
-            };
-            failed.emit(&Span::current());
+            emit_failure(turn, &error, last_event);
+            drop(pieces);
+            let overflow = matches!(error, ModelError::ContextWindow(_));
+            if overflow && condense::after_overflow(turn).await? {
+                return Continue(None);
+            }
             Break(Outcome::model(&error))
         }
     }
+}
+
+fn emit_failure(turn: &Turn, error: &ModelError, last_event: &str) {
+    let failed = ModelCallFailed {
+        conversation: &turn.live.id,
+        code: error.code(),
+        last_event,
+    };
+    failed.emit(&Span::current());
 }
 
 /// What the user is told of the model, once for each kind: `{code, detail}`.
@@ -79,23 +91,4 @@ pub(super) fn notices(turn: &Turn, reply: &ModelReply) -> Vec<Draft> {
         Draft::state("model_notice", value)
     })
     .collect()
-}
-
-/// What the conversation has used in all, with this reply.
-pub(super) fn stats(turn: &Turn, state: &ConversationState, reply: &ModelReply) -> Draft {
-    let usage_id = &turn.agent.llm.usage_id;
-    let mut snapshot = StatsSnapshot::default();
-    for (id, metrics) in &state.stats.usage_to_metrics {
-        snapshot
-            .usage_to_metrics
-            .insert(id.clone(), metrics.total.clone());
-    }
-    let mut total = snapshot
-        .usage_to_metrics
-        .remove(usage_id)
-        .unwrap_or_default();
-    total.model_name.clone_from(&turn.agent.llm.model);
-    let total = total.plus(&reply.usage, reply.cost.unwrap_or(0.0));
-    snapshot.usage_to_metrics.insert(usage_id.clone(), total);
-    Draft::state("stats", json!(snapshot))
 }

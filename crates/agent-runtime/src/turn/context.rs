@@ -1,6 +1,8 @@
 //! Stage 2: events into model messages.
 
+mod condensed;
 mod message;
+mod size;
 mod tool_calls;
 
 use core_model::{
@@ -10,8 +12,14 @@ use llm_client::ModelMessage;
 use serde_json::{Map, Value};
 
 use self::{
-    message::ContextMessage,
+    size::Measured,
     tool_calls::{Call, CallGroup, observation_content},
+};
+
+pub(super) use self::{
+    condensed::{Unit, UnitKind},
+    message::ContextMessage,
+    size::clip,
 };
 
 /// Records taken in at a time.
@@ -27,10 +35,17 @@ pub(super) struct ModelContext {
     /// Whether the next call may belong to the last group. Not after anything but calls and errors:
     /// some servers give every reply the same id.
     group_is_open: bool,
+    /// A condensation was asked for and has not come.
+    condensation_requested: bool,
+    /// What the provider counted last.
+    measured: Option<Measured>,
+    /// The longest text of a tool that is shown, in characters.
+    longest_tool_text: Option<usize>,
 }
 
 enum Item {
     System(ContextMessage),
+    /// What a user, the agent or the server said, or a summary.
     Said(ContextMessage),
     Calls(Box<CallGroup>),
 }
@@ -80,7 +95,7 @@ impl ModelContext {
                         messages.push(said.clone());
                     }
                 }
-                Item::Calls(group) => group.render(&mut messages),
+                Item::Calls(group) => group.render(self.longest_tool_text, &mut messages),
             }
         }
         messages
@@ -126,13 +141,13 @@ impl ModelContext {
                     |call: &Call| call.answer.is_none() && call.call.id == error.tool_call_id;
                 self.answer(event, answers, || vec![Content::text(error.error.clone())]);
             }
+            EventBody::CondensationRequest(_) => self.condensation_requested = true,
+            EventBody::Condensation(condensation) => self.condense(event, condensation),
             EventBody::ConversationErrorEvent(_)
             | EventBody::ServerErrorEvent(_)
             | EventBody::ConversationStateUpdateEvent(_)
             | EventBody::PauseEvent(_)
             | EventBody::InterruptEvent(_)
-            | EventBody::CondensationRequest(_)
-            | EventBody::Condensation(_)
             | EventBody::SecurityAnalysisEvent(_)
             | EventBody::StreamingDeltaEvent(_)
             | EventBody::Unknown(_) => {}

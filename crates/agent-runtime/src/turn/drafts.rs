@@ -4,6 +4,8 @@ use core_model::{
     Draft, EventBody, Message, Source,
     event::{AgentErrorEvent, ErrorClassification, MessageEvent},
 };
+use llm_client::Fallback;
+use serde_json::json;
 
 pub(super) fn agent_error(
     tool: &str,
@@ -20,6 +22,12 @@ pub(super) fn agent_error(
             classification: Some(classification),
         }),
     )
+}
+
+/// Tells clients that another model answered.
+pub(super) fn fallback_notice(fallback: &Fallback) -> Draft {
+    let value = json!({"from": fallback.from, "to": fallback.to, "code": fallback.code});
+    Draft::state("model_fallback", value)
 }
 
 pub(super) fn environment_message(text: &str) -> Draft {

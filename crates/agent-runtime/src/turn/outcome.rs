@@ -1,6 +1,7 @@
 use agent_tools::OpenError;
 use core_model::{
     Draft, EventId,
+    budget::BudgetReached,
     event::{ErrorClassification, FailureKind, UserAction},
 };
 use llm_client::ModelError;
@@ -17,6 +18,10 @@ pub(crate) enum Outcome {
         seen: Option<EventId>,
     },
     Paused,
+    /// The context was condensed, which was all it was to do.
+    Condensed,
+    /// A budget does not allow the next call.
+    BudgetReached(BudgetReached),
     Stuck,
     Failed {
         code: String,
@@ -33,11 +38,30 @@ pub(crate) enum Outcome {
     },
 }
 
+/// What a turn is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The agent works until it is done.
+    Work,
+    /// Only the context is condensed; the conversation's status stays as it is.
+    Condense,
+}
+
 /// Why an agent cannot be set up: a code that clients know, and a text for people.
 #[derive(Debug)]
 pub(crate) struct SetupError {
     pub(crate) code: &'static str,
     pub(crate) detail: String,
+}
+
+impl SetupError {
+    /// A value in the settings is wrong.
+    pub(crate) fn value(detail: String) -> Self {
+        Self {
+            code: "ValueError",
+            detail,
+        }
+    }
 }
 
 impl Outcome {
@@ -56,6 +80,8 @@ impl Outcome {
             Self::Finished { .. }
             | Self::Waiting { .. }
             | Self::Paused
+            | Self::Condensed
+            | Self::BudgetReached(_)
             | Self::Cancelled { .. } => None,
         }
     }

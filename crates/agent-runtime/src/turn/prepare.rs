@@ -14,6 +14,8 @@ use workspace::{ToolFiles, Workspace};
 use crate::{
     residency::live_conversation::LiveConversation,
     turn::{
+        budget::TurnSpending,
+        condense::{CondenserState, settings::CondenserSettings},
         context::ModelContext,
         outcome::{Outcome, SetupError},
         prompt,
@@ -36,20 +38,24 @@ pub(super) async fn prepare(
     };
     let connected = opened.and_then(|(agent, tools)| {
         let model = (live.runtime.config.connect)(&agent.llm)?;
-        Ok((agent, tools, model))
+        let condenser = CondenserSettings::of(&agent).map_err(SetupError::value)?;
+        Ok((agent, tools, model, condenser))
     });
-    let (agent, tools, model) = match connected {
+    let (agent, tools, model, condenser) = match connected {
         Ok(connected) => connected,
         Err(error) => return Break(Outcome::setup(error)),
     };
     let now = live.now();
     let turn = Turn {
         workspace: workspace(&live),
+        metadata: Arc::clone(&now.metadata),
         live,
         agent,
         model,
         tools,
         context: ModelContext::default(),
+        condenser: CondenserState::new(condenser),
+        spending: TurnSpending::new(&now.state),
         stuck: StuckDetector::default(),
         seen: now.state.last_user_message_id.clone(),
         cut_replies: 0,
@@ -63,6 +69,31 @@ pub(super) async fn prepare(
         turn.propose(vec![Draft::new(Source::Agent, body)]).await?;
     }
     Continue(turn)
+}
+
+/// Takes up another model that the conversation was given meanwhile.
+pub(super) fn take_up_changes(turn: &mut Turn) -> ControlFlow<Outcome> {
+    let now = turn.live.now();
+    if Arc::ptr_eq(&turn.metadata, &now.metadata) {
+        return Continue(());
+    }
+    let changed = turn.metadata.agent["llm"] != now.metadata.agent["llm"];
+    turn.metadata = Arc::clone(&now.metadata);
+    if !changed {
+        return Continue(());
+    }
+    let connected = agent(&turn.live).and_then(|agent| {
+        let model = (turn.live.runtime.config.connect)(&agent.llm)?;
+        Ok((agent, model))
+    });
+    match connected {
+        Ok((agent, model)) => {
+            turn.agent.llm = agent.llm;
+            turn.model = model;
+            Continue(())
+        }
+        Err(error) => Break(Outcome::setup(error)),
+    }
 }
 
 /// The system prompt of a conversation whose log has none yet. None, too, when the agent cannot be set up:
@@ -90,15 +121,17 @@ pub(crate) async fn missing_system_prompt(
     }
 }
 
+/// Whether the agent's settings let its context be condensed. True, too, when they cannot be read: the run
+/// will say why.
+pub(crate) fn condenses(live: &LiveConversation) -> bool {
+    let condenser = live.now().metadata.agent["condenser"].clone();
+    !matches!(CondenserSettings::read(&condenser), Ok(None))
+}
+
 /// The agent, and its tools: those that are open already, or new ones, which stay open after the turn.
-async fn open(live: &LiveConversation) -> Result<(Agent, Tools), SetupError> {
+pub(super) async fn open(live: &LiveConversation) -> Result<(Agent, Tools), SetupError> {
     let now = live.now();
-    let mut settings = now.metadata.agent.clone();
-    live.runtime.vault.open_all(&mut settings);
-    let agent = Agent::deserialize(settings).map_err(|error| SetupError {
-        code: "ValueError",
-        detail: format!("this server cannot run such an agent: {error}"),
-    })?;
+    let agent = agent(live)?;
     if let Some(tools) = live.tools.get() {
         return Ok((agent, tools));
     }
@@ -110,6 +143,15 @@ async fn open(live: &LiveConversation) -> Result<(Agent, Tools), SetupError> {
     };
     let tools = agent_tools::open(&live.runtime.config.tool_sources, &agent, &environment).await?;
     Ok((agent, live.tools.keep(tools)))
+}
+
+/// The agent's settings with their secrets.
+fn agent(live: &LiveConversation) -> Result<Agent, SetupError> {
+    let mut settings = live.now().metadata.agent.clone();
+    live.runtime.vault.open_all(&mut settings);
+    Agent::deserialize(settings).map_err(|error| {
+        SetupError::value(format!("this server cannot run such an agent: {error}"))
+    })
 }
 
 fn workspace(live: &LiveConversation) -> Workspace {

@@ -13,11 +13,17 @@ use crate::{
     command::{Answer, StopReason},
     residency::live_conversation::LiveConversation,
     run_slot::RunSlot,
-    turn::{outcome::Outcome, proposal::Proposal, state::TurnSignals, steps},
+    turn::{
+        outcome::{Outcome, Purpose},
+        proposal::Proposal,
+        state::TurnSignals,
+        steps,
+    },
 };
 
 /// A running turn as its actor holds it.
 pub(crate) struct RunningTurn {
+    purpose: Purpose,
     task: JoinHandle<Outcome>,
     span: Span,
     cancel: CancellationToken,
@@ -28,6 +34,25 @@ pub(crate) struct RunningTurn {
     abort_at: Option<Instant>,
     /// Who waits for its end, and why the actor is to stop after it, if it is.
     answers: Vec<(Option<StopReason>, Answer)>,
+}
+
+/// A turn that is to start.
+pub(crate) struct TurnStart {
+    pub(crate) purpose: Purpose,
+    pub(crate) slot: RunSlot,
+    /// Who waits for its end.
+    pub(crate) answers: Vec<(Option<StopReason>, Answer)>,
+}
+
+impl TurnStart {
+    /// The agent works; nobody waits for the end.
+    pub(crate) fn work(slot: RunSlot) -> Self {
+        Self {
+            purpose: Purpose::Work,
+            slot,
+            answers: Vec::new(),
+        }
+    }
 }
 
 /// What is left of a turn that has ended.
@@ -51,7 +76,7 @@ impl RunningTurn {
     pub(crate) fn start(
         live: Arc<LiveConversation>,
         proposer: mpsc::Sender<Proposal>,
-        slot: RunSlot,
+        start: TurnStart,
     ) -> Self {
         let cancel = CancellationToken::new();
         let (pause, asked_to_pause) = watch::channel(false);
@@ -61,16 +86,18 @@ impl RunningTurn {
         };
         let tokio = live.runtime.tokio.clone();
         let span = telemetry::turn(&live.id);
-        let run = steps::run_turn(live, proposer, signals).instrument(span.clone());
+        let run = steps::run_turn(live, proposer, signals, start.purpose);
+        let run = run.instrument(span.clone());
         Self {
+            purpose: start.purpose,
             task: tokio.spawn(run),
             span,
             cancel,
             pause,
-            slot,
+            slot: start.slot,
             stop: None,
             abort_at: None,
-            answers: Vec::new(),
+            answers: start.answers,
         }
     }
 
@@ -105,6 +132,11 @@ impl RunningTurn {
     pub(crate) fn cancel(&mut self, grace: Duration) {
         self.cancel.cancel();
         self.abort_at.get_or_insert_with(|| Instant::now() + grace);
+    }
+
+    /// Whether it does more than condense the context.
+    pub(crate) fn is_work(&self) -> bool {
+        self.purpose == Purpose::Work
     }
 
     pub(crate) fn is_stopping(&self) -> bool {

@@ -1,10 +1,11 @@
 use std::{
+    collections::BTreeSet,
     ops::ControlFlow::{self, Break, Continue},
     sync::Arc,
 };
 
 use agent_tools::Tools;
-use core_model::{Agent, Draft, EventId};
+use core_model::{Agent, ConversationState, Draft, EventId, Metadata};
 use llm_client::Model;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -13,6 +14,8 @@ use workspace::Workspace;
 use crate::{
     residency::live_conversation::LiveConversation,
     turn::{
+        budget::TurnSpending,
+        condense::CondenserState,
         context::ModelContext,
         outcome::Outcome,
         proposal::{Proposal, propose},
@@ -23,11 +26,15 @@ use crate::{
 /// One run of the agent: what its stages work with.
 pub(super) struct Turn {
     pub(super) live: Arc<LiveConversation>,
+    /// As the turn knows it; [`LiveConversation::now`] may have newer.
+    pub(super) metadata: Arc<Metadata>,
     pub(super) agent: Agent,
     pub(super) model: Arc<dyn Model>,
     pub(super) tools: Tools,
     pub(super) workspace: Workspace,
     pub(super) context: ModelContext,
+    pub(super) condenser: CondenserState,
+    pub(super) spending: TurnSpending,
     pub(super) stuck: StuckDetector,
     /// The user message that the model was shown last.
     pub(super) seen: Option<EventId>,
@@ -53,6 +60,19 @@ impl Turn {
             Ok(()) => Continue(()),
             Err(outcome) => Break(outcome),
         }
+    }
+
+    /// Events that no condensation takes away: the last user message, and the latest call of each tool
+    /// whose calls are to be remembered.
+    pub(super) fn kept_events(&self, state: &ConversationState) -> BTreeSet<EventId> {
+        let remembered = self
+            .tools
+            .iter()
+            .filter(|tool| tool.traits().remembered)
+            .filter_map(|tool| self.context.last_call_of(tool.name()));
+        let mut kept: BTreeSet<EventId> = remembered.collect();
+        kept.extend(state.last_user_message_id.clone());
+        kept
     }
 
     pub(super) fn finished(&self) -> Outcome {

@@ -13,11 +13,14 @@ use tracing::{Instrument, Span};
 use crate::{
     residency::live_conversation::LiveConversation,
     turn::{
-        approve, ask, cut, execute, interpret, observe,
-        outcome::Outcome,
+        approve, ask, budget, condense, cut,
+        drafts::fallback_notice,
+        execute, interpret, observe,
+        outcome::{Outcome, Purpose},
         prepare,
         proposal::Proposal,
         state::{Turn, TurnSignals},
+        stats::{self, Call},
     },
 };
 
@@ -26,11 +29,27 @@ pub(super) async fn run_turn(
     live: Arc<LiveConversation>,
     proposer: mpsc::Sender<Proposal>,
     signals: TurnSignals,
+    purpose: Purpose,
 ) -> Outcome {
-    match run_stages(live, proposer, signals).await {
+    let ended = match purpose {
+        Purpose::Work => run_stages(live, proposer, signals).await,
+        Purpose::Condense => condense_only(live, proposer, signals).await,
+    };
+    match ended {
         Break(outcome) => outcome,
         Continue(never) => match never {},
     }
+}
+
+async fn condense_only(
+    live: Arc<LiveConversation>,
+    proposer: mpsc::Sender<Proposal>,
+    signals: TurnSignals,
+) -> ControlFlow<Outcome, Infallible> {
+    let mut turn = prepare::prepare(live, proposer, signals).await?;
+    let state = observe::catch_up(&mut turn).await?;
+    condense::condense_if_due(&mut turn, &state).await?;
+    Break(Outcome::Condensed)
 }
 
 async fn run_stages(
@@ -48,16 +67,23 @@ async fn run_stages(
             return Break(Outcome::Paused);
         }
         if !state.pending.is_empty() {
-            let executed = execute::execute(&turn, &state.pending);
+            let allowed = budget::allowed_tool_calls(&turn, &state)?;
+            let executed = execute::execute(&turn, &state.pending[..allowed]);
             executed.instrument(span.clone()).await?;
             continue;
         }
+        prepare::take_up_changes(&mut turn)?;
+        budget::allow_model_call(&turn, &state)?;
         if iterations >= limit {
             return Break(Outcome::iterations_spent(limit));
         }
         iterations += 1;
         let state = observe::check_progress(&mut turn, state).await?;
         span = telemetry::step(&turn.live.id, &turn.agent.llm.model);
+        let condensed = condense::condense_if_due(&mut turn, &state);
+        if condensed.instrument(span.clone()).await? {
+            continue;
+        }
         let taken = step(&mut turn, &state);
         taken.instrument(span.clone()).await?;
     }
@@ -65,8 +91,17 @@ async fn run_stages(
 
 /// One model call and what it asks for, up to the point where actions are executed.
 async fn step(turn: &mut Turn, state: &ConversationState) -> ControlFlow<Outcome> {
-    let (reply, pieces) = ask::ask(turn, state).await?;
-    let mut drafts = vec![ask::stats(turn, state, &reply)];
+    let Some((reply, pieces)) = ask::ask(turn, state).await? else {
+        return Continue(());
+    };
+    let call = Call {
+        usage_id: &turn.agent.llm.usage_id,
+        model: &turn.agent.llm.model,
+        reply: &reply,
+    };
+    turn.spending.paid(reply.cost);
+    let mut drafts = vec![stats::after_call(state, call)];
+    drafts.extend(reply.fallback.as_ref().map(fallback_notice));
     drafts.extend(ask::notices(turn, &reply));
     if reply.calls().next().is_none() {
         let said = interpret::message(turn, &reply);

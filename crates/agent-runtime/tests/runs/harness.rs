@@ -51,6 +51,11 @@ impl Puppet {
             ..Default::default()
         })
     }
+
+    /// Forgets what it was to answer.
+    pub(crate) fn clear(&self) {
+        self.lines.lock().unwrap().clear();
+    }
 }
 
 #[async_trait]

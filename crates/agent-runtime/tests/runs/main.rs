@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod claims;
+mod condensation;
 mod feed;
 mod followers;
 mod frail;
@@ -10,6 +11,7 @@ mod idle;
 mod limits;
 mod lists;
 mod memory;
+mod money;
 mod odd_replies;
 mod races;
 mod startup_recovery;

@@ -91,6 +91,7 @@ const EDITING: ToolTraits = ToolTraits {
     parallel: false,
     ends_turn: false,
     harmless: false,
+    remembered: false,
 };
 const VIEWING: ToolTraits = ToolTraits {
     read_only: true,

@@ -26,6 +26,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
         parallel: false,
         ends_turn: true,
         harmless: true,
+        remembered: false,
     },
     call_traits: None,
     parameters: arguments::schema::<FinishArguments>,

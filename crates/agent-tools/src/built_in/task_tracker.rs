@@ -44,6 +44,7 @@ const PLANNING: ToolTraits = ToolTraits {
     parallel: false,
     ends_turn: false,
     harmless: false,
+    remembered: true,
 };
 const VIEWING: ToolTraits = ToolTraits {
     read_only: true,

@@ -55,6 +55,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
         parallel: false,
         ends_turn: false,
         harmless: false,
+        remembered: false,
     },
     call_traits: None,
     parameters: arguments::parameters,

@@ -26,6 +26,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
         parallel: true,
         ends_turn: false,
         harmless: true,
+        remembered: false,
     },
     call_traits: None,
     parameters: arguments::schema::<ThinkArguments>,

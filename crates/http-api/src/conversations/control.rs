@@ -96,6 +96,31 @@ async fn interrupt(server: Server, path: Path<ConversationId>) -> Result<Reply<S
     Ok(Reply(Success::new()))
 }
 
+pub(super) const CONDENSE: Operation = Operation {
+    paths: both!("/conversations/{conversation_id}/condense"),
+    refusals: &[&refusals::CONFLICT, &refusals::RUN_LIMIT],
+    example: Some(|_| json!(Success::new())),
+    difference: Some(
+        "Works without a configured condenser too; refused only where `NoOpCondenser` switches it off. \
+         While the agent works, it answers at once.",
+    ),
+    ..Operation::post(
+        "condense_conversation",
+        Tag::Conversations,
+        handler!(condense),
+    )
+};
+
+/// Condense the conversation
+///
+/// A summary takes the place of the older events in what the model is shown; the events stay in the log.
+/// Answers when it is done; while the agent works, at once, and the agent does it before its next step.
+#[api_v2_operation]
+async fn condense(server: Server, path: Path<ConversationId>) -> Result<Reply<Success>, Failure> {
+    server.runtime.open(path.0).await?.condense().await?;
+    Ok(Reply(Success::new()))
+}
+
 /// What the agent said last.
 #[derive(Serialize, JsonSchema)]
 struct FinalResponse {

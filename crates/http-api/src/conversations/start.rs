@@ -7,15 +7,19 @@ mod secrets;
 use std::collections::BTreeMap;
 
 use agent_runtime::NewConversation;
-use core_model::{Agent, ConfirmationPolicy, ConversationId, ConversationSettings, Workspace};
+use core_model::{
+    Agent, ConfirmationPolicy, ConversationId, ConversationSettings, Workspace, budget::Budgets,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+pub(super) use self::{limits::tags as checked_tags, parts::budgets as checked_budgets};
+
 use self::{
     agent::{AgentSettings, read_agent},
-    parts::{FirstMessage, SecurityAnalyzer, iterations, policy, workspace},
+    parts::{FirstMessage, SecurityAnalyzer, budgets, iterations, policy, workspace},
     secrets::{Secret, secrets},
 };
 use crate::{failure::Failure, operation::Dialect, request::RequestBody, validation::Problem};
@@ -76,6 +80,8 @@ pub(super) struct StartConversation {
     #[schemars(extend("default" = true))]
     autotitle: Option<bool>,
     parent_conversation_id: Option<ConversationId>,
+    /// What the conversation and each of its turns may spend.
+    budgets: Option<Budgets>,
     /// Must be false: agents work in the workspace itself.
     worktree: Option<bool>,
     /// `local`.
@@ -136,6 +142,11 @@ impl StartConversation {
                 user_id: self.user_id,
                 autotitle: self.autotitle.unwrap_or(defaults.autotitle),
                 parent_conversation_id: self.parent_conversation_id,
+                budgets: collect(
+                    &mut problems,
+                    budgets(&["budgets"], self.budgets.unwrap_or_default()),
+                )
+                .unwrap_or_default(),
             },
         };
         problems.extend(limits::too_much(&new, limit));

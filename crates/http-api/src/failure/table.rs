@@ -144,6 +144,14 @@ fn of_runtime(error: &RuntimeError) -> Row {
             "already_running",
             "Conversation already running. Wait for completion or pause first.",
         ),
+        RuntimeError::Model { code, detail } => {
+            row(502, "model_failed", format!("{code}: {detail}"))
+        }
+        RuntimeError::NoCondenser => row(
+            409,
+            "no_condenser",
+            "Cannot condense conversation: No condenser configured",
+        ),
         RuntimeError::RunLimit { message_saved, .. } => {
             let row = row(
                 429,

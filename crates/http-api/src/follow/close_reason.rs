@@ -40,6 +40,8 @@ impl From<RuntimeError> for CloseReason {
             RuntimeError::Busy => Self::TooManyFollowers,
             RuntimeError::AlreadyRunning
             | RuntimeError::RunLimit { .. }
+            | RuntimeError::NoCondenser
+            | RuntimeError::Model { .. }
             | RuntimeError::Invalid(_)
             | RuntimeError::Store(_)
             | RuntimeError::Internal(_) => {

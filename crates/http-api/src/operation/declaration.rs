@@ -35,6 +35,14 @@ impl Operation {
         Self::new(Verb::Post, id, tag, handler)
     }
 
+    pub(crate) const fn put(id: &'static str, tag: Tag, handler: Handler) -> Self {
+        Self::new(Verb::Put, id, tag, handler)
+    }
+
+    pub(crate) const fn patch(id: &'static str, tag: Tag, handler: Handler) -> Self {
+        Self::new(Verb::Patch, id, tag, handler)
+    }
+
     pub(crate) const fn delete(id: &'static str, tag: Tag, handler: Handler) -> Self {
         Self::new(Verb::Delete, id, tag, handler)
     }
@@ -69,6 +77,8 @@ pub(crate) enum Verb {
     /// Answers HEAD too.
     Get,
     Post,
+    Put,
+    Patch,
     Delete,
 }
 
@@ -77,6 +87,8 @@ impl Verb {
         match self {
             Self::Get => Method::GET,
             Self::Post => Method::POST,
+            Self::Put => Method::PUT,
+            Self::Patch => Method::PATCH,
             Self::Delete => Method::DELETE,
         }
     }
@@ -86,6 +98,8 @@ impl Verb {
         match self {
             Self::Get => "GET, HEAD",
             Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
             Self::Delete => "DELETE",
         }
     }

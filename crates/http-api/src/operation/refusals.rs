@@ -67,6 +67,17 @@ pub(crate) const CONFLICT: Refusal = Refusal::new(
      `x-error-code`",
     || RuntimeError::AlreadyRunning.into(),
 );
+pub(crate) const MODEL: Refusal = Refusal::new(
+    "ModelFailed",
+    "The model gave no answer; the text says why",
+    || {
+        RuntimeError::Model {
+            code: "LLMRateLimitError",
+            detail: "the model provider limits the request rate: try again later".to_owned(),
+        }
+        .into()
+    },
+);
 pub(crate) const KEY_REUSED: Refusal = Refusal::new(
     "KeyReused",
     "The `Idempotency-Key` came with another request body before",

@@ -4,7 +4,7 @@ use core_model::{
     Content, Message, MessageToolCall, Role,
     message::{Provenance, ProviderBlock, ProviderState},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::AssistantMessage;
 use super::block::{Block, Part, reasoning_of, text_of};
@@ -23,7 +23,7 @@ pub(crate) fn said(blocks: &[Block], made_by: Option<&Provenance>) -> Message {
         match state["type"].as_str() {
             Some("thinking" | "redacted_thinking") => message.thinking_blocks.push(state.clone()),
             Some("reasoning") if message.responses_reasoning_item.is_none() => {
-                message.responses_reasoning_item = Some(state.clone());
+                message.responses_reasoning_item = Some(public_reasoning_item(state));
             }
             Some(_) | None => {}
         }
@@ -36,6 +36,25 @@ pub(crate) fn said(blocks: &[Block], made_by: Option<&Provenance>) -> Message {
             blocks: blocks.iter().map(stored).collect(),
         });
     message
+}
+
+/// A reasoning item of Responses as the public clients read it: its texts are strings there.
+fn public_reasoning_item(item: &Value) -> Value {
+    let texts = |list: &Value| -> Option<Vec<String>> {
+        let parts = list.as_array()?.iter();
+        Some(
+            parts
+                .filter_map(|part| Some(part["text"].as_str()?.to_owned()))
+                .collect(),
+        )
+    };
+    json!({
+        "id": item["id"],
+        "summary": texts(&item["summary"]).unwrap_or_default(),
+        "content": texts(&item["content"]),
+        "encrypted_content": item["encrypted_content"],
+        "status": item["status"],
+    })
 }
 
 fn stored(block: &Block) -> ProviderBlock {

@@ -103,3 +103,21 @@ fn a_message_with_only_the_public_fields_is_read_too() {
         ModelMessage::Assistant(expected)
     );
 }
+
+#[test]
+fn the_first_reasoning_item_is_shown_as_the_public_clients_read_it() {
+    let item = |id: &str| {
+        json!({"type": "reasoning", "id": id, "encrypted_content": "e",
+               "summary": [{"type": "summary_text", "text": "a"},
+                           {"type": "summary_text", "text": "b"}]})
+    };
+    let blocks = ["rs_1", "rs_2"].map(|id| Block::reasoning("").with_state(Some(item(id))));
+    let message = said(&blocks, Some(&made_by()));
+    assert_eq!(
+        message.responses_reasoning_item,
+        Some(json!({"id": "rs_1", "summary": ["a", "b"], "content": null,
+                    "encrypted_content": "e", "status": null}))
+    );
+    let kept = message.provider_state.expect("kept whole");
+    assert_eq!(kept.blocks.len(), 2);
+}

@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 
 use super::assistant::EXTRA_CONTENT;
 use crate::Block;
+use crate::answer::text_in;
 
 /// A tool call, whole or a piece of it.
 #[derive(Debug, Default, PartialEq)]
@@ -25,8 +26,8 @@ impl CallPiece {
         let arguments = &function["arguments"];
         Self {
             index: value["index"].as_u64(),
-            id: text_of(&value["id"]),
-            name: text_of(&function["name"]),
+            id: text_in(&value["id"]),
+            name: text_in(&function["name"]),
             arguments: match arguments.as_str() {
                 Some(text) => text.to_owned(),
                 None if arguments.is_null() => String::new(),
@@ -88,8 +89,4 @@ pub(super) fn keep_first(kept: &mut String, value: &str) {
 
 fn is_complete(arguments: &str) -> bool {
     arguments.trim_end().ends_with('}') && serde_json::from_str::<Value>(arguments).is_ok()
-}
-
-fn text_of(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
 }

@@ -21,7 +21,7 @@ pub(super) fn messages(settings: &LlmSettings, route: &Route, messages: &[ModelM
     let mut tool_images = Vec::new();
     for (at, message) in messages.iter().enumerate() {
         if let ModelMessage::ToolResult { content, .. } = message {
-            tool_images.extend(images_of(content).filter(|_| route.capabilities.vision));
+            tool_images.extend(images_of(content).filter(|_| route.capabilities.takes_images()));
         } else {
             list.extend(images_message(&mut tool_images));
         }
@@ -117,7 +117,7 @@ impl Style<'_> {
                 // Providers refuse blank parts; a message must keep one all the same.
                 Content::Text { text, .. } if text.trim().is_empty() => {}
                 Content::Text { text, .. } => parts.push(json!({"type": "text", "text": text})),
-                Content::Image { image_urls, .. } if self.0.capabilities.vision => {
+                Content::Image { image_urls, .. } if self.0.capabilities.takes_images() => {
                     parts.extend(image_urls.iter().map(|url| image(url)));
                 }
                 Content::Image { .. } => {
@@ -157,7 +157,7 @@ impl Style<'_> {
     fn text_of<'a>(&self, part: &'a Content) -> &'a str {
         match part {
             Content::Text { text, .. } => text,
-            Content::Image { .. } if self.0.capabilities.vision => SHOWN_BELOW,
+            Content::Image { .. } if self.0.capabilities.takes_images() => SHOWN_BELOW,
             Content::Image { .. } => NOT_SHOWN,
         }
     }

@@ -5,6 +5,7 @@ use super::assistant::{EXTRA_CONTENT, REASONING_DETAILS, REASONING_TEXT};
 use super::call::CallPiece;
 use super::details;
 use super::thoughts::{Split, ThoughtSplitter, split_unopened};
+use crate::answer::{error_in, text_in};
 use crate::format::RawReply;
 use crate::{Block, ModelError, StopReason};
 
@@ -49,9 +50,9 @@ pub(super) fn read(answer: &Value) -> Result<RawReply, ModelError> {
         calls.push(CallPiece::read(message));
     }
     let mut reply = ChatReply {
-        id: text_of(&answer["id"]),
+        id: text_in(&answer["id"]),
         calls,
-        finish_reason: text_of(&answer["choices"][0]["finish_reason"]),
+        finish_reason: text_in(&answer["choices"][0]["finish_reason"]),
         usage: answer["usage"].clone(),
         ..ChatReply::default()
     };
@@ -76,7 +77,7 @@ impl ChatReply {
         if !message[EXTRA_CONTENT].is_null() {
             self.extra = message[EXTRA_CONTENT].clone();
         }
-        self.refuses |= !text_of(&message["refusal"]).is_empty();
+        self.refuses |= !text_in(&message["refusal"]).is_empty();
         split
     }
 
@@ -168,51 +169,15 @@ fn usage(value: &Value) -> TokenUsage {
     }
 }
 
-/// The failure that an answer with status 200 may hold all the same.
-pub(super) fn error_in(value: &Value) -> Option<ModelError> {
-    let error = [&value["error"], &value["choices"][0]["error"]]
-        .into_iter()
-        .find(|error| error.is_object() || error.as_str().is_some_and(|text| !text.is_empty()))?;
-    let kind = format!("{} {}", text_of(&error["type"]), text_of(&error["code"])).to_lowercase();
-    let number = error["code"].as_u64().or(error["status"].as_u64());
-    let status = match number.and_then(|code| u16::try_from(code).ok()) {
-        Some(code @ 400..=599) => code,
-        _ if kind.contains("rate_limit") => 429,
-        _ if kind.contains("insufficient_quota") => 402,
-        _ if kind.contains("authentication") || kind.contains("api_key") => 401,
-        _ if kind.contains("invalid") || kind.contains("context_length") => 400,
-        _ => 503,
-    };
-    Some(ModelError::from_whole(status, &message_in(value), None))
-}
-
-/// A provider's words out of an error body, whatever its shape.
-pub(super) fn message_in(value: &Value) -> String {
-    let spoken = [
-        &value["error"]["message"],
-        &value["choices"][0]["error"]["message"],
-        &value["message"],
-        &value["detail"],
-        &value["error"],
-    ];
-    let message = spoken.into_iter().find_map(Value::as_str);
-    let code = value["error"]["code"].as_str().unwrap_or_default();
-    match message {
-        Some(message) if code.is_empty() || message.contains(code) => message.to_owned(),
-        Some(message) => format!("{message} ({code})"),
-        None => value.to_string(),
-    }
-}
-
 /// What a message or delta says: a string, or a list of parts; else why it refuses.
 fn said(message: &Value) -> String {
     let content = &message["content"];
     let text = match content.as_array() {
-        Some(parts) => parts.iter().map(|part| text_of(&part["text"])).collect(),
-        None => text_of(content),
+        Some(parts) => parts.iter().map(|part| text_in(&part["text"])).collect(),
+        None => text_in(content),
     };
     if text.is_empty() {
-        return text_of(&message["refusal"]);
+        return text_in(&message["refusal"]);
     }
     text
 }
@@ -231,9 +196,5 @@ fn reasoning_in(message: &Value) -> String {
     }
     let parts = message["content"].as_array().into_iter().flatten();
     let thoughts = parts.flat_map(|part| part["thinking"].as_array().into_iter().flatten());
-    thoughts.map(|part| text_of(&part["text"])).collect()
-}
-
-fn text_of(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
+    thoughts.map(|part| text_in(&part["text"])).collect()
 }

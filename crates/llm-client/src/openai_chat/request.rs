@@ -36,7 +36,10 @@ pub(super) fn body(
         set("tools", request.tools.iter().map(tool).collect());
     }
     set("prompt_cache_key", json!(request.cache_key));
-    set("reasoning_effort", reasoning_effort(settings, route));
+    set(
+        "reasoning_effort",
+        json!(route.capabilities.effort(settings)),
+    );
     set("temperature", json!(settings.temperature));
     set("top_p", json!(settings.top_p));
     if route.provider.prefix != "openai" {
@@ -63,15 +66,4 @@ fn tool(spec: &ToolSpec) -> Value {
         "description": spec.description,
         "parameters": spec.parameters,
     }})
-}
-
-/// Every client's settings ask for "high", but most models refuse the field: it is sent to those
-/// known to take it, and sent when the settings ask for anything else.
-fn reasoning_effort(settings: &LlmSettings, route: &Route) -> Value {
-    let effort = settings.reasoning_effort.as_deref();
-    let by_default = settings.reasoning_effort == LlmSettings::default().reasoning_effort;
-    match effort.filter(|effort| !effort.is_empty()) {
-        Some(effort) if !by_default || route.capabilities.reasoning_effort => json!(effort),
-        _ => Value::Null,
-    }
 }

@@ -1,8 +1,9 @@
 use serde_json::Value;
 
 use super::call::{CallPiece, add_piece, keep_first};
-use super::reply::{ChatReply, error_in};
+use super::reply::ChatReply;
 use super::thoughts::{Split, ThoughtSplitter};
+use crate::answer::{error_in, values_in};
 use crate::format::{Progress, RawReply, StreamReader};
 use crate::{Delta, ModelError, model::OnDelta};
 
@@ -20,17 +21,9 @@ impl StreamReader for ChunkReader {
         if self.closed {
             return Ok(());
         }
-        let data = data.trim();
-        let (chunks, done) = match data.strip_suffix("[DONE]") {
-            Some(before) => (before, true),
-            None => (data, false),
-        };
-        // Some servers forget the blank line between events, so one may hold several chunks.
-        for chunk in serde_json::Deserializer::from_str(chunks).into_iter::<Value>() {
-            let chunk = chunk.map_err(|error| {
-                ModelError::NoResponse(format!("a streamed chunk is not JSON: {error}"))
-            })?;
-            self.chunk(&chunk, on_delta)?;
+        let (chunks, done) = values_in(data);
+        for chunk in chunks {
+            self.chunk(&chunk?, on_delta)?;
         }
         self.closed = done;
         Ok(())

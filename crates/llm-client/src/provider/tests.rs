@@ -1,4 +1,5 @@
 use super::*;
+use crate::anthropic_messages::AnthropicMessages;
 use crate::openai_chat::OpenAiChat;
 
 const FORMAT: OpenAiChat = OpenAiChat;
@@ -108,5 +109,28 @@ fn an_address_that_cannot_work_is_refused_without_showing_it() {
         let refused = route(&settings, &FORMAT).expect_err(model);
         assert!(matches!(refused, ModelError::Configuration(_)));
         assert!(!refused.to_string().contains("hunter2"), "{refused}");
+    }
+}
+
+#[test]
+fn the_version_is_added_where_an_address_lacks_it() {
+    let table = [
+        ("http://h:1", "http://h:1/v1/messages"),
+        ("http://h:1/v1/", "http://h:1/v1/messages"),
+        ("http://h:1/v1/messages", "http://h:1/v1/messages"),
+        ("https://h/anthropic", "https://h/anthropic/v1/messages"),
+        ("https://h/anthropic/v1", "https://h/anthropic/v1/messages"),
+        ("https://h/api/v4?a=b", "https://h/api/v4/messages?a=b"),
+        ("https://h/very", "https://h/very/v1/messages"),
+    ];
+    for (address, expected) in table {
+        let settings = LlmSettings {
+            model: "anthropic/claude-x".to_owned(),
+            base_url: Some(address.to_owned()),
+            ..LlmSettings::default()
+        };
+        let route = route(&settings, &AnthropicMessages).expect(address);
+        assert_eq!(route.endpoint.as_str(), expected, "{address}");
+        assert_eq!(route.model, "claude-x");
     }
 }

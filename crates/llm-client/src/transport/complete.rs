@@ -68,6 +68,7 @@ pub(crate) fn complete(
         cost: raw.stated_cost,
         made_by: Some(with.made_by.clone()),
         notices: Vec::new(),
+        fallback: None,
     })
 }
 

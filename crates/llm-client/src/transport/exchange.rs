@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::http::{client, describe, read_up_to, within};
-use super::retry::asked_wait;
+use super::retry::{asked_wait, asked_wait_in};
 use super::stream::StreamedReply;
 use super::surrogates::without_halves;
 use crate::format::{Format, RawReply};
@@ -89,6 +89,7 @@ impl Exchange<'_> {
             .await
             .unwrap_or_default();
         let text = String::from_utf8_lossy(&body).into_owned();
+        let wait = wait.or_else(|| asked_wait_in(&text));
         let error = match serde_json::from_str(&text) {
             Ok(answer) => self.format.read_error(status, &answer, wait),
             // How some say that a prompt is too long.

@@ -25,12 +25,12 @@ pub(super) fn headers(
         headers.insert(key, value);
         Ok(())
     };
-    for (name, value) in format.fixed_headers() {
+    for (name, value) in format.fixed_headers(route) {
         set(name, value)?;
     }
     let key = settings.api_key.as_deref().map(str::trim);
     if let Some(key) = key.filter(|key| !key.is_empty()) {
-        let (name, value) = format.key_header(key);
+        let (name, value) = format.key_header(route, key);
         set(name, &value)?;
         secrets.push(key.to_owned());
     }

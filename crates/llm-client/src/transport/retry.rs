@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use core_model::LlmSettings;
 use reqwest::header::HeaderMap;
+use serde_json::Value;
 
 use crate::ModelError;
 
@@ -104,12 +105,74 @@ impl Schedule {
     }
 }
 
-/// How long a provider asks to wait, by `retry-after-ms` or the standard header.
+/// How long a provider asks to wait: by `retry-after-ms`, by the standard header, or by the headers that
+/// say when its limits are free again.
 pub(super) fn asked_wait(headers: &HeaderMap) -> Option<Duration> {
+    let now = chrono::Utc::now().timestamp();
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let exact = text("retry-after-ms").and_then(|ms| ms.trim().parse().ok());
     let exact = exact.map(Duration::from_millis);
-    exact.or_else(|| parse_retry_after(text("retry-after")?, chrono::Utc::now().timestamp()))
+    let resets = RESET_HEADERS.iter().filter_map(|name| text(name));
+    // They tell when a limit is whole again, also of one that was not used up.
+    let reset = || resets.filter_map(|value| parse_wait(value, now)).min();
+    exact
+        .or_else(|| parse_retry_after(text("retry-after")?, now))
+        .or_else(reset)
+}
+
+/// When a used-up limit is free again, at OpenAI and those who copy it, and at Anthropic.
+const RESET_HEADERS: [&str; 5] = [
+    "x-ratelimit-reset-requests",
+    "x-ratelimit-reset-tokens",
+    "anthropic-ratelimit-requests-reset",
+    "anthropic-ratelimit-input-tokens-reset",
+    "anthropic-ratelimit-output-tokens-reset",
+];
+
+/// Reads `6m0s`, `1.5s`, `120ms`, or an RFC 3339 time compared with `now_epoch_seconds`.
+fn parse_wait(value: &str, now_epoch_seconds: i64) -> Option<Duration> {
+    let value = value.trim();
+    if let Ok(time) = chrono::DateTime::parse_from_rfc3339(value) {
+        let ahead = time.timestamp().saturating_sub(now_epoch_seconds);
+        return Some(Duration::from_secs(u64::try_from(ahead).unwrap_or(0)));
+    }
+    let mut total = Duration::ZERO;
+    let mut rest = value;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let number: f64 = rest[..digits].parse().ok()?;
+        let unit_end = rest[digits..].find(|c: char| c.is_ascii_digit());
+        let unit_end = unit_end.map_or(rest.len(), |end| digits + end);
+        let seconds_each = match &rest[digits..unit_end] {
+            "ms" => 0.001,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3_600.0,
+            "d" => 86_400.0,
+            _ => return None,
+        };
+        total = total.saturating_add(seconds(number * seconds_each));
+        rest = &rest[unit_end..];
+    }
+    (!value.is_empty()).then_some(total)
+}
+
+/// How long an error's body asks to wait: Google's `RetryInfo`, or OpenAI's words.
+pub(super) fn asked_wait_in(body: &str) -> Option<Duration> {
+    let answer: Value = serde_json::from_str(body).ok()?;
+    let details = answer.pointer("/error/details").and_then(Value::as_array);
+    let delay = details
+        .into_iter()
+        .flatten()
+        .find_map(|detail| detail["retryDelay"].as_str());
+    let said = || {
+        let message = answer.pointer("/error/message")?.as_str()?;
+        let (_, wait) = message.split_once("try again in ")?;
+        wait.split([' ', ','])
+            .next()
+            .map(|wait| wait.trim_end_matches('.'))
+    };
+    parse_wait(delay.or_else(said)?, 0)
 }
 
 /// Reads a `Retry-After` header: seconds, or an HTTP date compared with `now_epoch_seconds`.

@@ -84,6 +84,7 @@ pub(super) fn read(
         user_id: files.created("user_id"),
         autotitle: autotitle.unwrap_or(defaults.autotitle),
         parent_conversation_id: files.created("parent_conversation_id"),
+        ..ConversationSettings::default()
     };
     let metadata = Metadata {
         id,

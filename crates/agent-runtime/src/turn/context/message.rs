@@ -1,18 +1,34 @@
 use core_model::{Event, EventId};
 use llm_client::ModelMessage;
 
+use super::size::tokens_of;
+
 /// A message as the model is sent it, and the events that it stands for.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ContextMessage {
     pub(crate) events: Vec<EventId>,
     pub(crate) message: ModelMessage,
+    /// An estimate.
+    pub(super) tokens: u64,
 }
 
 impl ContextMessage {
-    pub(super) fn of(event: &Event, message: ModelMessage) -> Self {
+    pub(super) fn new(events: Vec<EventId>, message: ModelMessage) -> Self {
         Self {
-            events: vec![event.id.clone()],
+            tokens: tokens_of(&message),
+            events,
             message,
+        }
+    }
+
+    pub(super) fn of(event: &Event, message: ModelMessage) -> Self {
+        Self::new(vec![event.id.clone()], message)
+    }
+
+    /// What stood before this message is not what it was.
+    pub(super) fn forget_provider_state(&mut self) {
+        if let ModelMessage::Assistant(said) = &mut self.message {
+            said.forget_provider_state();
         }
     }
 
@@ -25,6 +41,7 @@ impl ContextMessage {
         };
         content.extend(added.iter().cloned());
         self.events.extend(more.events.iter().cloned());
+        self.tokens += more.tokens;
         true
     }
 }

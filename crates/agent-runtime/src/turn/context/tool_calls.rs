@@ -5,7 +5,10 @@ use core_model::{
 use llm_client::ModelMessage;
 use serde_json::{Map, Value};
 
-use crate::turn::context::message::ContextMessage;
+use crate::turn::context::{
+    message::ContextMessage,
+    size::{clip, tokens_of_chars, tokens_of_content},
+};
 
 /// Longer tool texts are cut for the model.
 const TOOL_TEXT_CHARS: usize = 50_000;
@@ -15,7 +18,7 @@ const ERROR_HEADER: &str = "[An error occurred during execution.]\n";
 pub(super) struct CallGroup {
     pub(super) response_id: String,
     /// What the reply said beside its calls, as the event of its first call stores it.
-    said: Message,
+    pub(super) said: Message,
     pub(super) calls: Vec<Call>,
 }
 
@@ -50,7 +53,9 @@ impl CallGroup {
 
     /// An assistant message with the calls that have an answer, and the answers. Providers refuse
     /// calls without one.
-    pub(super) fn render(&self, messages: &mut Vec<ContextMessage>) {
+    ///
+    /// `longest`: the longest text of an answer that is shown, in characters.
+    pub(super) fn render(&self, longest: Option<usize>, messages: &mut Vec<ContextMessage>) {
         let answered: Vec<(&Call, &(EventId, Vec<Content>))> = self
             .calls
             .iter()
@@ -67,24 +72,56 @@ impl CallGroup {
         assistant.tool_calls = Some(answered.iter().map(|(call, _)| call.call.clone()).collect());
         messages.push(self.message(assistant));
         for (call, (event, content)) in answered {
-            messages.push(ContextMessage {
-                events: vec![event.clone()],
-                message: ModelMessage::ToolResult {
-                    call_id: call.call.id.clone(),
-                    tool: call.call.name.clone(),
-                    content: content.clone(),
-                },
-            });
+            let message = ModelMessage::ToolResult {
+                call_id: call.call.id.clone(),
+                tool: call.call.name.clone(),
+                content: shortened(content, longest),
+            };
+            messages.push(ContextMessage::new(vec![event.clone()], message));
         }
     }
 
     fn message(&self, message: Message) -> ContextMessage {
         let events = self.calls.iter().map(|call| call.action_id.clone());
-        ContextMessage {
-            events: events.collect(),
-            message: message.into(),
+        ContextMessage::new(events.collect(), message.into())
+    }
+
+    /// Calls and answers, each call before its answer.
+    pub(super) fn events(&self) -> Vec<EventId> {
+        let events = self.calls.iter().flat_map(|call| {
+            let answer = call.answer.as_ref().map(|(event, _)| event.clone());
+            std::iter::once(call.action_id.clone()).chain(answer)
+        });
+        events.collect()
+    }
+
+    /// An estimate.
+    pub(super) fn tokens(&self) -> u64 {
+        let said = tokens_of_content(&self.said.content);
+        let calls = self.calls.iter().map(|call| {
+            let called = call.call.name.len() + call.call.arguments.len();
+            let answer = call.answer.as_ref();
+            tokens_of_chars(called) + answer.map_or(0, |(_, content)| tokens_of_content(content))
+        });
+        said + calls.sum::<u64>()
+    }
+
+    /// What stood before this reply is not what it was.
+    pub(super) fn forget_provider_state(&mut self) {
+        self.said.provider_state = None;
+        self.said.thinking_blocks.clear();
+        self.said.responses_reasoning_item = None;
+    }
+}
+
+fn shortened(content: &[Content], longest: Option<usize>) -> Vec<Content> {
+    let mut content = content.to_vec();
+    for part in &mut content {
+        if let (Some(longest), Content::Text { text, .. }) = (longest, part) {
+            *text = clip(text, longest);
         }
     }
+    content
 }
 
 /// What a model said beside a call.
@@ -113,11 +150,8 @@ pub(super) fn observation_content(seen: &ObservationEvent) -> Vec<Content> {
     };
     parts.extend(seen.extended_content.iter().cloned().map(Content::from));
     for part in &mut parts {
-        if let Content::Text { text, .. } = part
-            && let Some((cut, _)) = text.char_indices().nth(TOOL_TEXT_CHARS)
-        {
-            text.truncate(cut);
-            text.push_str("\n[cut: the rest was too long]");
+        if let Content::Text { text, .. } = part {
+            *text = clip(text, TOOL_TEXT_CHARS);
         }
     }
     if *is_error {

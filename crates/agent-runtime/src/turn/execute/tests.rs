@@ -19,7 +19,10 @@ use workspace::Workspace;
 use super::*;
 use crate::{
     live_fixture::LiveFixture,
-    turn::{context::ModelContext, proposal::Proposal, state::TurnSignals, stuck::StuckDetector},
+    turn::{
+        budget::TurnSpending, condense::CondenserState, context::ModelContext, proposal::Proposal,
+        state::TurnSignals, stuck::StuckDetector,
+    },
 };
 
 /// Long enough on any machine: a test that waits for so long has failed.
@@ -140,12 +143,15 @@ impl Stage {
         let (pause, asked_to_pause) = watch::channel(false);
         let cancel = CancellationToken::new();
         let turn = Turn {
+            metadata: Arc::clone(&live.now().metadata),
             live,
             agent,
             model: Arc::clone(&puppet) as Arc<dyn Model>,
             tools: vec![Arc::clone(&puppet) as Arc<dyn Tool>],
             workspace: Workspace::default(),
             context,
+            condenser: CondenserState::default(),
+            spending: TurnSpending::default(),
             stuck: StuckDetector::default(),
             seen: None,
             cut_replies: 0,

@@ -13,7 +13,7 @@ const MAX_TAG_VALUE_CHARS: usize = 256;
 
 /// # Errors
 /// All that is wrong with them.
-pub(super) fn tags(
+pub(in crate::conversations) fn tags(
     tags: BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, String>, Vec<Problem>> {
     let wrong = |why: &str| Problem::value_error(&["body", "tags"], why);

@@ -1,6 +1,8 @@
 //! Parts of the body whose forms clients choose freely.
 
-use core_model::{ConfirmationPolicy, Content, ConversationSettings, Workspace, WorkspaceKind};
+use core_model::{
+    ConfirmationPolicy, Content, ConversationSettings, Workspace, WorkspaceKind, budget::Budgets,
+};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -124,6 +126,22 @@ pub(super) fn iterations(given: Option<i64>) -> Result<u32, Vec<Problem>> {
     }
     // Beyond what can be counted there is no difference.
     Ok(u32::try_from(given).unwrap_or(u32::MAX))
+}
+
+/// # Errors
+/// When a limit is no number, or negative.
+pub(in crate::conversations) fn budgets(
+    at: &[&str],
+    given: Budgets,
+) -> Result<Budgets, Vec<Problem>> {
+    for (scope, budget) in [("conversation", given.conversation), ("turn", given.turn)] {
+        if let Some(limit) = budget.fault() {
+            let place = [&["body"], at, &[scope, limit]].concat();
+            let why = "a limit is a number of at least 0";
+            return Err(vec![Problem::value_error(&place, why)]);
+        }
+    }
+    Ok(given)
 }
 
 /// Plain, or wrapped as `POST …/confirmation_policy` takes it.

@@ -83,6 +83,7 @@ fn a_whole_reply_is_read() {
         cost: None,
         made_by: Some(made_by()),
         notices: Vec::new(),
+        fallback: None,
     };
     assert_eq!(reply, Ok(expected));
 }

@@ -114,3 +114,50 @@ async fn what_cannot_pass_is_tried_once() {
     .await;
     assert_eq!((failed, calls.get()), (Err(limited(600)), 1));
 }
+
+#[test]
+fn a_wait_is_read_in_all_its_forms() {
+    let wait = |text: &str| parse_wait(text, 1_000_000_000);
+    let seconds = |seconds| Some(Duration::from_secs_f64(seconds));
+    for (text, expected) in [
+        ("6m0s", seconds(360.0)),
+        ("1.5s", seconds(1.5)),
+        ("120ms", seconds(0.12)),
+        ("1h2m3s", seconds(3_723.0)),
+        ("2001-09-09T01:46:50Z", seconds(10.0)),
+        ("2001-09-09T01:46:30Z", seconds(0.0)),
+        ("", None),
+        ("soon", None),
+        ("3", None),
+        ("3 parsecs", None),
+    ] {
+        assert_eq!(wait(text), expected, "{text:?}");
+    }
+    let google = r#"{"error": {"code": 429, "details": [
+        {"@type": "type.googleapis.com/google.rpc.Help"},
+        {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "13s"}]}}"#;
+    assert_eq!(asked_wait_in(google), seconds(13.0));
+    let openai =
+        r#"{"error": {"message": "Rate limit reached. Please try again in 2.5s. Visit x"}}"#;
+    assert_eq!(asked_wait_in(openai), seconds(2.5));
+    assert_eq!(asked_wait_in("<html>"), None);
+}
+
+#[test]
+fn the_standard_header_outranks_when_limits_are_free_again() {
+    let mut headers = HeaderMap::new();
+    let mut set = |name: &'static str, value| {
+        headers.insert(name, reqwest::header::HeaderValue::from_static(value));
+        asked_wait(&headers)
+    };
+    assert_eq!(
+        set("x-ratelimit-reset-tokens", "6m0s"),
+        Some(Duration::from_secs(360))
+    );
+    assert_eq!(
+        set("x-ratelimit-reset-requests", "2s"),
+        Some(Duration::from_secs(2))
+    );
+    assert_eq!(set("retry-after", "7"), Some(Duration::from_secs(7)));
+    assert_eq!(set("retry-after-ms", "90"), Some(Duration::from_millis(90)));
+}

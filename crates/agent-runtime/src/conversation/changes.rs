@@ -1,0 +1,77 @@
+//! Changes of a conversation's settings, and questions to its model.
+
+use std::collections::BTreeMap;
+
+use core_model::{
+    LlmSettings,
+    budget::{Budget, Budgets, Spent},
+};
+use serde_json::json;
+
+use crate::{
+    Conversation, RuntimeError,
+    command::{Change, CommandRequest},
+    turn::question,
+};
+
+impl Conversation {
+    /// What it may spend, and what it has spent.
+    #[must_use]
+    pub fn budgets(&self) -> (Budgets, Spent) {
+        let state = &self.live.now().state;
+        (state.budgets, state.spent())
+    }
+
+    /// Replaces its budgets. A running turn heeds them before its next call.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Invalid`] for a limit that is no number or negative, or a store error.
+    pub async fn set_budgets(&self, budgets: Budgets) -> Result<(), RuntimeError> {
+        let fault = |budget: &Budget| budget.fault();
+        if let Some(limit) = fault(&budgets.conversation).or(fault(&budgets.turn)) {
+            let why = format!("`{limit}` is a number of at least 0");
+            return Err(RuntimeError::Invalid(why));
+        }
+        self.ask(CommandRequest::Change(Change::Budgets(budgets)))
+            .await
+    }
+
+    /// Gives the agent another model, from the next step of a running turn on.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Invalid`] when these settings name no reachable model, or a store error.
+    pub async fn switch_llm(&self, llm: &LlmSettings) -> Result<(), RuntimeError> {
+        let state = &self.live.runtime;
+        let connected = (state.config.connect)(llm);
+        connected.map_err(|error| RuntimeError::Invalid(error.to_string()))?;
+        let mut llm = json!(llm);
+        state.vault.seal_all(&mut llm)?;
+        self.ask(CommandRequest::Change(Change::Llm(llm))).await
+    }
+
+    /// Changes its title, its tags, or both; all tags are replaced.
+    ///
+    /// # Errors
+    /// A store error.
+    pub async fn change_details(
+        &self,
+        title: Option<String>,
+        tags: Option<BTreeMap<String, String>>,
+    ) -> Result<(), RuntimeError> {
+        self.ask(CommandRequest::Change(Change::Details { title, tags }))
+            .await
+    }
+
+    /// The model's answer to a question about the conversation, which it does not become part of; only
+    /// its cost does.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Model`] when the model gives no answer, or a store error.
+    pub async fn ask_agent(&self, question: &str) -> Result<String, RuntimeError> {
+        let call = question::answer(&self.live, question.to_owned()).await?;
+        let answer = call.reply.text();
+        self.ask(CommandRequest::Change(Change::Spent(Box::new(call))))
+            .await?;
+        Ok(answer)
+    }
+}

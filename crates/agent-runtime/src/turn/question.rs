@@ -1,0 +1,58 @@
+//! A question about a conversation, answered by its model and not made part of it.
+
+use core_model::{Content, LlmSettings};
+use llm_client::{ModelMessage, ModelRequest};
+
+use crate::{
+    RuntimeError,
+    command::SpentCall,
+    residency::live_conversation::LiveConversation,
+    turn::{context::ModelContext, prepare, prompt},
+};
+
+const USAGE_ID: &str = "ask-agent-llm";
+
+/// The model's answer, given the whole conversation.
+///
+/// # Errors
+/// [`RuntimeError::Model`] when the agent cannot be set up or the model gives no answer.
+pub(crate) async fn answer(
+    live: &LiveConversation,
+    question: String,
+) -> Result<SpentCall, RuntimeError> {
+    let (agent, tools) = prepare::open(live)
+        .await
+        .map_err(|error| RuntimeError::Model {
+            code: error.code,
+            detail: error.detail,
+        })?;
+    let now = live.now();
+    let mut context = ModelContext::default();
+    context.catch_up(live.log.as_ref(), now.extent.len).await?;
+    let shown = context.messages().into_iter().map(|shown| shown.message);
+    let mut messages: Vec<ModelMessage> = shown.collect();
+    messages.push(ModelMessage::User(vec![Content::text(question)]));
+    let llm = LlmSettings {
+        usage_id: USAGE_ID.to_owned(),
+        stream: false,
+        ..agent.llm
+    };
+    let model = (live.runtime.config.connect)(&llm)?;
+    let request = ModelRequest {
+        messages,
+        tools: prompt::tool_specs(&tools),
+        cache_key: Some(live.id.to_string()),
+    };
+    let reply = model.reply(&request, &|_| {}).await?;
+    if reply.text().trim().is_empty() {
+        return Err(RuntimeError::Model {
+            code: "LLMNoResponseError",
+            detail: "the model gave no answer in words".to_owned(),
+        });
+    }
+    Ok(SpentCall {
+        usage_id: llm.usage_id,
+        model: llm.model,
+        reply,
+    })
+}

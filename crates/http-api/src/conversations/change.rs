@@ -1,0 +1,216 @@
+use std::collections::BTreeMap;
+
+use core_model::{
+    ConversationId, LlmSettings,
+    budget::{Budgets, Spent},
+};
+use paperclip::actix::api_v2_operation;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::start::{checked_budgets, checked_tags};
+use crate::{
+    failure::Failure,
+    operation::{Operation, Tag, both, handler, refusals},
+    reply::{Reply, Success},
+    request::{Body, Path, RequestBody, Server},
+    validation::{self, Problem},
+};
+
+const MAX_TITLE_CHARS: usize = 200;
+
+/// What is to change; what is left out stays.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(extend("examples" = [{"title": "Haiku about rust", "tags": {"team": "docs"}}]))]
+struct UpdateConversation {
+    /// 1 to 200 characters, not only white space.
+    title: Option<String>,
+    /// Replace all tags there are.
+    tags: Option<BTreeMap<String, String>>,
+}
+
+impl RequestBody for UpdateConversation {}
+
+pub(super) const UPDATE: Operation = Operation {
+    paths: both!("/conversations/{conversation_id}"),
+    example: Some(|_| json!(Success::new())),
+    difference: Some("A new title is an event, too: a state update with the key `title`."),
+    ..Operation::patch("update_conversation", Tag::Conversations, handler!(update))
+};
+
+/// Change title and tags
+///
+/// Followers and webhooks get state updates with the keys `title` and `tags`.
+#[api_v2_operation]
+async fn update(
+    server: Server,
+    path: Path<ConversationId>,
+    body: Body<UpdateConversation>,
+) -> Result<Reply<Success>, Failure> {
+    let UpdateConversation { title, tags } = body.0;
+    let title = title.map(|title| checked_title(&title)).transpose()?;
+    let tags = tags.map(checked_tags).transpose()?;
+    let conversation = server.runtime.open(path.0).await?;
+    conversation.change_details(title, tags).await?;
+    Ok(Reply(Success::new()))
+}
+
+fn checked_title(title: &str) -> Result<String, Vec<Problem>> {
+    let title = title.trim();
+    let wrong = |why: &str| vec![Problem::value_error(&["body", "title"], why)];
+    if title.is_empty() {
+        return Err(wrong("a title has at least 1 character"));
+    }
+    if title.chars().count() > MAX_TITLE_CHARS {
+        return Err(wrong("a title has at most 200 characters"));
+    }
+    Ok(title.to_owned())
+}
+
+/// Another model for the agent.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(extend("examples" = [{"llm": {"model": "anthropic/claude-opus-5", "api_key": "sk-…"}}]))]
+struct SwitchLlm {
+    #[schemars(with = "LlmSettings")]
+    llm: Value,
+}
+
+impl RequestBody for SwitchLlm {}
+
+pub(super) const SWITCH_LLM: Operation = Operation {
+    paths: both!("/conversations/{conversation_id}/switch_llm"),
+    example: Some(|_| json!(Success::new())),
+    ..Operation::post(
+        "switch_conversation_llm",
+        Tag::Conversations,
+        handler!(switch_llm),
+    )
+};
+
+/// Switch to another model
+///
+/// The next message is answered by the new model; a running turn takes it up at its next step. What the
+/// earlier model's provider wanted back of its replies is no longer sent.
+#[api_v2_operation]
+async fn switch_llm(
+    server: Server,
+    path: Path<ConversationId>,
+    body: Body<SwitchLlm>,
+) -> Result<Reply<Success>, Failure> {
+    let llm: LlmSettings = validation::typed(&body.0.llm, &["body", "llm"])?;
+    server.runtime.open(path.0).await?.switch_llm(&llm).await?;
+    Ok(Reply(Success::new()))
+}
+
+/// A question about a conversation.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(extend("examples" = [{"question": "Which files did you change?"}]))]
+struct AskAgent {
+    question: String,
+}
+
+impl RequestBody for AskAgent {}
+
+/// What the model said.
+#[derive(Serialize, JsonSchema)]
+struct AgentAnswer {
+    response: String,
+}
+
+pub(super) const ASK: Operation = Operation {
+    paths: both!("/conversations/{conversation_id}/ask_agent"),
+    refusals: &[&refusals::MODEL],
+    example: Some(|_| json!({"response": "Only haiku.txt."})),
+    difference: Some("A model that fails is a 502 with its code, not a 500."),
+    ..Operation::post("ask_agent", Tag::Conversations, handler!(ask))
+};
+
+/// Ask about the conversation
+///
+/// One model call with the whole conversation and the question. Neither becomes part of the conversation;
+/// what the call costs is counted under `ask-agent-llm`.
+#[api_v2_operation]
+async fn ask(
+    server: Server,
+    path: Path<ConversationId>,
+    body: Body<AskAgent>,
+) -> Result<Reply<AgentAnswer>, Failure> {
+    let conversation = server.runtime.open(path.0).await?;
+    let response = conversation.ask_agent(&body.0.question).await?;
+    Ok(Reply(AgentAnswer { response }))
+}
+
+/// What a conversation may spend, and what it has spent.
+#[derive(Serialize, JsonSchema)]
+struct BudgetsAndSpent {
+    #[serde(flatten)]
+    budgets: Budgets,
+    spent: Spent,
+}
+
+fn budgets_example() -> Value {
+    json!({
+        "conversation": {"max_cost_usd": 2.5}, "turn": {"max_model_calls": 50},
+        "spent": {"cost_usd": 0.31, "tokens": 48_210, "wall_seconds": 95.2,
+                  "tool_calls": 14, "model_calls": 15}
+    })
+}
+
+pub(super) const BUDGETS: Operation = Operation {
+    paths: both!("/conversations/{conversation_id}/budgets"),
+    example: Some(|_| budgets_example()),
+    ..Operation::get("get_budgets", Tag::Conversations, handler!(budgets))
+};
+
+/// Get budgets and spending
+#[api_v2_operation]
+async fn budgets(
+    server: Server,
+    path: Path<ConversationId>,
+) -> Result<Reply<BudgetsAndSpent>, Failure> {
+    let (budgets, spent) = server.runtime.open(path.0).await?.budgets();
+    Ok(Reply(BudgetsAndSpent { budgets, spent }))
+}
+
+/// New limits, in place of all there are.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(extend("examples" = [{"conversation": {"max_cost_usd": 5.0}, "run": true}]))]
+struct SetBudgets {
+    #[serde(flatten)]
+    budgets: Budgets,
+    /// Whether a conversation that its budget paused goes on.
+    #[serde(default)]
+    run: bool,
+}
+
+impl RequestBody for SetBudgets {}
+
+pub(super) const SET_BUDGETS: Operation = Operation {
+    paths: both!("/conversations/{conversation_id}/budgets"),
+    refusals: &[&refusals::RUN_LIMIT],
+    example: Some(|_| budgets_example()),
+    ..Operation::put("set_budgets", Tag::Conversations, handler!(set_budgets))
+};
+
+/// Set budgets
+///
+/// A running turn heeds them before its next call. With `run` the agent continues, unless it runs already.
+#[api_v2_operation]
+async fn set_budgets(
+    server: Server,
+    path: Path<ConversationId>,
+    body: Body<SetBudgets>,
+) -> Result<Reply<BudgetsAndSpent>, Failure> {
+    let budgets = checked_budgets(&[], body.0.budgets)?;
+    let conversation = server.runtime.open(path.0).await?;
+    conversation.set_budgets(budgets).await?;
+    if body.0.run {
+        match conversation.run().await {
+            Ok(()) | Err(agent_runtime::RuntimeError::AlreadyRunning) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let (budgets, spent) = conversation.budgets();
+    Ok(Reply(BudgetsAndSpent { budgets, spent }))
+}

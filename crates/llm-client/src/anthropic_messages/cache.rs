@@ -1,0 +1,23 @@
+use serde_json::{Value, json};
+
+use super::messages::{Prompt, Role};
+
+/// Marks the ends of the prefixes that shall be cached; four are allowed. Tools and the first part of
+/// the system prompt are the same in many conversations. The last thing a user said is where the next
+/// request's new part begins, and the one before is where the last request ended: its prefix is in the
+/// cache already.
+pub(super) fn mark_prefixes(prompt: &mut Prompt, tools: &mut [Value]) {
+    mark(tools.last_mut());
+    mark(prompt.system.first_mut());
+    let users = prompt.turns.iter_mut().rev();
+    let users = users.filter(|turn| turn.role == Role::User);
+    for turn in users.take(2) {
+        mark(turn.content.last_mut());
+    }
+}
+
+fn mark(block: Option<&mut Value>) {
+    if let Some(Value::Object(fields)) = block {
+        fields.insert("cache_control".to_owned(), json!({"type": "ephemeral"}));
+    }
+}

@@ -1,0 +1,160 @@
+use std::sync::Mutex;
+
+use core_model::LlmSettings;
+use serde_json::{Value, json};
+use wiremock::matchers::{body_partial_json, header, method, path};
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use super::{ALWAYS, result, signed, text, tool, user};
+use crate::{Delta, Model, ModelError, ModelMessage, ModelReply, ModelRequest, connect};
+
+const KEY: &str = "sk-ant-very-secret";
+
+fn settings(model: &str, server: &MockServer) -> LlmSettings {
+    LlmSettings {
+        base_url: Some(server.uri()),
+        api_key: Some(KEY.to_owned()),
+        num_retries: 0,
+        ..super::settings(model)
+    }
+}
+
+fn answer(content: &Value) -> ResponseTemplate {
+    ResponseTemplate::new(200).set_body_json(json!({
+        "id": "msg_1", "type": "message", "role": "assistant", "content": content,
+        "stop_reason": "end_turn", "usage": {"input_tokens": 1, "output_tokens": 1}}))
+}
+
+fn request(messages: Vec<ModelMessage>) -> ModelRequest {
+    ModelRequest {
+        messages,
+        tools: vec![tool("think")],
+        cache_key: None,
+    }
+}
+
+async fn ask(model: &dyn Model, messages: Vec<ModelMessage>) -> Result<ModelReply, ModelError> {
+    model.reply(&request(messages), &|_| {}).await
+}
+
+async fn bodies(server: &MockServer) -> Vec<Value> {
+    let received = server.received_requests().await.expect("recorded requests");
+    let bodies = received.iter().map(|request| request.body_json());
+    bodies.collect::<Result<_, _>>().expect("JSON bodies")
+}
+
+#[tokio::test]
+async fn two_steps_of_a_turn_streamed_and_not() {
+    for stream in [false, true] {
+        let server = MockServer::start().await;
+        let first = json!([signed("hm"), {"type": "tool_use", "id": "toolu_1", "name": "think",
+                                          "input": {"thought": "q"}}]);
+        let template = if stream {
+            streamed(&first)
+        } else {
+            answer(&first)
+        };
+        Mock::given(method("POST"))
+            .and(path("/v1/messages"))
+            .and(header("x-api-key", KEY))
+            .and(header("anthropic-version", "2023-06-01"))
+            .and(body_partial_json(json!({"messages": [{"role": "user"}]})))
+            .respond_with(template)
+            .up_to_n_times(1)
+            .mount(&server)
+            .await;
+        Mock::given(method("POST"))
+            .and(path("/v1/messages"))
+            .respond_with(answer(&json!([text("done")])))
+            .mount(&server)
+            .await;
+        let settings = LlmSettings {
+            stream,
+            ..settings(ALWAYS, &server)
+        };
+        let model = connect(&settings).expect("a model");
+        let heard = Mutex::new(Vec::new());
+        let hear = |delta| heard.lock().unwrap().push(delta);
+        let made = model
+            .reply(&request(vec![user("hello")]), &hear)
+            .await
+            .expect("a reply");
+        let thoughts = if stream {
+            vec![Delta::Reasoning("hm".to_owned())]
+        } else {
+            vec![]
+        };
+        assert_eq!(heard.into_inner().unwrap(), thoughts);
+
+        // As it is stored and read again.
+        let mut stored = made.said();
+        stored.tool_calls = Some(made.calls().cloned().collect());
+        let again = vec![user("hello"), stored.into(), result("toolu_1", "ok")];
+        let last = ask(&*model, again).await.expect("a reply");
+        assert_eq!(last.text(), "done");
+        let sent = bodies(&server).await;
+        assert_eq!(
+            sent[1]["messages"][1],
+            json!({"role": "assistant", "content": first})
+        );
+        assert_eq!(
+            sent[1]["messages"][2]["content"][0]["tool_use_id"],
+            "toolu_1"
+        );
+    }
+}
+
+/// The same blocks as events.
+fn streamed(blocks: &Value) -> ResponseTemplate {
+    let mut events = vec![json!({"type": "message_start", "message": {"id": "msg_1"}})];
+    for (index, block) in blocks.as_array().unwrap().iter().enumerate() {
+        events.push(json!({"type": "content_block_start", "index": index, "content_block": block}));
+        events.push(json!({"type": "content_block_stop", "index": index}));
+    }
+    events.push(
+        json!({"type": "message_delta", "delta": {"stop_reason": "tool_use"},
+                       "usage": {"output_tokens": 1}}),
+    );
+    events.push(json!({"type": "message_stop"}));
+    let body: String = events
+        .iter()
+        .map(|event| format!("data: {event}\n\n"))
+        .collect();
+    ResponseTemplate::new(200).set_body_raw(body, "text/event-stream")
+}
+
+#[tokio::test]
+async fn keys_go_in_the_header_that_the_provider_reads() {
+    let header = |model: &str, base_url: Option<&str>| {
+        let settings = LlmSettings {
+            base_url: base_url.map(str::to_owned),
+            ..super::settings(model)
+        };
+        let format = &super::AnthropicMessages;
+        let route = crate::provider::route(&settings, format).expect(model);
+        crate::format::Format::key_header(format, &route, "k")
+    };
+    let own = ("x-api-key", "k".to_owned());
+    let bearer = ("authorization", "Bearer k".to_owned());
+    assert_eq!(header(ALWAYS, None), own);
+    assert_eq!(header(ALWAYS, Some("http://h:1")), own);
+    assert_eq!(header("openrouter/anthropic/claude-x", None), bearer);
+    for amazon in [
+        "https://bedrock-runtime.us-east-1.amazonaws.com/anthropic",
+        "https://bedrock-mantle.us-east-1.api.aws/anthropic/v1/messages",
+    ] {
+        assert_eq!(
+            header("anthropic.claude-opus-4-7", Some(amazon)),
+            bearer,
+            "{amazon}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_hosted_provider_is_not_asked_without_a_key_in_either_header() {
+    let keyless = super::settings(ALWAYS);
+    let model = connect(&keyless).expect("a model");
+    let refused = ask(&*model, vec![user("a")]).await.expect_err("no key");
+    assert_eq!(refused.code(), "LLMAuthenticationError");
+}

@@ -1,0 +1,130 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use core_model::LlmSettings;
+use serde_json::Value;
+
+use crate::{Delta, Fallback, Model, ModelError, ModelLimits, ModelReply, ModelRequest};
+
+/// A model, and others that answer in its place when it cannot. Each call starts with the first.
+pub(crate) struct FallbackModel {
+    first: Arc<dyn Model>,
+    others: Vec<Arc<dyn Model>>,
+}
+
+impl FallbackModel {
+    pub(crate) fn new(first: Arc<dyn Model>, others: Vec<Arc<dyn Model>>) -> Self {
+        Self { first, others }
+    }
+}
+
+#[async_trait]
+impl Model for FallbackModel {
+    fn name(&self) -> &str {
+        self.first.name()
+    }
+
+    fn limits(&self) -> ModelLimits {
+        self.first.limits()
+    }
+
+    async fn reply(
+        &self,
+        request: &ModelRequest,
+        on_delta: &(dyn Fn(Delta) + Send + Sync),
+    ) -> Result<ModelReply, ModelError> {
+        let first_error = match self.first.reply(request, on_delta).await {
+            Ok(reply) => return Ok(reply),
+            Err(error) => error,
+        };
+        if !another_may_help(&first_error) {
+            return Err(first_error);
+        }
+        for other in &self.others {
+            tracing::warn!(
+                model = self.first.name(),
+                code = first_error.code(),
+                fallback = other.name(),
+                "the model failed; the next one is asked"
+            );
+            match other.reply(request, on_delta).await {
+                Ok(reply) => {
+                    return Ok(ModelReply {
+                        fallback: Some(Fallback {
+                            from: self.first.name().to_owned(),
+                            to: other.name().to_owned(),
+                            code: first_error.code(),
+                        }),
+                        ..reply
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(model = other.name(), code = error.code(), "it failed, too");
+                }
+            }
+        }
+        Err(first_error)
+    }
+}
+
+/// Whether another model may answer what this one could not: it is overloaded or out of reach, or its
+/// window is too small.
+fn another_may_help(error: &ModelError) -> bool {
+    match error {
+        ModelError::RateLimit { .. }
+        | ModelError::Unavailable { .. }
+        | ModelError::Timeout(_)
+        | ModelError::NoResponse(_)
+        | ModelError::ContextWindow(_) => true,
+        ModelError::Configuration(_)
+        | ModelError::Authentication(_)
+        | ModelError::Quota(_)
+        | ModelError::BadRequest { .. } => false,
+    }
+}
+
+/// The settings of the models that `fallback_strategy` names, in order: `fallback_llms` holds names of
+/// models, which are reached as the first one is, or settings of their own.
+///
+/// # Errors
+/// [`ModelError::Configuration`] when it holds anything else.
+pub(crate) fn fallbacks(settings: &LlmSettings) -> Result<Vec<LlmSettings>, ModelError> {
+    let Some(strategy) = &settings.fallback_strategy else {
+        return Ok(Vec::new());
+    };
+    let listed = match &strategy["fallback_llms"] {
+        Value::Null => return Ok(Vec::new()),
+        Value::Array(listed) => listed,
+        _ => return Err(malformed("`fallback_strategy.fallback_llms` is a list")),
+    };
+    listed.iter().map(|item| fallback(settings, item)).collect()
+}
+
+fn fallback(first: &LlmSettings, item: &Value) -> Result<LlmSettings, ModelError> {
+    let settings = match item {
+        Value::String(model) => LlmSettings {
+            model: model.clone(),
+            ..first.clone()
+        },
+        Value::Object(_) => serde_json::from_value(item.clone())
+            .map_err(|error| malformed(&format!("a model of `fallback_llms`: {error}")))?,
+        _ => {
+            return Err(malformed(
+                "`fallback_strategy.fallback_llms` holds names of models or LLM settings",
+            ));
+        }
+    };
+    Ok(LlmSettings {
+        // No fallback of a fallback.
+        fallback_strategy: None,
+        stream: first.stream,
+        ..settings
+    })
+}
+
+fn malformed(reason: &str) -> ModelError {
+    ModelError::Configuration(reason.to_owned())
+}
+
+#[cfg(test)]
+mod tests;

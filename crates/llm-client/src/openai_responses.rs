@@ -1,0 +1,62 @@
+mod input;
+mod item;
+mod items_back;
+mod pieces;
+mod reply;
+mod request;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use core_model::LlmSettings;
+use serde_json::{Map, Value};
+
+use crate::answer::message_in;
+use crate::format::{Format, RawReply, StreamReader};
+use crate::provider::Route;
+use crate::{ModelError, ModelRequest};
+
+/// OpenAI's Responses. The provider keeps nothing: every request carries the whole conversation, the
+/// encrypted reasoning of earlier replies included.
+pub(crate) struct OpenAiResponses;
+
+impl Format for OpenAiResponses {
+    fn name(&self) -> &'static str {
+        "responses"
+    }
+
+    fn path(&self) -> &'static str {
+        "/responses"
+    }
+
+    fn key_header(&self, _route: &Route, key: &str) -> (&'static str, String) {
+        ("authorization", format!("Bearer {key}"))
+    }
+
+    fn body(
+        &self,
+        settings: &LlmSettings,
+        route: &Route,
+        request: &ModelRequest,
+    ) -> Map<String, Value> {
+        request::body(settings, route, request)
+    }
+
+    fn optional_fields(&self) -> &'static [&'static str] {
+        &request::OPTIONAL_FIELDS
+    }
+
+    fn read_reply(&self, answer: &Value) -> Result<RawReply, ModelError> {
+        reply::read(answer)
+    }
+
+    fn stream_reader(&self) -> Box<dyn StreamReader> {
+        Box::new(stream::EventReader::default())
+    }
+
+    fn read_error(&self, status: u16, answer: &Value, wait: Option<Duration>) -> ModelError {
+        ModelError::from_whole(status, &message_in(answer), wait)
+    }
+}
