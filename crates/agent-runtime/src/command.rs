@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use core_model::{Content, budget::Budgets, event::SystemPromptEvent};
+use core_model::{Content, EventId, budget::Budgets, event::SystemPromptEvent};
 use llm_client::ModelReply;
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -39,6 +39,8 @@ pub(crate) enum CommandRequest {
     Interrupt,
     /// Replaces the older part of the context by a summary.
     Condense,
+    /// Moves HEAD to an event, or before the first one.
+    Navigate(Option<EventId>),
     /// Changes settings; a running turn heeds it at its next step.
     Change(Change),
     Respond {
@@ -111,6 +113,7 @@ impl CommandRequest {
             Self::Pause
             | Self::Interrupt
             | Self::Condense
+            | Self::Navigate(_)
             | Self::Change(_)
             | Self::Respond { .. }
             | Self::Recover

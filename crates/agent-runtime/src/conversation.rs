@@ -13,4 +13,4 @@ pub(crate) mod handle;
 mod matches;
 mod reads;
 mod run_control;
-mod unanswered;
+pub(crate) mod unanswered;

@@ -10,6 +10,8 @@ use thiserror::Error;
 pub enum RuntimeError {
     #[error("no such conversation: {0}")]
     NotFound(ConversationId),
+    #[error("there is a conversation {0} already")]
+    IdTaken(ConversationId),
     #[error("no event {0} in this conversation")]
     UnknownEvent(EventId),
     #[error("the cursor belongs to a feed that no longer exists; start from the beginning")]
@@ -86,7 +88,8 @@ impl RuntimeError {
                 let fault = fault.unwrap_or_else(|| Fault::other(error.to_string()));
                 Self::Store(StoreError::Poisoned(fault))
             }
-            Self::UnknownEvent(_)
+            Self::IdTaken(_)
+            | Self::UnknownEvent(_)
             | Self::CursorExpired
             | Self::AlreadyRunning
             | Self::RunLimit { .. }

@@ -5,7 +5,7 @@
 //! | module | does |
 //! |---|---|
 //! | `startup_recovery` | starts a runtime, recovers what the last stop left |
-//! | `create`, `listing`, `ending` | creates, lists, deletes conversations; stops the server |
+//! | `create`, `fork`, `listing`, `ending` | creates, copies, lists, deletes conversations; stops the server |
 //! | `runtime` | opens conversations |
 //! | `conversation` | handle, reads, and the actor: takes commands, decides, commits |
 //! | `turn` | a run of the agent as a child task, one file a stage |
@@ -21,6 +21,7 @@ mod create;
 mod ending;
 mod error;
 mod followers;
+mod fork;
 mod listing;
 #[cfg(test)]
 mod live_fixture;
@@ -41,6 +42,7 @@ pub use core_model::ConversationOrder;
 pub use error::RuntimeError;
 pub use followers::all::{AllFilter, AllFollower, AllFrame, AllStart, Cursor};
 pub use followers::follower::{Follower, Frame, Start};
+pub use fork::Fork;
 pub use new_conversation::{Created, NewConversation, Request};
 pub use query::{ConversationPage, ConversationQuery, EventFilter, EventPage, EventQuery, Listed};
 pub use residency::published::End;

@@ -29,6 +29,9 @@ pub struct ConversationState {
     /// The tools that have answered a call.
     #[serde(default)]
     pub used_tools: BTreeSet<String>,
+    /// Whether HEAD was ever moved to another event than the last one.
+    #[serde(default)]
+    pub head_moved: bool,
     /// What the conversation may spend.
     #[serde(default)]
     pub budgets: Budgets,
@@ -77,6 +80,7 @@ impl ConversationState {
             pending: Vec::new(),
             initialised: false,
             used_tools: BTreeSet::new(),
+            head_moved: false,
             budgets: metadata.settings.budgets,
             counted: Counted::default(),
             last_timestamp: None,
@@ -178,7 +182,13 @@ impl ConversationState {
         match update.key.as_str() {
             "execution_status" => take(&update.value, &mut self.execution_status),
             "last_user_message_id" => take(&update.value, &mut self.last_user_message_id),
-            "leaf_event_id" => take(&update.value, &mut self.leaf_event_id),
+            "leaf_event_id" => {
+                take(&update.value, &mut self.leaf_event_id);
+                self.head_moved = true;
+                // Calls of the branch that is left are not made.
+                self.pending.clear();
+                self.initialised &= self.leaf_event_id.is_some();
+            }
             "confirmation_policy" => take(&update.value, &mut self.confirmation_policy),
             "security_analyzer" => take(&update.value, &mut self.security_analyzer),
             "tags" => take(&update.value, &mut self.tags),

@@ -4,6 +4,7 @@ mod change;
 mod control;
 mod create;
 mod examples;
+mod history;
 mod query;
 mod read;
 mod start;
@@ -22,6 +23,8 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     control::INTERRUPT,
     control::CONDENSE,
     control::FINAL_RESPONSE,
+    history::FORK,
+    history::NAVIGATE,
     change::UPDATE,
     change::SWITCH_LLM,
     change::ASK,

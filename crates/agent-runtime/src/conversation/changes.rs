@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use core_model::{
-    LlmSettings,
+    EventId, Limit, LlmSettings, Record,
     budget::{Budget, Budgets, Spent},
 };
 use serde_json::json;
@@ -60,6 +60,26 @@ impl Conversation {
     ) -> Result<(), RuntimeError> {
         self.ask(CommandRequest::Change(Change::Details { title, tags }))
             .await
+    }
+
+    /// Moves HEAD: what follows continues from this event, or, with None, from the beginning. Later events
+    /// stay in the log, on a branch that the model is not shown.
+    ///
+    /// # Errors
+    /// [`RuntimeError::UnknownEvent`] when there is no such event, or it is a state update, which belongs
+    /// to no branch; [`RuntimeError::AlreadyRunning`], or a store error.
+    pub async fn navigate(&self, head: Option<EventId>) -> Result<(), RuntimeError> {
+        if let Some(event) = &head {
+            let log = &self.live.log;
+            let unknown = || RuntimeError::UnknownEvent(event.clone());
+            let seq = log.find(event).await?.ok_or_else(unknown)?;
+            let found = log.read_at(&[seq], Limit::BYTES).await?;
+            let of_branch = |record: &Record| record.head.kind != "ConversationStateUpdateEvent";
+            if !found.first().is_some_and(of_branch) {
+                return Err(unknown());
+            }
+        }
+        self.ask(CommandRequest::Navigate(head)).await
     }
 
     /// The model's answer to a question about the conversation, which it does not become part of; only

@@ -1,7 +1,7 @@
 //! What each command means, given the state after all that was decided before it.
 
 use core_model::{
-    Content, Draft, EventBody, ExecutionStatus, Message, Role, Source,
+    Content, Draft, EventBody, EventId, ExecutionStatus, Message, Role, Source,
     event::{MessageEvent, Nothing, RejectionSource, SystemPromptEvent, UserRejectObservation},
     secrets::without_secrets,
 };
@@ -96,6 +96,7 @@ impl Decider<'_> {
             }
             CommandRequest::Respond { accept, reason } => self.respond(accept, &reason),
             CommandRequest::Condense => return self.condense(answer),
+            CommandRequest::Navigate(head) => self.navigate(head),
             CommandRequest::Change(change) => {
                 self.change(change);
                 Ok(())
@@ -133,6 +134,7 @@ impl Decider<'_> {
             // They mean the run that waits before them, too.
             CommandRequest::Pause | CommandRequest::Interrupt => !self.run.deferred.is_empty(),
             CommandRequest::SendMessage { run: false, .. }
+            | CommandRequest::Navigate(_)
             | CommandRequest::Change(_)
             | CommandRequest::Recover
             | CommandRequest::CloseTools
@@ -255,6 +257,20 @@ impl Decider<'_> {
             }
             None => self.batch.answers.push((answer, Ok(()))),
         }
+    }
+
+    /// What follows continues from another event. A conversation that waits for consent, or has ended, is
+    /// idle again.
+    fn navigate(&mut self, head: Option<EventId>) -> Result<(), RuntimeError> {
+        if self.has_run() {
+            return Err(RuntimeError::AlreadyRunning);
+        }
+        let head = head.map(|event| event.0);
+        self.batch.push(Draft::state("leaf_event_id", json!(head)));
+        if self.status() != ExecutionStatus::Idle {
+            self.batch.set_status(ExecutionStatus::Idle);
+        }
+        Ok(())
     }
 
     fn change(&mut self, change: Change) {

@@ -1,5 +1,6 @@
 //! Stage 2: events into model messages.
 
+mod branch;
 mod condensed;
 mod message;
 mod size;
@@ -12,6 +13,7 @@ use llm_client::ModelMessage;
 use serde_json::{Map, Value};
 
 use self::{
+    branch::Branch,
     size::Measured,
     tool_calls::{Call, CallGroup, observation_content},
 };
@@ -51,12 +53,19 @@ enum Item {
 }
 
 impl ModelContext {
-    /// Takes in what was appended since the last time.
+    /// Takes in what was appended since the last time. The first time, only what leads to HEAD: nobody
+    /// moves that while a turn runs. `head_moved`: it was moved once.
     pub(super) async fn catch_up(
         &mut self,
         log: &dyn LogReader,
         until: Seq,
+        head_moved: bool,
     ) -> Result<Vec<Event>, StoreError> {
+        let branch = if head_moved && self.next == Seq(0) {
+            Branch::find(log, until).await?
+        } else {
+            Branch::default()
+        };
         let mut news = Vec::new();
         while self.next < until {
             let wanted = ((until.0 - self.next.0) as usize).min(STRIDE);
@@ -64,8 +73,10 @@ impl ModelContext {
             self.next = records.last().map_or(until, |record| record.seq.after(1));
             for record in records {
                 let Ok(event) = record.event() else { continue };
-                self.take(&event);
-                news.push(event);
+                if branch.has(&event) {
+                    self.take(&event);
+                    news.push(event);
+                }
             }
         }
         Ok(news)

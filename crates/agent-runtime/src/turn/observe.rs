@@ -17,7 +17,11 @@ use crate::{
 pub(super) async fn catch_up(turn: &mut Turn) -> ControlFlow<Outcome, Arc<ConversationState>> {
     let now = turn.live.now();
     let log = turn.live.log.as_ref();
-    match turn.context.catch_up(log, now.extent.len).await {
+    match turn
+        .context
+        .catch_up(log, now.extent.len, now.state.head_moved)
+        .await
+    {
         Ok(news) => {
             for event in &news {
                 turn.stuck.take(event);

@@ -28,7 +28,10 @@ pub(crate) async fn answer(
         })?;
     let now = live.now();
     let mut context = ModelContext::default();
-    context.catch_up(live.log.as_ref(), now.extent.len).await?;
+    let moved = now.state.head_moved;
+    context
+        .catch_up(live.log.as_ref(), now.extent.len, moved)
+        .await?;
     let shown = context.messages().into_iter().map(|shown| shown.message);
     let mut messages: Vec<ModelMessage> = shown.collect();
     messages.push(ModelMessage::User(vec![Content::text(question)]));

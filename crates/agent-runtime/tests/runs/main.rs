@@ -7,6 +7,7 @@ mod feed;
 mod followers;
 mod frail;
 mod harness;
+mod history;
 mod idle;
 mod limits;
 mod lists;

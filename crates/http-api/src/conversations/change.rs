@@ -56,7 +56,7 @@ async fn update(
     Ok(Reply(Success::new()))
 }
 
-fn checked_title(title: &str) -> Result<String, Vec<Problem>> {
+pub(super) fn checked_title(title: &str) -> Result<String, Vec<Problem>> {
     let title = title.trim();
     let wrong = |why: &str| vec![Problem::value_error(&["body", "title"], why)];
     if title.is_empty() {

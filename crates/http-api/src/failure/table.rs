@@ -147,6 +147,11 @@ fn of_runtime(error: &RuntimeError) -> Row {
         RuntimeError::Model { code, detail } => {
             row(502, "model_failed", format!("{code}: {detail}"))
         }
+        RuntimeError::IdTaken(id) => row(
+            409,
+            "id_taken",
+            format!("There is a conversation {id} already"),
+        ),
         RuntimeError::NoCondenser => row(
             409,
             "no_condenser",

@@ -41,6 +41,7 @@ impl From<RuntimeError> for CloseReason {
             RuntimeError::AlreadyRunning
             | RuntimeError::RunLimit { .. }
             | RuntimeError::NoCondenser
+            | RuntimeError::IdTaken(_)
             | RuntimeError::Model { .. }
             | RuntimeError::Invalid(_)
             | RuntimeError::Store(_)

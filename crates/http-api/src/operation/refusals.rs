@@ -1,7 +1,7 @@
 //! The refusals that several operations share, and those that an operation declares.
 
 use agent_runtime::RuntimeError;
-use core_model::{StoreError, port::Fault};
+use core_model::{ConversationId, StoreError, port::Fault};
 
 use super::refusal::{Example, Refusal};
 use crate::{failure::Failure, validation::Problem};
@@ -77,6 +77,11 @@ pub(crate) const MODEL: Refusal = Refusal::new(
         }
         .into()
     },
+);
+pub(crate) const ID_TAKEN: Refusal = Refusal::new(
+    "IdTaken",
+    "There is a conversation with this id already",
+    || RuntimeError::IdTaken(ConversationId(uuid::Uuid::nil())).into(),
 );
 pub(crate) const KEY_REUSED: Refusal = Refusal::new(
     "KeyReused",

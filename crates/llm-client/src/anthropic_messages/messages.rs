@@ -193,14 +193,25 @@ pub(super) fn is_thinking(block: &Value) -> bool {
 }
 
 impl Prompt {
-    /// Whether the last reply called tools without a thought before: where thinking is by budget, such
-    /// a reply and a request to think do not go together.
-    pub(super) fn calls_without_thinking(&self) -> bool {
-        let last = self.turns.iter().rfind(|turn| turn.role == Role::Assistant);
-        last.is_some_and(|turn| {
-            let calls = turn.content.iter().any(|block| block["type"] == "tool_use");
-            calls && !turn.content.first().is_some_and(is_thinking)
-        })
+    /// Whether the model has called tools since the user last spoke and had no thought before it did.
+    /// Where thinking is by budget, such a turn and a request to think do not go together.
+    pub(super) fn turn_without_thinking(&self) -> bool {
+        let has = |turn: &Turn, kind: &str| turn.content.iter().any(|block| block["type"] == kind);
+        let this_turn = self.turns.iter().rev();
+        let this_turn =
+            this_turn.take_while(|turn| turn.role == Role::Assistant || has(turn, "tool_result"));
+        let mut replies = this_turn
+            .filter(|turn| turn.role == Role::Assistant)
+            .peekable();
+        let calls = replies.peek().is_some_and(|last| has(last, "tool_use"));
+        calls && !replies.any(|reply| reply.content.first().is_some_and(is_thinking))
+    }
+
+    /// Removes all thoughts: with thinking switched off, those of the last reply are refused.
+    pub(super) fn forget_thoughts(&mut self) {
+        for turn in &mut self.turns {
+            turn.content.retain(|block| !is_thinking(block));
+        }
     }
 
     /// The names of the tools that were called.

@@ -34,11 +34,14 @@ pub(super) fn body(
     let longest_reply = settings.max_output_tokens.or(takes.max_output_tokens);
     let longest_reply = longest_reply.unwrap_or(USUAL_LONGEST_REPLY);
     let by_budget = takes.thinking == Thinking::Budget;
-    let thinking = if by_budget && prompt.calls_without_thinking() {
+    let thinking = if by_budget && prompt.turn_without_thinking() {
         Value::Null
     } else {
         thinking(settings, takes, longest_reply)
     };
+    if takes.thinking != Thinking::None && !is_on(&thinking) {
+        prompt.forget_thoughts();
+    }
     let (mut tools, tool_choice) = tools(request, &prompt);
     if settings.caching_prompt && takes.cache_control {
         mark_prefixes(&mut prompt, &mut tools);

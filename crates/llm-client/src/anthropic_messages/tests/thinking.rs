@@ -5,7 +5,9 @@ use super::{
     ADAPTIVE, ALWAYS, BUDGET, UNKNOWN, body, call, reply, result, settings, signed, text, thought,
     tool_use, user,
 };
-use crate::{Block, anthropic_messages::AnthropicMessages, format::Format, provider::route};
+use crate::{
+    Block, ModelMessage, anthropic_messages::AnthropicMessages, format::Format, provider::route,
+};
 
 /// The fields `thinking` and `output_config`.
 fn told(settings: &LlmSettings) -> (Value, Value) {
@@ -133,21 +135,57 @@ fn a_reply_that_was_cut_in_a_thought_ends_before_it() {
 }
 
 #[test]
-fn a_budget_is_not_given_after_calls_without_a_thought() {
-    let told = |model: &str, blocks, rest: Vec<_>| {
-        let mut messages = vec![user("a"), reply(model, blocks)];
+fn a_budget_is_not_given_in_a_turn_that_began_without_a_thought() {
+    let told = |model: &str, rest: Vec<ModelMessage>| {
+        let mut messages = vec![user("a")];
         messages.extend(rest);
         body(&settings(model), messages)["thinking"]["type"].clone()
     };
-    let answered = || vec![result("c", "b")];
-    assert_eq!(told(BUDGET, vec![call("c")], answered()), Value::Null);
+    let calls = |blocks: &[Block], id: &str| {
+        let mut blocks = blocks.to_vec();
+        blocks.push(call(id));
+        [reply(BUDGET, blocks), result(id, "b")]
+    };
+    let thinks = || thought(signed("x"));
+    let without = calls(&[], "c");
+    assert_eq!(told(BUDGET, without.to_vec()), Value::Null);
+    assert_eq!(told(ADAPTIVE, without.to_vec()), "adaptive");
+    let late = calls(&[Block::text("well"), thinks()], "c");
+    assert_eq!(told(BUDGET, late.to_vec()), Value::Null);
+    assert_eq!(told(BUDGET, calls(&[thinks()], "c").to_vec()), "enabled");
+    // The thought at the beginning is the whole turn's.
+    let steps = [calls(&[thinks()], "c"), calls(&[], "d")].concat();
+    assert_eq!(told(BUDGET, steps), "enabled");
+    // The turn before does not matter.
+    let said = vec![reply(BUDGET, vec![Block::text("x")]), user("b")];
+    assert_eq!(told(BUDGET, [without.to_vec(), said].concat()), "enabled");
     assert_eq!(
-        told(BUDGET, vec![thought(signed("x")), call("c")], answered()),
+        told(BUDGET, [calls(&[thinks()], "c"), without].concat()),
         "enabled"
     );
-    assert_eq!(
-        told(BUDGET, vec![Block::text("x")], vec![user("b")]),
-        "enabled"
-    );
-    assert_eq!(told(ADAPTIVE, vec![call("c")], answered()), "adaptive");
+}
+
+#[test]
+fn no_thought_goes_back_where_thinking_is_off() {
+    let content = |model: &str, effort: &str| {
+        let settings = LlmSettings {
+            reasoning_effort: Some(effort.to_owned()),
+            ..settings(model)
+        };
+        let said = reply(model, vec![thought(signed("x")), call("c")]);
+        let body = body(&settings, vec![user("a"), said, result("c", "b")]);
+        body["messages"][1]["content"].clone()
+    };
+    for model in [BUDGET, ADAPTIVE] {
+        assert_eq!(content(model, "high"), json!([signed("x"), tool_use("c")]));
+        assert_eq!(content(model, "none"), json!([tool_use("c")]), "{model}");
+    }
+    // These always think, or are not told whether to.
+    for model in [ALWAYS, UNKNOWN] {
+        assert_eq!(
+            content(model, "none"),
+            json!([signed("x"), tool_use("c")]),
+            "{model}"
+        );
+    }
 }
