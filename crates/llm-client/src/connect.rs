@@ -11,6 +11,7 @@ use crate::openai_chat::OpenAiChat;
 use crate::openai_responses::OpenAiResponses;
 use crate::provider::{OPENAI_HOST, route, target};
 use crate::scripted::Scripted;
+use crate::text_calls::TextCalls;
 use crate::transport::HttpModel;
 use crate::{Model, ModelError};
 
@@ -36,7 +37,9 @@ fn connect_one(settings: &LlmSettings) -> Result<Arc<dyn Model>, ModelError> {
     if SCRIPTED.contains(&settings.model.trim()) {
         return Ok(Arc::new(Scripted::new(settings)));
     }
-    Ok(Arc::new(HttpModel::new(settings, format_of(settings))?))
+    let model = HttpModel::new(settings, format_of(settings))?;
+    let only_text = !model.takes_tools();
+    Ok(Arc::new(TextCalls::new(Arc::new(model), only_text)))
 }
 
 /// Where the requests of these settings go. The rest of the address may hold a key.

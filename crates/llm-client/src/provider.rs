@@ -7,12 +7,13 @@ use url::Url;
 pub(crate) use table::{Provider, ReasoningField};
 
 use crate::ModelError;
+use crate::adjustments::Adjustments;
 use crate::capabilities::Capabilities;
 use crate::format::Format;
 use table::PROVIDERS;
 
 /// Where a model's requests go, and under which name.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Route {
     pub(crate) provider: &'static Provider,
     /// The full address that requests go to.
@@ -22,6 +23,8 @@ pub(crate) struct Route {
     /// What replies are marked with.
     pub(crate) made_by: Provenance,
     pub(crate) capabilities: Capabilities,
+    /// What its refusals have taught.
+    pub(crate) adjustments: Adjustments,
 }
 
 /// Where OpenAI offers its models itself.
@@ -73,6 +76,7 @@ pub(crate) fn route(settings: &LlmSettings, format: &dyn Format) -> Result<Route
         },
         capabilities: Capabilities::of(settings, provider, &model),
         model,
+        adjustments: Adjustments::of_provider(provider.prefix),
     })
 }
 

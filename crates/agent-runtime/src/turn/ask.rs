@@ -5,8 +5,9 @@ use std::{
     time::Instant,
 };
 
-use core_model::ConversationState;
+use core_model::{ConversationState, Draft};
 use llm_client::{ModelError, ModelReply, ModelRequest};
+use serde_json::json;
 use telemetry::{ModelCallEnded, ModelCallFailed};
 use tracing::Span;
 
@@ -75,4 +76,19 @@ fn emit_failure(turn: &Turn, error: &ModelError, last_event: &str) {
         last_event,
     };
     failed.emit(&Span::current());
+}
+
+/// What the user is told of the model, once for each kind: `{code, detail}`.
+pub(super) fn notices(turn: &Turn, reply: &ModelReply) -> Vec<Draft> {
+    let notices = reply.notices.iter();
+    let new = notices.filter(|notice| turn.live.is_first_notice(notice.code));
+    new.map(|notice| {
+        tracing::warn!(
+            conversation.id = %turn.live.id, code = notice.code, detail = %notice.detail,
+            "the model works less well than it could"
+        );
+        let value = json!({"code": notice.code, "detail": notice.detail});
+        Draft::state("model_notice", value)
+    })
+    .collect()
 }

@@ -40,15 +40,12 @@ fn texts(request: &ModelRequest) -> String {
 fn assert_paired(request: &ModelRequest) {
     let mut open: Vec<&str> = Vec::new();
     for message in &request.messages {
-        match message {
-            ModelMessage::ToolResult { call_id, .. } => {
-                let at = open.iter().position(|id| *id == call_id.as_str());
-                open.remove(at.expect("an answer follows its call"));
-            }
-            other => {
-                assert_eq!(open, [""; 0], "a call lost its answer");
-                open.extend(other.calls().map(|call| call.id.as_str()));
-            }
+        if let ModelMessage::ToolResult { call_id, .. } = message {
+            let at = open.iter().position(|id| *id == call_id.as_str());
+            open.remove(at.expect("an answer follows its call"));
+        } else {
+            assert_eq!(open, [""; 0], "a call lost its answer");
+            open.extend(message.calls().map(|call| call.id.as_str()));
         }
     }
     assert_eq!(open, [""; 0]);

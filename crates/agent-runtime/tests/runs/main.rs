@@ -13,6 +13,7 @@ mod limits;
 mod lists;
 mod memory;
 mod money;
+mod odd_replies;
 mod races;
 mod startup_recovery;
 mod store;

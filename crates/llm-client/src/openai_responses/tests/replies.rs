@@ -56,10 +56,8 @@ fn a_whole_reply_is_read() {
             response_id: "resp_1".to_owned(),
             ..TokenUsage::default()
         },
-        cost: None,
-        fallback: None,
         made_by: reply.made_by.clone(),
-        fallback: None,
+        ..ModelReply::default()
     };
     assert_eq!(reply, expected);
     let said = reply.said();
