@@ -13,7 +13,7 @@ use std::{
 };
 
 use tracing_subscriber::{
-    EnvFilter, Layer, layer::SubscriberExt, registry, util::SubscriberInitExt,
+    EnvFilter, Layer, filter::LevelFilter, layer::SubscriberExt, registry, util::SubscriberInitExt,
 };
 
 use telemetry::SPANS;
@@ -124,11 +124,76 @@ fn log_panics() {
 }
 
 fn filter(level: &str) -> Result<EnvFilter, String> {
+    let configured = checked("log_level", level).map(|()| format!("{QUIET},{level}"))?;
     let directives = match std::env::var("RUST_LOG") {
-        Ok(directives) if !directives.trim().is_empty() => directives,
-        Ok(_) | Err(_) => format!("{QUIET},{level}"),
+        Ok(directives) if !directives.trim().is_empty() => {
+            checked("RUST_LOG", &directives)?;
+            directives
+        }
+        Ok(_) | Err(_) => configured,
     };
     // Spans are not part of log lines.
-    let without_spans = format!("{SPANS}=off,{directives}");
-    EnvFilter::try_new(without_spans).map_err(|error| format!("log filter `{directives}`: {error}"))
+    EnvFilter::try_new(format!("{SPANS}=off,{directives}")).map_err(|error| error.to_string())
+}
+
+/// Refuses a filter that cannot be read, and a word that is no level: it would be taken for the name of a
+/// module, and silence all others.
+fn checked(setting: &str, text: &str) -> Result<(), String> {
+    let wrong = |why: String| format!("at `{setting}`: {why}");
+    let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
+    // Commas in a filter by span may be between its fields.
+    let by_span = text.contains('[');
+    let mut words = text
+        .split(',')
+        .map(str::trim)
+        .filter(|word| !word.is_empty());
+    let word = if text.trim().is_empty() {
+        Some("")
+    } else {
+        words.find(|word| !by_span && !word.contains('=') && !is_level(word))
+    };
+    match word {
+        Some(word) => Err(wrong(format!(
+            "expected `error`, `warn`, `info`, `debug`, `trace`, `off`, or a filter such as \
+             `info,store_fs=debug`, found \"{}\"",
+            word.escape_debug()
+        ))),
+        None => EnvFilter::try_new(text)
+            .map(drop)
+            .map_err(|error| wrong(format!("\"{}\": {error}", text.escape_debug()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_that_is_no_level_is_refused() {
+        for good in [
+            "info",
+            "WARN",
+            "off",
+            "info,store_fs=debug",
+            "info, warn",
+            "[turn]=debug",
+        ] {
+            assert_eq!(checked("log_level", good), Ok(()), "{good}");
+        }
+        for (wrong, found) in [
+            ("inof", "\"inof\""),
+            ("loud,store_fs=debug", "\"loud\""),
+            ("", "\"\""),
+            ("  ", "\"\""),
+            ("a=b=c", "a=b=c"),
+            ("info,store_fs=dbug", "store_fs=dbug"),
+        ] {
+            let why = checked("log_level", wrong).unwrap_err();
+            assert!(
+                why.starts_with("at `log_level`: ") && why.contains(found),
+                "{why}"
+            );
+            assert!(!why.contains("actix"), "{why}");
+        }
+    }
 }

@@ -198,6 +198,7 @@ fn api_config(settings: &Settings, address: SocketAddr, webhooks: &Arc<Webhooks>
     };
     let mut config = settings.access(check);
     config.webhooks = Some(Arc::clone(webhooks) as _);
+    config.ephemeral = settings.ephemeral;
     config.limits.body_bytes = settings.max_body_bytes.get();
     config.limits.metadata_bytes = settings.max_metadata_bytes.get();
     config.limits.frame_bytes = settings

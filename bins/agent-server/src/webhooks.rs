@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use agent_runtime::Runtime;
 use core_model::port::DeliveryRecords;
+use store_fs::OpenError;
 use webhooks::{Ports, ServerIdentity, Webhooks};
 
 use crate::{config::Settings, opened_store::OpenedStore, start_error::StartError};
@@ -53,7 +54,11 @@ fn records(
             if !wanted && !folder.exists() {
                 return Ok(None);
             }
-            let records = store.keep_deliveries(&folder)?;
+            let records = match store.keep_deliveries(&folder) {
+                // Another server keeps its records there, and this one needs none.
+                Err(OpenError::DeliveriesLocked { .. }) if !wanted => return Ok(None),
+                kept => kept?,
+            };
             if !wanted {
                 records.stop_keeping_deleted();
             }

@@ -11,7 +11,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -28,6 +28,7 @@ use crate::{
     FsLog,
     error::blocking,
     layout,
+    lock::FolderLock,
     meta::{parent, read_metadata},
     open_log::LogContext,
 };
@@ -46,6 +47,8 @@ pub(crate) struct DeliveryFolder {
     pub(crate) notes: NoteFiles,
     pub(crate) outbox: Outbox,
     pub(crate) keeps_deleted: AtomicBool,
+    /// Stores of other folders may keep their records here too: one at a time does.
+    pub(crate) lock: OnceLock<FolderLock>,
     context: LogContext,
 }
 
@@ -68,6 +71,7 @@ impl FsDeliveryRecords {
             notes: NoteFiles::new(Arc::clone(&context.disk), folder.to_owned()),
             outbox: Outbox::new(Arc::clone(&context.disk), outbox),
             keeps_deleted: AtomicBool::new(true),
+            lock: OnceLock::new(),
             folder: folder.to_owned(),
             context,
         })))

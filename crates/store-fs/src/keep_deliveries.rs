@@ -2,6 +2,7 @@ use std::{io, path::Path};
 
 use crate::{
     FsDeliveryRecords, FsStore, OpenError,
+    lock::FolderLock,
     meta::{create_folders, parent},
 };
 
@@ -13,7 +14,8 @@ impl FsStore {
     /// A second call with the same folder gives the same as the first.
     ///
     /// # Errors
-    /// [`OpenError::Io`] when the folder cannot be made or read, or when this store keeps another one.
+    /// [`OpenError::DeliveriesLocked`] when another store keeps its records there; [`OpenError::Io`] when the
+    /// folder cannot be made or read, or when this store keeps another one.
     ///
     /// ```
     #[doc = include_str!("example.txt")]
@@ -34,16 +36,31 @@ impl FsStore {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn keep_deliveries(&self, folder: &Path) -> Result<FsDeliveryRecords, OpenError> {
-        let kept = || {
-            create_folders(parent(folder))?;
-            // Absolute, so that it stays the same if the working directory changes.
-            let name = folder.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-            self.keep_deliveries_in(&parent(folder).canonicalize()?.join(name))
-        };
-        kept().map_err(|source| OpenError::Io {
+        let at = |source| OpenError::Io {
             path: folder.to_owned(),
             source,
-        })
+        };
+        let absolute = || {
+            create_folders(parent(folder))?;
+            // So that it stays the same if the working directory changes.
+            let name = folder.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+            let path = parent(folder).canonicalize()?.join(name);
+            let disk = &self.0.context.disk;
+            if !disk.exists(&path) {
+                disk.create_dir(&path)?;
+            }
+            Ok(path)
+        };
+        let path = absolute().map_err(at)?;
+        let lock = match self.0.deliveries.get() {
+            None => Some(FolderLock::take(&path).map_err(OpenError::of_deliveries)?),
+            Some(_) => None,
+        };
+        let kept = self.keep_deliveries_in(&path).map_err(at)?;
+        if let Some(lock) = lock {
+            kept.0.lock.get_or_init(|| lock);
+        }
+        Ok(kept)
     }
 
     /// [`Self::keep_deliveries`] below a folder that is there.

@@ -1,4 +1,5 @@
 use http_api::{ApiError, HostCheck, check_key};
+use llm_client::ModelError;
 use serde_json::Value;
 use url::Url;
 use webhooks::check_list;
@@ -48,6 +49,10 @@ fn checked(settings: Settings, merged: &Merged) -> Result<Settings, ConfigError>
         if path.as_os_str().is_empty() {
             return Err(wrong(key, "a path".to_owned(), "".into()));
         }
+    }
+    if settings.host.trim().is_empty() {
+        let expected = "a name or address of this machine".to_owned();
+        return Err(wrong("host", expected, settings.host.as_str().into()));
     }
     let ping = settings.socket_ping_interval_seconds.get();
     let idle = settings.socket_idle_timeout_seconds.get();
@@ -100,6 +105,7 @@ fn checked(settings: Settings, merged: &Merged) -> Result<Settings, ConfigError>
             return Err(wrong(key, expected, text.into()));
         }
     }
+    check_llm(&settings, merged)?;
     check_keys(&settings, merged)?;
     check_tool_environment(&settings, &wrong)?;
     let unusable = |key: String, reason: String| ConfigError::Unusable {
@@ -118,6 +124,33 @@ fn checked(settings: Settings, merged: &Merged) -> Result<Settings, ConfigError>
         reason: error.to_string(),
     })?;
     Ok(settings)
+}
+
+/// Whether the default model can be asked, as far as its settings tell.
+fn check_llm(settings: &Settings, merged: &Merged) -> Result<(), ConfigError> {
+    let unusable = |key: String, reason: String| ConfigError::Unusable {
+        origin: merged.origin(&key).to_owned(),
+        key,
+        reason,
+    };
+    // A list would also do for a deserializer.
+    if let Some(list) = merged.at("llm").filter(|llm| llm.is_array()) {
+        return Err(ConfigError::Wrong {
+            origin: merged.origin("llm").to_owned(),
+            key: "llm".to_owned(),
+            expected: "an object".to_owned(),
+            found: shown(list, true),
+        });
+    }
+    settings.llm.check().map_err(|wrong| {
+        let key = format!("llm.{}", wrong.path.join("."));
+        unusable(key, format!("it should be {}", wrong.expected))
+    })?;
+    match llm_client::connect(&settings.llm) {
+        Ok(_) => Ok(()),
+        Err(ModelError::Configuration(reason)) => Err(unusable("llm".to_owned(), reason)),
+        Err(error) => Err(unusable("llm".to_owned(), error.to_string())),
+    }
 }
 
 /// Names that commands may have of the server's environment.
@@ -226,7 +259,7 @@ fn explain(merged: &Merged, key: &str, message: &str) -> ConfigError {
     let found = merged.at(&key);
     match (message.rsplit_once(", expected "), found) {
         (Some((_, expected)), Some(found)) => ConfigError::Wrong {
-            expected: in_words(expected),
+            expected: choices(merged, &key, expected).unwrap_or_else(|| in_words(expected)),
             found: shown(found, is_secret(&key) || is_broken_address(&key, found)),
             origin,
             key,
@@ -237,6 +270,20 @@ fn explain(merged: &Merged, key: &str, message: &str) -> ConfigError {
             reason: message.to_owned(),
         },
     }
+}
+
+/// The names of which a key takes one. A deserializer names them only when it is given another text.
+fn choices(merged: &Merged, key: &str, expected: &str) -> Option<String> {
+    if expected != "string or map" {
+        return None;
+    }
+    let mut values = merged.values.clone();
+    *values.pointer_mut(&pointer(key))? = "".into();
+    let error = serde_path_to_error::deserialize::<_, Settings>(values).err()?;
+    let same = error.path().to_string() == key;
+    let message = error.into_inner().to_string();
+    let (_, names) = message.rsplit_once(", expected ")?;
+    same.then(|| names.to_owned())
 }
 
 /// It is unknown where an address that is not valid ends, and no password may be shown.
@@ -258,6 +305,7 @@ fn in_words(expected: &str) -> String {
         "f64" => "a number".to_owned(),
         "a sequence" => "a list".to_owned(),
         "path string" => "a path".to_owned(),
+        "a boolean" => "`true` or `false`".to_owned(),
         other if other == "a map" || other.starts_with("struct ") => "an object".to_owned(),
         other => other.to_owned(),
     }

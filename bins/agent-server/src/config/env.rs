@@ -20,7 +20,7 @@ pub(super) fn layers(
             continue;
         }
         let (rank, found) = if let Some(name) = variable.strip_prefix("OH_") {
-            let found = resolve(known, name, "");
+            let found = resolve(known, name, "").filter(|target| !target.key.is_empty());
             if found.is_none() {
                 notices.push(remark(variable, name, known));
             }
@@ -168,8 +168,15 @@ fn after<'a>(rest: &'a str, name: &str) -> Option<&'a str> {
 }
 
 fn remark(variable: &str, name: &str, known: &Value) -> Notice {
-    let key = name.to_lowercase();
     let origin = format!("environment {variable}");
+    if name.is_empty() {
+        return Notice::UnknownKey {
+            origin,
+            key: variable.to_owned(),
+            nearest: None,
+        };
+    }
+    let key = name.to_lowercase();
     if is_variable_without_effect(&key) {
         return Notice::NoEffect { origin, key };
     }

@@ -59,6 +59,12 @@ pub(super) struct Merged {
 
 /// Lays later layers over earlier ones, field by field.
 pub(super) fn merge(layers: Vec<Layer>) -> Result<Merged, config::ConfigError> {
+    let mut objects = BTreeMap::new();
+    for layer in &layers {
+        for (key, value) in &layer.values {
+            note_objects(value, key, &layer.origin, &mut objects);
+        }
+    }
     let builder = layers
         .into_iter()
         .fold(Config::builder(), |builder, layer| {
@@ -67,7 +73,25 @@ pub(super) fn merge(layers: Vec<Layer>) -> Result<Merged, config::ConfigError> {
     let merged = builder.build()?.cache;
     let mut origins = BTreeMap::new();
     let values = without_origin(merged, "", &mut origins).unwrap_or_default();
+    for (key, origin) in objects {
+        if let Some(known) = origins.get_mut(&key) {
+            *known = origin;
+        }
+    }
     Ok(Merged { values, origins })
+}
+
+/// Notes where objects came from: merging keeps the origin of what they are laid over.
+fn note_objects(value: &Value, at: &str, origin: &str, objects: &mut BTreeMap<String, String>) {
+    let Some(fields) = value.as_object() else {
+        // It takes the place of what is below it.
+        objects.remove(at);
+        return;
+    };
+    objects.insert(at.to_owned(), origin.to_owned());
+    for (name, field) in fields {
+        note_objects(field, &format!("{at}.{name}"), origin, objects);
+    }
 }
 
 fn with_origin(value: &Value, origin: &String) -> Sourced {

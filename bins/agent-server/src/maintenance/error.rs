@@ -42,7 +42,7 @@ pub enum MaintenanceError {
 impl From<OpenError> for MaintenanceError {
     fn from(error: OpenError) -> Self {
         match error {
-            OpenError::Locked { .. } => Self::InUse(error),
+            OpenError::Locked { .. } | OpenError::DeliveriesLocked { .. } => Self::InUse(error),
             OpenError::Unusable { .. } | OpenError::Io { .. } => Self::Open(error),
         }
     }

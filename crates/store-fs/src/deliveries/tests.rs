@@ -219,7 +219,9 @@ async fn only_names_of_followers_are_taken() {
         }
     }
     let names = fs::read_dir(folder.path().join("webhooks")).unwrap();
-    assert_eq!(names.count(), 1, "the outbox alone");
+    let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, [".lock", "outbox"]);
     records.put_position(&long[1..], at(1)).await.unwrap();
 }
 
@@ -418,6 +420,20 @@ fn what_a_crash_left_in_the_outbox_is_cleared() {
         other.map(drop),
         Err(OpenError::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists
     ));
+}
+
+#[test]
+fn one_store_at_a_time_keeps_its_records_in_a_folder() {
+    let (at, store, records) = kept();
+    let beside = FsStore::open(&at.path().join("beside"), Options::default()).unwrap();
+    let folder = at.path().join("webhooks");
+    let refused = beside.keep_deliveries(&folder).map(drop).unwrap_err();
+    assert!(
+        matches!(refused, OpenError::DeliveriesLocked { pid, .. } if pid == Some(std::process::id())),
+        "{refused}"
+    );
+    drop((store, records));
+    beside.keep_deliveries(&folder).unwrap();
 }
 
 #[test]

@@ -144,7 +144,7 @@ fn numbers_may_be_texts_and_whole_numbers_may_have_a_point() {
 fn what_cannot_be_used_is_refused_with_the_reason() {
     let hook = "webhook_url";
     for (key, value, reason) in [
-        (hook, Value::Null, "missing field `webhook_url`"),
+        (hook, Value::Null, "needs a `webhook_url` or a `base_url`"),
         ("base_url", json!("http://h/"), "both `webhook_url` and"),
         (hook, json!("ftp://x/y"), "an http:// or https:// URL"),
         (hook, json!("not a url"), "an http:// or https:// URL"),

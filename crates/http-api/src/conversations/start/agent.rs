@@ -42,13 +42,18 @@ pub(super) fn read_agent(agent: &Value) -> Result<Agent, Vec<Problem>> {
     if is_null(fields.get("llm")) {
         return Err(vec![Problem::missing(&["body", "agent", "llm"])]);
     }
-    let agent: Agent = validation::typed(agent, &["body", "agent"])?;
-    if agent.tool_concurrency_limit == 0 {
+    if let Some(llm) = fields.get("llm") {
+        object(llm, &["body", "agent", "llm"])?;
+    }
+    let limit = fields.get("tool_concurrency_limit");
+    if let Some(limit) = limit.and_then(Value::as_i64).filter(|limit| *limit < 1) {
         return Err(vec![at_least_one(
             &["body", "agent", "tool_concurrency_limit"],
-            0,
+            limit,
         )]);
     }
+    let agent: Agent = validation::typed(agent, &["body", "agent"])?;
+    check_llm(&agent.llm, &["body", "agent", "llm"])?;
     Ok(agent)
 }
 
@@ -57,8 +62,10 @@ fn read_settings(settings: &Value) -> Result<Agent, Vec<Problem>> {
     let fields = object(settings, &at)?;
     let llm = fields.get("llm").filter(|llm| !llm.is_null());
     let llm = llm.ok_or_else(|| vec![Problem::missing(&["body", "agent_settings", "llm"])])?;
-    let mut agent =
-        Agent::with_usual_tools(validation::typed(llm, &["body", "agent_settings", "llm"])?);
+    let at_llm = ["body", "agent_settings", "llm"];
+    object(llm, &at_llm)?;
+    let mut agent = Agent::with_usual_tools(validation::typed(llm, &at_llm)?);
+    check_llm(&agent.llm, &at_llm)?;
     if let Some(tools) = part(fields, "tools", &at)? {
         agent.tools = tools;
     }
@@ -74,6 +81,15 @@ fn read_settings(settings: &Value) -> Result<Agent, Vec<Problem>> {
         .filter(|it| it.get("kind").is_some())
         .cloned();
     Ok(agent)
+}
+
+fn check_llm(llm: &LlmSettings, at: &[&str]) -> Result<(), Vec<Problem>> {
+    llm.check().map_err(|wrong| {
+        let path = wrong.path.iter().map(String::as_str);
+        let at: Vec<&str> = at.iter().copied().chain(path).collect();
+        let why = format!("it should be {}", wrong.expected);
+        vec![Problem::value_error(&at, &why)]
+    })
 }
 
 fn part<T: DeserializeOwned>(
