@@ -69,7 +69,7 @@ pub enum Command {
 pub struct DemoArgs {
     /// What the agent is to do; needs LLM_MODEL
     pub task: Option<String>,
-    /// Work in this folder, and leave everything there
+    /// Work in this folder instead of a new one below TMPDIR; what is there stays
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
 }
