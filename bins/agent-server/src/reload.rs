@@ -23,7 +23,7 @@ use supervisor::Supervisor;
 pub fn run(flags: &Flags) -> Result<ExitCode, StartError> {
     let forbidden = own_environment::forbid_reading();
     let environment = own_environment::all();
-    let loaded = config::load(&flags.overrides(), &crate::texts(&environment))?;
+    let loaded = config::load(&flags.overrides, &crate::texts(&environment))?;
     // before anything starts a thread
     let hidden = forbidden.and_then(|()| own_environment::hide(&loaded));
     let _log = log_output::to_stdout(loaded.settings.log_format, &loaded.settings.log_level)

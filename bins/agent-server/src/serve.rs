@@ -39,7 +39,7 @@ const KILLED_BY_INTERRUPT: u8 = 130;
 /// A [`StartError`] that says what to do.
 pub fn run(flags: &Flags) -> Result<ExitCode, StartError> {
     let forbidden = own_environment::forbid_reading();
-    let mut loaded = config::load(&flags.overrides(), &crate::environment())?;
+    let mut loaded = config::load(&flags.overrides, &crate::environment())?;
     // before anything starts a thread
     let hidden = forbidden.and_then(|()| own_environment::hide(&loaded));
     let _log = log_output::to_stdout(loaded.settings.log_format, &loaded.settings.log_level)

@@ -5,7 +5,9 @@ use webhooks::check_list;
 use workspace::check_name;
 
 use super::{
-    ConfigError, Secret, Settings, credentials::hide_credentials, layers::Merged, schema::is_secret,
+    ConfigError, Secret, Settings,
+    layers::Merged,
+    schema::{hide_credentials, is_secret},
 };
 
 /// More would be a mistake, and far higher numbers make the libraries below end the program.
