@@ -162,11 +162,7 @@ fn resolve_webhooks(
         webhook.resolve(&variable).map_err(|error| {
             let below = error.key().map(|key| format!(".{key}"));
             let key = format!("webhooks[{index}]{}", below.unwrap_or_default());
-            ConfigError::Unusable {
-                origin: loaded.merged.origin(&key).to_owned(),
-                key,
-                reason: error.to_string(),
-            }
+            loaded.merged.unusable(key, error)
         })?;
     }
     Ok(())
