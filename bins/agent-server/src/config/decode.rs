@@ -5,7 +5,9 @@ use webhooks::check_list;
 use workspace::check_name;
 
 use super::{
-    ConfigError, Secret, Settings, credentials::hide_credentials, layers::Merged, schema::is_secret,
+    ConfigError, Secret, Settings,
+    layers::Merged,
+    schema::{hide_credentials, is_secret},
 };
 
 /// More would be a mistake, and far higher numbers make the libraries below end the program.
@@ -102,21 +104,13 @@ fn checked(settings: Settings, merged: &Merged) -> Result<Settings, ConfigError>
     }
     check_keys(&settings, merged)?;
     check_tool_environment(&settings, &wrong)?;
-    let unusable = |key: String, reason: String| ConfigError::Unusable {
-        origin: merged.origin(&key).to_owned(),
-        key,
-        reason,
-    };
     match settings.access(HostCheck::default()).check() {
         Ok(()) => {}
-        Err(ApiError::Setting { setting, reason }) => return Err(unusable(setting, reason)),
-        Err(error) => return Err(unusable(String::new(), error.to_string())),
+        Err(ApiError::Setting { setting, reason }) => return Err(merged.unusable(setting, reason)),
+        Err(error) => return Err(merged.unusable(String::new(), error)),
     }
-    check_list(&settings.webhooks).map_err(|error| ConfigError::Unusable {
-        origin: merged.origin("webhooks").to_owned(),
-        key: "webhooks".to_owned(),
-        reason: error.to_string(),
-    })?;
+    check_list(&settings.webhooks)
+        .map_err(|error| merged.unusable("webhooks".to_owned(), error))?;
     Ok(settings)
 }
 
@@ -155,16 +149,21 @@ fn check_keys(settings: &Settings, merged: &Merged) -> Result<(), ConfigError> {
             ("secret_key", _) => Ok(()),
             (_, key) => check_key(key),
         };
-        checked.map_err(|reason| ConfigError::Unusable {
-            origin: merged.origin(&name).to_owned(),
-            key: name,
-            reason: reason.to_owned(),
-        })?;
+        checked.map_err(|reason| merged.unusable(name, reason))?;
     }
     Ok(())
 }
 
 impl Merged {
+    /// The error of a value that is not valid.
+    pub(super) fn unusable(&self, key: String, reason: impl ToString) -> ConfigError {
+        ConfigError::Unusable {
+            origin: self.origin(&key).to_owned(),
+            key,
+            reason: reason.to_string(),
+        }
+    }
+
     /// Where a key's value came from: its own origin, or that of a part of it (variables make
     /// entries piece by piece), or that of what it is part of.
     pub(super) fn origin(&self, key: &str) -> &str {
@@ -231,11 +230,7 @@ fn explain(merged: &Merged, key: &str, message: &str) -> ConfigError {
             origin,
             key,
         },
-        (Some(_), None) | (None, _) => ConfigError::Unusable {
-            origin,
-            key,
-            reason: message.to_owned(),
-        },
+        (Some(_), None) | (None, _) => merged.unusable(key, message),
     }
 }
 

@@ -3,6 +3,8 @@ use std::{collections::BTreeMap, fmt};
 use config::{Config, Map, Source, Value as Sourced, ValueKind};
 use serde_json::{Number, Value};
 
+use super::schema::below;
+
 /// Values from one place: a file, a variable, a flag, the defaults.
 #[derive(Clone)]
 pub(super) struct Layer {
@@ -128,12 +130,7 @@ fn without_origin(
         ValueKind::Table(fields) => {
             let mut plain = serde_json::Map::new();
             for (name, field) in fields {
-                let at = if at.is_empty() {
-                    name.clone()
-                } else {
-                    format!("{at}.{name}")
-                };
-                if let Some(field) = without_origin(field, &at, origins) {
+                if let Some(field) = without_origin(field, &below(at, &name), origins) {
                     plain.insert(name, field);
                 }
             }

@@ -185,7 +185,7 @@ impl Supervisor {
     }
 
     fn warn_of_moved_socket(&self) {
-        let loaded = config::load(&self.flags.overrides(), &crate::texts(&self.environment));
+        let loaded = config::load(&self.flags.overrides, &crate::texts(&self.environment));
         if loaded.is_ok_and(|loaded| host_and_port(&loaded) != self.host_and_port) {
             warn!("a new host or port counts after a restart by hand; the socket stays as it is");
         }
