@@ -122,9 +122,9 @@ mod tests {
             [&["agent-server"][..], &flags[..], &["serve"][..]].concat(),
         ] {
             let flags = served(&line);
-            assert_eq!(flags.host.as_deref(), Some("localhost"));
-            assert_eq!(flags.port, Some(3000));
-            assert!(flags.reload && flags.ephemeral);
+            assert_eq!(flags.overrides.host.as_deref(), Some("localhost"));
+            assert_eq!(flags.overrides.port, Some(3000));
+            assert!(flags.reload && flags.overrides.ephemeral);
             assert_eq!(flags.to_arguments(), kept);
         }
     }

@@ -45,19 +45,11 @@ impl Drop for FlushOnDrop {
 /// When the filter cannot be read, or the system gives no thread.
 pub fn to_stdout(format: LogFormat, level: &str) -> Result<FlushOnDrop, String> {
     let ansi = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let filter = filter(level)?;
-    let queue = queue(duplicate(io::stdout())?)?;
-    let lines = tracing_subscriber::fmt::layer()
-        .with_ansi(ansi)
-        .with_writer(Arc::clone(&queue));
-    let installed = install(match format {
-        LogFormat::Text => lines.with_filter(filter).boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).with_filter(filter).boxed(),
-    });
+    let (flush, installed) = start(duplicate(io::stdout())?, level, ansi, format)?;
     if installed {
         log_panics();
     }
-    Ok(FlushOnDrop(queue))
+    Ok(flush)
 }
 
 /// Sends log lines to standard error.
@@ -73,13 +65,8 @@ pub fn to_stderr(level: &str) -> Result<FlushOnDrop, String> {
 /// # Errors
 /// As [`to_stdout`].
 pub fn to_file(file: File, level: &str) -> Result<FlushOnDrop, String> {
-    let filter = filter(level)?;
-    let queue = queue(file)?;
-    let lines = tracing_subscriber::fmt::layer()
-        .with_ansi(false)
-        .with_writer(Arc::clone(&queue));
-    install(lines.with_filter(filter).boxed());
-    Ok(FlushOnDrop(queue))
+    let (flush, _) = start(file, level, false, LogFormat::Text)?;
+    Ok(flush)
 }
 
 /// # Errors
@@ -93,19 +80,30 @@ fn duplicate(stream: impl AsFd) -> Result<File, String> {
     own.map(File::from).map_err(|error| error.to_string())
 }
 
-fn queue(out: File) -> Result<Arc<LineQueue>, String> {
-    LineQueue::start(out, MAX_WAITING_BYTES, |lines| {
+/// Whether this is the process's log now: a second one in one process is a test's, and the first one stays.
+fn start(
+    out: File,
+    level: &str,
+    ansi: bool,
+    format: LogFormat,
+) -> Result<(FlushOnDrop, bool), String> {
+    let filter = filter(level)?;
+    let queue = LineQueue::start(out, MAX_WAITING_BYTES, |lines| {
         tracing::warn!(
             lines,
             "log lines were dropped: what reads them was too slow, or they could not be written"
         );
     })
-    .map_err(|error| format!("no thread for the log: {error}"))
-}
-
-fn install(layer: Box<dyn Layer<tracing_subscriber::Registry> + Send + Sync>) -> bool {
-    // A second subscriber in one process is a test's; the first one stays.
-    registry().with(layer).try_init().is_ok()
+    .map_err(|error| format!("no thread for the log: {error}"))?;
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(ansi)
+        .with_writer(Arc::clone(&queue));
+    let layer = match format {
+        LogFormat::Text => lines.with_filter(filter).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_filter(filter).boxed(),
+    };
+    let installed = registry().with(layer).try_init().is_ok();
+    Ok((FlushOnDrop(queue), installed))
 }
 
 /// Logs panics. Standard error may be a pipe that nobody reads, and a thread that panics must not wait for it.

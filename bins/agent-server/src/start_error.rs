@@ -75,9 +75,5 @@ impl StartError {
 /// The user this process runs as, by name if there is one.
 #[must_use]
 pub fn user_name() -> String {
-    let uid = nix::unistd::geteuid();
-    match nix::unistd::User::from_uid(uid) {
-        Ok(Some(user)) => user.name,
-        Ok(None) | Err(_) => uid.to_string(),
-    }
+    workspace::user_name().unwrap_or_else(|| nix::unistd::geteuid().to_string())
 }

@@ -13,7 +13,7 @@
 //! | [`usage`] | tokens and money |
 //! | [`secrets`] | where settings have secrets, and how to hide them |
 //! | [`masking`] | masks secrets in texts that others wrote |
-//! | [`port`] | what a store does: `Catalog`, `Claims`, `LogReader`, `LogWriter`, `Feed`, `Receipts` |
+//! | [`port`] | what a store does: `Catalog`, `Claims`, `LogReader`, `LogWriter`, `Feed`, `Receipts`, `DeliveryRecords` |
 
 pub mod agent;
 pub mod conversation;

@@ -3,7 +3,7 @@ use serde_json::Value;
 use super::{
     ConfigError, Notice,
     layers::Layer,
-    schema::{fields, is_variable_without_effect, nearest},
+    schema::{below, fields, is_variable_without_effect, nearest},
 };
 
 /// The variables that set something, in the order of their rank, and remarks on the rest of those
@@ -126,12 +126,7 @@ fn resolve<'a>(sample: &'a Value, rest: &str, at: &str) -> Option<Target<'a>> {
     }
     if let Some(fields) = fields(sample) {
         return fields.iter().find_map(|(name, field)| {
-            let key = if at.is_empty() {
-                name.clone()
-            } else {
-                format!("{at}.{name}")
-            };
-            resolve(field, after(rest, &name.to_uppercase())?, &key)
+            resolve(field, after(rest, &name.to_uppercase())?, &below(at, name))
         });
     }
     match sample {

@@ -3,6 +3,8 @@ use std::{collections::BTreeMap, fmt};
 use config::{Config, Map, Source, Value as Sourced, ValueKind};
 use serde_json::{Number, Value};
 
+use super::schema::below;
+
 /// Values from one place: a file, a variable, a flag, the defaults.
 #[derive(Clone)]
 pub(super) struct Layer {
@@ -60,7 +62,8 @@ pub(super) struct Merged {
 /// Lays later layers over earlier ones, field by field.
 pub(super) fn merge(layers: Vec<Layer>) -> Result<Merged, config::ConfigError> {
     let mut objects = BTreeMap::new();
-    for layer in &layers {
+    // The first are the defaults, which lie over nothing.
+    for layer in layers.iter().skip(1) {
         for (key, value) in &layer.values {
             note_objects(value, key, &layer.origin, &mut objects);
         }
@@ -73,11 +76,7 @@ pub(super) fn merge(layers: Vec<Layer>) -> Result<Merged, config::ConfigError> {
     let merged = builder.build()?.cache;
     let mut origins = BTreeMap::new();
     let values = without_origin(merged, "", &mut origins).unwrap_or_default();
-    for (key, origin) in objects {
-        if let Some(known) = origins.get_mut(&key) {
-            *known = origin;
-        }
-    }
+    origins.extend(objects);
     Ok(Merged { values, origins })
 }
 
@@ -152,12 +151,7 @@ fn without_origin(
         ValueKind::Table(fields) => {
             let mut plain = serde_json::Map::new();
             for (name, field) in fields {
-                let at = if at.is_empty() {
-                    name.clone()
-                } else {
-                    format!("{at}.{name}")
-                };
-                if let Some(field) = without_origin(field, &at, origins) {
+                if let Some(field) = without_origin(field, &below(at, &name), origins) {
                     plain.insert(name, field);
                 }
             }

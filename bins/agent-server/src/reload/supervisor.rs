@@ -183,7 +183,7 @@ impl Supervisor {
 
     /// What the check of a configuration does not know: that a supervisor will use it.
     fn can_be_swapped_to(&self) -> bool {
-        let loaded = config::load(&self.flags.overrides(), &crate::texts(&self.environment));
+        let loaded = config::load(&self.flags.overrides, &crate::texts(&self.environment));
         let Ok(loaded) = loaded else { return true };
         if loaded.settings.ephemeral {
             error!(

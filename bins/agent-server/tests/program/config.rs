@@ -475,10 +475,6 @@ fn a_wrong_value_is_named_with_what_was_expected_and_found() {
             "at `llm.extra_headers.a b`: it should be named by letters, digits and dashes",
         ),
         (
-            json!({"llm": {"model": "gpt-5", "api_mode": "responses"}}),
-            "at `llm`: api_mode \"responses\" is not available in this build: use \"auto\" or \"chat\"",
-        ),
-        (
             json!({"webhooks": {}}),
             "at `webhooks`: expected a list, found an object",
         ),
@@ -538,6 +534,15 @@ fn a_wrong_value_is_named_with_what_was_expected_and_found() {
     assert_eq!(
         refused(None, &[("OH_LLM", "gpt")]),
         "environment OH_LLM: at `llm`: expected a JSON object, found other text"
+    );
+}
+
+#[test]
+fn a_default_model_that_cannot_be_asked_stops_the_start() {
+    let error = refused(Some(json!({"llm": {"model": "nowhere/model"}})), &[]);
+    assert!(
+        error.starts_with("file ") && error.contains(": at `llm`: "),
+        "{error}"
     );
 }
 

@@ -50,12 +50,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
         idempotent: false,
         open_world: true,
     },
-    traits: ToolTraits {
-        read_only: false,
-        parallel: false,
-        ends_turn: false,
-        harmless: false,
-    },
+    traits: ToolTraits::NONE,
     call_traits: None,
     parameters: arguments::parameters,
     action: |arguments| Ok(TerminalArguments::read(&arguments)?.action()),

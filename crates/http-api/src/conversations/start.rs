@@ -1,5 +1,3 @@
-mod agent;
-mod json;
 mod limits;
 mod parts;
 mod secrets;
@@ -14,8 +12,9 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use self::{
-    agent::{AgentSettings, read_agent},
-    parts::{FirstMessage, SecurityAnalyzer, iterations, policy, workspace},
+    parts::{
+        AgentSettings, FirstMessage, SecurityAnalyzer, iterations, policy, read_agent, workspace,
+    },
     secrets::{Secret, secrets},
 };
 use crate::{failure::Failure, operation::Dialect, request::RequestBody, validation::Problem};

@@ -121,6 +121,18 @@ fn every_key_is_read_and_written_so_that_it_reads_the_same() {
 }
 
 #[test]
+fn every_key_is_written() {
+    let written = serde_json::to_string(&WebhookConfig::new(url("http://h/"))).unwrap();
+    let expected = r#"{"name":null,"webhook_url":"http://h/","base_url":null,"method":"POST","#
+        .to_owned()
+        + r#""headers":{},"secret":null,"kinds":[],"conversations":[],"event_buffer_size":10,"#
+        + r#""flush_delay":5.0,"max_batch_bytes":5242880,"timeout":30.0,"max_in_flight":8,"#
+        + r#""num_retries":3,"retry_delay":5.0,"on_exhausted":"park","start":"now","#
+        + r#""allow_link_local":false}"#;
+    assert_eq!(written, expected);
+}
+
+#[test]
 fn numbers_may_be_texts_and_whole_numbers_may_have_a_point() {
     let config = read(json!({
         "base_url": "http://h/",
