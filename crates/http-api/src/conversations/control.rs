@@ -89,7 +89,8 @@ pub(super) const INTERRUPT: Operation = Operation {
 
 /// Interrupt the agent
 ///
-/// The run stops now: the model's reply is dropped, a running command is killed.
+/// The run stops now: the model's reply is dropped, a running command is interrupted and, if it
+/// still runs after a second, killed.
 #[api_v2_operation]
 async fn interrupt(server: Server, path: Path<ConversationId>) -> Result<Reply<Success>, Failure> {
     server.runtime.open(path.0).await?.interrupt().await?;
