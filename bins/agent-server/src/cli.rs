@@ -74,7 +74,7 @@ pub enum Command {
 pub struct DemoArgs {
     /// What the agent is to do; needs LLM_MODEL
     pub task: Option<String>,
-    /// Work in this folder, and leave everything there
+    /// Work in this folder instead of a new one below TMPDIR; what is there stays
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
 }
@@ -139,9 +139,9 @@ mod tests {
             [&["agent-server"][..], &flags[..], &["serve"][..]].concat(),
         ] {
             let flags = served(&line);
-            assert_eq!(flags.host.as_deref(), Some("localhost"));
-            assert_eq!(flags.port, Some(3000));
-            assert!(flags.reload && flags.ephemeral);
+            assert_eq!(flags.overrides.host.as_deref(), Some("localhost"));
+            assert_eq!(flags.overrides.port, Some(3000));
+            assert!(flags.reload && flags.overrides.ephemeral);
             assert_eq!(flags.to_arguments(), kept);
         }
     }

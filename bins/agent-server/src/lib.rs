@@ -54,6 +54,7 @@ use clap::Parser;
 use crate::{
     cli::{Cli, Command, ConfigArgs},
     flags::Flags,
+    maintenance::ended,
     start_error::StartError,
 };
 
@@ -72,10 +73,10 @@ pub fn main() -> ExitCode {
         }
         Some(Command::Demo(args)) => return demo::run(&args),
         Some(Command::Models(args)) => models::run(&args, &cli.flags),
-        Some(Command::Export(args)) => return maintenance::export(&args, &cli.flags),
-        Some(Command::Import(args)) => return maintenance::import(&args, &cli.flags),
-        Some(Command::Verify(args)) => return maintenance::verify(&args, &cli.flags),
-        Some(Command::Repair(args)) => return maintenance::repair(&args, &cli.flags),
+        Some(Command::Export(args)) => return ended(maintenance::export(&args, &cli.flags)),
+        Some(Command::Import(args)) => return ended(maintenance::import(&args, &cli.flags)),
+        Some(Command::Verify(args)) => return ended(maintenance::verify(&args, &cli.flags)),
+        Some(Command::Repair(args)) => return ended(maintenance::repair(&args, &cli.flags)),
     };
     outcome.unwrap_or_else(|error| {
         console::error_line(format_args!("error: {error}"));
@@ -92,7 +93,7 @@ fn serve(flags: &Flags) -> Result<ExitCode, StartError> {
 }
 
 fn print_config(args: &ConfigArgs) -> Result<ExitCode, StartError> {
-    let loaded = config::load(&args.flags.overrides(), &environment())?;
+    let loaded = config::load(&args.flags.overrides, &environment())?;
     log_output::check(&loaded.settings.log_level).map_err(StartError::Log)?;
     for notice in &loaded.notices {
         console::error_line(format_args!("warning: {notice}"));

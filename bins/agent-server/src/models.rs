@@ -15,7 +15,7 @@ pub(crate) fn run(args: &ModelsArgs, flags: &Flags) -> Result<ExitCode, StartErr
     let Some(name) = &args.check else {
         return Ok(list(args.filter.as_deref().unwrap_or_default()));
     };
-    let loaded = config::load_without_webhooks(&flags.overrides(), &crate::environment())?;
+    let loaded = config::load_without_webhooks(&flags.overrides, &crate::environment())?;
     let settings = check::settings(loaded.settings.llm, name);
     let steps = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -23,8 +23,6 @@
 mod access;
 mod api;
 mod buf_list;
-#[cfg(test)]
-mod compatibility;
 mod config;
 mod conversations;
 mod describe;

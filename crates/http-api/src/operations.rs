@@ -11,3 +11,6 @@ pub(crate) const ALL: &[&[Operation]] = &[
     health::OPERATIONS,
     docs::OPERATIONS,
 ];
+
+#[cfg(test)]
+mod tests;

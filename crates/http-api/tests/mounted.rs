@@ -527,7 +527,7 @@ async fn the_server_says_what_it_is() {
     assert_eq!(info["max_foreground_terminal_timeout_seconds"], 600.0);
     assert_eq!(
         info["usable_tools"],
-        json!(["terminal", "file_editor", "task_tracker"])
+        json!(agent_runtime::tool_names().collect::<Vec<_>>())
     );
 }
 

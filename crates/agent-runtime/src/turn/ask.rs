@@ -6,7 +6,7 @@ use std::{
 };
 
 use core_model::{ConversationState, Draft};
-use llm_client::{ModelError, ModelReply, ModelRequest};
+use llm_client::{ModelError, ModelReply, ModelRequest, StopReason};
 use serde_json::json;
 use telemetry::{ModelCallEnded, ModelCallFailed};
 use tracing::Span;
@@ -54,7 +54,9 @@ pub(super) async fn ask(
             };
             ended.emit(&Span::current());
             turn.context.measure(&reply.usage);
-            turn.condenser.fits();
+            if reply.stop != StopReason::ContextWindow {
+                turn.condenser.fits();
+            }
             Continue(Some((reply, pieces)))
         }
         Err(error) => {

@@ -7,6 +7,7 @@ use std::{
 };
 
 use core_model::ConversationState;
+use llm_client::StopReason;
 use tokio::sync::mpsc;
 use tracing::{Instrument, Span};
 
@@ -112,6 +113,10 @@ async fn step(turn: &mut Turn, state: &ConversationState) -> ControlFlow<Outcome
         }
         turn.propose(drafts).await?;
         pieces.keep();
+        let overflow = reply.stop == StopReason::ContextWindow;
+        if overflow && condense::after_overflow(turn).await? {
+            return Continue(());
+        }
         return match said.end {
             Some(outcome) => Break(outcome),
             None => Continue(()),

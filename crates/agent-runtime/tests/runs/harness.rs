@@ -52,6 +52,11 @@ impl Puppet {
         })
     }
 
+    /// What it answers after all that it was to answer before.
+    pub(crate) fn say(&self, lines: impl Iterator<Item = Line>) {
+        self.lines.lock().unwrap().extend(lines);
+    }
+
     /// Forgets what it was to answer.
     pub(crate) fn clear(&self) {
         self.lines.lock().unwrap().clear();

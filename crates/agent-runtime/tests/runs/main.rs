@@ -1,6 +1,7 @@
 //! The runtime on a real store and real tools, with a scripted model.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod any_history;
 mod claims;
 mod condensation;
 mod feed;

@@ -138,25 +138,20 @@ async fn a_call_whose_arguments_were_cut_is_answered_and_those_before_it_are_car
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_is_told_and_not_called_finished() {
-    for (stop, code) in [
-        (StopReason::Refusal, "LLMRefusalError"),
-        (StopReason::ContextWindow, "LLMContextWindowExceedError"),
-    ] {
-        let lines = vec![
-            stopped(stop, vec![Block::text("I will not")]),
-            Line::Say("fine"),
-        ];
-        let (_world, conversation) = started(lines).await;
-        until(&conversation, ExecutionStatus::Error).await;
-        assert_eq!(error_code(&conversation).await, code);
-        assert!(
-            !outline(&conversation)
-                .await
-                .contains(&"finished".to_owned())
-        );
-        say(&conversation, "something else").await;
-        until(&conversation, ExecutionStatus::Finished).await;
-    }
+    let lines = vec![
+        stopped(StopReason::Refusal, vec![Block::text("I will not")]),
+        Line::Say("fine"),
+    ];
+    let (_world, conversation) = started(lines).await;
+    until(&conversation, ExecutionStatus::Error).await;
+    assert_eq!(error_code(&conversation).await, "LLMRefusalError");
+    assert!(
+        !outline(&conversation)
+            .await
+            .contains(&"finished".to_owned())
+    );
+    say(&conversation, "something else").await;
+    until(&conversation, ExecutionStatus::Finished).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,7 @@ use std::{
     path::PathBuf,
 };
 
+use core_model::Content;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -50,7 +50,8 @@ impl<const MAX: usize> JsonSchema for Limit<MAX> {
 }
 
 /// A parameter that must be given.
-#[derive(Debug)]
+#[derive(Debug, JsonSchema)]
+#[schemars(transparent)]
 pub(crate) struct Required<T>(pub(crate) T);
 
 impl<T: FromQuery> FromQuery for Required<T> {
@@ -59,25 +60,6 @@ impl<T: FromQuery> FromQuery for Required<T> {
             query.collect::<()>(Err(vec![Problem::missing(&["query", name])]));
         }
         Self(T::from_query(query, name))
-    }
-}
-
-// Derived, it would be a schema of its own in the document.
-impl<T: JsonSchema> JsonSchema for Required<T> {
-    fn inline_schema() -> bool {
-        T::inline_schema()
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        T::schema_name()
-    }
-
-    fn schema_id() -> Cow<'static, str> {
-        T::schema_id()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        T::json_schema(generator)
     }
 }
 
