@@ -11,6 +11,7 @@ use workspace::Workspace;
 use crate::{
     Conversation, Created, EventFilter, NewConversation, Request, Runtime, RuntimeError,
     conversation::handle::check, residency::live_conversation::LiveConversation,
+    turn::condense::settings::CondenserSettings,
 };
 
 impl Runtime {
@@ -37,6 +38,9 @@ impl Runtime {
 async fn create(runtime: &Runtime, new: NewConversation) -> Result<Created, RuntimeError> {
     if let Some(content) = &new.initial_message {
         check(content)?;
+    }
+    if let Some(agent) = &new.agent {
+        check_condenser(agent)?;
     }
     let (request, chosen) = (new.request, new.id);
     let id = chosen
@@ -90,6 +94,12 @@ async fn create(runtime: &Runtime, new: NewConversation) -> Result<Created, Runt
         info: conversation.info(),
         existed: false,
     })
+}
+
+/// No run could start with a condenser that cannot work.
+fn check_condenser(agent: &Agent) -> Result<(), RuntimeError> {
+    let checked = CondenserSettings::of(agent);
+    checked.map(drop).map_err(RuntimeError::Invalid)
 }
 
 /// Stores a new conversation and brings it into memory; none when its id is taken.

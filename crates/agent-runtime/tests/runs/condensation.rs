@@ -118,6 +118,14 @@ async fn what_switches_it_off_is_refused() {
 }
 
 #[tokio::test]
+async fn a_condenser_that_cannot_work_is_refused_at_once() {
+    let world = World::new(vec![]).await;
+    let wrong = condensing(json!({"kind": "LLMSummarizingCondenser", "max_size": 4}));
+    let refused = world.runtime.create(wrong).await.unwrap_err();
+    assert!(matches!(refused, RuntimeError::Invalid(_)), "{refused}");
+}
+
+#[tokio::test]
 async fn a_request_with_nothing_to_condense_is_answered_too() {
     let world = World::new(vec![]).await;
     let conversation = world.conversation(NewConversation::default()).await;

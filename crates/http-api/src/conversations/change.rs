@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::start::{checked_budgets, checked_tags};
+use super::start::{check_llm, checked_budgets, checked_tags};
 use crate::{
     failure::Failure,
     operation::{Operation, Tag, both, handler, refusals},
@@ -99,6 +99,7 @@ async fn switch_llm(
     body: Body<SwitchLlm>,
 ) -> Result<Reply<Success>, Failure> {
     let llm: LlmSettings = validation::typed(&body.0.llm, &["body", "llm"])?;
+    check_llm(&llm, &["body", "llm"])?;
     server.runtime.open(path.0).await?.switch_llm(&llm).await?;
     Ok(Reply(Success::new()))
 }

@@ -13,7 +13,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-pub(super) use self::{limits::tags as checked_tags, parts::budgets as checked_budgets};
+pub(super) use self::{
+    limits::tags as checked_tags,
+    parts::{budgets as checked_budgets, check_llm},
+};
 
 use self::{
     parts::{

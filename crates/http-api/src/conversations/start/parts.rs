@@ -83,7 +83,10 @@ fn read_settings(settings: &Value) -> Result<Agent, Vec<Problem>> {
     Ok(agent)
 }
 
-fn check_llm(llm: &LlmSettings, at: &[&str]) -> Result<(), Vec<Problem>> {
+pub(in crate::conversations) fn check_llm(
+    llm: &LlmSettings,
+    at: &[&str],
+) -> Result<(), Vec<Problem>> {
     llm.check().map_err(|wrong| {
         let path = wrong.path.iter().map(String::as_str);
         let at: Vec<&str> = at.iter().copied().chain(path).collect();
