@@ -9,6 +9,8 @@ use core_model::{
     port::{Claim, Claimed},
 };
 
+use serde_json::json;
+
 use crate::{
     Runtime, RuntimeError, conversation::unanswered::answers, residency::published::summary,
 };
@@ -128,13 +130,13 @@ impl Chosen {
                 let own = match update.key.as_str() {
                     "tags" => fork.tags.is_some(),
                     "title" => true,
-                    "stats" => !fork.keep_metrics,
+                    "stats" | "spent_before" => !fork.keep_metrics,
                     _ => false,
                 };
                 !own
             }
             (EventBody::ConversationStateUpdateEvent(update), Self::Only(_)) => {
-                update.key == "stats" && fork.keep_metrics
+                fork.keep_metrics && matches!(update.key.as_str(), "stats" | "spent_before")
             }
             (_, Self::All) => true,
             (_, Self::Only(path)) => path.contains(&event.id),
@@ -224,6 +226,9 @@ impl Copy {
         if self.state.execution_status != ExecutionStatus::Idle {
             let idle = ExecutionStatus::Idle.as_str();
             last.push(Draft::state("execution_status", idle));
+        }
+        if !fork.keep_metrics {
+            last.push(Draft::state("spent_before", json!(self.state.spent())));
         }
         let mut records = Vec::new();
         for draft in last {

@@ -38,6 +38,9 @@ pub struct ConversationState {
     /// Counted since this was introduced; see [`Self::spent`].
     #[serde(default)]
     counted: Counted,
+    /// What the original of a copy had spent, which is not the copy's.
+    #[serde(default)]
+    spent_before: Spent,
     pub last_timestamp: Option<EventTime>,
     /// Time of the last event that is not a state update.
     pub updated_at: Option<EventTime>,
@@ -83,6 +86,7 @@ impl ConversationState {
             head_moved: false,
             budgets: metadata.settings.budgets,
             counted: Counted::default(),
+            spent_before: Spent::default(),
             last_timestamp: None,
             updated_at: None,
         }
@@ -161,7 +165,7 @@ impl ConversationState {
                 spent.tokens += usage.prompt_tokens + usage.completion_tokens;
             }
         }
-        spent
+        spent.since(&self.spent_before)
     }
 
     fn count_time(&mut self, now: EventTime) {
@@ -193,6 +197,7 @@ impl ConversationState {
             "security_analyzer" => take(&update.value, &mut self.security_analyzer),
             "tags" => take(&update.value, &mut self.tags),
             "agent_state" => take(&update.value, &mut self.agent_state),
+            "spent_before" => take(&update.value, &mut self.spent_before),
             "budgets" => take(&update.value, &mut self.budgets),
             "stats" => {
                 let mut totals = StatsSnapshot::default();

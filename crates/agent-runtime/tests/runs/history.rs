@@ -40,6 +40,7 @@ async fn a_copy_goes_on_by_itself() {
     assert!(info.stats.usage_to_metrics.is_empty());
 
     let copy = world.runtime.open(info.id).await.unwrap();
+    assert_eq!(copy.budgets().1, core_model::budget::Spent::default());
     say(&copy, "and then?").await;
     until(&copy, Finished).await;
     say(&original, "go on").await;

@@ -95,6 +95,8 @@ async fn a_command_that_writes_all_the_time_is_answered_after_the_longest_time()
     let lines = vec![
         call(json!({ "command": STEADY })),
         interrupt(),
+        // On a busy machine the interrupt, too, takes longer than the longest time.
+        call(json!({"command": ""})),
         Line::Say("done"),
     ];
     let (_folder, runtime) = world(lines, Duration::from_millis(300)).await;
@@ -104,7 +106,8 @@ async fn a_command_that_writes_all_the_time_is_answered_after_the_longest_time()
     let seen = observations(&conversation).await;
     let said = seen[0]["metadata"]["suffix"].as_str().unwrap();
     assert!(said.contains("No call waits longer than 0.3 s"), "{said}");
-    assert_eq!(seen[1]["exit_code"], 130);
+    let ended = seen.iter().filter(|seen| seen["exit_code"] == 130);
+    assert_eq!(ended.count(), 1, "{seen:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

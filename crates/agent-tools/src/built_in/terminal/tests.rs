@@ -1247,9 +1247,13 @@ async fn no_call_waits_longer_than_the_longest_time() {
     let short = bench.call(json!({"command": "", "timeout": 0.1})).await;
     let said = metadata(&short, "suffix").as_str().unwrap();
     assert!(said.contains("The timeout of 0.1 s is over"), "{said}");
-    let end = bench
+    let mut end = bench
         .call(json!({"command": "C-c", "is_input": true}))
         .await;
+    // On a busy machine that, too, takes longer than the longest time.
+    while end.fields["exit_code"] == -1 {
+        end = bench.call(json!({"command": ""})).await;
+    }
     assert_eq!(end.fields["exit_code"], 130);
 }
 
