@@ -54,7 +54,8 @@ impl suite::Subject for Tested {
 
     fn records(&self) -> Arc<dyn DeliveryRecords> {
         let folder = self.folder.path().join(".deliveries");
-        Arc::new(self.files.keep_deliveries(&folder).unwrap())
+        self.files.keep_deliveries(&folder).unwrap();
+        Arc::new(self.files.clone())
     }
 
     fn reopen(self) -> Self {

@@ -38,6 +38,26 @@ async fn malformed_and_mistyped_bodies_are_422_and_say_where() {
             json!(["body", "agent", "llm", "num_retries"]),
         ),
         (
+            json!({"agent": {"llm": []}}),
+            json!(["body", "agent", "llm"]),
+        ),
+        (
+            json!({"agent": {"llm": {"model": ""}}}),
+            json!(["body", "agent", "llm", "model"]),
+        ),
+        (
+            json!({"agent_settings": {"llm": {"retry_multiplier": -1}}}),
+            json!(["body", "agent_settings", "llm", "retry_multiplier"]),
+        ),
+        (
+            json!({"agent": {"llm": {"extra_headers": {"a b": "c"}}}}),
+            json!(["body", "agent", "llm", "extra_headers", "a b"]),
+        ),
+        (
+            json!({"agent": {"llm": {}, "tool_concurrency_limit": -1}}),
+            json!(["body", "agent", "tool_concurrency_limit"]),
+        ),
+        (
             json!({"conversation_id": "xyz"}),
             json!(["body", "conversation_id"]),
         ),

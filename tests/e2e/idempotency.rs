@@ -176,7 +176,7 @@ async fn refusals_are_not_kept_and_bad_keys_are_refused() {
         let answer = post(&server, path, "k", &json!({"content": text})).await;
         assert_eq!(answer.status, 404);
     }
-    for key in ["", "\"\"", &"k".repeat(256)] {
+    for key in ["", "\"\"", "a\tb", &"k".repeat(256)] {
         let answer = post(&server, "/conversations", key, &json!({})).await;
         assert_eq!(answer.status, 422, "{key}");
     }

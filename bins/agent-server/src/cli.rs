@@ -34,6 +34,11 @@ pub enum Command {
     Demo(DemoArgs),
     /// Print the effective configuration, secrets masked, and where each value came from
     Config(ConfigArgs),
+    /// List known models: context windows, prices, what they can do
+    ///
+    /// Prices are US dollars a million tokens; `-` is what is not known. With --check, asks the model instead and says
+    /// step by step what works.
+    Models(ModelsArgs),
     /// Export a conversation: its log, or a transcript to read
     ///
     /// Works while a server runs, and changes nothing. Exits with 0 when all events were written, with 1
@@ -69,7 +74,7 @@ pub enum Command {
 pub struct DemoArgs {
     /// What the agent is to do; needs LLM_MODEL
     pub task: Option<String>,
-    /// Work in this folder, and leave everything there
+    /// Work in this folder instead of a new one below TMPDIR; what is there stays
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
 }
@@ -86,6 +91,17 @@ pub struct ConfigArgs {
     pub check: bool,
 }
 
+#[derive(Debug, Args)]
+pub struct ModelsArgs {
+    /// Only models with this in their name: a provider, a family
+    pub filter: Option<String>,
+    /// Ask this model once, with the configured key, address and other settings, and say what works
+    ///
+    /// Exits with 0 when it answers and calls a tool.
+    #[arg(long, value_name = "NAME", conflicts_with = "filter")]
+    pub check: Option<String>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,6 +115,7 @@ mod tests {
             Some(
                 Command::Demo(_)
                 | Command::Config(_)
+                | Command::Models(_)
                 | Command::Export(_)
                 | Command::Import(_)
                 | Command::Verify(_)
@@ -122,9 +139,9 @@ mod tests {
             [&["agent-server"][..], &flags[..], &["serve"][..]].concat(),
         ] {
             let flags = served(&line);
-            assert_eq!(flags.host.as_deref(), Some("localhost"));
-            assert_eq!(flags.port, Some(3000));
-            assert!(flags.reload && flags.ephemeral);
+            assert_eq!(flags.overrides.host.as_deref(), Some("localhost"));
+            assert_eq!(flags.overrides.port, Some(3000));
+            assert!(flags.reload && flags.overrides.ephemeral);
             assert_eq!(flags.to_arguments(), kept);
         }
     }

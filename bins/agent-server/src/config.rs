@@ -1,7 +1,6 @@
 //! The configuration: what can be set ([`Settings`]), where it is read from ([`load`]), and how to
 //! show it ([`Loaded::table`], [`Loaded::json`]).
 
-mod credentials;
 mod decode;
 mod env;
 mod error;

@@ -21,13 +21,14 @@ mod under_way;
 use std::{fmt, io, net::TcpListener, rc::Rc, sync::Arc, time::Duration};
 
 use actix_http::{HttpService, Protocol, Request, Response, body::MessageBody};
-use actix_server::Server;
+use actix_server::{Server, ServerHandle};
 use actix_service::{
     IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, fn_factory, fn_service,
     map_config,
 };
 use actix_web::{Error, dev::AppConfig};
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, time::timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{places::Places, refusal::Refusal, stream::BoundedStream};
 
@@ -46,7 +47,16 @@ const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Threads of a worker that compress answers.
 const COMPRESSING_THREADS: usize = 4;
 
-/// Serves `app`, which is created once for each worker, on a listener.
+/// Accepts connections and ends them.
+pub struct Connections {
+    server: ServerHandle,
+    open: TaskTracker,
+    /// Tells connections to end after the answers that are under way.
+    ending: CancellationToken,
+}
+
+/// Serves `app`, which is created once for each worker, on a listener. The first part of what it returns has to
+/// be polled.
 ///
 /// # Errors
 /// When the listener cannot be used.
@@ -55,8 +65,7 @@ pub fn serve<F, I, S, B>(
     app: F,
     limits: ConnectionLimits,
     workers: usize,
-    shutdown_timeout: Duration,
-) -> io::Result<Server>
+) -> io::Result<(Server, Connections)>
 where
     F: Fn() -> I + Send + Clone + 'static,
     I: IntoServiceFactory<S, Request>,
@@ -67,23 +76,20 @@ where
 {
     let head_timeout = limits.head_timeout;
     let places = Places::new(limits);
+    let (open, ending) = (TaskTracker::new(), CancellationToken::new());
+    let (tracker, signal) = (open.clone(), ending.clone());
     let builder = Server::build()
         .workers(workers)
         .worker_max_blocking_threads(COMPRESSING_THREADS)
         .max_concurrent_connections(PER_WORKER)
-        .shutdown_timeout(shutdown_timeout.as_secs())
         .disable_signals();
-    let signal = builder.graceful_shutdown_signal();
     let server = builder.listen("http", listener, move || {
         let app = app()
             .into_factory()
             .map_err(|error: Error| Response::from(error.error_response().map_into_boxed_body()));
-        let signal = signal.clone();
+        let (tracker, signal) = (tracker.clone(), signal.clone());
         let http = HttpService::build()
-            .graceful_shutdown_signal(move || {
-                let signal = signal.clone();
-                async move { signal.notified().await }
-            })
+            .graceful_shutdown_signal(move || signal.clone().cancelled_owned())
             // The stream does that, for each head and not only for the first.
             .client_request_timeout(Duration::ZERO)
             .client_disconnect_timeout(DISCONNECT_TIMEOUT)
@@ -97,12 +103,12 @@ where
         let places = Arc::clone(&places);
         fn_factory(move || {
             let http = http.new_service(());
-            let places = Arc::clone(&places);
+            let (places, tracker) = (Arc::clone(&places), tracker.clone());
             async move {
                 let http = Rc::new(http.await?);
                 Ok::<_, ()>(fn_service(move |connection: TcpStream| {
                     let (http, places) = (Rc::clone(&http), Arc::clone(&places));
-                    async move {
+                    tracker.track_future(async move {
                         let Ok(peer) = connection.peer_addr() else {
                             // The client has disconnected already.
                             return Ok(());
@@ -117,10 +123,34 @@ where
                                 Ok(())
                             }
                         }
-                    }
+                    })
                 }))
             }
         })
     })?;
-    Ok(server.run())
+    let server = server.run();
+    let connections = Connections {
+        server: server.handle(),
+        open,
+        ending,
+    };
+    Ok((server, connections))
+}
+
+impl Connections {
+    /// Accepts no more of them. Some may still reach a worker afterwards.
+    pub async fn pause(&self) {
+        self.server.pause().await;
+    }
+
+    /// Ends all connections: those with an answer under way after it, or after `answers_timeout`. Then the
+    /// server ends.
+    pub async fn end(&self, answers_timeout: Duration) {
+        self.ending.cancel();
+        self.open.close();
+        // Waits for them here, because a worker that is stopped with open connections looks for their end only
+        // once a second.
+        let all_ended = timeout(answers_timeout, self.open.wait()).await.is_ok();
+        self.server.stop(all_ended).await;
+    }
 }

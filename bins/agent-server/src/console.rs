@@ -13,6 +13,17 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 /// short line as a whole.
 const ROOM_TIMEOUT: u16 = 1_000;
 
+/// `1 event`, `2 events`.
+pub(crate) fn counted(count: u64, one: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {one}{s}")
+}
+
+/// Text that others wrote, in one line and without what a terminal would act on.
+pub(crate) fn one_line(text: &str) -> String {
+    text.replace(char::is_control, " ")
+}
+
 /// A result, on standard output.
 pub(crate) fn line(text: impl Display) {
     writeln!(io::stdout(), "{text}").ok();

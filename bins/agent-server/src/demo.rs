@@ -172,7 +172,7 @@ fn show_folder(args: &DemoArgs, folder: &Path, screen: &mut Screen) {
     if folder.exists() {
         let hint = match args.keep {
             Some(_) => "",
-            None => " (temporary; --keep DIR chooses the folder)",
+            None => " (stays there; --keep DIR chooses the folder)",
         };
         screen.note(&format!("all of it       {}{hint}", folder.display()));
     }

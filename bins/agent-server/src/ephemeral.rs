@@ -1,32 +1,38 @@
 //! A server that leaves nothing behind: conversations are in memory, and the folders that agents need are
 //! temporary.
 
-use std::{io, path::PathBuf};
+mod temporary_folder;
+
+use std::path::PathBuf;
 
 use core_model::{Feed, StoreError, port::Change};
 use store_memory::MemoryStore;
-use tempfile::TempDir;
 use tokio::fs;
 use tracing::{info, warn};
 
-use crate::config::{Loaded, Settings};
+use crate::{
+    config::{Loaded, Settings},
+    start_error::StartError,
+};
+
+pub(crate) use temporary_folder::TemporaryFolder;
 
 /// Entries of the feed that are read at a time.
 const MAX_ENTRIES: usize = 256;
 
-/// The temporary folder of an ephemeral server; removed when this is dropped.
-pub(crate) struct TemporaryFolder(TempDir);
-
-/// For an ephemeral server, moves all folders of the server and its agents into a temporary one. A workspace
-/// that the user named is not moved.
+/// For an ephemeral server, moves all folders of the server and its agents into a temporary one, and removes
+/// those of servers that were killed. A workspace that the user named is not moved.
 ///
 /// # Errors
 /// When the folder cannot be created.
-pub(crate) fn prepare(loaded: &mut Loaded) -> io::Result<Option<TemporaryFolder>> {
+pub(crate) fn prepare(loaded: &mut Loaded) -> Result<Option<TemporaryFolder>, StartError> {
     if !loaded.settings.ephemeral {
         return Ok(None);
     }
-    let folder = tempfile::Builder::new().prefix("agent-server-").tempdir()?;
+    let parent = std::env::temp_dir();
+    TemporaryFolder::remove_abandoned(&parent);
+    let folder = TemporaryFolder::create(&parent)
+        .map_err(|source| StartError::NoTemporaryFolder { parent, source })?;
     let names_workspace = loaded.is_set("workspace_path");
     let settings = &mut loaded.settings;
     settings.conversations_path = folder.path().join("conversations");
@@ -35,7 +41,7 @@ pub(crate) fn prepare(loaded: &mut Loaded) -> io::Result<Option<TemporaryFolder>
         settings.workspace_path = folder.path().join("project");
     }
     announce(settings, names_workspace);
-    Ok(Some(TemporaryFolder(folder)))
+    Ok(Some(folder))
 }
 
 fn announce(settings: &Settings, workspace_stays: bool) {
@@ -67,19 +73,6 @@ pub(crate) async fn keep_tool_folders(store: MemoryStore, root: PathBuf) -> Resu
                 warn!("{}: {error}", folder.display());
             }
             position = entry.position + 1;
-        }
-    }
-}
-
-impl TemporaryFolder {
-    /// Removes the folder, and says so where that fails.
-    pub(crate) fn remove(self) {
-        let path = self.0.path().to_owned();
-        if let Err(error) = self.0.close() {
-            warn!(
-                "the temporary folder {} is left behind: {error}",
-                path.display()
-            );
         }
     }
 }

@@ -15,6 +15,7 @@
 //! | [`serve`] | the command `serve` |
 //! | [`reload`] | `--reload`: the supervisor |
 //! | [`demo`] | the command `demo` |
+//! | `models` | the command `models` |
 //! | [`maintenance`] | the commands `export`, `import`, `verify` and `repair` |
 //! | `own_environment` | removes keys from the environment |
 //! | [`secret_key`] | the key that encrypts stored secrets |
@@ -31,6 +32,7 @@ pub mod listener;
 pub mod log_output;
 pub mod maintenance;
 mod memory;
+mod models;
 mod opened_store;
 mod own_environment;
 pub mod reload;
@@ -52,6 +54,7 @@ use clap::Parser;
 use crate::{
     cli::{Cli, Command, ConfigArgs},
     flags::Flags,
+    maintenance::ended,
     start_error::StartError,
 };
 
@@ -69,10 +72,11 @@ pub fn main() -> ExitCode {
             print_config(&args)
         }
         Some(Command::Demo(args)) => return demo::run(&args),
-        Some(Command::Export(args)) => return maintenance::export(&args, &cli.flags),
-        Some(Command::Import(args)) => return maintenance::import(&args, &cli.flags),
-        Some(Command::Verify(args)) => return maintenance::verify(&args, &cli.flags),
-        Some(Command::Repair(args)) => return maintenance::repair(&args, &cli.flags),
+        Some(Command::Models(args)) => models::run(&args, &cli.flags),
+        Some(Command::Export(args)) => return ended(maintenance::export(&args, &cli.flags)),
+        Some(Command::Import(args)) => return ended(maintenance::import(&args, &cli.flags)),
+        Some(Command::Verify(args)) => return ended(maintenance::verify(&args, &cli.flags)),
+        Some(Command::Repair(args)) => return ended(maintenance::repair(&args, &cli.flags)),
     };
     outcome.unwrap_or_else(|error| {
         console::error_line(format_args!("error: {error}"));
@@ -89,7 +93,7 @@ fn serve(flags: &Flags) -> Result<ExitCode, StartError> {
 }
 
 fn print_config(args: &ConfigArgs) -> Result<ExitCode, StartError> {
-    let loaded = config::load(&args.flags.overrides(), &environment())?;
+    let loaded = config::load(&args.flags.overrides, &environment())?;
     log_output::check(&loaded.settings.log_level).map_err(StartError::Log)?;
     for notice in &loaded.notices {
         console::error_line(format_args!("warning: {notice}"));

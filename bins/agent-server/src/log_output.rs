@@ -13,7 +13,7 @@ use std::{
 };
 
 use tracing_subscriber::{
-    EnvFilter, Layer, layer::SubscriberExt, registry, util::SubscriberInitExt,
+    EnvFilter, Layer, filter::LevelFilter, layer::SubscriberExt, registry, util::SubscriberInitExt,
 };
 
 use telemetry::SPANS;
@@ -45,19 +45,11 @@ impl Drop for FlushOnDrop {
 /// When the filter cannot be read, or the system gives no thread.
 pub fn to_stdout(format: LogFormat, level: &str) -> Result<FlushOnDrop, String> {
     let ansi = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let filter = filter(level)?;
-    let queue = queue(duplicate(io::stdout())?)?;
-    let lines = tracing_subscriber::fmt::layer()
-        .with_ansi(ansi)
-        .with_writer(Arc::clone(&queue));
-    let installed = install(match format {
-        LogFormat::Text => lines.with_filter(filter).boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).with_filter(filter).boxed(),
-    });
+    let (flush, installed) = start(duplicate(io::stdout())?, level, ansi, format)?;
     if installed {
         log_panics();
     }
-    Ok(FlushOnDrop(queue))
+    Ok(flush)
 }
 
 /// Sends log lines to standard error.
@@ -73,13 +65,8 @@ pub fn to_stderr(level: &str) -> Result<FlushOnDrop, String> {
 /// # Errors
 /// As [`to_stdout`].
 pub fn to_file(file: File, level: &str) -> Result<FlushOnDrop, String> {
-    let filter = filter(level)?;
-    let queue = queue(file)?;
-    let lines = tracing_subscriber::fmt::layer()
-        .with_ansi(false)
-        .with_writer(Arc::clone(&queue));
-    install(lines.with_filter(filter).boxed());
-    Ok(FlushOnDrop(queue))
+    let (flush, _) = start(file, level, false, LogFormat::Text)?;
+    Ok(flush)
 }
 
 /// # Errors
@@ -93,19 +80,30 @@ fn duplicate(stream: impl AsFd) -> Result<File, String> {
     own.map(File::from).map_err(|error| error.to_string())
 }
 
-fn queue(out: File) -> Result<Arc<LineQueue>, String> {
-    LineQueue::start(out, MAX_WAITING_BYTES, |lines| {
+/// Whether this is the process's log now: a second one in one process is a test's, and the first one stays.
+fn start(
+    out: File,
+    level: &str,
+    ansi: bool,
+    format: LogFormat,
+) -> Result<(FlushOnDrop, bool), String> {
+    let filter = filter(level)?;
+    let queue = LineQueue::start(out, MAX_WAITING_BYTES, |lines| {
         tracing::warn!(
             lines,
             "log lines were dropped: what reads them was too slow, or they could not be written"
         );
     })
-    .map_err(|error| format!("no thread for the log: {error}"))
-}
-
-fn install(layer: Box<dyn Layer<tracing_subscriber::Registry> + Send + Sync>) -> bool {
-    // A second subscriber in one process is a test's; the first one stays.
-    registry().with(layer).try_init().is_ok()
+    .map_err(|error| format!("no thread for the log: {error}"))?;
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(ansi)
+        .with_writer(Arc::clone(&queue));
+    let layer = match format {
+        LogFormat::Text => lines.with_filter(filter).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_filter(filter).boxed(),
+    };
+    let installed = registry().with(layer).try_init().is_ok();
+    Ok((FlushOnDrop(queue), installed))
 }
 
 /// Logs panics. Standard error may be a pipe that nobody reads, and a thread that panics must not wait for it.
@@ -124,11 +122,76 @@ fn log_panics() {
 }
 
 fn filter(level: &str) -> Result<EnvFilter, String> {
+    let configured = checked("log_level", level).map(|()| format!("{QUIET},{level}"))?;
     let directives = match std::env::var("RUST_LOG") {
-        Ok(directives) if !directives.trim().is_empty() => directives,
-        Ok(_) | Err(_) => format!("{QUIET},{level}"),
+        Ok(directives) if !directives.trim().is_empty() => {
+            checked("RUST_LOG", &directives)?;
+            directives
+        }
+        Ok(_) | Err(_) => configured,
     };
     // Spans are not part of log lines.
-    let without_spans = format!("{SPANS}=off,{directives}");
-    EnvFilter::try_new(without_spans).map_err(|error| format!("log filter `{directives}`: {error}"))
+    EnvFilter::try_new(format!("{SPANS}=off,{directives}")).map_err(|error| error.to_string())
+}
+
+/// Refuses a filter that cannot be read, and a word that is no level: it would be taken for the name of a
+/// module, and silence all others.
+fn checked(setting: &str, text: &str) -> Result<(), String> {
+    let wrong = |why: String| format!("at `{setting}`: {why}");
+    let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
+    // Commas in a filter by span may be between its fields.
+    let by_span = text.contains('[');
+    let mut words = text
+        .split(',')
+        .map(str::trim)
+        .filter(|word| !word.is_empty());
+    let word = if text.trim().is_empty() {
+        Some("")
+    } else {
+        words.find(|word| !by_span && !word.contains('=') && !is_level(word))
+    };
+    match word {
+        Some(word) => Err(wrong(format!(
+            "expected `error`, `warn`, `info`, `debug`, `trace`, `off`, or a filter such as \
+             `info,store_fs=debug`, found \"{}\"",
+            word.escape_debug()
+        ))),
+        None => EnvFilter::try_new(text)
+            .map(drop)
+            .map_err(|error| wrong(format!("\"{}\": {error}", text.escape_debug()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_that_is_no_level_is_refused() {
+        for good in [
+            "info",
+            "WARN",
+            "off",
+            "info,store_fs=debug",
+            "info, warn",
+            "[turn]=debug",
+        ] {
+            assert_eq!(checked("log_level", good), Ok(()), "{good}");
+        }
+        for (wrong, found) in [
+            ("inof", "\"inof\""),
+            ("loud,store_fs=debug", "\"loud\""),
+            ("", "\"\""),
+            ("  ", "\"\""),
+            ("a=b=c", "a=b=c"),
+            ("info,store_fs=dbug", "store_fs=dbug"),
+        ] {
+            let why = checked("log_level", wrong).unwrap_err();
+            assert!(
+                why.starts_with("at `log_level`: ") && why.contains(found),
+                "{why}"
+            );
+            assert!(!why.contains("actix"), "{why}");
+        }
+    }
 }

@@ -10,7 +10,6 @@ use std::{
 use core_model::Store;
 use store_fs::{FsStore, Options};
 use store_memory::MemoryStore;
-use webhooks::Source;
 
 use crate::{
     config::{Durability, Settings},
@@ -54,14 +53,6 @@ impl OpenedStore {
     }
 
     pub(crate) fn port(&self) -> Arc<dyn Store> {
-        match self {
-            Self::Files(store) => Arc::clone(store) as _,
-            Self::Memory(store, _) => Arc::new(store.clone()),
-        }
-    }
-
-    /// As webhooks follow it.
-    pub(crate) fn source(&self) -> Arc<dyn Source> {
         match self {
             Self::Files(store) => Arc::clone(store) as _,
             Self::Memory(store, _) => Arc::new(store.clone()),

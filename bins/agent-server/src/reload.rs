@@ -10,8 +10,7 @@ mod watch;
 use std::process::ExitCode;
 
 use crate::{
-    config, flags::Flags, listener, log_output, own_environment, serve::warn_of_keys_in_sight,
-    start_error::StartError,
+    flags::Flags, listener, own_environment, serve::load_and_log, start_error::StartError,
 };
 
 use supervisor::Supervisor;
@@ -21,14 +20,8 @@ use supervisor::Supervisor;
 /// # Errors
 /// When the first configuration is not valid or the socket cannot be bound.
 pub fn run(flags: &Flags) -> Result<ExitCode, StartError> {
-    let forbidden = own_environment::forbid_reading();
     let environment = own_environment::all();
-    let loaded = config::load(&flags.overrides(), &crate::texts(&environment))?;
-    // before anything starts a thread
-    let hidden = forbidden.and_then(|()| own_environment::hide(&loaded));
-    let _log = log_output::to_stdout(loaded.settings.log_format, &loaded.settings.log_level)
-        .map_err(StartError::Log)?;
-    warn_of_keys_in_sight(hidden);
+    let (loaded, _log) = load_and_log(flags, &crate::texts(&environment))?;
     let listener = listener::bind(&loaded.settings.host, loaded.settings.port)?.socket;
     let tokio = tokio::runtime::Builder::new_current_thread()
         .enable_all()

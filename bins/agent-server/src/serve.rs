@@ -11,7 +11,8 @@ use crate::{
     ephemeral,
     flags::Flags,
     listener::{self, is_open_to_others},
-    log_output, memory, own_environment,
+    log_output::{self, FlushOnDrop},
+    memory, own_environment,
     server::{Server, tool_processes},
     signals::Signals,
     start_error::StartError,
@@ -38,15 +39,9 @@ const KILLED_BY_INTERRUPT: u8 = 130;
 /// # Errors
 /// A [`StartError`] that says what to do.
 pub fn run(flags: &Flags) -> Result<ExitCode, StartError> {
-    let forbidden = own_environment::forbid_reading();
-    let mut loaded = config::load(&flags.overrides(), &crate::environment())?;
-    // before anything starts a thread
-    let hidden = forbidden.and_then(|()| own_environment::hide(&loaded));
-    let _log = log_output::to_stdout(loaded.settings.log_format, &loaded.settings.log_level)
-        .map_err(StartError::Log)?;
+    let (mut loaded, _log) = load_and_log(flags, &crate::environment())?;
     log_configuration(&loaded);
     let temporary = ephemeral::prepare(&mut loaded)?;
-    warn_of_keys_in_sight(hidden);
     allow_many_files();
     let processes = adopting_processes(&loaded.settings);
     let tokio = agent_threads()?;
@@ -58,6 +53,27 @@ pub fn run(flags: &Flags) -> Result<ExitCode, StartError> {
         folder.remove();
     }
     outcome
+}
+
+/// Loads the configuration, hides its keys from other programs, and starts the log.
+///
+/// # Errors
+/// When the configuration cannot be used, or the log cannot be written.
+pub(crate) fn load_and_log(
+    flags: &Flags,
+    environment: &[(String, String)],
+) -> Result<(Loaded, FlushOnDrop), StartError> {
+    let forbidden = own_environment::forbid_reading();
+    let loaded = config::load(&flags.overrides, environment)?;
+    if loaded.settings.ephemeral && (flags.reload || flags.supervised) {
+        return Err(StartError::EphemeralReload);
+    }
+    // before anything starts a thread
+    let hidden = forbidden.and_then(|()| own_environment::hide(&loaded));
+    let log = log_output::to_stdout(loaded.settings.log_format, &loaded.settings.log_level)
+        .map_err(StartError::Log)?;
+    warn_of_keys_in_sight(hidden);
+    Ok((loaded, log))
 }
 
 pub(crate) fn warn_of_keys_in_sight(hidden: io::Result<()>) {

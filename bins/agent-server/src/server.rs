@@ -10,7 +10,7 @@ use std::{
 };
 
 use ::webhooks::Webhooks;
-use actix_web::{App, dev::ServerHandle};
+use actix_web::App;
 use agent_runtime::{BuiltInTools, Runtime, RuntimeConfig};
 use http_api::{Api, ApiConfig, HostCheck};
 use tokio::{join, task::JoinHandle, time::timeout};
@@ -18,7 +18,7 @@ use workspace::{Policy, Processes};
 
 use crate::{
     config::Settings,
-    connections::{self, ConnectionLimits},
+    connections::{self, ConnectionLimits, Connections},
     listener::{self, Listener},
     opened_store::OpenedStore,
     secret_key::{self, Origin},
@@ -45,7 +45,7 @@ pub struct Server {
     address: SocketAddr,
     /// Whether a next server accepts the connections that wait on its socket.
     succeeded: bool,
-    http: ServerHandle,
+    connections: Connections,
     runtime: Runtime,
     webhooks: Arc<Webhooks>,
     served: JoinHandle<io::Result<()>>,
@@ -87,12 +87,12 @@ impl Server {
             limits.all,
             limits.per_address
         );
-        let server =
-            connections::serve(socket, app, limits, settings.workers.get(), ANSWERS_TIMEOUT)?;
+        let (server, connections) =
+            connections::serve(socket, app, limits, settings.workers.get())?;
         Ok(Self {
             address,
             succeeded: inherited,
-            http: server.handle(),
+            connections,
             runtime,
             webhooks,
             served: tokio::spawn(server),
@@ -120,7 +120,7 @@ impl Server {
     /// webhooks deliver waiting events. What was acknowledged is on disk.
     pub async fn stop(self) {
         let drained = timeout(STOP_TIMEOUT, async {
-            self.http.pause().await;
+            self.connections.pause().await;
             // actix answers before its accepting thread has paused, and drops what a worker that
             // was told to stop finds in its queue: without this a swap would reset connections.
             if self.succeeded {
@@ -128,7 +128,7 @@ impl Server {
             }
             let ended = self.runtime.wind_down(TURNS_TIMEOUT).await;
             let delivered = self.webhooks.drain(WEBHOOKS_TIMEOUT);
-            join!(delivered, self.http.stop(true));
+            join!(delivered, self.connections.end(ANSWERS_TIMEOUT));
             self.runtime.close(ended).await;
         });
         if drained.await.is_err() {
@@ -198,6 +198,7 @@ fn api_config(settings: &Settings, address: SocketAddr, webhooks: &Arc<Webhooks>
     };
     let mut config = settings.access(check);
     config.webhooks = Some(Arc::clone(webhooks) as _);
+    config.ephemeral = settings.ephemeral;
     config.limits.body_bytes = settings.max_body_bytes.get();
     config.limits.metadata_bytes = settings.max_metadata_bytes.get();
     config.limits.frame_bytes = settings

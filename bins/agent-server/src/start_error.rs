@@ -29,6 +29,19 @@ pub enum StartError {
         user: String,
         source: io::Error,
     },
+    #[error("{file} is a file, and a folder is needed in its place", file = .file.display())]
+    NotAFolder { file: PathBuf },
+    #[error(
+        "the temporary folder of an ephemeral server cannot be made in {parent}: {source}; TMPDIR chooses \
+         another place",
+        parent = .parent.display()
+    )]
+    NoTemporaryFolder { parent: PathBuf, source: io::Error },
+    #[error(
+        "an ephemeral server loses its conversations with each swap: leave out `--reload`, or `--ephemeral` \
+         (`ephemeral` in the configuration)"
+    )]
+    EphemeralReload,
     #[error(transparent)]
     Store(#[from] store_fs::OpenError),
     #[error(transparent)]
@@ -45,6 +58,12 @@ pub enum StartError {
 
 impl StartError {
     pub(crate) fn not_writable(folder: &Path, source: io::Error) -> Self {
+        let is_file = |path: &&Path| path.metadata().is_ok_and(|found| !found.is_dir());
+        if let Some(file) = folder.ancestors().find(is_file) {
+            return Self::NotAFolder {
+                file: file.to_owned(),
+            };
+        }
         Self::NotWritable {
             folder: folder.to_owned(),
             user: user_name(),
@@ -56,9 +75,5 @@ impl StartError {
 /// The user this process runs as, by name if there is one.
 #[must_use]
 pub fn user_name() -> String {
-    let uid = nix::unistd::geteuid();
-    match nix::unistd::User::from_uid(uid) {
-        Ok(Some(user)) => user.name,
-        Ok(None) | Err(_) => uid.to_string(),
-    }
+    workspace::user_name().unwrap_or_else(|| nix::unistd::geteuid().to_string())
 }

@@ -1,9 +1,7 @@
 //! Webhooks wired to the store.
 
-use std::sync::Arc;
-
 use agent_runtime::Runtime;
-use core_model::port::DeliveryRecords;
+use store_fs::OpenError;
 use webhooks::{Ports, ServerIdentity, Webhooks};
 
 use crate::{config::Settings, opened_store::OpenedStore, start_error::StartError};
@@ -18,13 +16,12 @@ pub(crate) async fn start(
     store: &OpenedStore,
     runtime: &Runtime,
 ) -> Result<Webhooks, StartError> {
-    let Some(records) = records(settings, store)? else {
+    if !keep_deliveries(settings, store)? {
         return Ok(Webhooks::none());
-    };
+    }
     let ports = Ports {
         conversations: store.folder().to_owned(),
-        source: store.source(),
-        records,
+        store: store.port(),
     };
     let server = ServerIdentity {
         session_key: settings.keys().next().map(str::to_owned),
@@ -41,27 +38,27 @@ pub(crate) async fn start(
     Ok(Webhooks::start(webhooks, ports, &server, recovered).await?)
 }
 
-/// The records of deliveries; none if no webhook is configured and there are no records of earlier ones.
-fn records(
-    settings: &Settings,
-    store: &OpenedStore,
-) -> Result<Option<Arc<dyn DeliveryRecords>>, StartError> {
+/// Has the store keep records of deliveries; false if no webhook is configured and there are no records of
+/// earlier ones.
+fn keep_deliveries(settings: &Settings, store: &OpenedStore) -> Result<bool, StartError> {
     let wanted = !settings.webhooks.is_empty();
     match store {
         OpenedStore::Files(store) => {
             let folder = settings.workspace_root().join(FOLDER);
             if !wanted && !folder.exists() {
-                return Ok(None);
+                return Ok(false);
             }
-            let records = store.keep_deliveries(&folder)?;
-            if !wanted {
-                records.stop_keeping_deleted();
+            match store.keep_deliveries(&folder) {
+                // Another server keeps its records there, and this one needs none.
+                Err(OpenError::DeliveriesLocked { .. }) if !wanted => return Ok(false),
+                kept => kept?,
             }
-            Ok(Some(Arc::new(records)))
+            store.keep_deleted(wanted);
+            Ok(true)
         }
         OpenedStore::Memory(store, _) => {
             store.keep_deleted(wanted);
-            Ok(wanted.then(|| Arc::new(store.clone()) as _))
+            Ok(wanted)
         }
     }
 }

@@ -3,14 +3,11 @@
 mod actor;
 mod batch;
 mod changes;
-mod claim;
 mod commit;
 mod decide;
 mod done;
-mod end_of_run_repeats;
 mod end_of_turn;
 pub(crate) mod handle;
-mod matches;
 mod reads;
 mod run_control;
 pub(crate) mod unanswered;

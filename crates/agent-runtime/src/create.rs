@@ -79,6 +79,8 @@ async fn create(runtime: &Runtime, new: NewConversation) -> Result<Created, Runt
         if request.is_none()
             && conversation.live.now().extent.len == Seq(0)
             && let Err(error) = runtime.delete(id).await
+            // Somebody else may have deleted it meanwhile.
+            && !matches!(error, RuntimeError::NotFound(_))
         {
             tracing::warn!(%error, conversation.id = %id, "a refused conversation stays, empty");
         }

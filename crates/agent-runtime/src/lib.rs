@@ -43,6 +43,9 @@ pub use error::RuntimeError;
 pub use followers::all::{AllFilter, AllFollower, AllFrame, AllStart, Cursor};
 pub use followers::follower::{Follower, Frame, Start};
 pub use fork::Fork;
+pub use llm_client::{
+    KnownModel, KnownPrice, known_model, model_names, models_for_agents, provider_names,
+};
 pub use new_conversation::{Created, NewConversation, Request};
 pub use query::{ConversationPage, ConversationQuery, EventFilter, EventPage, EventQuery, Listed};
 pub use residency::published::End;

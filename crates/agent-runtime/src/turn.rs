@@ -9,6 +9,7 @@
 //! | `budget` | whether the next call may be made |
 //! | `ask` | one model call |
 //! | `interpret` | a reply into events; malformed calls are answered at once |
+//! | `cut` | what follows a reply that the model did not end itself |
 //! | `approve` | which calls need consent |
 //! | `execute`, `gate` | carries out calls, beside each other where tools allow it |
 //! | `observe` | observations in the order of their actions; whether the turn ends |
@@ -20,6 +21,7 @@ mod ask;
 mod budget;
 pub(crate) mod condense;
 mod context;
+mod cut;
 mod drafts;
 mod execute;
 mod gate;

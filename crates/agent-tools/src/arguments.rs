@@ -53,16 +53,11 @@ pub(crate) fn action<T: Serialize + DeserializeOwned>(
     arguments: Map<String, Value>,
     kind: &str,
 ) -> Result<Map<String, Value>, ToolError> {
-    match serde_json::to_value(read::<T>(arguments)?) {
-        Ok(Value::Object(mut fields)) => {
-            fields.insert("kind".to_owned(), kind.into());
-            Ok(fields)
-        }
-        Ok(other) => Err(ToolError::Failed(format!(
-            "{kind} is not an object: {other}"
-        ))),
-        Err(error) => Err(ToolError::Failed(format!("{kind}: {error}"))),
-    }
+    let fields = serde_json::to_value(read::<T>(arguments)?).and_then(serde_json::from_value);
+    let mut fields: Map<String, Value> =
+        fields.map_err(|error| ToolError::Failed(format!("{kind}: {error}")))?;
+    fields.insert("kind".to_owned(), kind.into());
+    Ok(fields)
 }
 
 /// Reads back an action that [`action`] made.

@@ -191,10 +191,10 @@ pub(crate) mod tests {
     fn unknown_names_are_named() {
         let error = opened(&["nope"], &[]).err().unwrap();
         assert_eq!(error, unknown("nope"));
-        assert_eq!(
-            error.to_string(),
-            "no tool is registered as 'nope'; there are ['terminal', 'file_editor', 'task_tracker']"
-        );
+        let told = error.to_string();
+        let start = "no tool is registered as 'nope'; there are ['terminal', 'file_editor', ";
+        assert!(told.starts_with(start), "{told}");
+        assert!(registered_names().all(|name| told.contains(name)), "{told}");
         let error = opened(&[], &["NopeTool"]).err().unwrap();
         assert_eq!(error, unknown("NopeTool"));
     }

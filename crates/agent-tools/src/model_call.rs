@@ -1,6 +1,8 @@
 //! Between a model's tool call and a [`Tool`]: the schema that the model sees, and the reading of what it
 //! sent. Every tool takes two fields beyond its own: `summary`, and `security_risk` unless it only reads.
 
+mod lenient;
+
 use core_model::event::SecurityRisk;
 use serde_json::{Map, Value, json};
 
@@ -14,6 +16,8 @@ const SECURITY_RISK: &str = "security_risk";
 pub struct ParsedCall {
     /// As it is logged and carried out.
     pub action: Map<String, Value>,
+    /// The arguments as JSON, when they were only nearly that.
+    pub repaired: Option<String>,
     /// The model's own words for what the call does, if it gave any.
     pub summary: Option<String>,
     /// The model's own judgement; unknown when it gave none, or when the tool only reads.
@@ -59,18 +63,33 @@ pub fn model_schema(tool: &dyn Tool) -> Value {
 
 /// Reads the arguments text of a model's call to `tool`. Lenient where the meaning is clear: no text at
 /// all means no arguments, null means absent, and a list, object, number or boolean may come as the text
-/// of one.
+/// of one, a text as a number. So may the whole object; and JSON that is nearly right is repaired, but
+/// never completed: what was cut off is not guessed. Fields that the tool does not have are ignored when
+/// they say nothing.
+///
+/// `said`: what the model said beside the call. It is the message of a call that ends the turn without
+/// one.
 ///
 /// # Errors
 /// [`ToolError::Arguments`] with the text that the model gets. It ends in
 /// `Arguments: unparseable JSON` when the text is not JSON.
-pub fn parse_call(tool: &dyn Tool, arguments: &str) -> Result<ParsedCall, ToolError> {
+pub fn parse_call(tool: &dyn Tool, arguments: &str, said: &str) -> Result<ParsedCall, ToolError> {
     let parameters = tool.parameters();
     let mut fields = object(tool, arguments)?;
-    fields.retain(|_, value| !value.is_null());
+    let is_json = serde_json::from_str::<Map<String, Value>>(arguments).is_ok();
+    let repaired = (!is_json).then(|| Value::Object(fields.clone()).to_string());
+    let known = &parameters["properties"];
+    let common = |name: &str| matches!(name, SUMMARY | SECURITY_RISK);
+    fields.retain(|name, value| {
+        let counts = known.get(name).is_some() || common(name);
+        !value.is_null() && (counts || !is_blank(value))
+    });
     let summary = take(&mut fields, &parameters, SUMMARY)
         .and_then(|value| value.as_str().map(|text| text.trim().to_owned()))
         .filter(|text| !text.is_empty());
+    if tool.traits().ends_turn {
+        add_message(&mut fields, summary.as_deref(), said);
+    }
     let risk = take(&mut fields, &parameters, SECURITY_RISK);
     let provided = python_list(fields.keys().map(String::as_str));
     let fail = |reason: &str| {
@@ -93,6 +112,7 @@ pub fn parse_call(tool: &dyn Tool, arguments: &str) -> Result<ParsedCall, ToolEr
     })?;
     Ok(ParsedCall {
         action,
+        repaired,
         summary,
         security_risk,
     })
@@ -103,7 +123,7 @@ fn object(tool: &dyn Tool, arguments: &str) -> Result<Map<String, Value>, ToolEr
         return Ok(Map::new());
     }
     let name = tool.name();
-    match serde_json::from_str(arguments) {
+    match lenient::read(arguments) {
         Ok(Value::Object(fields)) => Ok(fields),
         Ok(other) => Err(ToolError::Arguments(format!(
             "Error validating tool '{name}': the arguments must be one JSON object, not {}. \
@@ -113,6 +133,27 @@ fn object(tool: &dyn Tool, arguments: &str) -> Result<Map<String, Value>, ToolEr
         Err(error) => Err(ToolError::Arguments(format!(
             "Error validating tool '{name}': {error}. Arguments: unparseable JSON"
         ))),
+    }
+}
+
+/// The last words of a call that ends the turn, where they stand elsewhere.
+fn add_message(fields: &mut Map<String, Value>, summary: Option<&str>, said: &str) {
+    const MESSAGE: &str = "message";
+    let said = Some(said.trim()).filter(|said| !said.is_empty());
+    if let Some(message) = said.or(summary)
+        && !fields.contains_key(MESSAGE)
+    {
+        fields.insert(MESSAGE.to_owned(), message.into());
+    }
+}
+
+fn is_blank(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.trim().is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
     }
 }
 
@@ -136,16 +177,19 @@ fn risk_of(value: &Value) -> Result<SecurityRisk, String> {
     }
 }
 
-/// Turns the text of a value into the value where the schema's type is not a string, and a whole number
-/// written as `3.0` into `3`; some models write them so.
+/// Turns the text of a value into the value where the schema's type is not a string, a number into its text
+/// where it is, and a whole number written as `3.0` into `3`; some models write them so.
 fn coerce(value: &mut Value, schema: &Value) {
     let wanted = schema["type"].as_str().unwrap_or_default();
     if let (Value::String(text), "array" | "object" | "integer" | "number" | "boolean") =
         (&*value, wanted)
-        && let Ok(parsed) = serde_json::from_str::<Value>(text)
+        && let Ok(parsed) = lenient::read(text)
         && fits(&parsed, wanted)
     {
         *value = parsed;
+    }
+    if wanted == "string" && value.is_number() {
+        *value = Value::String(value.to_string());
     }
     if wanted == "integer"
         && let Some(number) = value.as_f64()
@@ -194,227 +238,4 @@ fn type_of(value: &Value) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Tools, built_in, resolve};
-
-    fn tools() -> Tools {
-        built_in::tests::opened(
-            &["file_editor", "task_tracker"],
-            &["FinishTool", "ThinkTool"],
-        )
-        .unwrap()
-    }
-
-    fn parse(tool: &str, arguments: &str) -> Result<ParsedCall, String> {
-        let tools = tools();
-        let tool = resolve(&tools, tool).unwrap();
-        parse_call(tool.as_ref(), arguments).map_err(|error| error.to_string())
-    }
-
-    fn action(tool: &str, arguments: &str) -> String {
-        serde_json::to_string(&parse(tool, arguments).unwrap().action).unwrap()
-    }
-
-    /// Takes the descriptions out; every property must have one that says something.
-    fn without_descriptions(schema: &mut Value) {
-        if let Some(Value::Object(properties)) = schema.get_mut("properties") {
-            for (name, property) in properties {
-                let description = property
-                    .as_object_mut()
-                    .unwrap()
-                    .shift_remove("description");
-                let text = description
-                    .as_ref()
-                    .and_then(Value::as_str)
-                    .unwrap_or_default();
-                assert!(text.len() > 10, "{name}: {text}");
-                without_descriptions(property);
-            }
-        }
-        if let Some(items) = schema.get_mut("items") {
-            without_descriptions(items);
-        }
-    }
-
-    #[test]
-    fn schemas_are_those_that_public_clients_send() {
-        let risk = json!({"type": "string", "enum": ["UNKNOWN", "LOW", "MEDIUM", "HIGH"]});
-        let string = json!({"type": "string"});
-        let expected = [
-            json!({
-                "type": "object",
-                "properties": {
-                    "security_risk": risk,
-                    "summary": string,
-                    "command": {
-                        "type": "string",
-                        "enum": ["view", "create", "str_replace", "insert", "undo_edit"],
-                    },
-                    "path": string,
-                    "file_text": string,
-                    "old_str": string,
-                    "new_str": string,
-                    "insert_line": {"type": "integer"},
-                    "view_range": {"type": "array", "items": {"type": "integer"}},
-                },
-                "required": ["command", "path"],
-            }),
-            json!({
-                "type": "object",
-                "properties": {
-                    "security_risk": risk,
-                    "summary": string,
-                    "command": {"type": "string", "enum": ["view", "plan"]},
-                    "task_list": {
-                        "type": "array",
-                        "items": {
-                            "type": "object",
-                            "properties": {
-                                "title": string,
-                                "notes": string,
-                                "status": {
-                                    "type": "string",
-                                    "enum": ["todo", "in_progress", "done"],
-                                },
-                            },
-                            "required": ["title"],
-                        },
-                    },
-                },
-            }),
-            json!({
-                "type": "object",
-                "properties": {"summary": string, "message": string},
-                "required": ["message"],
-            }),
-            json!({
-                "type": "object",
-                "properties": {"summary": string, "thought": string},
-                "required": ["thought"],
-            }),
-        ];
-        for (tool, expected) in tools().iter().zip(expected) {
-            let mut schema = model_schema(tool.as_ref());
-            without_descriptions(&mut schema);
-            assert_eq!(schema, expected, "{}", tool.name());
-            let order = |schema: &Value| -> Vec<String> {
-                let fields = schema["properties"].as_object().unwrap();
-                fields.keys().cloned().collect()
-            };
-            assert_eq!(order(&schema), order(&expected));
-        }
-    }
-
-    #[test]
-    fn common_fields_are_taken_out() {
-        let call = parse(
-            "task_tracker",
-            r#"{"summary": " look ", "command": "view", "security_risk": "low", "task_list": null}"#,
-        )
-        .unwrap();
-        assert_eq!(
-            call,
-            ParsedCall {
-                action: json!({"command": "view", "task_list": [], "kind": "TaskTrackerAction"})
-                    .as_object()
-                    .cloned()
-                    .unwrap(),
-                summary: Some("look".to_owned()),
-                security_risk: SecurityRisk::Low,
-            }
-        );
-        let silent = parse("think", r#"{"thought": "t", "security_risk": "BAD"}"#).unwrap();
-        assert_eq!(
-            (silent.summary, silent.security_risk),
-            (None, SecurityRisk::Unknown)
-        );
-    }
-
-    #[test]
-    fn errors_have_the_shape_that_clients_know() {
-        let error = |tool, arguments| parse(tool, arguments).unwrap_err();
-        let broken = error("think", "{thought");
-        assert!(
-            broken.starts_with("Error validating tool 'think': "),
-            "{broken}"
-        );
-        assert!(
-            broken.ends_with(". Arguments: unparseable JSON"),
-            "{broken}"
-        );
-        assert_eq!(
-            error("think", ""),
-            "Error validating tool 'think': missing field `thought`. Parameters provided: []"
-        );
-        assert_eq!(
-            error("think", r#"{"summary": "s", "thought": "a", "it's": 1}"#),
-            "Error validating tool 'think': unknown field `it's`, expected `thought`. \
-             Parameters provided: ['thought', 'it\\'s']"
-        );
-        assert_eq!(
-            error("finish", "[]"),
-            "Error validating tool 'finish': the arguments must be one JSON object, not an array. \
-             Parameters provided: []"
-        );
-        assert_eq!(
-            error(
-                "task_tracker",
-                r#"{"command": "view", "security_risk": "BAD"}"#
-            ),
-            "Error validating tool 'task_tracker': \"BAD\" is not a valid `security_risk`: use \
-             UNKNOWN, LOW, MEDIUM or HIGH. Parameters provided: ['command']"
-        );
-    }
-
-    #[test]
-    fn values_written_as_text_are_read() {
-        assert_eq!(
-            action(
-                "file_editor",
-                r#"{"command": "view", "path": "/f", "view_range": "[1.0, -1]"}"#
-            ),
-            r#"{"command":"view","path":"/f","view_range":[1,-1],"kind":"FileEditorAction"}"#
-        );
-        assert_eq!(
-            action(
-                "task_tracker",
-                r#"{"command": "plan", "task_list": "[{\"title\": \"12\"}]"}"#
-            ),
-            r#"{"command":"plan","task_list":[{"title":"12","notes":"","status":"todo"}],"kind":"TaskTrackerAction"}"#
-        );
-        // Text stays text, whatever it looks like.
-        assert_eq!(
-            action("think", r#"{"thought": "[1]"}"#),
-            r#"{"thought":"[1]","kind":"ThinkAction"}"#
-        );
-    }
-
-    #[test]
-    fn a_missing_editor_command_is_inferred() {
-        let command = |rest: &str| {
-            let call = parse("file_editor", &format!(r#"{{"path": "/f"{rest}}}"#)).unwrap();
-            call.action["command"].clone()
-        };
-        assert_eq!(command(""), "view");
-        assert_eq!(command(r#", "file_text": "x""#), "create");
-        assert_eq!(
-            command(r#", "old_str": "x", "new_str": "y""#),
-            "str_replace"
-        );
-        assert_eq!(command(r#", "insert_line": "3", "new_str": "y""#), "insert");
-        assert_eq!(command(r#", "command": null, "old_str": null"#), "view");
-    }
-
-    #[test]
-    fn null_means_absent_inside_a_list_too() {
-        let list =
-            r#"{"command": "plan", "task_list": [{"title": "a", "notes": null, "status": null}]}"#;
-        assert!(
-            action("task_tracker", list).contains(r#"[{"title":"a","notes":"","status":"todo"}]"#)
-        );
-        let untitled = r#"{"command": "plan", "task_list": [{"title": null}]}"#;
-        let error = parse("task_tracker", untitled).unwrap_err();
-        assert!(error.contains("missing field `title`"), "{error}");
-    }
-}
+mod tests;

@@ -6,6 +6,9 @@ use thiserror::Error;
 
 use crate::{Tool, ToolEnvironment, Tools, python_list::python_list};
 
+/// How much of a tool's name that does not exist is repeated to the model.
+const SHOWN_CHARS: usize = 100;
+
 /// Where tools come from: they are built in, or behind a connection that opening them makes.
 #[async_trait]
 pub trait ToolSource: Send + Sync {
@@ -62,16 +65,49 @@ pub async fn open(
     Ok(tools)
 }
 
-/// The tool a model means by `called`: its name, or another name that models use for it.
+/// The tool a model means by `called`: its name, or another name that models use for it. Letter case, spaces,
+/// a namespace before the name (`functions.terminal`) and a control token behind it
+/// (`terminal<|channel|>commentary`) do not matter.
 #[must_use]
 pub fn resolve<'a>(tools: &'a [Arc<dyn Tool>], called: &str) -> Option<&'a Arc<dyn Tool>> {
-    let named = tools.iter().find(|tool| tool.name() == called);
-    named.or_else(|| tools.iter().find(|tool| tool.aliases().contains(&called)))
+    by_name(tools, called).or_else(|| {
+        let plain = plain_name(called);
+        by_name(tools, &plain).or_else(|| {
+            let (_, name) = plain.rsplit_once(['.', ':', '/'])?;
+            by_name(tools, name)
+        })
+    })
+}
+
+fn by_name<'a>(tools: &'a [Arc<dyn Tool>], name: &str) -> Option<&'a Arc<dyn Tool>> {
+    let named = tools.iter().find(|tool| tool.name() == name);
+    named.or_else(|| tools.iter().find(|tool| tool.aliases().contains(&name)))
+}
+
+/// A name without what models and their templates put around it: `functions.terminal:0`, `Terminal `.
+fn plain_name(called: &str) -> String {
+    let before_token = called.split("<|").next().unwrap_or_default();
+    let after_token = called.rsplit("|>").next().unwrap_or_default();
+    let name = if before_token.trim().is_empty() {
+        after_token
+    } else {
+        before_token
+    };
+    let name = name.trim().trim_end_matches("()");
+    let name = match name.rsplit_once(':') {
+        Some((name, count)) if count.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        Some(_) | None => name,
+    };
+    name.to_lowercase().replace([' ', '-'], "_")
 }
 
 /// What a model is answered when it calls a tool that it does not have.
 #[must_use]
 pub fn not_found(tools: &[Arc<dyn Tool>], called: &str) -> String {
     let names = python_list(tools.iter().map(|tool| tool.name()));
-    format!("Tool '{called}' not found. Available: {names}")
+    let shown: String = called.chars().take(SHOWN_CHARS).collect();
+    format!("Tool '{shown}' not found. Available: {names}")
 }
+
+#[cfg(test)]
+mod tests;

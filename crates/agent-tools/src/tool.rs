@@ -81,6 +81,23 @@ pub struct ToolTraits {
     pub remembered: bool,
 }
 
+impl ToolTraits {
+    /// Of a tool, or a call, of which nothing special is true.
+    pub const NONE: Self = Self {
+        read_only: false,
+        parallel: false,
+        ends_turn: false,
+        harmless: false,
+        remembered: false,
+    };
+    /// Of one that only looks.
+    pub const LOOKS: Self = Self {
+        read_only: true,
+        parallel: true,
+        ..Self::NONE
+    };
+}
+
 /// One call of a tool, and what it may use.
 #[derive(Clone, Copy, Debug)]
 pub struct ToolCall<'a> {

@@ -1,5 +1,5 @@
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -455,19 +455,6 @@ impl Serialize for Event {
             parent_id: Option<&'a EventId>,
             #[serde(flatten)]
             body: &'a EventBody,
-        }
-        if let EventBody::Unknown(fields) = &self.body {
-            let mut map = serializer.serialize_map(None)?;
-            map.serialize_entry("id", &self.id)?;
-            map.serialize_entry("timestamp", &self.timestamp)?;
-            map.serialize_entry("source", &self.source)?;
-            if let Some(parent) = &self.parent_id {
-                map.serialize_entry("parent_id", parent)?;
-            }
-            for (key, value) in fields {
-                map.serialize_entry(key, value)?;
-            }
-            return map.end();
         }
         Wire {
             id: &self.id,

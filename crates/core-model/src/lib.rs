@@ -6,6 +6,7 @@
 //! | [`event`] | the facts of a conversation and their wire form |
 //! | [`message`] | messages to and from a model |
 //! | [`agent`] | model and agent settings |
+//! | `llm_check` | what the types of a model's settings cannot say |
 //! | [`conversation`] | status, workspace, policy, metadata |
 //! | [`state`], [`fold()`] | the state that events lead to, one by one or from a stored log |
 //! | [`info`] | a conversation's details, as clients see them |
@@ -13,7 +14,7 @@
 //! | [`budget`] | what a conversation may spend, and has spent |
 //! | [`secrets`] | where settings have secrets, and how to hide them |
 //! | [`masking`] | masks secrets in texts that others wrote |
-//! | [`port`] | what a store does: `Catalog`, `Claims`, `LogReader`, `LogWriter`, `Feed`, `Receipts` |
+//! | [`port`] | what a store does: `Catalog`, `Claims`, `LogReader`, `LogWriter`, `Feed`, `Receipts`, `DeliveryRecords` |
 
 pub mod agent;
 pub mod budget;
@@ -23,6 +24,7 @@ mod fold;
 mod id;
 pub mod info;
 mod line_head;
+mod llm_check;
 pub mod masking;
 pub mod message;
 pub mod port;
@@ -41,6 +43,7 @@ pub use fold::fold;
 pub use id::{ConversationId, ConversationKey, EventId, Seq};
 pub use info::ConversationInfo;
 pub use line_head::LineHead;
+pub use llm_check::InvalidLlmSetting;
 pub use message::{Content, Message, MessageToolCall, Role, TextContent};
 pub use port::{
     Catalog, Claims, ConversationOrder, Extent, Feed, Head, HeadFilter, Limit, LogReader,

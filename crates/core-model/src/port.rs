@@ -22,8 +22,8 @@ pub use deliveries::{
     Lag, Outcome, Probes, Rewind, Rewound, WebhookForm, WebhookInfo, WebhookState,
 };
 pub use delivery_records::{
-    Cursor, DeadLetter, DeletedConversation, DeliveryRecords, FeedPosition, FollowerRecords,
-    MAX_DEAD_LETTERS,
+    Cursor, DeadLetter, DeletedConversation, DeliveryRecords, FeedPosition, FollowerChange,
+    FollowerRecords, MAX_DEAD_LETTERS,
 };
 pub use fault::{Fault, FaultKind};
 pub use feed::{Change, Feed, FeedEntry};
@@ -31,9 +31,9 @@ pub use log::{Extent, Head, HeadFilter, Limit, LogReader, LogWriter, NewRecord, 
 pub use receipts::{Digest, RECEIPT_HOURS, RECEIPTS, Receipt, Receipts};
 
 /// All that a server needs of its store.
-pub trait Store: Catalog + Claims + Feed + Receipts {}
+pub trait Store: Catalog + Claims + Feed + Receipts + DeliveryRecords {}
 
-impl<T: Catalog + Claims + Feed + Receipts> Store for T {}
+impl<T: Catalog + Claims + Feed + Receipts + DeliveryRecords> Store for T {}
 
 /// What can go wrong with a store, in any implementation.
 #[derive(Debug, Error)]

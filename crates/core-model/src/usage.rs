@@ -103,10 +103,9 @@ impl Metrics {
             .clone()
             .unwrap_or_default();
         let after = total.accumulated_token_usage.clone().unwrap_or_default();
-        let prompt_tokens = after.prompt_tokens.saturating_sub(before.prompt_tokens);
-        let completion_tokens = after
-            .completion_tokens
-            .saturating_sub(before.completion_tokens);
+        let more = |count: fn(&TokenUsage) -> u64| count(&after).saturating_sub(count(&before));
+        let prompt_tokens = more(|usage| usage.prompt_tokens);
+        let completion_tokens = more(|usage| usage.completion_tokens);
         if cost > 0.0 {
             let model = total.model_name.clone();
             self.costs.push(Cost {
@@ -120,15 +119,9 @@ impl Metrics {
                 model: total.model_name.clone(),
                 prompt_tokens,
                 completion_tokens,
-                cache_read_tokens: after
-                    .cache_read_tokens
-                    .saturating_sub(before.cache_read_tokens),
-                cache_write_tokens: after
-                    .cache_write_tokens
-                    .saturating_sub(before.cache_write_tokens),
-                reasoning_tokens: after
-                    .reasoning_tokens
-                    .saturating_sub(before.reasoning_tokens),
+                cache_read_tokens: more(|usage| usage.cache_read_tokens),
+                cache_write_tokens: more(|usage| usage.cache_write_tokens),
+                reasoning_tokens: more(|usage| usage.reasoning_tokens),
                 context_window: after.context_window,
                 per_turn_token: prompt_tokens + completion_tokens,
                 response_id: String::new(),

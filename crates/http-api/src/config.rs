@@ -21,6 +21,8 @@ pub struct ApiConfig {
     /// Who delivers events to webhooks, and is asked about them below `/webhooks`. None: there are no
     /// webhooks.
     pub webhooks: Option<Arc<dyn Deliveries>>,
+    /// Whether conversations are lost when the server stops. Clients are told.
+    pub ephemeral: bool,
 }
 
 impl fmt::Debug for ApiConfig {
@@ -33,6 +35,7 @@ impl fmt::Debug for ApiConfig {
             surface,
             prefix,
             webhooks,
+            ephemeral,
         } = self;
         f.debug_struct("ApiConfig")
             .field("keys", keys)
@@ -42,6 +45,7 @@ impl fmt::Debug for ApiConfig {
             .field("surface", surface)
             .field("prefix", prefix)
             .field("webhooks", &webhooks.is_some())
+            .field("ephemeral", ephemeral)
             .finish()
     }
 }

@@ -1,8 +1,7 @@
-//! Why requests are refused, and how that is answered: one row an error, in `table` and `store`.
+//! Why requests are refused, and how that is answered: one row an error, in `table`.
 
 mod reason;
 mod row;
-mod store;
 mod table;
 
 use actix_web::{

@@ -160,6 +160,7 @@ fn info(server: &Server, request: &HttpRequest, here: &str) -> ServerInfo {
             .runtime
             .max_foreground_terminal_timeout()
             .as_secs_f64(),
+        ephemeral: server.config.ephemeral,
         docs: format!("{prefix}/docs"),
         redoc: format!("{prefix}/redoc"),
     }

@@ -56,8 +56,9 @@ impl FromRequest for IdempotencyKey {
         ready(if fits {
             Ok(Self(Some(text.to_owned())))
         } else {
-            let msg =
-                format!("Input should be one key of 1 to {MAX_KEY_CHARS} visible ASCII characters");
+            let msg = format!(
+                "Input should be one key of 1 to {MAX_KEY_CHARS} ASCII characters that can be printed"
+            );
             let at = ["header", "Idempotency-Key"];
             Err(Problem::new("value_error", &at, msg).into())
         })
@@ -126,7 +127,7 @@ describe!(IdempotencyKey {
         let about = "Names this request: sent again with the same key and body, within a day and also \
                      across restarts, it has one effect and gets the same answer, marked with \
                      `Idempotency-Replayed`. With another body it is a 409.";
-        describe::header_parameter(op, "Idempotency-Key", about, Some("^[!-~]{1,255}$"));
+        describe::header_parameter(op, "Idempotency-Key", about, Some("^[!-~]([ -~]{0,253}[!-~])?$"));
     }
 });
 

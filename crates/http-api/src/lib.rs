@@ -9,7 +9,7 @@
 //! | `api` | mounts everything into an app |
 //! | `operations`, `routes` | the list of all operations; the router's table |
 //! | `docs`, `openapi` | the documentation and the document it shows |
-//! | `conversations`, `events`, `sockets`, `webhooks`, `health` | one folder a resource: declarations, handlers, bodies, queries, examples, tests |
+//! | `conversations`, `events`, `sockets`, `webhooks`, `models`, `health` | one folder a resource: declarations, handlers, bodies, queries, examples, tests |
 //! | `middleware` | logs each request, checks its key |
 //! | `idempotency`, `message`, `follow_query` | what several resources read |
 //! | `request`, `reply` | what handlers take and give back |
@@ -23,8 +23,6 @@
 mod access;
 mod api;
 mod buf_list;
-#[cfg(test)]
-mod compatibility;
 mod config;
 mod conversations;
 mod describe;
@@ -40,6 +38,7 @@ mod idempotency;
 mod key_locks;
 mod message;
 mod middleware;
+mod models;
 mod openapi;
 mod operation;
 mod operations;

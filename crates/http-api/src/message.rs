@@ -146,6 +146,7 @@ pub(crate) fn checked_content(
     let problem = Problem::value_error(at, &fault.to_string());
     Err(vec![match fault {
         ContentFault::Empty => problem,
+        ContentFault::Nul { part } => problem.at(part).below("text"),
         ContentFault::NoImageUrl { part } => problem.at(part).below("image_urls"),
         ContentFault::ImageUrl { part, url } => problem.at(part).below("image_urls").at(url),
     }])

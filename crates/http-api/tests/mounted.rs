@@ -527,8 +527,45 @@ async fn the_server_says_what_it_is() {
     assert_eq!(info["max_foreground_terminal_timeout_seconds"], 600.0);
     assert_eq!(
         info["usable_tools"],
-        json!(["terminal", "file_editor", "task_tracker"])
+        json!(agent_runtime::tool_names().collect::<Vec<_>>())
     );
+}
+
+#[actix_web::test]
+async fn known_models_are_listed_in_both_dialects() {
+    let (api, _folder) = api(ApiConfig::default()).await;
+    let app = app!(api);
+    let get = async |uri: &str| {
+        let (status, body) = call!(&app, TestRequest::get().uri(uri));
+        assert_eq!(status, 200, "{uri}: {body}");
+        serde_json::from_str::<Value>(&body).unwrap()
+    };
+    let has = |list: &Value, name: &str| list.as_array().unwrap().iter().any(|it| it == name);
+    for prefix in ["", "/api"] {
+        let providers = get(&format!("{prefix}/llm/providers")).await;
+        assert!(has(&providers["providers"], "openrouter"));
+        let all = get(&format!("{prefix}/llm/models")).await;
+        assert!(has(&all["models"], "anthropic/claude-opus-5-5"));
+        let own = get(&format!("{prefix}/llm/models?provider=openai")).await;
+        assert!(has(&own["models"], "openai/gpt-5.6"));
+        assert!(!has(&own["models"], "anthropic/claude-opus-5-5"));
+        let fit = get(&format!("{prefix}/llm/models/verified")).await;
+        assert!(has(&fit["models"]["anthropic"], "claude-opus-5-5"));
+    }
+    let described = get("/llm/models/described?provider=anthropic").await;
+    let models = described["models"].as_array().unwrap();
+    let opus = models
+        .iter()
+        .find(|it| it["name"] == "anthropic/claude-opus-4-5");
+    let expected = json!({
+        "name": "anthropic/claude-opus-4-5", "provider": "anthropic", "format": "messages",
+        "context_window": 200_000, "max_output_tokens": 64_000,
+        "price": {"input": 5.0, "output": 25.0, "cache_read": 0.5, "cache_write": 6.25},
+        "vision": true, "tools": true, "reasoning": true, "effort_levels": ["low", "medium", "high"],
+    });
+    assert_eq!(opus, Some(&expected));
+    let local = get("/llm/models/described?provider=ollama").await;
+    assert_eq!(local["models"][0]["price"], Value::Null);
 }
 
 #[actix_web::test]

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""Makes models.tsv: what chat models take and can do, of the providers that this crate knows by name.
+"""Makes the data about models, of the providers that this crate knows by name.
 
-The facts come from the model list of the Python package litellm (MIT outside its folder `enterprise/`), which
-this script downloads with pip into a temporary folder. No text of it is taken, only facts. Prices are not
-among them: those come from the crate genai-prices.
+models.tsv: what chat models take and can do. The facts come from the model list of the Python package litellm
+(MIT outside its folder `enterprise/`), which this script downloads with pip into a temporary folder. No text of
+it is taken, only facts. The columns are explained in the file's own first lines.
+
+prices.jsonl: the price lists of the crate genai-prices (MIT), as Cargo.lock has it, one provider a line, without
+what is not used here (descriptions, batch prices). The crate can read all lists at once, which takes 19 MB of memory;
+with one a line only those are read that are needed.
 
     python3 crates/llm-client/data/make.py [VERSION]     # the newest litellm, unless a version is given
-
-The columns are explained in the file's own first lines.
 """
 
 import datetime
@@ -21,6 +23,9 @@ import zipfile
 
 LIST = "litellm/model_prices_and_context_window_backup.json"
 TARGET = pathlib.Path(__file__).with_name("models.tsv")
+PRICES = TARGET.with_name("prices.jsonl")
+PRICE_LISTS = {"anthropic", "aws", "azure", "cerebras", "deepseek", "fireworks", "github-copilot", "google", "groq",
+               "minimax", "mistral", "moonshotai", "openai", "openrouter", "together", "x-ai", "zai"}
 
 # What litellm calls a provider, and the prefix that names of its models have here. Makers come first: their
 # rows are what is known of a model that some other service offers.
@@ -81,6 +86,13 @@ HEADER = """\
 # 6 levels of reasoning effort, separated by commas
 # 7 what else is known, separated by spaces: vision, no-vision, tools, no-tools, reasoning, responses (is to be asked in the
 #   format Responses), budget, adaptive, always (how a Claude model thinks), no-sampling, no-forced-tool, no-prefill
+"""
+
+PRICE_HEADER = """\
+# What tokens cost. Made by make.py in this folder: do not edit.
+# Source: the crate genai-prices {version}, data/prices.json
+# License of the source: MIT
+# Date: {date}
 """
 
 
@@ -212,15 +224,36 @@ def rows(models, today):
     return [line for _, _, line in lines]
 
 
+def price_lists():
+    """One line for each provider, and the version of the crate."""
+    command = ["cargo", "metadata", "--format-version", "1"]
+    done = subprocess.run(command, check=True, capture_output=True, cwd=TARGET.parent)
+    package = next(it for it in json.loads(done.stdout)["packages"] if it["name"] == "genai-prices")
+    source = pathlib.Path(package["manifest_path"]).parent / "data" / "prices.json"
+    lines = []
+    for provider in json.loads(source.read_text()):
+        if provider["id"] in PRICE_LISTS:
+            models = [{key: model[key] for key in ("id", "match", "context_window", "prices") if key in model}
+                      for model in provider["models"]]
+            list_ = {key: provider[key] for key in ("id", "name", "api_pattern")} | {"models": models}
+            lines.append(json.dumps(list_, separators=(",", ":")))
+    return lines, package["version"]
+
+
+def write(target, header, lines):
+    target.write_text(header + "\n".join(lines) + "\n")
+    print(f"{target}: {len(lines)} rows, {target.stat().st_size} bytes")
+
+
 def main():
     version = sys.argv[1] if len(sys.argv) > 1 else None
     today = datetime.date.today().isoformat()
     with tempfile.TemporaryDirectory() as folder:
         models, version = downloaded(version, folder)
     lines = rows(models, today)
-    header = HEADER.format(version=version, list=LIST, date=today)
-    TARGET.write_text(header + "\n".join(lines) + "\n")
-    print(f"{TARGET}: {len(lines)} rows, {TARGET.stat().st_size} bytes, litellm {version}")
+    write(TARGET, HEADER.format(version=version, list=LIST, date=today), lines)
+    lists, version = price_lists()
+    write(PRICES, PRICE_HEADER.format(version=version, date=today), lists)
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ impl Capabilities {
             Some(row) => Self::listed(row, provider, &lower),
             None => by_name::guessed(&lower),
         };
-        known.plain_content |= provider.plain_content;
+        known.plain_content |= provider.chat.plain_content;
         if let Some(plain) = settings.force_string_serializer {
             known.plain_content = plain;
         }

@@ -9,8 +9,9 @@ use crate::fallback::{FallbackModel, fallbacks};
 use crate::format::Format;
 use crate::openai_chat::OpenAiChat;
 use crate::openai_responses::OpenAiResponses;
-use crate::provider::{OPENAI_HOST, target};
+use crate::provider::{OPENAI_HOST, route, target};
 use crate::scripted::Scripted;
+use crate::text_calls::TextCalls;
 use crate::transport::HttpModel;
 use crate::{Model, ModelError};
 
@@ -36,11 +37,45 @@ fn connect_one(settings: &LlmSettings) -> Result<Arc<dyn Model>, ModelError> {
     if SCRIPTED.contains(&settings.model.trim()) {
         return Ok(Arc::new(Scripted::new(settings)));
     }
-    Ok(Arc::new(HttpModel::new(settings, format_of(settings))?))
+    let model = HttpModel::new(settings, format_of(settings))?;
+    let only_text = !model.takes_tools();
+    Ok(Arc::new(TextCalls::new(Arc::new(model), only_text)))
+}
+
+/// Where the requests of these settings go. The rest of the address may hold a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// None for the built-in model.
+    pub host: Option<String>,
+    /// The wire format: `chat`, `responses` or `messages`.
+    pub format: &'static str,
+}
+
+/// Where requests with these settings would go.
+///
+/// # Errors
+/// As [`connect`].
+pub fn destination(settings: &LlmSettings) -> Result<Destination, ModelError> {
+    if SCRIPTED.contains(&settings.model.trim()) {
+        return Ok(Destination {
+            host: None,
+            format: "scripted",
+        });
+    }
+    let format = format_of(settings);
+    let endpoint = route(settings, format)?.endpoint;
+    let host = endpoint.host_str().map(|host| match endpoint.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    });
+    Ok(Destination {
+        host,
+        format: format.name(),
+    })
 }
 
 /// The wire format that these settings ask for.
-fn format_of(settings: &LlmSettings) -> &'static dyn Format {
+pub(crate) fn format_of(settings: &LlmSettings) -> &'static dyn Format {
     match settings.api_mode {
         ApiMode::Auto => format_by_address(settings).unwrap_or_else(|| format_by_name(settings)),
         ApiMode::Chat => &OpenAiChat,
@@ -91,13 +126,13 @@ fn needs_responses(settings: &LlmSettings) -> bool {
     let Ok(target) = target(settings) else {
         return false;
     };
-    let Ok(address) = Url::parse(target.address) else {
+    let Ok(address) = Url::parse(&target.address) else {
         return false;
     };
     let host = address.host_str().unwrap_or_default();
     let path = address.path().trim_end_matches('/');
     let at_openai = host == OPENAI_HOST || (is_azure(host) && path.ends_with("/openai/v1"));
-    at_openai && Capabilities::of(settings, target.provider, target.model).responses
+    at_openai && Capabilities::of(settings, target.provider, &target.model).responses
 }
 
 /// Whether a host is one of those where Azure offers OpenAI's models.

@@ -66,6 +66,7 @@ impl ModelError {
                 message: said,
                 retry_after,
             },
+            413 => Self::ContextWindow(said),
             _ if names_context_window(message) => Self::ContextWindow(said),
             408 => Self::Timeout(said),
             409 | 500.. => Self::Unavailable {
@@ -154,7 +155,7 @@ fn names_exhausted_quota(message: &str) -> bool {
 
 /// How providers say that a prompt is too long.
 fn names_context_window(message: &str) -> bool {
-    const PHRASES: [&str; 13] = [
+    const PHRASES: [&str; 18] = [
         "context_length_exceeded",
         "context length",
         "context window",
@@ -168,9 +169,19 @@ fn names_context_window(message: &str) -> bool {
         "reduce the length of the messages",
         "range of input length should be",
         "too large for model with",
+        "maximum prompt length",
+        "request_too_large",
+        "context_window_exceeded",
+        "token limit exceeded",
+        "too many tokens",
     ];
     let message = message.to_lowercase();
-    PHRASES.iter().any(|phrase| message.contains(phrase))
+    if message.contains("throttl") {
+        // Too many tokens for now.
+        return false;
+    }
+    let tokens_above_limit = message.contains("token") && message.contains("exceeds the limit of");
+    tokens_above_limit || PHRASES.iter().any(|phrase| message.contains(phrase))
 }
 
 #[cfg(test)]

@@ -92,27 +92,28 @@ pub(crate) fn fallbacks(settings: &LlmSettings) -> Result<Vec<LlmSettings>, Mode
     let Some(strategy) = &settings.fallback_strategy else {
         return Ok(Vec::new());
     };
-    let listed = match &strategy["fallback_llms"] {
-        Value::Null => return Ok(Vec::new()),
-        Value::Array(listed) => listed,
-        _ => return Err(malformed("`fallback_strategy.fallback_llms` is a list")),
-    };
+    let listed = &strategy["fallback_llms"];
+    if listed.is_null() {
+        return Ok(Vec::new());
+    }
+    let no_list = || malformed("`fallback_strategy.fallback_llms` is a list");
+    let listed = listed.as_array().ok_or_else(no_list)?;
     listed.iter().map(|item| fallback(settings, item)).collect()
 }
 
 fn fallback(first: &LlmSettings, item: &Value) -> Result<LlmSettings, ModelError> {
-    let settings = match item {
-        Value::String(model) => LlmSettings {
-            model: model.clone(),
+    let settings = if let Some(model) = item.as_str() {
+        LlmSettings {
+            model: model.to_owned(),
             ..first.clone()
-        },
-        Value::Object(_) => serde_json::from_value(item.clone())
-            .map_err(|error| malformed(&format!("a model of `fallback_llms`: {error}")))?,
-        _ => {
-            return Err(malformed(
-                "`fallback_strategy.fallback_llms` holds names of models or LLM settings",
-            ));
         }
+    } else if item.is_object() {
+        serde_json::from_value(item.clone())
+            .map_err(|error| malformed(&format!("a model of `fallback_llms`: {error}")))?
+    } else {
+        return Err(malformed(
+            "`fallback_strategy.fallback_llms` holds names of models or LLM settings",
+        ));
     };
     Ok(LlmSettings {
         // No fallback of a fallback.

@@ -37,6 +37,8 @@ pub struct ModelReply {
     pub cost: Option<f64>,
     /// None when nothing of the reply has to go back unchanged.
     pub made_by: Option<Provenance>,
+    /// What the user should know of how it came about.
+    pub notices: Vec<Notice>,
     /// Set when another model than the first answered.
     pub fallback: Option<Fallback>,
 }
@@ -50,6 +52,14 @@ pub struct Fallback {
     pub to: String,
     /// How it failed: [`ModelError::code`].
     pub code: &'static str,
+}
+
+/// Something about a model that works less well than it could, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// A stable name: `images_left_out` or `prompt_truncated`.
+    pub code: &'static str,
+    pub detail: String,
 }
 
 /// Why a model stopped.

@@ -1,10 +1,13 @@
+mod assistant;
 mod call;
+mod details;
 mod messages;
 mod reply;
 mod request;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod thoughts;
 
 use std::time::Duration;
 

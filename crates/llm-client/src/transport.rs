@@ -2,31 +2,40 @@ pub(crate) mod complete;
 mod exchange;
 mod headers;
 mod http;
+mod learned;
+mod outgoing;
 mod price;
-mod refused;
+mod refusals;
 mod retry;
 mod sse;
 pub(crate) mod stream;
+mod surrogates;
 #[cfg(test)]
 mod tests;
+mod truncation;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use core_model::{LlmSettings, masking::SecretMask};
 use reqwest::header::HeaderMap;
+use serde_json::{Map, Value};
 
 use crate::error::clip;
 use crate::format::Format;
 use crate::model::OnDelta;
 use crate::provider::{Route, route};
-use crate::{Delta, Model, ModelError, ModelLimits, ModelReply, ModelRequest};
+use crate::{
+    Delta, Model, ModelError, ModelLimits, ModelMessage, ModelReply, ModelRequest, Notice,
+};
 
-use complete::complete;
-use exchange::{ERROR_BODY_LIMIT, Exchange};
+use complete::{Completion, complete};
+use exchange::{ERROR_BODY_LIMIT, Exchange, Failure};
+use outgoing::outgoing;
 use price::Pricing;
-use refused::RefusedFields;
+use refusals::{Lesson, Lessons, Refusal};
 use retry::{Schedule, retrying};
 
 /// How much of an error's text is searched for secrets; what follows is cut off in any case.
@@ -42,7 +51,6 @@ pub(crate) struct HttpModel {
     mask: SecretMask,
     schedule: Schedule,
     pricing: Pricing,
-    refused: RefusedFields,
 }
 
 impl HttpModel {
@@ -58,7 +66,7 @@ impl HttpModel {
         Ok(Self {
             format,
             schedule: Schedule::new(settings),
-            pricing: Pricing::new(settings),
+            pricing: Pricing::new(settings, &route),
             // The key is in the headers, marked as sensitive, and nowhere else.
             settings: LlmSettings {
                 api_key: None,
@@ -68,53 +76,107 @@ impl HttpModel {
             route,
             headers,
             mask: SecretMask::new(secrets),
-            refused: RefusedFields::default(),
         })
     }
 
-    /// One try, repeated at once without the fields that the provider refuses to know.
+    /// Whether it takes tools as such; else its calls are text.
+    pub(crate) fn takes_tools(&self) -> bool {
+        self.route.capabilities.native_tools
+    }
+
+    /// One try, repeated at once in another way when the provider refuses how it was written.
     async fn ask(
         &self,
         request: &ModelRequest,
         on_delta: OnDelta<'_>,
     ) -> Result<ModelReply, ModelError> {
+        let known = learned::recall(&self.route);
+        let mut lessons = Lessons::new(known.clone());
+        let mut notices = Vec::new();
         loop {
-            let mut body = self.format.body(&self.settings, &self.route, request);
-            self.refused.remove_from(&mut body);
-            let any_piece = AtomicBool::new(false);
-            let on_piece = |delta| {
-                any_piece.store(true, Ordering::Relaxed);
-                on_delta(delta);
+            let adjustments = &lessons.adjustments;
+            let route = Route {
+                adjustments: adjustments.clone(),
+                ..self.route.clone()
             };
-            let exchange = Exchange {
-                format: self.format,
-                settings: &self.settings,
-                endpoint: &self.route.endpoint,
-                headers: &self.headers,
-                mask: &self.mask,
-            };
-            let answer = exchange.run(&body, &on_piece).await;
-            let reply = answer.and_then(|raw| {
-                let made_by = &self.route.made_by;
-                Ok(complete(
-                    raw,
-                    &self.settings,
-                    made_by,
-                    &self.mask,
-                    SEARCHED_BYTES,
-                )?)
-            });
-            let failure = match reply {
-                Ok(reply) => return Ok(self.pricing.priced(reply)),
+            let sent = outgoing(request, adjustments);
+            let mut body = self.format.body(&self.settings, &route, &sent);
+            if self.settings.drop_params {
+                body.retain(|name, _| !adjustments.refused_fields.contains(name.as_str()));
+            }
+            let calls = [request, &sent].into_iter().flat_map(|it| &it.messages);
+            let calls = calls.flat_map(ModelMessage::calls);
+            let taken = calls.map(|call| call.id.clone()).collect();
+            let failure = match self.exchange(&body, taken, on_delta).await {
+                Ok(mut reply) => {
+                    if lessons.adjustments != known {
+                        learned::remember(&self.route, lessons.adjustments);
+                    }
+                    notices.extend(truncation::notice(&sent, reply.usage.prompt_tokens));
+                    reply.notices = notices;
+                    return Ok(reply);
+                }
                 Err(failure) => failure,
             };
-            if any_piece.into_inner() {
-                on_delta(Delta::Discarded);
+            let refusal = Refusal {
+                failure: &failure,
+                request: &sent,
+                body: &body,
+                optional_fields: if self.settings.drop_params {
+                    self.format.optional_fields()
+                } else {
+                    &[]
+                },
+            };
+            match lessons.learn(&refusal) {
+                Some(Lesson::Images) => notices.push(self.images_left_out(&failure.error)),
+                Some(_) => {}
+                None => return Err(failure.error),
             }
-            let optional = self.format.optional_fields();
-            if !self.settings.drop_params || !self.refused.learn(&failure, &body, optional) {
-                return Err(failure.error);
-            }
+        }
+    }
+
+    /// Sends a body and reads the reply. Pieces of a reply that fails are void. `taken`: ids of calls that
+    /// the conversation has already.
+    async fn exchange(
+        &self,
+        body: &Map<String, Value>,
+        taken: BTreeSet<String>,
+        on_delta: OnDelta<'_>,
+    ) -> Result<ModelReply, Failure> {
+        let any_piece = AtomicBool::new(false);
+        let on_piece = |delta| {
+            any_piece.store(true, Ordering::Relaxed);
+            on_delta(delta);
+        };
+        let exchange = Exchange {
+            format: self.format,
+            settings: &self.settings,
+            endpoint: &self.route.endpoint,
+            headers: &self.headers,
+            mask: &self.mask,
+        };
+        let answer = exchange.run(body, &on_piece).await;
+        let reply = answer.and_then(|raw| {
+            let completion = Completion {
+                settings: &self.settings,
+                made_by: &self.route.made_by,
+                mask: &self.mask,
+                longest_id: SEARCHED_BYTES,
+            };
+            Ok(complete(raw, completion, taken)?)
+        });
+        if reply.is_err() && any_piece.into_inner() {
+            on_delta(Delta::Discarded);
+        }
+        Ok(self.pricing.priced(reply?))
+    }
+
+    fn images_left_out(&self, refusal: &ModelError) -> Notice {
+        let refusal = self.presentable(refusal.clone());
+        Notice {
+            code: "images_left_out",
+            detail: format!("Images were left out of what the model is sent: {refusal}"),
         }
     }
 
@@ -125,7 +187,7 @@ impl HttpModel {
 
     /// Whether the provider is sure to refuse a request because there is no key.
     fn lacks_key(&self) -> bool {
-        let (key_header, _) = self.format.key_header(&self.route, "");
+        let (key_header, _) = headers::key_header(&self.route, self.format, "");
         let own_address = self.settings.base_url.is_some();
         let sends_key = [key_header, "authorization"]
             .iter()
@@ -142,10 +204,7 @@ impl Model for HttpModel {
 
     fn limits(&self) -> ModelLimits {
         ModelLimits {
-            input_tokens: self
-                .settings
-                .max_input_tokens
-                .or(self.route.capabilities.context_window),
+            input_tokens: self.pricing.context_window(),
             output_tokens: self.settings.max_output_tokens,
         }
     }

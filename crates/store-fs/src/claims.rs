@@ -69,7 +69,7 @@ impl Store {
     fn claim_open(self: &Arc<Self>, id: ConversationId) -> Option<Claim> {
         let slot = self.slot_in_use(id)?;
         let known = slot.try_lock().ok()?;
-        let log = known.upgrade()?;
+        let log = FsLog(known.upgrade()?);
         let created_at = self.context.catalog.row(id)?.created_at;
         let epoch = self.next_epoch();
         let lost = log.0.hold_if_rested(epoch)?;

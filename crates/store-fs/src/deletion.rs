@@ -13,7 +13,7 @@ use crate::{
     deliveries::Outbox,
     error::{io_at, lock},
     layout,
-    log::WeakLog,
+    open_log::OpenLog,
     store::Store,
 };
 
@@ -50,7 +50,7 @@ impl Store {
         let row = outbox.and_then(|_| self.row_of(id));
         let log = match row {
             Some(_) => self.open_to_delete(id, &mut known),
-            None => known.upgrade(),
+            None => known.upgrade().map(FsLog),
         };
         let removing = layout::removing(&self.root, self.run);
         let before = self.root_sync.begin();
@@ -67,7 +67,7 @@ impl Store {
             Err(StoreError::NotFound(_)) if self.context.catalog.row(id).is_some() => {}
             taken => taken?,
         }
-        *known = WeakLog::default();
+        *known = Weak::new();
         lock(&self.unsynced_names).remove(&id);
         // Told only when a power cut cannot bring it back, nor take it from the outbox; in this turn, so
         // that one that is made under its name follows.
@@ -107,7 +107,7 @@ impl Store {
     }
 
     fn outbox(&self) -> Option<&Outbox> {
-        let kept = self.deliveries.get().map(|deliveries| &deliveries.0);
+        let kept = self.deliveries.get();
         kept.filter(|kept| kept.keeps_deleted.load(Ordering::Acquire))
             .map(|kept| &kept.outbox)
     }
@@ -127,7 +127,7 @@ impl Store {
         })
     }
 
-    fn open_to_delete(&self, id: ConversationId, known: &mut WeakLog) -> Option<FsLog> {
+    fn open_to_delete(&self, id: ConversationId, known: &mut Weak<OpenLog>) -> Option<FsLog> {
         match self.open_in_turn(id, known) {
             Ok(log) => Some(log),
             Err(StoreError::NotFound(_)) => None,

@@ -9,4 +9,4 @@ mod whole;
 pub(crate) use ports::{Disk, DiskFile, Open, Wait};
 pub(crate) use read_only::ReadOnly;
 pub(crate) use real::RealDisk;
-pub(crate) use whole::{read_all, read_exact, read_small, write_all};
+pub(crate) use whole::{copy_range, read_all, read_exact, read_small, write_all};

@@ -9,7 +9,8 @@ use uuid::Uuid;
 /// Bytes of one entry.
 pub(crate) const ENTRY: usize = 48;
 
-/// The kinds with a number of their own, by it. Only ever add at the end: numbers are on disk.
+/// The kinds with a number of their own, by it. Numbers are on disk, and no kind gets one later: indexes that
+/// have a line of it already have it by its hash, and the number would not find that line.
 const KINDS: [&str; 15] = [
     "SystemPromptEvent",
     "MessageEvent",

@@ -50,6 +50,24 @@ pub enum OpenError {
         /// When it took the lock.
         started_at: Option<UtcTime>,
     },
+    /// Another live server, of another conversations folder, keeps its records of deliveries in this one.
+    #[error(
+        "the folder {} is in use by another server ({}): it belongs to all servers whose conversations \
+         folders are in {}, and one at a time can have it",
+        folder.display(),
+        holder(*pid, host.as_deref(), *started_at),
+        folder.parent().unwrap_or(folder).display()
+    )]
+    DeliveriesLocked {
+        /// The folder of the records.
+        folder: PathBuf,
+        /// The holder's process.
+        pid: Option<u32>,
+        /// The machine it runs on.
+        host: Option<String>,
+        /// When it took the lock.
+        started_at: Option<UtcTime>,
+    },
     /// Anything else that the file system refused.
     #[error("{}: {source}", path.display())]
     Io {
@@ -61,6 +79,28 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// The same error where the folder is that of the records of deliveries.
+    pub(crate) fn of_deliveries(self) -> Self {
+        match self {
+            Self::Locked {
+                folder,
+                pid,
+                host,
+                started_at,
+            } => Self::DeliveriesLocked {
+                folder,
+                pid,
+                host,
+                started_at,
+            },
+            Self::Unusable { folder, source, .. } => Self::Io {
+                path: folder,
+                source,
+            },
+            other @ (Self::DeliveriesLocked { .. } | Self::Io { .. }) => other,
+        }
+    }
+
     pub(crate) fn unusable(folder: &Path, source: io::Error) -> Self {
         Self::Unusable {
             folder: folder.to_owned(),

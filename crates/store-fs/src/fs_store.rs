@@ -23,7 +23,7 @@ use crate::{
 ///
 /// A server uses it by the ports of [`core_model`]: [`core_model::Catalog`] to make, list and delete
 /// conversations, [`core_model::Claims`] to write them, [`core_model::Feed`] to follow all of them,
-/// [`core_model::port::Receipts`], and, with [`Self::keep_deliveries`],
+/// [`core_model::port::Receipts`], and, after [`Self::keep_deliveries`],
 /// [`core_model::port::DeliveryRecords`]. Their async methods need a tokio runtime. A tool that appends
 /// needs none:
 ///

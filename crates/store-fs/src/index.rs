@@ -180,6 +180,25 @@ impl Index {
             .ok_or(IndexError::Wrong)
     }
 
+    /// The first of `len` entries that are in order of what `before` looks at for which that is false.
+    pub(crate) fn partition_point(
+        &self,
+        len: u64,
+        wait: Wait,
+        before: impl Fn(&Entry) -> bool,
+    ) -> Result<u64, IndexError> {
+        let (mut low, mut high) = (0, len);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if before(&self.entry(middle, wait)?) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low)
+    }
+
     /// Puts entries down at `seq`, its end. What the disk refuses is kept in memory.
     pub(crate) fn write(&self, seq: u64, entries: &[Entry]) {
         let mut kept = lock(&self.0.kept);

@@ -30,7 +30,7 @@
 //! | `claims` | the one writer of a conversation, and who it is |
 //! | `folder_scan`, `start_scan`, `check`, `listing`, `at_rest`, `stored_row` | the list against the folder, and each conversation on it |
 //! | `deletion` | deleting a conversation, at once or into the outbox |
-//! | `keep_deliveries`, `deliveries/` | [`FsDeliveryRecords`]: the records of followers, and the outbox |
+//! | `keep_deliveries`, `deliveries/` | the records of followers, and the outbox |
 //! | `receipts` | requests that must not be carried out twice |
 //! | `append_file` | a file that grows at its end only |
 //! | `group_sync` | one sync for many |
@@ -128,7 +128,6 @@ mod stored;
 mod stored_row;
 mod verify;
 
-pub use deliveries::FsDeliveryRecords;
 pub use durability::{Durability, Options};
 pub use error::{AppendError, OpenError, ReadError};
 pub use follow::Follow;

@@ -151,7 +151,14 @@ impl Store {
         let slot = self.slot(id);
         let _turn = lock(&slot);
         if !self.context.disk.exists(&folder) && catalog.row(id).is_some() {
-            tracing::warn!(conversation.id = %id, "its folder is gone, and so it is from the list");
+            if catalog.closed_at.is_some() {
+                tracing::warn!(conversation.id = %id, "its folder is gone, and so it is from the list");
+            } else {
+                tracing::info!(
+                    conversation.id = %id,
+                    "its folder is gone after a crash, which may have cut its deletion short; it leaves the list"
+                );
+            }
             catalog.gone(id);
         }
         Ok(())

@@ -1,9 +1,6 @@
 mod load;
 
-use std::{
-    ops::Range,
-    sync::{Arc, Weak},
-};
+use std::{ops::Range, sync::Arc};
 
 use async_trait::async_trait;
 use core_model::{
@@ -57,10 +54,6 @@ const INLINE: u64 = 4096;
 /// ```
 #[derive(Clone)]
 pub struct FsLog(pub(crate) Arc<OpenLog>);
-
-/// A log that lives only as long as someone uses it.
-#[derive(Default)]
-pub(crate) struct WeakLog(Weak<OpenLog>);
 
 impl FsLog {
     /// Makes `records` durable at the end, then visible, and returns the length that this made. With
@@ -197,10 +190,6 @@ impl FsLog {
         self.reading(false, |log, wait| log.damaged(wait)).await
     }
 
-    pub(crate) fn downgrade(&self) -> WeakLog {
-        WeakLog(Arc::downgrade(&self.0))
-    }
-
     /// Runs a read inline if all it needs is in memory already, else where it may block.
     async fn reading<T: Send + 'static>(
         &self,
@@ -217,16 +206,6 @@ impl FsLog {
         }
         let log = self.0.clone();
         blocking(&self.0.path, move || log.read_waiting(read)).await
-    }
-}
-
-impl WeakLog {
-    pub(crate) fn upgrade(&self) -> Option<FsLog> {
-        self.0.upgrade().map(FsLog)
-    }
-
-    pub(crate) fn is_gone(&self) -> bool {
-        self.0.strong_count() == 0
     }
 }
 

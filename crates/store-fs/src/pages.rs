@@ -117,16 +117,8 @@ impl OpenLog {
         // Times increase strictly within a log, so the first match can be searched for.
         let wanted = time.utc().timestamp_micros();
         let len = self.extent().len.0;
-        let (mut low, mut high) = (0, len);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if self.entry(middle, wait)?.micros < wanted {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        Ok(Seq(low))
+        let earlier = |entry: &Entry| entry.micros < wanted;
+        Ok(Seq(self.index().partition_point(len, wait, earlier)?))
     }
 
     pub(crate) fn select(

@@ -160,29 +160,22 @@ impl Lines {
     }
 }
 
-/// A claim in the log that it is of.
+/// A claim in the log that it is of. Dropping it tells its holder.
 pub(crate) struct Held {
     pub(crate) epoch: u64,
-    /// Tells the holder when this is dropped.
-    _lost: Lost,
+    lost: watch::Sender<bool>,
 }
 
 impl Held {
     /// With what tells its holder that it is lost.
     pub(crate) fn new(epoch: u64) -> (Self, watch::Receiver<bool>) {
-        let (sender, lost) = watch::channel(false);
-        let held = Self {
-            epoch,
-            _lost: Lost(sender),
-        };
-        (held, lost)
+        let (lost, is_lost) = watch::channel(false);
+        (Self { epoch, lost }, is_lost)
     }
 }
 
-struct Lost(watch::Sender<bool>);
-
-impl Drop for Lost {
+impl Drop for Held {
     fn drop(&mut self) {
-        self.0.send_replace(true);
+        self.lost.send_replace(true);
     }
 }

@@ -28,20 +28,20 @@ impl OpenLog {
         let disk = self.context.disk.as_ref();
         let at_index = io_at(&self.index_path);
         let log = self.file();
-        let (index, found) = recovery::rebuild(
+        let (index, found, _) = recovery::rebuild(
             disk,
             self.id,
             &self.folder,
             log.as_ref(),
-            self.extent(),
-            wrong,
+            self.extent().bytes,
+            Some(wrong),
         )
         .map_err(io_at(&self.index_path))?;
         let queue = lock(&self.queue);
         let extent = self.extent();
         let found = if found.bytes < extent.bytes {
-            recovery::catch_up(&index, log.as_ref(), found, extent.bytes)
-                .map_err(io_at(&self.index_path))?
+            let extended = recovery::extend(&index, log.as_ref(), found, extent.bytes);
+            extended.map_err(io_at(&self.index_path))?.0
         } else {
             found
         };

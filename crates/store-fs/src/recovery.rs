@@ -12,7 +12,6 @@ use std::{io, path::Path, sync::Arc};
 use core_model::{ConversationId, StoreError, TornTail};
 
 use self::{
-    indexing::{extend, rebuild_in_place},
     known::{Known, known},
     refusal::is_refusal,
     report::report_damage,
@@ -26,7 +25,7 @@ use crate::{
     notices::Notices,
 };
 
-pub(crate) use indexing::{catch_up, rebuild};
+pub(crate) use indexing::{extend, rebuild};
 pub(crate) use report::report_torn;
 pub(crate) use torn::move_torn;
 
@@ -79,7 +78,7 @@ pub(crate) fn open(
     let known = known(disk, id, &index_path, file.as_ref(), size).map_err(io_at(&index_path))?;
     let begin = match &known {
         Known::Fits(_, extent) => extent.bytes,
-        Known::Partly(_) | Known::Nothing => 0,
+        Known::Partly(_) => 0,
     };
     if begin < size && refused.is_none() {
         refused = secure(file.as_ref(), begin, size).err();
@@ -93,10 +92,9 @@ pub(crate) fn open(
             (index, extent, Some(scanned))
         }
         Known::Partly(old) => {
-            rebuild_in_place(disk, id, folder, file.as_ref(), size, Some(&old)).map_err(at_log)?
-        }
-        Known::Nothing => {
-            rebuild_in_place(disk, id, folder, file.as_ref(), size, None).map_err(at_log)?
+            let rebuilt = rebuild(disk, id, folder, file.as_ref(), size, old.as_ref());
+            let (index, extent, scanned) = rebuilt.map_err(at_log)?;
+            (index, extent, Some(scanned))
         }
     };
     report_damage(id, &index, scanned.as_ref(), notices);

@@ -137,9 +137,9 @@ fn apply_steps(folder: &Path, before: &Report, remake: bool) -> Result<(), Store
         return Err(io_at(folder)(refused.error));
     }
     if let IndexState::Wrong { .. } = before.index {
-        let (file, extent) = (opened.file.as_ref(), opened.extent);
-        recovery::rebuild(&RealDisk, before.id, folder, file, extent, &opened.index)
-            .map_err(io_at(&index))?;
+        let (file, size) = (opened.file.as_ref(), opened.extent.bytes);
+        let old = Some(&opened.index);
+        recovery::rebuild(&RealDisk, before.id, folder, file, size, old).map_err(io_at(&index))?;
     }
     if let (Some(torn), None) = (opened.torn, &before.metadata) {
         let mut metadata = read_metadata(&RealDisk, folder, before.id)?;

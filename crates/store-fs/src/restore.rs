@@ -139,27 +139,20 @@ impl OpenLog {
         let len = self.extent().len.0;
         let index = self.index();
         let lost = || io::Error::other("events were lost by the failed write");
-        let entry = |seq| index.entry(seq, Wait::Yes).map_err(|_| lost());
         let synced = self.durable.bytes();
         let from = synced.saturating_sub(BLOCK);
-        let (mut low, mut high) = (0, len);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if entry(middle)?.end() <= from {
-                low = middle + 1
-            } else {
-                high = middle
-            }
-        }
-        while low < len {
-            let count = (len - low).min(STRIDE);
+        let is_sure = |entry: &Entry| entry.end() <= from;
+        let sure = index.partition_point(len, Wait::Yes, is_sure);
+        let mut next = sure.map_err(|_| lost())?;
+        while next < len {
+            let count = (len - next).min(STRIDE);
             let entries = index
-                .read(low, count as usize, Wait::Yes)
+                .read(next, count as usize, Wait::Yes)
                 .map_err(|_| lost())?;
             for one in &entries {
                 write_line_again(file, one, synced)?;
             }
-            low += count;
+            next += count;
         }
         Ok(())
     }

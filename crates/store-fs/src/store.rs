@@ -5,7 +5,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, OnceLock,
+        Arc, Mutex, OnceLock, Weak,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -15,19 +15,19 @@ use core_model::{ConversationId, Metadata, StoreError, UtcTime, port::RECEIPTS};
 use uuid::Uuid;
 
 use crate::{
-    Durability, FsDeliveryRecords, FsLog, Options,
+    Durability, FsLog, Options,
     at_rest::at_rest,
     catalog::CatalogFile,
     committer::Committer,
+    deliveries::DeliveryFolder,
     disk::{Disk, Open},
     error::{io_at, lock},
     flusher::Flusher,
     group_sync::{Before, GroupSync},
     layout,
     lock::FolderLock,
-    log::WeakLog,
     meta::{read_metadata, write_metadata, write_new},
-    open_log::LogContext,
+    open_log::{LogContext, OpenLog},
     receipts::ReceiptFiles,
     start_scan::StartScan,
 };
@@ -52,11 +52,12 @@ pub(crate) struct Store {
     /// The latest claim's, of whichever conversation.
     epoch: AtomicU64,
     /// Where deleted conversations wait, if they do.
-    pub(crate) deliveries: OnceLock<FsDeliveryRecords>,
+    pub(crate) deliveries: OnceLock<DeliveryFolder>,
     pub(crate) context: LogContext,
 }
 
-pub(crate) type Slot = Arc<Mutex<WeakLog>>;
+/// The open log, which lives only as long as someone uses it.
+pub(crate) type Slot = Arc<Mutex<Weak<OpenLog>>>;
 
 impl Drop for Store {
     fn drop(&mut self) {
@@ -179,7 +180,7 @@ impl Store {
     pub(crate) fn open_already(&self, id: ConversationId) -> Option<FsLog> {
         let slot = self.slot_in_use(id)?;
         let known = lock(&slot);
-        known.upgrade()
+        known.upgrade().map(FsLog)
     }
 
     /// The slot of a conversation that is in use.
@@ -198,7 +199,7 @@ impl Store {
         for slot in slots {
             let log = lock(&slot).upgrade();
             if let Some(log) = log {
-                lock(&log.0.queue).held = None;
+                lock(&log.queue).held = None;
             }
         }
     }
@@ -214,10 +215,10 @@ impl Store {
     pub(crate) fn open_in_turn(
         &self,
         id: ConversationId,
-        known: &mut WeakLog,
+        known: &mut Weak<OpenLog>,
     ) -> Result<FsLog, StoreError> {
         if let Some(log) = known.upgrade() {
-            return Ok(log);
+            return Ok(FsLog(log));
         }
         self.sync_name(id, self.root_sync.begin())?;
         let folder = self.folder(id);
@@ -232,7 +233,7 @@ impl Store {
                 tracing::warn!(conversation.id = %id, %error, "the metadata does not tell of an unfinished line");
             }
         }
-        *known = log.downgrade();
+        *known = Arc::downgrade(&log.0);
         Ok(log)
     }
 
@@ -267,7 +268,7 @@ impl Store {
     pub(crate) fn slot(&self, id: ConversationId) -> Slot {
         let mut slots = lock(&self.slots);
         if slots.len() >= SLOTS && slots.len() == slots.capacity() {
-            slots.retain(|_, slot| Arc::strong_count(slot) > 1 || !lock(slot).is_gone());
+            slots.retain(|_, slot| Arc::strong_count(slot) > 1 || lock(slot).strong_count() > 0);
         }
         slots.entry(id).or_default().clone()
     }

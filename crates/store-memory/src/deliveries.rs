@@ -2,26 +2,17 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use core_model::{
-    ConversationKey, LogReader, Metadata, StoreError, UtcTime,
-    port::{
-        Cursor, DeadLetter, DeletedConversation, DeliveryRecords, FeedPosition, FollowerRecords,
-    },
+    ConversationKey, LogReader, Metadata, StoreError,
+    port::{DeletedConversation, DeliveryRecords, FollowerChange, FollowerRecords},
 };
 
-use crate::{MemoryStore, lock::lock, store::Shared};
+use crate::{MemoryStore, lock::lock};
 
 impl MemoryStore {
     /// Whether a conversation that is deleted from now on waits for followers, until it is discarded.
     /// Without this call it goes at once.
     pub fn keep_deleted(&self, keep: bool) {
         self.shared.state().keeps_deleted = keep;
-    }
-}
-
-impl Shared {
-    fn record(&self, follower: &str, change: impl FnOnce(&mut FollowerRecords)) {
-        let mut followers = lock(&self.followers);
-        change(followers.entry(follower.to_owned()).or_default());
     }
 }
 
@@ -35,58 +26,10 @@ impl DeliveryRecords for MemoryStore {
         Ok(lock(&self.shared.followers).get(follower).cloned())
     }
 
-    async fn put_follower(
-        &self,
-        follower: &str,
-        name: &str,
-        since: Option<UtcTime>,
-        position: Option<FeedPosition>,
-    ) -> Result<(), StoreError> {
-        self.shared.record(follower, |records| {
-            records.introduce(name, since);
-            records.position = position.or(records.position);
-        });
-        Ok(())
-    }
-
-    async fn mark_removed(&self, follower: &str, at: UtcTime) -> Result<(), StoreError> {
-        self.shared
-            .record(follower, |records| records.removed = Some(at));
-        Ok(())
-    }
-
-    async fn put_position(&self, follower: &str, position: FeedPosition) -> Result<(), StoreError> {
-        self.shared
-            .record(follower, |records| records.position = Some(position));
-        Ok(())
-    }
-
-    async fn put_cursors(
-        &self,
-        follower: &str,
-        cursors: Vec<(ConversationKey, Cursor)>,
-    ) -> Result<(), StoreError> {
-        self.shared
-            .record(follower, |records| records.cursors.extend(cursors));
-        Ok(())
-    }
-
-    async fn rewind_all(&self, follower: &str, at: UtcTime) -> Result<(), StoreError> {
-        self.shared
-            .record(follower, |records| records.rewind_all(at));
-        Ok(())
-    }
-
-    async fn push_dead_letter(&self, follower: &str, letter: DeadLetter) -> Result<(), StoreError> {
-        self.shared.record(follower, |records| {
-            records.push_dead_letter(letter);
-        });
-        Ok(())
-    }
-
-    async fn remove_dead_letter(&self, follower: &str, id: &str) -> Result<(), StoreError> {
-        self.shared
-            .record(follower, |records| records.remove_dead_letter(id));
+    async fn change(&self, follower: &str, changes: Vec<FollowerChange>) -> Result<(), StoreError> {
+        let mut followers = lock(&self.shared.followers);
+        let records = followers.entry(follower.to_owned()).or_default();
+        changes.into_iter().for_each(|change| records.apply(change));
         Ok(())
     }
 
@@ -102,18 +45,22 @@ impl DeliveryRecords for MemoryStore {
         Ok(())
     }
 
-    async fn forget(&self, follower: &str) -> Result<(), StoreError> {
+    async fn forget_follower(&self, follower: &str) -> Result<(), StoreError> {
         lock(&self.shared.followers).remove(follower);
         Ok(())
     }
 
     async fn deleted(&self) -> Result<Vec<DeletedConversation>, StoreError> {
         let state = self.shared.state();
-        let deleted = state.deleted.iter().map(|deleted| DeletedConversation {
-            conversation: deleted.key,
-            deleted_at: deleted.deleted_at,
-        });
-        Ok(deleted.collect())
+        let deleted = state.deleted.iter();
+        let mut deleted: Vec<_> = deleted
+            .map(|(key, deleted)| DeletedConversation {
+                conversation: *key,
+                deleted_at: deleted.deleted_at,
+            })
+            .collect();
+        deleted.sort_by_key(|deleted| deleted.deleted_at);
+        Ok(deleted)
     }
 
     async fn open_deleted(
@@ -121,10 +68,7 @@ impl DeliveryRecords for MemoryStore {
         conversation: ConversationKey,
     ) -> Result<(Metadata, Arc<dyn LogReader>), StoreError> {
         let state = self.shared.state();
-        let found = state
-            .deleted
-            .iter()
-            .find(|deleted| deleted.key == conversation);
+        let found = state.deleted.get(&conversation);
         let found = found.ok_or(StoreError::NotFound(conversation.id))?;
         let (metadata, log) = (Arc::clone(&found.metadata), Arc::clone(&found.log));
         drop(state);
@@ -132,8 +76,7 @@ impl DeliveryRecords for MemoryStore {
     }
 
     async fn discard(&self, conversation: ConversationKey) -> Result<(), StoreError> {
-        let mut state = self.shared.state();
-        state.deleted.retain(|deleted| deleted.key != conversation);
+        self.shared.state().deleted.remove(&conversation);
         Ok(())
     }
 }

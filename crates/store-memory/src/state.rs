@@ -1,4 +1,7 @@
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use core_model::{
     ConversationId, ConversationKey, Metadata, Row, StoreError, UtcTime,
@@ -21,15 +24,14 @@ pub(crate) struct State {
     pub(crate) feed: Vec<FeedEntry>,
     /// Whether conversations that are deleted wait for followers.
     pub(crate) keeps_deleted: bool,
-    /// Those that do, the longest deleted first.
-    pub(crate) deleted: Vec<Deleted>,
+    /// Those that do.
+    pub(crate) deleted: BTreeMap<ConversationKey, Deleted>,
     /// The last server's number, and the last claim's epoch.
     counter: u64,
 }
 
 /// A deleted conversation that waits for followers.
 pub(crate) struct Deleted {
-    pub(crate) key: ConversationKey,
     pub(crate) deleted_at: UtcTime,
     pub(crate) metadata: Arc<Metadata>,
     pub(crate) log: Arc<Log>,
@@ -101,20 +103,20 @@ impl State {
     pub(crate) fn has(&self, key: &ConversationKey) -> bool {
         let found = self.conversations.get(key.id);
         found.is_some_and(|found| found.row.created_at == key.created_at)
-            || self.deleted.iter().any(|deleted| deleted.key == *key)
+            || self.deleted.contains_key(key)
     }
 
     /// Has a deleted conversation wait for followers.
     pub(crate) fn keep(&mut self, conversation: Conversation) {
         let Conversation { metadata, log, .. } = conversation;
         let key = metadata.key();
-        self.deleted.retain(|deleted| deleted.key != key);
-        self.deleted.push(Deleted {
-            key,
-            deleted_at: UtcTime::now(),
+        let deleted_at = UtcTime::now();
+        let deleted = Deleted {
+            deleted_at,
             metadata,
             log,
-        });
+        };
+        self.deleted.insert(key, deleted);
     }
 
     /// Adds an entry to the feed: its length now.

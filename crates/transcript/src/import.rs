@@ -27,7 +27,6 @@ mod line;
 mod options;
 mod reading;
 mod settings;
-mod source;
 mod tool_files;
 mod writing;
 

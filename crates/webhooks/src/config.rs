@@ -24,7 +24,7 @@ use url::Url;
 use crate::{guard, signature::Signer};
 use fields::Fields;
 use invalid::LONGEST_NAME;
-use lenient::{Bytes, Seconds, Whole};
+use lenient::{Seconds, Whole, seconds};
 use target::shown;
 
 pub use choices::{Method, OnExhausted, Start};
@@ -37,17 +37,18 @@ pub use text::SecretText;
 ///
 /// Header values and the secret may name environment variables: see [`WebhookConfig::resolve`].
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Fields", into = "Fields")]
+#[serde(try_from = "Fields")]
 pub struct WebhookConfig {
+    /// What people call it; see [`WebhookConfig::identity`].
+    pub name: Option<String>,
+    #[serde(flatten)]
     pub target: Target,
     /// Always POST below a `base_url`.
     pub method: Method,
-    /// What people call it; see [`WebhookConfig::identity`].
-    pub name: Option<String>,
-    /// Signs requests; see [`Signer::new`].
-    pub secret: Option<SecretText>,
     /// Sent with every request. The values are secrets.
     pub headers: BTreeMap<String, SecretText>,
+    /// Signs requests; see [`Signer::new`].
+    pub secret: Option<SecretText>,
     /// The kinds of events that it wants; none: all.
     pub kinds: BTreeSet<String>,
     /// The conversations that it wants; none: all.
@@ -55,16 +56,19 @@ pub struct WebhookConfig {
     /// Events that may wait before a request is made.
     pub event_buffer_size: NonZeroU32,
     /// The longest that a waiting event waits for others.
+    #[serde(serialize_with = "seconds")]
     pub flush_delay: Duration,
     /// Bytes of events in one request; an event that is larger goes alone.
     pub max_batch_bytes: u64,
     /// The longest that a request may take, answer included; more than zero.
+    #[serde(serialize_with = "seconds")]
     pub timeout: Duration,
     /// Conversations that are delivered at a time.
     pub max_in_flight: NonZeroU32,
     /// Tries after the first.
     pub num_retries: u32,
     /// Pause between two tries.
+    #[serde(serialize_with = "seconds")]
     pub retry_delay: Duration,
     pub on_exhausted: OnExhausted,
     pub start: Start,
@@ -267,35 +271,6 @@ impl TryFrom<Fields> for WebhookConfig {
         };
         config.check()?;
         Ok(config)
-    }
-}
-
-impl From<WebhookConfig> for Fields {
-    fn from(config: WebhookConfig) -> Self {
-        let (webhook_url, base_url) = match config.target {
-            Target::Url(url) => (Some(url), None),
-            Target::Base(url) => (None, Some(url)),
-        };
-        Self {
-            name: config.name,
-            webhook_url,
-            base_url,
-            method: Some(config.method),
-            headers: Some(config.headers),
-            secret: config.secret,
-            kinds: Some(config.kinds),
-            conversations: Some(config.conversations),
-            event_buffer_size: Some(Whole(config.event_buffer_size.get())),
-            flush_delay: Some(Seconds(config.flush_delay)),
-            max_batch_bytes: Some(Bytes(config.max_batch_bytes)),
-            timeout: Some(Seconds(config.timeout)),
-            max_in_flight: Some(Whole(config.max_in_flight.get())),
-            num_retries: Some(Whole(config.num_retries)),
-            retry_delay: Some(Seconds(config.retry_delay)),
-            on_exhausted: Some(config.on_exhausted),
-            start: Some(config.start),
-            allow_link_local: Some(config.allow_link_local),
-        }
     }
 }
 

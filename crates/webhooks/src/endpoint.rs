@@ -4,10 +4,10 @@ use std::{path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use core_model::{
-    Catalog, ConversationId, ConversationKey, ConversationOrder, Feed, HeadFilter, Row, StoreError,
+    ConversationId, ConversationKey, ConversationOrder, HeadFilter, Row, Store, StoreError,
     UtcTime,
     masking::SecretMask,
-    port::{DeliveryRecords, ListQuery, Rewound},
+    port::{ListQuery, Rewound},
     secrets::{secrets_in_header, secrets_in_url},
 };
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
@@ -22,19 +22,13 @@ use crate::{
     signature::Signer,
 };
 
-/// Where the conversations are and what happens in them.
-pub trait Source: Catalog + Feed {}
-
-impl<T: Catalog + Feed> Source for T {}
-
-/// What webhooks need of a store.
+/// What webhooks need.
 #[derive(Clone)]
 pub struct Ports {
-    pub source: Arc<dyn Source>,
+    /// What happens, and where it is recorded what was delivered of it.
+    pub store: Arc<dyn Store>,
     /// Holds a folder for each conversation, named by its id.
     pub conversations: PathBuf,
-    /// Where it is recorded what was delivered.
-    pub records: Arc<dyn DeliveryRecords>,
 }
 
 /// Who sends.
@@ -134,7 +128,7 @@ impl Endpoint {
     /// # Errors
     /// When the store cannot be read.
     pub(crate) async fn row(&self, of: &ConversationKey) -> Result<Option<Row>, StoreError> {
-        let row = self.ports.source.row(of.id).await?;
+        let row = self.ports.store.row(of.id).await?;
         Ok(row.filter(|row| row.created_at == of.created_at))
     }
 
@@ -154,7 +148,7 @@ impl Endpoint {
             order: ConversationOrder::Created,
         };
         loop {
-            let page = self.ports.source.list(&query).await?;
+            let page = self.ports.store.list(&query).await?;
             for row in page.rows.iter().filter(|row| self.wants(row.id)) {
                 rewound.conversations += 1;
                 rewound.events += row.extent.len.0;

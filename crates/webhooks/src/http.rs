@@ -23,7 +23,7 @@ use url::{Host, Url};
 use crate::{
     config::Method,
     guard::{ForbiddenAddress, Guard, System, is_forbidden_host},
-    sender::{Answer, Failure, FailureKind, Outgoing, Sender},
+    sender::{Answer, FailureKind, Outgoing, Sender},
 };
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -53,9 +53,7 @@ impl Sender for HttpSender {
     async fn send(&self, request: Outgoing) -> Answer {
         // The resolver never sees an address that is written out.
         if !self.allow_link_local && is_forbidden_host(&request.url) {
-            let reason = "it is a link-local address".to_owned();
-            let kind = FailureKind::Forbidden;
-            return Answer::Failed(Failure { kind, reason });
+            return Answer::failed(FailureKind::Forbidden, "it is a link-local address");
         }
         let kind = Kind::of(&request.url, self.allow_link_local);
         let client = match POOLS.known(&kind) {
@@ -64,14 +62,13 @@ impl Sender for HttpSender {
             None => match spawn_blocking(move || POOLS.client(kind)).await {
                 Ok(made) => made,
                 Err(error) => {
-                    let (kind, reason) = (FailureKind::Unbuildable, error.to_string());
-                    return Answer::Failed(Failure { kind, reason });
+                    return Answer::failed(FailureKind::Unbuildable, error.to_string());
                 }
             },
         };
         match client {
             Ok(client) => send_with(&client, request).await,
-            Err(error) => Answer::Failed(describe(&error)),
+            Err(error) => describe(&error),
         }
     }
 }
@@ -90,12 +87,10 @@ async fn send_with(client: &Client, request: Outgoing) -> Answer {
         .send();
     let response = match timeout_at(deadline, sent).await {
         Ok(Ok(response)) => response,
-        Ok(Err(error)) => return Answer::Failed(describe(&error)),
+        Ok(Err(error)) => return describe(&error),
         Err(_) => {
-            return Answer::Failed(Failure {
-                kind: FailureKind::Timeout,
-                reason: format!("no answer within {} s", request.timeout.as_secs_f64()),
-            });
+            let reason = format!("no answer within {} s", request.timeout.as_secs_f64());
+            return Answer::failed(FailureKind::Timeout, reason);
         }
     };
     let answer = Answer::Status {
@@ -202,8 +197,8 @@ fn is_loopback(url: &Url) -> bool {
 }
 
 /// A failure in words. The outermost error would name the address.
-fn describe(error: &reqwest::Error) -> Failure {
-    let (kind, mut reason) = if error.is_builder() {
+fn describe(error: &reqwest::Error) -> Answer {
+    let (mut kind, mut reason) = if error.is_builder() {
         (FailureKind::Unbuildable, "no request can be made")
     } else if error.is_timeout() {
         (FailureKind::Timeout, "it took too long")
@@ -212,7 +207,6 @@ fn describe(error: &reqwest::Error) -> Failure {
     } else {
         (FailureKind::Connection, "the connection broke")
     };
-    let mut kind = kind;
     let mut words = String::new();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -223,8 +217,7 @@ fn describe(error: &reqwest::Error) -> Failure {
         words = format!("{words}: {error}");
         cause = error.source();
     }
-    let reason = format!("{reason}{words}");
-    Failure { kind, reason }
+    Answer::failed(kind, format!("{reason}{words}"))
 }
 
 /// How long a `Retry-After` asks to wait: seconds, or a date in any of HTTP's three forms.

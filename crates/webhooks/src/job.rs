@@ -34,15 +34,10 @@ pub(crate) struct Job {
     pub(crate) task: Task,
 }
 
-/// What came of a job.
+/// A job that was done, and what came of it.
 pub(crate) struct Done {
-    pub(crate) of: ConversationKey,
-    pub(crate) round: u32,
-    /// Whether it is among the deleted ones.
-    pub(crate) deleted: bool,
-    /// How long the log of a deleted one is, if it was opened.
-    pub(crate) len: Option<Seq>,
-    pub(crate) log: Option<Arc<dyn LogReader>>,
+    /// It knows by now whether the conversation is deleted, and has its log if that was opened.
+    pub(crate) job: Job,
     pub(crate) step: Step,
 }
 
@@ -89,20 +84,13 @@ impl Job {
             self.log = None;
             step = self.step(endpoint).await;
         }
-        let log = self.log.as_ref().filter(|_| self.deleted);
-        Done {
-            of: self.of,
-            round: self.round,
-            deleted: self.deleted,
-            len: log.map(|log| log.visible().len),
-            log: self.log,
-            step: step.unwrap_or_else(|error| {
-                if matches!(error, StoreError::NotFound(_)) {
-                    return Step::Gone;
-                }
-                Step::Unreadable(error)
-            }),
-        }
+        let step = step.unwrap_or_else(|error| {
+            if matches!(error, StoreError::NotFound(_)) {
+                return Step::Gone;
+            }
+            Step::Unreadable(error)
+        });
+        Done { job: self, step }
     }
 
     async fn step(&mut self, endpoint: &Endpoint) -> Result<Step, StoreError> {

@@ -42,5 +42,5 @@ mod worker;
 pub use config::{
     InvalidWebhook, Method, OnExhausted, SecretText, Start, Target, WebhookConfig, check_list,
 };
-pub use endpoint::{Ports, ServerIdentity, Source};
+pub use endpoint::{Ports, ServerIdentity};
 pub use webhooks::{StartError, Webhooks};

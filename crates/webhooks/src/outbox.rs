@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use core_model::{ConversationKey, StoreError, UtcTime, port::DeliveryRecords};
+use core_model::{ConversationKey, Store, StoreError, UtcTime};
 use tokio::sync::Notify;
 
 /// How long a deleted conversation waits at the most.
@@ -17,7 +17,7 @@ const CLEAR_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 /// What all webhooks of a server share about what was deleted.
 pub(crate) struct Outbox {
-    records: Arc<dyn DeliveryRecords>,
+    store: Arc<dyn Store>,
     state: Mutex<State>,
     filled: Notify,
 }
@@ -53,11 +53,11 @@ impl Outbox {
     /// # Errors
     /// When the outbox cannot be read.
     pub(crate) async fn open(
-        records: Arc<dyn DeliveryRecords>,
+        store: Arc<dyn Store>,
         position: u64,
         webhooks: usize,
     ) -> Result<Arc<Self>, StoreError> {
-        let deleted = records.deleted().await?;
+        let deleted = store.deleted().await?;
         let items = deleted.into_iter().map(|deleted| {
             let item = Item {
                 position,
@@ -71,7 +71,7 @@ impl Outbox {
             items: items.collect(),
         };
         Ok(Arc::new(Self {
-            records,
+            store,
             state: Mutex::new(state),
             filled: Notify::new(),
         }))
@@ -91,11 +91,7 @@ impl Outbox {
 
     /// A webhook found a conversation here that it needs, before the feed told.
     pub(crate) fn found(&self, of: ConversationKey, webhook: usize) {
-        let mut state = self.lock();
-        let item = state.items.entry(of).or_insert_with(Item::unannounced);
-        item.holders.insert(webhook);
-        drop(state);
-        self.filled.notify_one();
+        self.deleted(of, u64::MAX, webhook, true);
     }
 
     /// A webhook needs the events of a conversation if it waits here.
@@ -134,7 +130,7 @@ impl Outbox {
     /// Removes what nobody needs, and what waited too long.
     pub(crate) async fn clear(&self) {
         for of in self.take_done(UtcTime::now()) {
-            if let Err(error) = self.records.discard(of).await {
+            if let Err(error) = self.store.discard(of).await {
                 tracing::warn!(
                     conversation.id = %of.id, %error,
                     "a deleted conversation is still in the outbox; it is removed after the next start"

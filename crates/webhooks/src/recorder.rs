@@ -3,8 +3,8 @@
 use std::{collections::HashMap, future::pending, pin::Pin, sync::Arc, time::Duration};
 
 use core_model::{
-    ConversationKey, StoreError, UtcTime,
-    port::{Cursor, DeadLetter, DeliveryRecords, FeedPosition},
+    ConversationKey, Store, StoreError, UtcTime,
+    port::{Cursor, DeadLetter, FeedPosition, FollowerChange},
 };
 use tokio::time::{Instant, sleep_until};
 
@@ -19,7 +19,7 @@ type Saving = Pin<Box<dyn Future<Output = Saved> + Send>>;
 
 pub(crate) struct Recorder {
     follower: String,
-    records: Arc<dyn DeliveryRecords>,
+    store: Arc<dyn Store>,
     unsaved: Unsaved,
     position_due: Instant,
     saving: Option<Saving>,
@@ -35,15 +35,9 @@ pub(crate) struct Recorder {
 struct Unsaved {
     /// Durably before the cursors, so that a cursor that passes over a dead letter is never all that
     /// is left of it.
-    dead_letters: Vec<DeadLetterChange>,
+    dead_letters: Vec<FollowerChange>,
     cursors: HashMap<ConversationKey, Cursor>,
     position: Option<FeedPosition>,
-}
-
-#[derive(Clone)]
-enum DeadLetterChange {
-    Pushed(Box<DeadLetter>),
-    Removed(String),
 }
 
 /// What became of one write.
@@ -54,11 +48,11 @@ struct Saved {
 }
 
 impl Recorder {
-    pub(crate) fn new(follower: String, records: Arc<dyn DeliveryRecords>) -> Self {
+    pub(crate) fn new(follower: String, store: Arc<dyn Store>) -> Self {
         let now = Instant::now();
         Self {
             follower,
-            records,
+            store,
             unsaved: Unsaved::default(),
             position_due: now,
             saving: None,
@@ -83,14 +77,13 @@ impl Recorder {
     }
 
     pub(crate) fn push_dead_letter(&mut self, letter: DeadLetter) {
-        let change = DeadLetterChange::Pushed(Box::new(letter));
+        let change = FollowerChange::DeadLetter(Box::new(letter));
         self.unsaved.dead_letters.push(change);
     }
 
     pub(crate) fn remove_dead_letter(&mut self, id: String) {
-        self.unsaved
-            .dead_letters
-            .push(DeadLetterChange::Removed(id));
+        let change = FollowerChange::Restored { id };
+        self.unsaved.dead_letters.push(change);
     }
 
     /// Whether nothing is left to be recorded.
@@ -127,10 +120,7 @@ impl Recorder {
         of: ConversationKey,
         cursor: Cursor,
     ) -> Result<(), StoreError> {
-        self.finish_saving().await;
-        let cursors = vec![(of, cursor)];
-        self.records.put_cursors(&self.follower, cursors).await?;
-        self.records.flush(&self.follower).await?;
+        self.change_now(cursor_of(of, cursor)).await?;
         // What is older must not come after it.
         self.unsaved.cursors.remove(&of);
         Ok(())
@@ -141,12 +131,16 @@ impl Recorder {
     /// # Errors
     /// When that fails; it is not tried again.
     pub(crate) async fn rewind_all(&mut self, at: UtcTime) -> Result<(), StoreError> {
-        self.finish_saving().await;
-        self.records.rewind_all(&self.follower, at).await?;
-        self.records.flush(&self.follower).await?;
+        self.change_now(FollowerChange::Rewound { at }).await?;
         self.unsaved.cursors.clear();
         self.unsaved.position = None;
         Ok(())
+    }
+
+    async fn change_now(&mut self, change: FollowerChange) -> Result<(), StoreError> {
+        self.finish_saving().await;
+        self.store.change(&self.follower, vec![change]).await?;
+        self.store.flush(&self.follower).await
     }
 
     /// Everything is to be recorded now.
@@ -174,9 +168,9 @@ impl Recorder {
     fn begin(&mut self) {
         let all = std::mem::take(&mut self.unsaved);
         let flushed = self.flushed_at + FLUSH_INTERVAL <= Instant::now();
-        let (records, follower) = (Arc::clone(&self.records), self.follower.clone());
+        let (store, follower) = (Arc::clone(&self.store), self.follower.clone());
         self.saving = Some(Box::pin(async move {
-            let outcome = all.save(records.as_ref(), &follower, flushed).await;
+            let outcome = all.save(store.as_ref(), &follower, flushed).await;
             Saved {
                 all,
                 flushed,
@@ -226,32 +220,20 @@ impl Unsaved {
         self.dead_letters.is_empty() && self.cursors.is_empty() && self.position.is_none()
     }
 
-    async fn save(
-        &self,
-        records: &dyn DeliveryRecords,
-        follower: &str,
-        flush: bool,
-    ) -> Result<(), StoreError> {
-        for change in self.dead_letters.iter().cloned() {
-            match change {
-                DeadLetterChange::Pushed(letter) => {
-                    records.push_dead_letter(follower, *letter).await?;
-                }
-                DeadLetterChange::Removed(id) => records.remove_dead_letter(follower, &id).await?,
-            }
-        }
+    async fn save(&self, store: &dyn Store, follower: &str, flush: bool) -> Result<(), StoreError> {
         if !self.dead_letters.is_empty() {
-            records.flush(follower).await?;
+            store.change(follower, self.dead_letters.clone()).await?;
+            store.flush(follower).await?;
         }
-        if !self.cursors.is_empty() {
-            let cursors = self.cursors.iter().map(|(of, cursor)| (*of, *cursor));
-            records.put_cursors(follower, cursors.collect()).await?;
-        }
-        if let Some(position) = self.position {
-            records.put_position(follower, position).await?;
+        let cursors = self.cursors.iter();
+        let cursors = cursors.map(|(of, cursor)| cursor_of(*of, *cursor));
+        let position = self.position.map(FollowerChange::Position);
+        let changes: Vec<_> = cursors.chain(position).collect();
+        if !changes.is_empty() {
+            store.change(follower, changes).await?;
         }
         if flush {
-            records.flush(follower).await?;
+            store.flush(follower).await?;
         }
         Ok(())
     }
@@ -264,6 +246,13 @@ impl Unsaved {
         let newer = std::mem::replace(&mut self.dead_letters, older.dead_letters);
         self.dead_letters.extend(newer);
         self.position = self.position.or(older.position);
+    }
+}
+
+fn cursor_of(conversation: ConversationKey, cursor: Cursor) -> FollowerChange {
+    FollowerChange::Cursor {
+        conversation,
+        cursor,
     }
 }
 

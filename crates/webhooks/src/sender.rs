@@ -57,6 +57,11 @@ pub(crate) trait Sender: Send + Sync {
 }
 
 impl Answer {
+    pub(crate) fn failed(kind: FailureKind, reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        Self::Failed(Failure { kind, reason })
+    }
+
     pub(crate) fn status(&self) -> Option<u16> {
         match self {
             Self::Status { code, .. } => Some(*code),

@@ -1,7 +1,5 @@
 //! A store in memory and a receiver that follows a script, for tests on a paused clock.
 
-mod follower_table;
-mod log;
 mod memory;
 mod receiver;
 

@@ -110,9 +110,8 @@ pub(super) async fn start_each(
     receivers: &[Arc<TestReceiver>],
 ) -> Webhooks {
     let ports = Ports {
-        source: Arc::clone(memory) as _,
+        store: Arc::clone(memory) as _,
         conversations: "conversations".into(),
-        records: Arc::clone(memory) as _,
     };
     let ids: Vec<String> = configs.iter().map(WebhookConfig::id).collect();
     let receivers = receivers.to_vec();

@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use core_model::{
     StoreError, UtcTime,
-    port::{Attempt, Deliveries, DeliveriesError, DeliveryList, Rewind, Rewound, WebhookInfo},
+    port::{
+        Attempt, Deliveries, DeliveriesError, DeliveryList, FollowerChange, Rewind, Rewound,
+        WebhookInfo,
+    },
 };
 use futures_util::{FutureExt as _, future::join_all};
 use thiserror::Error;
@@ -90,8 +93,8 @@ impl Webhooks {
         check_list(&configs)?;
         let wanted: Vec<String> = configs.iter().map(WebhookConfig::id).collect();
         retire_others(&ports, &wanted).await?;
-        let end = ports.source.feed_len().await?;
-        let outbox = Outbox::open(Arc::clone(&ports.records), end, configs.len()).await?;
+        let end = ports.store.feed_len().await?;
+        let outbox = Outbox::open(Arc::clone(&ports.store), end, configs.len()).await?;
         let recovered = recovered.boxed().shared();
         let mut workers = Vec::with_capacity(configs.len());
         for (index, config) in configs.into_iter().enumerate() {
@@ -194,13 +197,13 @@ impl Deliveries for Webhooks {
 /// Remembers since when webhooks are not configured any more, and forgets them after a week.
 async fn retire_others(ports: &Ports, wanted: &[String]) -> Result<(), StoreError> {
     let now = UtcTime::now();
-    let store = &ports.records;
+    let store = &ports.store;
     for follower in store.followers().await? {
         if wanted.contains(&follower) {
             continue;
         }
         let Some(records) = store.load(&follower).await? else {
-            store.forget(&follower).await?;
+            store.forget_follower(&follower).await?;
             continue;
         };
         match records.removed {
@@ -209,11 +212,12 @@ async fn retire_others(ports: &Ports, wanted: &[String]) -> Result<(), StoreErro
                     webhook = records.name,
                     "no longer configured; its place is kept for a week"
                 );
-                store.mark_removed(&follower, now).await?;
+                let removed = FollowerChange::Removed { at: now };
+                store.change(&follower, vec![removed]).await?;
                 store.flush(&follower).await?;
             }
             Some(at) if (now.0 - at.0).to_std().unwrap_or_default() > REMOVED_KEPT => {
-                store.forget(&follower).await?;
+                store.forget_follower(&follower).await?;
             }
             Some(_) => {}
         }

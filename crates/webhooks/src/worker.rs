@@ -2,7 +2,6 @@
 //! it. It waits for one thing at a time to happen, and holds no events.
 
 mod command;
-mod dead_letters;
 mod feed_entries;
 mod feed_reader;
 mod introduce;
@@ -19,7 +18,7 @@ use std::{future::pending, sync::Arc};
 
 use core_model::{
     StoreError,
-    port::{DeliveriesError, DeliveryList, FeedPosition, Rewind, Rewound},
+    port::{DeadLetter, DeliveriesError, DeliveryList, FeedPosition, Rewind, Rewound},
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -78,8 +77,8 @@ impl Worker {
         recovered: impl Future<Output = ()> + Send + 'static,
     ) -> Result<Self, StoreError> {
         let endpoint = Arc::new(endpoint);
-        let source = Arc::clone(&endpoint.ports.source);
-        let (feed, end) = (source.feed_id(), source.feed_len().await?);
+        let store = Arc::clone(&endpoint.ports.store);
+        let (feed, end) = (store.feed_id(), store.feed_len().await?);
         let records = introduce(
             &endpoint,
             FeedPosition {
@@ -91,15 +90,13 @@ impl Worker {
         let here = records.position.map(|at| (at.feed, at.position));
         let here = here.filter(|(id, at)| *id == feed && *at <= end);
         let position = here.map(|(_, at)| at);
-        let config = &endpoint.config;
-        let (schedule, max) = (endpoint.schedule, config.max_in_flight.get());
         let mut worker = Self {
-            feed: FeedReader::new(source, position, end, recovered),
+            feed: FeedReader::new(store, position, end, recovered),
             progress: Progress::new(Arc::clone(&endpoint), Arc::clone(&outbox), records, end),
             watermark: Watermark::new(position.unwrap_or(0)),
             jobs: Jobs::default(),
             redeliveries: Redeliveries::default(),
-            receiver: Receiver::new(endpoint.name.clone(), schedule, max),
+            receiver: Receiver::new(Arc::clone(&endpoint)),
             history: History::default(),
             commands,
             drain: None,
@@ -113,8 +110,8 @@ impl Worker {
     /// Where it continues after a start besides what the feed will tell: conversations that were deleted
     /// or rewound.
     async fn resume(&mut self) -> Result<(), StoreError> {
-        for of in self.progress.dead_letters().conversations() {
-            self.outbox.hold(of, self.endpoint.index);
+        for letter in self.progress.dead_letters() {
+            self.outbox.hold(&letter.conversation, self.endpoint.index);
         }
         if !self.feed.is_scanning() {
             // A crash on a full disk may have kept the feed from telling of them.
@@ -199,7 +196,7 @@ impl Worker {
         }
         let position = self.progress.backlog.watermark(self.feed.position());
         if let Some(position) = self.watermark.advance(position) {
-            let feed = self.endpoint.ports.source.feed_id();
+            let feed = self.endpoint.ports.store.feed_id();
             let position = FeedPosition { feed, position };
             self.progress.recorder.put_position(position);
         }
@@ -245,9 +242,10 @@ impl Worker {
                 reply.send(info).ok();
             }
             Command::Deliveries(reply) => {
+                let dead_letters = self.progress.dead_letters().iter();
                 let list = DeliveryList {
                     items: self.history.recent(),
-                    dead_letters: self.progress.dead_letters().to_deliveries(),
+                    dead_letters: dead_letters.map(DeadLetter::to_delivery).collect(),
                 };
                 reply.send(list).ok();
             }
@@ -263,7 +261,7 @@ impl Worker {
             }
             Command::Drain(reply) => {
                 let recording = false;
-                if let Ok(end) = self.endpoint.ports.source.feed_len().await {
+                if let Ok(end) = self.endpoint.ports.store.feed_len().await {
                     self.read_all(end).await;
                 }
                 self.progress.flush();
@@ -377,13 +375,13 @@ impl Worker {
         let Some(id) = to.conversation_id else {
             return self.rewind_all().await;
         };
-        let row = self.endpoint.ports.source.row(id).await?;
+        let row = self.endpoint.ports.store.row(id).await?;
         let row = row.ok_or(DeliveriesError::NoConversation(id))?;
         if !self.endpoint.wants(id) {
             return Err(DeliveriesError::NotWanted(self.endpoint.name.clone()));
         }
         let (of, len) = (row.key(), row.extent.len);
-        let end = self.endpoint.ports.source.feed_len().await?;
+        let end = self.endpoint.ports.store.feed_len().await?;
         self.read_all(end).await;
         if self.feed.is_scanning() {
             self.progress.find(of, len).await;

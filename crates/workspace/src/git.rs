@@ -6,6 +6,7 @@ mod tests;
 
 use std::{fs, path::Path, time::Duration};
 
+use self::place::is_repository;
 use crate::workspace::Workspace;
 
 /// Longer than any healthy `git init`.
@@ -76,14 +77,6 @@ impl Workspace {
             Err(_elapsed) => Err("it took too long".to_owned()),
         }
     }
-}
-
-/// Whether the folder has a complete repository, or a link to one. What a killed `git init` left is not
-/// complete; the next one completes it.
-fn is_repository(folder: &Path) -> bool {
-    let git = folder.join(".git");
-    let parts = ["HEAD", "objects", "refs"];
-    git.is_file() || parts.iter().all(|part| git.join(part).exists())
 }
 
 /// A killed `git init` leaves its lock files, which stop every later one. Those of a running one are

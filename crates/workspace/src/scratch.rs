@@ -1,9 +1,11 @@
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    fs::{self, File},
+    io,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
+
+use crate::files;
 
 /// A private folder below the one for temporary files, with one file; removed when it is dropped.
 #[derive(Debug)]
@@ -66,13 +68,7 @@ impl ScratchFolder {
             .recursive(true)
             .mode(0o700)
             .create(&self.folder)?;
-        OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&self.file)?
-            .write_all(text.as_bytes())
+        files::write_private(&self.file, text)
     }
 
     /// Removes the file, if it exists.

@@ -1,7 +1,6 @@
 use std::{
-    fs::{self, OpenOptions},
-    io::{self, ErrorKind, Write},
-    os::unix::fs::OpenOptionsExt,
+    fs,
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
 
@@ -60,13 +59,7 @@ impl ToolFiles {
     /// # Errors
     /// As the file system reports them.
     pub fn write_private(&self, name: &str, text: &str) -> io::Result<()> {
-        OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(self.path(name))?
-            .write_all(text.as_bytes())
+        files::write_private(&self.path(name), text)
     }
 
     /// Reads a text file and removes it. `None` when there is no such file.

@@ -1,10 +1,10 @@
 use std::{sync::Arc, time::Duration};
 
 use core_model::{
-    ConversationKey, Metadata, Seq, Store, StoreError,
+    ConversationKey, Metadata, Seq, Store, StoreError, UtcTime,
     port::{
-        Cursor, DeadLetter, DeliveryRecords, FeedPosition, FollowerRecords, MAX_DEAD_LETTERS,
-        Outcome,
+        Cursor, DeadLetter, DeliveryRecords, FeedPosition, FollowerChange, FollowerRecords,
+        MAX_DEAD_LETTERS, Outcome,
     },
 };
 use proptest::{prelude::*, test_runner::TestCaseError};
@@ -144,10 +144,9 @@ async fn the_oldest_dead_letter_goes_when_there_are_too_many() {
     let of = create(subject.store().as_ref()).await.key();
     let mut expected = FollowerRecords::default();
     for number in 0..MAX_DEAD_LETTERS as u64 + 3 {
-        port.push_dead_letter(NAME, letter(number, of))
-            .await
-            .unwrap();
-        expected.push_dead_letter(letter(number, of));
+        let refused = FollowerChange::DeadLetter(Box::new(letter(number, of)));
+        port.change(NAME, vec![refused.clone()]).await.unwrap();
+        expected.apply(refused);
     }
     assert_eq!(expected.dead_letters.len(), MAX_DEAD_LETTERS);
     let found = port.load(NAME).await.unwrap().unwrap();
@@ -161,12 +160,15 @@ async fn followers_are_apart_until_they_are_forgotten() {
     assert_eq!(port.followers().await.unwrap(), [""; 0]);
     assert_eq!(port.load(NAME).await.unwrap(), None);
     for (follower, name) in [(NAME, "for people"), ("b", "größer"), ("c", "")] {
-        port.put_follower(follower, name, None, None).await.unwrap();
+        port.change(follower, vec![wanted(name, None)])
+            .await
+            .unwrap();
         port.flush(follower).await.unwrap();
     }
-    port.mark_removed("b", moment(1)).await.unwrap();
-    port.forget("c").await.unwrap();
-    port.forget("d").await.unwrap();
+    let removed = FollowerChange::Removed { at: moment(1) };
+    port.change("b", vec![removed]).await.unwrap();
+    port.forget_follower("c").await.unwrap();
+    port.forget_follower("d").await.unwrap();
     drop(port);
     for _ in 0..2 {
         subject = subject.reopen();
@@ -234,47 +236,46 @@ async fn take(
     }
     if let Step::Forget = step {
         *model = None;
-        return port.forget(NAME).await;
+        return port.forget_follower(NAME).await;
     }
+    let changes = changes(step, keys);
     let records = model.get_or_insert_default();
+    changes.iter().cloned().for_each(|one| records.apply(one));
+    port.change(NAME, changes).await
+}
+
+fn changes(step: &Step, keys: &[ConversationKey]) -> Vec<FollowerChange> {
     match step {
         Step::Put(since, at) => {
-            let (since, at) = (since.map(moment), at.map(position));
-            records.introduce("of people", since);
-            records.position = at.or(records.position);
-            port.put_follower(NAME, "of people", since, at).await
+            let mut changes = vec![wanted("of people", since.map(moment))];
+            changes.extend(at.map(position).map(FollowerChange::Position));
+            changes
         }
-        Step::Removed(at) => {
-            records.removed = Some(moment(*at));
-            port.mark_removed(NAME, moment(*at)).await
-        }
-        Step::Position(at) => {
-            records.position = Some(position(*at));
-            port.put_position(NAME, position(*at)).await
-        }
+        Step::Removed(at) => vec![FollowerChange::Removed { at: moment(*at) }],
+        Step::Position(at) => vec![FollowerChange::Position(position(*at))],
         Step::Cursors(cursors) => {
-            let cursors = cursors
-                .iter()
-                .map(|(key, next)| (keys[*key], cursor(*next)));
-            let cursors: Vec<_> = cursors.collect();
-            records.cursors.extend(cursors.clone());
-            port.put_cursors(NAME, cursors).await
+            let cursors = cursors.iter().map(|(key, next)| FollowerChange::Cursor {
+                conversation: keys[*key],
+                cursor: cursor(*next),
+            });
+            cursors.collect()
         }
-        Step::Rewind(at) => {
-            records.rewind_all(moment(*at));
-            port.rewind_all(NAME, moment(*at)).await
-        }
+        Step::Rewind(at) => vec![FollowerChange::Rewound { at: moment(*at) }],
         Step::Push(number) => {
-            records.push_dead_letter(letter(*number, keys[0]));
-            port.push_dead_letter(NAME, letter(*number, keys[0])).await
+            let refused = Box::new(letter(*number, keys[0]));
+            vec![FollowerChange::DeadLetter(refused)]
         }
         Step::Remove(number) => {
             let id = format!("letter-{number}");
-            records.remove_dead_letter(&id);
-            port.remove_dead_letter(NAME, &id).await
+            vec![FollowerChange::Restored { id }]
         }
-        Step::Forget | Step::Flush | Step::Reopen => Ok(()),
+        Step::Forget | Step::Flush | Step::Reopen => Vec::new(),
     }
+}
+
+fn wanted(name: &str, since: Option<UtcTime>) -> FollowerChange {
+    let name = name.to_owned();
+    FollowerChange::Wanted { name, since }
 }
 
 proptest! {

@@ -55,6 +55,8 @@ struct Shared {
     answering: Box<dyn Fn(&Delivery) -> Answer + Send + Sync>,
     deliveries: Mutex<Vec<Delivery>>,
     connections: Mutex<Vec<TcpStream>>,
+    /// What serves them.
+    serving: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Answer {
@@ -134,6 +136,7 @@ impl Receiver {
             answering: Box::new(answering),
             deliveries: Mutex::default(),
             connections: Mutex::default(),
+            serving: Mutex::default(),
         });
         let accepting = Arc::clone(&shared);
         Self {
@@ -157,6 +160,17 @@ impl Receiver {
     #[must_use]
     pub fn deliveries(&self) -> Vec<Delivery> {
         lock(&self.shared.deliveries).clone()
+    }
+
+    /// Closes everything at once, and returns all requests that it kept until then.
+    #[must_use]
+    pub fn kill(self) -> Vec<Delivery> {
+        let shared = Arc::clone(&self.shared);
+        drop(self);
+        for thread in lock(&shared.serving).drain(..) {
+            thread.join().ok();
+        }
+        std::mem::take(&mut *lock(&shared.deliveries))
     }
 
     /// The requests about a conversation's events that were answered with 2xx, each event once, in the
@@ -245,9 +259,10 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         if let Ok(known) = socket.try_clone() {
             lock(&shared.connections).push(known);
         }
-        let shared = Arc::clone(shared);
+        let serving = Arc::clone(shared);
         // Some tests are about clients that hang up early.
-        std::thread::spawn(move || serve(&socket, &shared).ok());
+        let thread = std::thread::spawn(move || drop(serve(&socket, &serving)));
+        lock(&shared.serving).push(thread);
     }
 }
 

@@ -1,11 +1,14 @@
 use http_api::{ApiError, HostCheck, check_key};
+use llm_client::ModelError;
 use serde_json::Value;
 use url::Url;
 use webhooks::check_list;
 use workspace::check_name;
 
 use super::{
-    ConfigError, Secret, Settings, credentials::hide_credentials, layers::Merged, schema::is_secret,
+    ConfigError, Secret, Settings,
+    layers::Merged,
+    schema::{hide_credentials, is_secret},
 };
 
 /// More would be a mistake, and far higher numbers make the libraries below end the program.
@@ -48,6 +51,10 @@ fn checked(settings: Settings, merged: &Merged) -> Result<Settings, ConfigError>
         if path.as_os_str().is_empty() {
             return Err(wrong(key, "a path".to_owned(), "".into()));
         }
+    }
+    if settings.host.trim().is_empty() {
+        let expected = "a name or address of this machine".to_owned();
+        return Err(wrong("host", expected, settings.host.as_str().into()));
     }
     let ping = settings.socket_ping_interval_seconds.get();
     let idle = settings.socket_idle_timeout_seconds.get();
@@ -100,24 +107,45 @@ fn checked(settings: Settings, merged: &Merged) -> Result<Settings, ConfigError>
             return Err(wrong(key, expected, text.into()));
         }
     }
+    check_llm(&settings, merged)?;
     check_keys(&settings, merged)?;
     check_tool_environment(&settings, &wrong)?;
-    let unusable = |key: String, reason: String| ConfigError::Unusable {
-        origin: merged.origin(&key).to_owned(),
-        key,
-        reason,
-    };
     match settings.access(HostCheck::default()).check() {
         Ok(()) => {}
-        Err(ApiError::Setting { setting, reason }) => return Err(unusable(setting, reason)),
-        Err(error) => return Err(unusable(String::new(), error.to_string())),
+        Err(ApiError::Setting { setting, reason }) => return Err(merged.unusable(setting, reason)),
+        Err(error) => return Err(merged.unusable(String::new(), error)),
     }
-    check_list(&settings.webhooks).map_err(|error| ConfigError::Unusable {
-        origin: merged.origin("webhooks").to_owned(),
-        key: "webhooks".to_owned(),
-        reason: error.to_string(),
-    })?;
+    check_list(&settings.webhooks)
+        .map_err(|error| merged.unusable("webhooks".to_owned(), error))?;
     Ok(settings)
+}
+
+/// Whether the default model can be asked, as far as its settings tell.
+fn check_llm(settings: &Settings, merged: &Merged) -> Result<(), ConfigError> {
+    // A list would also do for a deserializer.
+    if let Some(list) = merged.at("llm").filter(|llm| llm.is_array()) {
+        return Err(ConfigError::Wrong {
+            origin: merged.origin("llm").to_owned(),
+            key: "llm".to_owned(),
+            expected: "an object".to_owned(),
+            found: shown(list, true),
+        });
+    }
+    settings.llm.check().map_err(|wrong| {
+        let key = format!("llm.{}", wrong.path.join("."));
+        merged.unusable(key, format!("it should be {}", wrong.expected))
+    })?;
+    let reason = match llm_client::connect(&settings.llm) {
+        Ok(_) => return Ok(()),
+        Err(ModelError::Configuration(reason)) => reason,
+        Err(error) => error.to_string(),
+    };
+    // What does not fit together is mostly the model's name and something else.
+    Err(ConfigError::Unusable {
+        origin: merged.origin("llm.model").to_owned(),
+        key: "llm".to_owned(),
+        reason,
+    })
 }
 
 /// Names that commands may have of the server's environment.
@@ -155,16 +183,21 @@ fn check_keys(settings: &Settings, merged: &Merged) -> Result<(), ConfigError> {
             ("secret_key", _) => Ok(()),
             (_, key) => check_key(key),
         };
-        checked.map_err(|reason| ConfigError::Unusable {
-            origin: merged.origin(&name).to_owned(),
-            key: name,
-            reason: reason.to_owned(),
-        })?;
+        checked.map_err(|reason| merged.unusable(name, reason))?;
     }
     Ok(())
 }
 
 impl Merged {
+    /// The error of a value that is not valid.
+    pub(super) fn unusable(&self, key: String, reason: impl ToString) -> ConfigError {
+        ConfigError::Unusable {
+            origin: self.origin(&key).to_owned(),
+            key,
+            reason: reason.to_string(),
+        }
+    }
+
     /// Where a key's value came from: its own origin, or that of a part of it (variables make
     /// entries piece by piece), or that of what it is part of.
     pub(super) fn origin(&self, key: &str) -> &str {
@@ -226,17 +259,28 @@ fn explain(merged: &Merged, key: &str, message: &str) -> ConfigError {
     let found = merged.at(&key);
     match (message.rsplit_once(", expected "), found) {
         (Some((_, expected)), Some(found)) => ConfigError::Wrong {
-            expected: in_words(expected),
+            expected: choices(merged, &key, expected).unwrap_or_else(|| in_words(expected)),
             found: shown(found, is_secret(&key) || is_broken_address(&key, found)),
             origin,
             key,
         },
-        (Some(_), None) | (None, _) => ConfigError::Unusable {
-            origin,
-            key,
-            reason: message.to_owned(),
-        },
+        (Some(_), None) | (None, _) => merged.unusable(key, message),
     }
+}
+
+/// The names of which a key takes one. A deserializer names them only when it is given another text.
+fn choices(merged: &Merged, key: &str, expected: &str) -> Option<String> {
+    // What an enum's deserializer expects of a value that is no text, and of an object.
+    if !["string or map", "map with a single key"].contains(&expected) {
+        return None;
+    }
+    let mut values = merged.values.clone();
+    *values.pointer_mut(&pointer(key))? = "".into();
+    let error = serde_path_to_error::deserialize::<_, Settings>(values).err()?;
+    let same = error.path().to_string() == key;
+    let message = error.into_inner().to_string();
+    let (_, names) = message.rsplit_once(", expected ")?;
+    same.then(|| names.to_owned())
 }
 
 /// It is unknown where an address that is not valid ends, and no password may be shown.
@@ -258,6 +302,7 @@ fn in_words(expected: &str) -> String {
         "f64" => "a number".to_owned(),
         "a sequence" => "a list".to_owned(),
         "path string" => "a path".to_owned(),
+        "a boolean" => "`true` or `false`".to_owned(),
         other if other == "a map" || other.starts_with("struct ") => "an object".to_owned(),
         other => other.to_owned(),
     }

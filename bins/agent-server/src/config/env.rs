@@ -3,7 +3,7 @@ use serde_json::Value;
 use super::{
     ConfigError, Notice,
     layers::Layer,
-    schema::{fields, is_variable_without_effect, nearest},
+    schema::{below, fields, is_variable_without_effect, nearest},
 };
 
 /// The variables that set something, in the order of their rank, and remarks on the rest of those
@@ -20,7 +20,7 @@ pub(super) fn layers(
             continue;
         }
         let (rank, found) = if let Some(name) = variable.strip_prefix("OH_") {
-            let found = resolve(known, name, "");
+            let found = resolve(known, name, "").filter(|target| !target.key.is_empty());
             if found.is_none() {
                 notices.push(remark(variable, name, known));
             }
@@ -126,12 +126,7 @@ fn resolve<'a>(sample: &'a Value, rest: &str, at: &str) -> Option<Target<'a>> {
     }
     if let Some(fields) = fields(sample) {
         return fields.iter().find_map(|(name, field)| {
-            let key = if at.is_empty() {
-                name.clone()
-            } else {
-                format!("{at}.{name}")
-            };
-            resolve(field, after(rest, &name.to_uppercase())?, &key)
+            resolve(field, after(rest, &name.to_uppercase())?, &below(at, name))
         });
     }
     match sample {
@@ -168,8 +163,15 @@ fn after<'a>(rest: &'a str, name: &str) -> Option<&'a str> {
 }
 
 fn remark(variable: &str, name: &str, known: &Value) -> Notice {
-    let key = name.to_lowercase();
     let origin = format!("environment {variable}");
+    if name.is_empty() {
+        return Notice::UnknownKey {
+            origin,
+            key: variable.to_owned(),
+            nearest: None,
+        };
+    }
+    let key = name.to_lowercase();
     if is_variable_without_effect(&key) {
         return Notice::NoEffect { origin, key };
     }

@@ -3,6 +3,8 @@ use std::{collections::BTreeMap, fmt};
 use config::{Config, Map, Source, Value as Sourced, ValueKind};
 use serde_json::{Number, Value};
 
+use super::schema::below;
+
 /// Values from one place: a file, a variable, a flag, the defaults.
 #[derive(Clone)]
 pub(super) struct Layer {
@@ -59,6 +61,13 @@ pub(super) struct Merged {
 
 /// Lays later layers over earlier ones, field by field.
 pub(super) fn merge(layers: Vec<Layer>) -> Result<Merged, config::ConfigError> {
+    let mut objects = BTreeMap::new();
+    // The first are the defaults, which lie over nothing.
+    for layer in layers.iter().skip(1) {
+        for (key, value) in &layer.values {
+            note_objects(value, key, &layer.origin, &mut objects);
+        }
+    }
     let builder = layers
         .into_iter()
         .fold(Config::builder(), |builder, layer| {
@@ -67,7 +76,21 @@ pub(super) fn merge(layers: Vec<Layer>) -> Result<Merged, config::ConfigError> {
     let merged = builder.build()?.cache;
     let mut origins = BTreeMap::new();
     let values = without_origin(merged, "", &mut origins).unwrap_or_default();
+    origins.extend(objects);
     Ok(Merged { values, origins })
+}
+
+/// Notes where objects came from: merging keeps the origin of what they are laid over.
+fn note_objects(value: &Value, at: &str, origin: &str, objects: &mut BTreeMap<String, String>) {
+    let Some(fields) = value.as_object() else {
+        // It takes the place of what is below it.
+        objects.remove(at);
+        return;
+    };
+    objects.insert(at.to_owned(), origin.to_owned());
+    for (name, field) in fields {
+        note_objects(field, &format!("{at}.{name}"), origin, objects);
+    }
 }
 
 fn with_origin(value: &Value, origin: &String) -> Sourced {
@@ -128,12 +151,7 @@ fn without_origin(
         ValueKind::Table(fields) => {
             let mut plain = serde_json::Map::new();
             for (name, field) in fields {
-                let at = if at.is_empty() {
-                    name.clone()
-                } else {
-                    format!("{at}.{name}")
-                };
-                if let Some(field) = without_origin(field, &at, origins) {
+                if let Some(field) = without_origin(field, &below(at, &name), origins) {
                     plain.insert(name, field);
                 }
             }

@@ -31,13 +31,38 @@ pub(super) const DEFAULT: &str = "default";
 pub const MAX_FILE_BYTES: u64 = 4 << 20;
 
 /// What the command line sets.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub struct Overrides {
-    pub config: Option<PathBuf>,
+    /// Name or address to listen on [default: 0.0.0.0]
+    #[arg(long, value_name = "HOST")]
     pub host: Option<String>,
+    /// Port to listen on; 0 picks a free one [default: 8000]
+    #[arg(long, value_name = "PORT")]
     pub port: Option<u16>,
+    /// JSON configuration file [default: workspace/openhands_agent_server_config.json, if it is
+    /// there]
+    #[arg(long, value_name = "PATH")]
+    pub config: Option<PathBuf>,
+    /// How log lines are written [default: text]
+    #[arg(long, value_enum, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
+    /// Store conversations in memory: everything is gone at the end
+    #[arg(long)]
     pub ephemeral: bool,
+}
+
+impl Overrides {
+    /// These where they are given, `before` where they are not.
+    #[must_use]
+    pub fn over(self, before: Self) -> Self {
+        Self {
+            host: self.host.or(before.host),
+            port: self.port.or(before.port),
+            config: self.config.or(before.config),
+            log_format: self.log_format.or(before.log_format),
+            ephemeral: self.ephemeral || before.ephemeral,
+        }
+    }
 }
 
 /// A configuration that can be used, and how it came about.
@@ -137,11 +162,7 @@ fn resolve_webhooks(
         webhook.resolve(&variable).map_err(|error| {
             let below = error.key().map(|key| format!(".{key}"));
             let key = format!("webhooks[{index}]{}", below.unwrap_or_default());
-            ConfigError::Unusable {
-                origin: loaded.merged.origin(&key).to_owned(),
-                key,
-                reason: error.to_string(),
-            }
+            loaded.merged.unusable(key, error)
         })?;
     }
     Ok(())

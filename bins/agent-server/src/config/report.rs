@@ -3,7 +3,11 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use core_model::secrets::MASK;
 use serde_json::{Map, Value, json};
 
-use super::{Loaded, credentials::hide_credentials, load::DEFAULT, schema::is_secret};
+use super::{
+    Loaded,
+    load::DEFAULT,
+    schema::{below, hide_credentials, is_secret},
+};
 
 impl Loaded {
     /// The effective configuration as a table: key, value, source; secrets masked.
@@ -56,34 +60,21 @@ impl Loaded {
     }
 
     fn collect<'a>(&'a self, value: Value, key: String, rows: &mut Vec<Row<'a>>) {
-        match value {
-            Value::Null if derived_from(&key).is_none() => {}
-            Value::Object(fields) if !fields.is_empty() => {
-                for (name, field) in fields {
-                    let key = if key.is_empty() {
-                        name
-                    } else {
-                        format!("{key}.{name}")
-                    };
-                    self.collect(field, key, rows);
-                }
+        if let Some(fields) = value.as_object().filter(|fields| !fields.is_empty()) {
+            for (name, field) in fields {
+                self.collect(field.clone(), below(&key, name), rows);
             }
-            Value::Array(items) if !items.is_empty() => {
-                for (index, item) in items.into_iter().enumerate() {
-                    self.collect(item, format!("{key}[{index}]"), rows);
-                }
+        } else if let Some(items) = value.as_array().filter(|items| !items.is_empty()) {
+            for (index, item) in items.iter().enumerate() {
+                self.collect(item.clone(), format!("{key}[{index}]"), rows);
             }
-            Value::Null
-            | Value::Object(_)
-            | Value::Array(_)
-            | Value::Bool(_)
-            | Value::Number(_)
-            | Value::String(_) => rows.push(Row {
+        } else if !value.is_null() || derived_from(&key).is_some() {
+            rows.push(Row {
                 note: note(&key, &value),
                 value: masked(&key, value),
                 origin: self.source_of(&key),
                 key,
-            }),
+            });
         }
     }
 
@@ -107,14 +98,8 @@ impl Row<'_> {
         if let Some(note) = self.note {
             return format!("({note})");
         }
-        match &self.value {
-            Value::String(text) => text.clone(),
-            other @ (Value::Null
-            | Value::Bool(_)
-            | Value::Number(_)
-            | Value::Array(_)
-            | Value::Object(_)) => other.to_string(),
-        }
+        let text = self.value.as_str().map(str::to_owned);
+        text.unwrap_or_else(|| self.value.to_string())
     }
 }
 
@@ -130,16 +115,15 @@ fn derived_from(key: &str) -> Option<&'static str> {
 
 /// A mask would let an empty key look like one that protects.
 fn note(key: &str, value: &Value) -> Option<&'static str> {
-    match value {
-        Value::Null => derived_from(key),
-        Value::String(text) if text.is_empty() && key == "session_api_key" => Some("empty: no key"),
-        Value::String(text) if text.is_empty() && is_secret(key) => Some("empty"),
-        Value::Bool(_)
-        | Value::Number(_)
-        | Value::String(_)
-        | Value::Array(_)
-        | Value::Object(_) => None,
+    if value.is_null() {
+        return derived_from(key);
     }
+    let empty = if key == "session_api_key" {
+        "empty: no key"
+    } else {
+        "empty"
+    };
+    (value == "" && is_secret(key)).then_some(empty)
 }
 
 fn masked(key: &str, value: Value) -> Value {
@@ -147,12 +131,8 @@ fn masked(key: &str, value: Value) -> Value {
     if is_secret(key) && !empty {
         return MASK.into();
     }
-    match value {
-        Value::String(text) => hide_credentials(text).into(),
-        other @ (Value::Null
-        | Value::Bool(_)
-        | Value::Number(_)
-        | Value::Array(_)
-        | Value::Object(_)) => other,
+    match value.as_str() {
+        Some(text) => hide_credentials(text.to_owned()).into(),
+        None => value,
     }
 }

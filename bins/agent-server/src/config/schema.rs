@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use core_model::secrets::MASK;
 use serde_json::{Map, Value};
 use url::Url;
 use webhooks::WebhookConfig;
@@ -57,6 +58,15 @@ pub(super) fn known_keys() -> Value {
     serde_json::to_value(sample).unwrap_or_default()
 }
 
+/// The key of a field.
+pub(super) fn below(key: &str, field: &str) -> String {
+    if key.is_empty() {
+        field.to_owned()
+    } else {
+        format!("{key}.{field}")
+    }
+}
+
 /// Whether the value at a key must not be shown.
 pub(super) fn is_secret(key: &str) -> bool {
     const SECRETS: [&str; 11] = [
@@ -97,4 +107,26 @@ pub(super) fn nearest<'a>(
 /// A sample's fields, when it has a fixed set of them.
 pub(super) fn fields(sample: &Value) -> Option<&Map<String, Value>> {
     sample.as_object().filter(|fields| !fields.is_empty())
+}
+
+/// An address may contain a password, or a token as its user, in its query or fragment.
+pub(super) fn hide_credentials(text: String) -> String {
+    let Ok(mut url) = Url::parse(&text) else {
+        return text;
+    };
+    let has_user = !url.username().is_empty() || url.password().is_some();
+    if !url.has_host() || !(has_user || url.query().is_some() || url.fragment().is_some()) {
+        return text;
+    }
+    if has_user {
+        url.set_username(MASK).ok();
+        url.set_password(None).ok();
+    }
+    if url.query().is_some() {
+        url.set_query(Some(MASK));
+    }
+    if url.fragment().is_some() {
+        url.set_fragment(Some(MASK));
+    }
+    url.to_string()
 }

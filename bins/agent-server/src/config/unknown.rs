@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::schema::{fields, is_without_effect, nearest};
+use super::schema::{below, fields, is_without_effect, nearest};
 
 /// Something in the configuration that is not wrong enough to stop the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,11 +65,7 @@ pub(super) fn find(given: &Value, known: &Value, origin: &str) -> Vec<Notice> {
 fn walk(given: &Value, known: &Value, at: &str, report: &mut impl FnMut(&str, Option<String>)) {
     if let (Some(given), Some(known)) = (given.as_object(), fields(known)) {
         for (name, value) in given {
-            let key = if at.is_empty() {
-                name.clone()
-            } else {
-                format!("{at}.{name}")
-            };
+            let key = below(at, name);
             match known.get(name) {
                 Some(known) => walk(value, known, &key, report),
                 None => report(&key, nearest(name, known.keys()).map(str::to_owned)),

@@ -53,39 +53,22 @@ impl Seen {
     /// Records an event; a snapshot of the whole state, which ends a run, returns its status.
     pub(super) fn take(&mut self, event: &Event) -> Option<ExecutionStatus> {
         self.ids.insert(event.id.to_string());
-        match &event.body {
-            EventBody::ObservationEvent(observation) => {
-                let code = observation.observation.fields.get("exit_code");
-                self.last_exit_code = code.and_then(Value::as_i64).or(self.last_exit_code);
-                None
-            }
-            EventBody::AgentErrorEvent(failure) => {
-                self.failed_call = Some(failure.error.clone());
-                None
-            }
-            EventBody::ConversationErrorEvent(failure) => {
-                self.error = Some(format!("{}: {}", failure.code, failure.detail));
-                None
-            }
-            EventBody::ConversationStateUpdateEvent(update) if update.key == "full_state" => {
-                let status = update.value.get("execution_status")?;
-                self.status = serde_json::from_value(status.clone()).ok();
-                self.status
-            }
-            EventBody::ConversationStateUpdateEvent(_)
-            | EventBody::SystemPromptEvent(_)
-            | EventBody::MessageEvent(_)
-            | EventBody::ActionEvent(_)
-            | EventBody::UserRejectObservation(_)
-            | EventBody::ServerErrorEvent(_)
-            | EventBody::PauseEvent(_)
-            | EventBody::InterruptEvent(_)
-            | EventBody::CondensationRequest(_)
-            | EventBody::Condensation(_)
-            | EventBody::SecurityAnalysisEvent(_)
-            | EventBody::StreamingDeltaEvent(_)
-            | EventBody::Unknown(_) => None,
+        // The other kinds have no part in the verdict.
+        if let EventBody::ObservationEvent(observation) = &event.body {
+            let code = observation.observation.fields.get("exit_code");
+            self.last_exit_code = code.and_then(Value::as_i64).or(self.last_exit_code);
+        } else if let EventBody::AgentErrorEvent(failure) = &event.body {
+            self.failed_call = Some(failure.error.clone());
+        } else if let EventBody::ConversationErrorEvent(failure) = &event.body {
+            self.error = Some(format!("{}: {}", failure.code, failure.detail));
+        } else if let EventBody::ConversationStateUpdateEvent(update) = &event.body
+            && update.key == "full_state"
+        {
+            let status = update.value.get("execution_status")?;
+            self.status = serde_json::from_value(status.clone()).ok();
+            return self.status;
         }
+        None
     }
 
     /// Whether everything worked. A real model's tool calls may fail on the way; those of the fixed task may not.

@@ -23,10 +23,8 @@ pub enum MaintenanceError {
         text: String,
         found: Vec<ConversationId>,
     },
-    #[error("{error}; stop it first", error = .0)]
-    InUse(OpenError),
-    #[error(transparent)]
-    Open(OpenError),
+    #[error("{error}{advice}", error = .0, advice = advice(.0))]
+    Open(#[from] OpenError),
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error(transparent)]
@@ -39,13 +37,12 @@ pub enum MaintenanceError {
     System(#[from] io::Error),
 }
 
-impl From<OpenError> for MaintenanceError {
-    fn from(error: OpenError) -> Self {
-        match error {
-            OpenError::Locked { .. } => Self::InUse(error),
-            OpenError::Unusable { .. } | OpenError::Io { .. } => Self::Open(error),
-        }
-    }
+fn advice(error: &OpenError) -> &'static str {
+    let is_locked = matches!(
+        error,
+        OpenError::Locked { .. } | OpenError::DeliveriesLocked { .. }
+    );
+    if is_locked { "; stop it first" } else { "" }
 }
 
 fn among(found: &[ConversationId]) -> String {

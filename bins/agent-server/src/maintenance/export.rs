@@ -51,8 +51,11 @@ impl From<ExportFormat> for Format {
     }
 }
 
-/// Whether all events were written.
-pub(super) fn run(args: &ExportArgs, before: &Flags) -> Result<bool, MaintenanceError> {
+/// The command `export`. Whether all events were written.
+///
+/// # Errors
+/// When it did not do its work.
+pub fn run(args: &ExportArgs, before: &Flags) -> Result<bool, MaintenanceError> {
     let settings = folder::settings(args.config.as_deref(), before)?;
     let root = &settings.conversations_path;
     let id = folder::conversation(root, &args.id)?;

@@ -20,7 +20,7 @@ pub(super) fn settings(
     config: Option<&Path>,
     before: &Flags,
 ) -> Result<Settings, MaintenanceError> {
-    let mut overrides: Overrides = before.overrides();
+    let mut overrides: Overrides = before.overrides.clone();
     overrides.config = config.map(Path::to_owned).or(overrides.config);
     let loaded = config::load_without_webhooks(&overrides, &crate::environment())?;
     for notice in &loaded.notices {

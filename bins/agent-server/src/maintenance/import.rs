@@ -1,6 +1,8 @@
 use std::{
     collections::HashSet,
-    io::{self, Write},
+    fs::{self, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -11,8 +13,13 @@ use serde_json::Value;
 use store_fs::{FsStore, Options, StoredConversation};
 use transcript::import::{ImportError, ImportOptions, Outcome, ReferenceConversation, find};
 
-use super::{MaintenanceError, fernet::Fernet, folder, progress::Progress, tool_files};
-use crate::{config::Settings, flags::Flags, log_output, secret_key};
+use super::{MaintenanceError, fernet::Fernet, folder, progress::Progress};
+use crate::{
+    config::Settings,
+    console::{counted, one_line},
+    flags::Flags,
+    log_output, secret_key,
+};
 
 #[derive(Debug, Args)]
 pub struct ImportArgs {
@@ -32,8 +39,11 @@ pub struct ImportArgs {
     pub config: Option<PathBuf>,
 }
 
-/// Whether everything was imported.
-pub(super) fn run(args: &ImportArgs, before: &Flags) -> Result<bool, MaintenanceError> {
+/// The command `import`. Whether everything was imported.
+///
+/// # Errors
+/// When it did not do its work.
+pub fn run(args: &ImportArgs, before: &Flags) -> Result<bool, MaintenanceError> {
     let settings = folder::settings(args.config.as_deref(), before)?;
     let mut folders = Vec::new();
     for path in &args.paths {
@@ -148,7 +158,7 @@ impl Import {
         let report_progress = |read: usize| progress.at(read as u64);
         let (verb, outcome) = match &mut self.target {
             Target::Store { store, root } => {
-                let keep = tool_files::keep_in(root.join(id.to_string()));
+                let keep = keep_tool_files(root.join(id.to_string()));
                 (
                     "imported",
                     reference.import(store, keep, report_progress).await?,
@@ -224,12 +234,6 @@ impl Tally {
     }
 }
 
-/// `1 event`, `2 events`.
-fn counted(count: u64, one: &str) -> String {
-    let s = if count == 1 { "" } else { "s" };
-    format!("{count} {one}{s}")
-}
-
 fn remarks(outcome: &Outcome) -> Vec<String> {
     let notices = outcome
         .notices
@@ -242,19 +246,6 @@ fn remarks(outcome: &Outcome) -> Vec<String> {
     notices
         .chain(left_out)
         .map(|line| one_line(&line))
-        .collect()
-}
-
-/// Text that others wrote, without what a terminal would act on.
-fn one_line(text: &str) -> String {
-    text.chars()
-        .map(|character| {
-            if character.is_control() {
-                ' '
-            } else {
-                character
-            }
-        })
         .collect()
 }
 
@@ -280,4 +271,27 @@ fn default_workspace(settings: &Settings) -> Workspace {
 /// Settings of ours can all be written as JSON.
 fn value_of(settings: &impl serde::Serialize) -> Value {
     serde_json::to_value(settings).unwrap_or_default()
+}
+
+/// Stores each file that an import finds in a conversation's folder, in place of what an import that was
+/// cut short left there.
+fn keep_tool_files(
+    folder: PathBuf,
+) -> impl FnMut(&Path, &mut dyn Read) -> io::Result<()> + Send + 'static {
+    move |name, content| {
+        let path = folder.join(name);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)?;
+        io::copy(content, &mut file).map(drop)
+    }
 }

@@ -19,8 +19,11 @@ pub struct RepairArgs {
     pub config: Option<PathBuf>,
 }
 
-/// Whether nothing is damaged, or nothing is damaged any more.
-pub(super) fn run(args: &RepairArgs, before: &Flags) -> Result<bool, MaintenanceError> {
+/// The command `repair`. Whether nothing is damaged, or nothing is damaged any more.
+///
+/// # Errors
+/// When it did not do its work.
+pub fn run(args: &RepairArgs, before: &Flags) -> Result<bool, MaintenanceError> {
     let settings = folder::settings(args.config.as_deref(), before)?;
     let root = &settings.conversations_path;
     let (mut steps, mut fine) = (0, true);

@@ -3,6 +3,8 @@
 use core_model::ConversationId;
 use serde::Serialize;
 
+use crate::console::{counted, one_line};
+
 /// One conversation as it lies on the disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Checked {
@@ -70,10 +72,8 @@ impl Checked {
             return "unreadable".to_owned();
         }
         let mut found = Vec::new();
-        match self.damaged.len() {
-            0 => {}
-            1 => found.push("1 damaged line".to_owned()),
-            lines => found.push(format!("{lines} damaged lines")),
+        if !self.damaged.is_empty() {
+            found.push(counted(self.damaged.len() as u64, "damaged line"));
         }
         if self.torn.is_some() {
             found.push("torn end".to_owned());
@@ -122,14 +122,11 @@ pub fn table(checked: &[Checked]) -> String {
             one.state()
         ));
         for detail in one.details() {
-            text.push_str(&format!("    {}\n", printable(&detail)));
+            text.push_str(&format!("    {}\n", one_line(&detail)));
         }
     }
     let hurt = checked.iter().filter(|one| !one.is_fine()).count();
-    let all = match checked.len() {
-        1 => "1 conversation".to_owned(),
-        all => format!("{all} conversations"),
-    };
+    let all = counted(checked.len() as u64, "conversation");
     text.push_str(&match hurt {
         0 => format!("{all}, all fine\n"),
         hurt => format!("{all}, {hurt} with damage\n"),
@@ -143,13 +140,6 @@ pub fn json(checked: &[Checked]) -> String {
     let fine = checked.iter().all(Checked::is_fine);
     let value = serde_json::json!({"fine": fine, "conversations": checked});
     format!("{value:#}\n")
-}
-
-/// Reasons quote what was found, and that may be anything.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|one| if one.is_control() { ' ' } else { one })
-        .collect()
 }
 
 #[cfg(test)]

@@ -27,8 +27,11 @@ pub struct VerifyArgs {
     pub config: Option<PathBuf>,
 }
 
-/// Whether nothing is damaged.
-pub(super) fn run(args: &VerifyArgs, before: &Flags) -> Result<bool, MaintenanceError> {
+/// The command `verify`. Whether nothing is damaged.
+///
+/// # Errors
+/// When it did not do its work.
+pub fn run(args: &VerifyArgs, before: &Flags) -> Result<bool, MaintenanceError> {
     let settings = folder::settings(args.config.as_deref(), before)?;
     let root = &settings.conversations_path;
     let ids = chosen(root, args.id.as_deref())?;

@@ -18,14 +18,17 @@ impl Sources {
     /// The workspace at or above `start` that has this server among its members, provided that
     /// `program` was built in it: rebuilding would not change another one.
     pub(super) fn find(start: &Path, program: &Path) -> Option<Self> {
+        let target = std::env::var_os("CARGO_TARGET_DIR");
+        Self::find_with_target(start, program, target.as_deref().map(Path::new))
+    }
+
+    /// `target`: where cargo was told to build, if it was.
+    fn find_with_target(start: &Path, program: &Path, target: Option<&Path>) -> Option<Self> {
         let root = start
             .ancestors()
             .find(|folder| folder.join("bins/agent-server/Cargo.toml").is_file())?;
         let root = root.canonicalize().ok()?;
-        let target = match std::env::var_os("CARGO_TARGET_DIR") {
-            Some(target) => root.join(target),
-            None => root.join("target"),
-        };
+        let target = root.join(target.unwrap_or(Path::new("target")));
         let target = target.canonicalize().ok()?;
         let within = program.strip_prefix(target).ok()?;
         // `target/release/agent-server`; with a target triple one folder deeper.
@@ -91,7 +94,8 @@ mod tests {
         fs::write(root.join("bins/agent-server/Cargo.toml"), "").unwrap();
         let below = root.join("bins/agent-server/src");
 
-        let found = Sources::find(&below, &root.join("target/release/agent-server")).unwrap();
+        let find = |start: &Path, program: &Path| Sources::find_with_target(start, program, None);
+        let found = find(&below, &root.join("target/release/agent-server")).unwrap();
         assert_eq!(found.root(), root);
         assert_eq!(found.profile, ["--release"]);
         assert!(found.contains(&root.join("crates/a/src/lib.rs")));
@@ -99,13 +103,7 @@ mod tests {
         assert!(!found.contains(&root.join("crates/a/src/.lib.rs.swp")));
         assert!(!found.contains(&root.join("target/debug/x.rs")));
 
-        assert_eq!(
-            Sources::find(&below, Path::new("/usr/bin/agent-server")),
-            None
-        );
-        assert_eq!(
-            Sources::find(Path::new("/"), &root.join("target/debug/x")),
-            None
-        );
+        assert_eq!(find(&below, Path::new("/usr/bin/agent-server")), None);
+        assert_eq!(find(Path::new("/"), &root.join("target/debug/x")), None);
     }
 }

@@ -168,10 +168,7 @@ impl Supervisor {
             .kill_on_drop(true)
             .output();
         match check.await {
-            Ok(output) if output.status.success() => {
-                self.warn_of_moved_socket();
-                true
-            }
+            Ok(output) if output.status.success() => self.can_be_swapped_to(),
             Ok(output) => {
                 let reason = String::from_utf8_lossy(&output.stderr);
                 error!("the old server stays; {}", reason.trim());
@@ -184,11 +181,21 @@ impl Supervisor {
         }
     }
 
-    fn warn_of_moved_socket(&self) {
-        let loaded = config::load(&self.flags.overrides(), &crate::texts(&self.environment));
-        if loaded.is_ok_and(|loaded| host_and_port(&loaded) != self.host_and_port) {
+    /// What the check of a configuration does not know: that a supervisor will use it.
+    fn can_be_swapped_to(&self) -> bool {
+        let loaded = config::load(&self.flags.overrides, &crate::texts(&self.environment));
+        let Ok(loaded) = loaded else { return true };
+        if loaded.settings.ephemeral {
+            error!(
+                "the old server stays; error: {}",
+                StartError::EphemeralReload
+            );
+            return false;
+        }
+        if host_and_port(&loaded) != self.host_and_port {
             warn!("a new host or port counts after a restart by hand; the socket stays as it is");
         }
+        true
     }
 
     async fn swap(&mut self) {

@@ -425,7 +425,7 @@ fn a_wrong_value_is_named_with_what_was_expected_and_found() {
         ),
         (
             json!({"webhooks": [{}]}),
-            "at `webhooks[0]`: missing field `webhook_url`",
+            "at `webhooks[0]`: a webhook needs a `webhook_url` or a `base_url`",
         ),
         (
             json!({"webhooks": [{"webhook_url": "http://h/", "num_retries": -1}]}),
@@ -457,6 +457,42 @@ fn a_wrong_value_is_named_with_what_was_expected_and_found() {
         (
             json!({"llm": "gpt"}),
             r#"at `llm`: expected an object, found "gpt""#,
+        ),
+        (
+            json!({"llm": []}),
+            "at `llm`: expected an object, found a list",
+        ),
+        (
+            json!({"llm": {"model": " "}}),
+            "at `llm.model`: it should be the name of a model",
+        ),
+        (
+            json!({"llm": {"retry_multiplier": -1}}),
+            "at `llm.retry_multiplier`: it should be a number, zero or more",
+        ),
+        (
+            json!({"llm": {"extra_headers": {"a b": "hush"}}}),
+            "at `llm.extra_headers.a b`: it should be named by letters, digits and dashes",
+        ),
+        (
+            json!({"webhooks": {}}),
+            "at `webhooks`: expected a list, found an object",
+        ),
+        (
+            json!({"durability": {}}),
+            "at `durability`: expected one of `always`, `interval`, `os`, found an object",
+        ),
+        (
+            json!({"durability": 1}),
+            "at `durability`: expected one of `always`, `interval`, `os`, found 1",
+        ),
+        (
+            json!({"ephemeral": "yes"}),
+            r#"at `ephemeral`: expected `true` or `false`, found "yes""#,
+        ),
+        (
+            json!({"host": " "}),
+            r#"at `host`: expected a name or address of this machine, found " ""#,
         ),
         (
             json!({"durability": "never"}),
@@ -493,12 +529,33 @@ fn a_wrong_value_is_named_with_what_was_expected_and_found() {
     }
     assert_eq!(
         refused(None, &[("OH_WEBHOOKS_0_RETRY_DELAY", "5")]),
-        "environment OH_WEBHOOKS_0_RETRY_DELAY: at `webhooks[0]`: missing field `webhook_url`"
+        "environment OH_WEBHOOKS_0_RETRY_DELAY: at `webhooks[0]`: a webhook needs a `webhook_url` or a `base_url`"
     );
     assert_eq!(
         refused(None, &[("OH_LLM", "gpt")]),
         "environment OH_LLM: at `llm`: expected a JSON object, found other text"
     );
+}
+
+#[test]
+fn a_default_model_that_cannot_be_asked_stops_the_start() {
+    let error = refused(Some(json!({"llm": {"model": "nowhere/model"}})), &[]);
+    assert!(
+        error.starts_with("file ") && error.contains(": at `llm`: "),
+        "{error}"
+    );
+}
+
+#[test]
+fn variables_that_mean_nothing_are_named() {
+    for value in ["1", "yes", "TRUE"] {
+        let error = refused(None, &[("OH_EPHEMERAL", value)]);
+        let text = "environment OH_EPHEMERAL: at `ephemeral`: expected `true` or `false`, found ";
+        assert!(error.starts_with(text), "{error}");
+    }
+    let loaded = read(None, &[("OH_", "x")]).unwrap();
+    let notices: Vec<String> = loaded.notices.iter().map(ToString::to_string).collect();
+    assert_eq!(notices, ["environment OH_: unknown key `OH_` is ignored"]);
 }
 
 #[test]
@@ -640,7 +697,10 @@ fn files_that_cannot_be_read_stop_the_start() {
         "{list}"
     );
     let filter = start_error(agent_server(folder.path()).env("OH_LOG_LEVEL", "a=b=c"));
-    assert!(filter.contains("log filter"), "{filter}");
+    assert!(
+        filter.contains("log settings: at `log_level`: "),
+        "{filter}"
+    );
 }
 
 #[test]

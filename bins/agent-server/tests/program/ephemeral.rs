@@ -4,14 +4,15 @@ use std::{
     fs,
     io::{Read, Write},
     net::TcpListener,
-    path::Path,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
     process::Command,
     sync::{Arc, Mutex},
 };
 
 use serde_json::json;
 
-use crate::support::{Running, agent_server, ask, converse, parts, wait_until};
+use crate::support::{Running, agent_server, ask, converse, parts, start_error, wait_until};
 
 /// A server in `folder`, whose temporary files go to `tmp` in it.
 fn ephemeral(folder: &Path) -> Command {
@@ -43,6 +44,12 @@ fn status(server: &Running, id: &str) -> String {
     info["execution_status"].as_str().unwrap().to_owned()
 }
 
+fn folder_of_server(temporary: &Path) -> PathBuf {
+    let found = names(temporary);
+    let folder = found.iter().find(|name| name.starts_with("agent-server-"));
+    temporary.join(folder.unwrap())
+}
+
 /// A conversation with a secret, in the default workspace, that writes a file there.
 fn run(server: &Running) -> String {
     let script = "$ echo made by the agent > made.txt";
@@ -69,6 +76,7 @@ fn an_ephemeral_server_leaves_nothing_behind() {
     let mut first = Running::start(&mut ephemeral(folder.path()));
     first.wait_for("ephemeral: conversations are in memory and gone at the end");
     first.wait_for("which is removed at the end");
+    assert_eq!(body(&first, "/server_info")["ephemeral"], true);
     let id = run(&first);
     let events = body(&first, &format!("/conversations/{id}/events/search"));
     assert!(events.to_string().contains("made by the agent"));
@@ -80,11 +88,11 @@ fn an_ephemeral_server_leaves_nothing_behind() {
         1
     );
 
-    // Everything that was written is in temporary folders, and no conversation is among it.
+    // Everything that was written is in temporary folders, and no log of a conversation is among it.
     assert_eq!(names(folder.path()), ["tmp"]);
-    let found = names(&temporary);
-    let kept = found.iter().find(|name| name.starts_with("agent-server-"));
-    let kept = temporary.join(kept.unwrap());
+    let kept = folder_of_server(&temporary);
+    let mode = fs::metadata(&kept).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
     let made = fs::read_to_string(kept.join("project/made.txt")).unwrap();
     assert_eq!(made, "made by the agent\n");
     let found = Command::new("grep")
@@ -179,4 +187,41 @@ fn webhooks_are_delivered_from_memory() {
     assert_eq!(server.wait().code(), Some(0), "{}", server.output());
     assert_eq!(names(folder.path()), ["tmp"]);
     assert_eq!(names(&folder.path().join("tmp")), [""; 0]);
+}
+
+#[test]
+fn what_a_killed_server_left_is_removed_at_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let temporary = folder.path().join("tmp");
+    let mut killed = Running::start(&mut ephemeral(folder.path()));
+    let left = folder_of_server(&temporary);
+    killed.signal("KILL");
+    killed.wait();
+    let mut living = Running::start(&mut ephemeral(folder.path()));
+    living.wait_for("removing what an ephemeral server that was killed left in");
+    assert!(!left.exists());
+    let kept = folder_of_server(&temporary);
+    let _beside = Running::start(&mut ephemeral(folder.path()));
+    assert!(kept.exists());
+}
+
+#[test]
+fn a_temporary_folder_that_cannot_be_made_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = start_error(ephemeral(folder.path()).env("TMPDIR", "/nowhere"));
+    let text = "error: the temporary folder of an ephemeral server cannot be made in /nowhere: ";
+    assert!(
+        error.starts_with(text) && error.contains("TMPDIR"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_ephemeral_server_cannot_be_reloaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = start_error(ephemeral(folder.path()).arg("--reload"));
+    assert!(
+        error.contains("leave out `--reload`, or `--ephemeral`"),
+        "{error}"
+    );
 }

@@ -17,6 +17,7 @@ mod floods;
 mod keys;
 mod log_lines;
 mod maintenance;
+mod models;
 mod processes;
 mod reload;
 mod repositories;

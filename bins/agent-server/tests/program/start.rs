@@ -53,7 +53,7 @@ fn a_host_that_is_none_names_the_flag() {
     );
 }
 
-/// A folder below a file can be made by nobody, not even by root.
+/// Folders below a file and in `/proc` can be made by nobody, not even by root.
 #[test]
 fn a_folder_that_cannot_be_written_is_named_with_the_user() {
     let folder = tempfile::tempdir().unwrap();
@@ -63,10 +63,19 @@ fn a_folder_that_cannot_be_written_is_named_with_the_user() {
             .args(["--host", "127.0.0.1", "--port", "0"])
             .env("OH_CONVERSATIONS_PATH", "file/conversations"),
     );
+    assert!(
+        error.contains("/file is a file, and a folder is needed"),
+        "{error}"
+    );
+    let error = start_error(
+        agent_server(folder.path())
+            .args(["--host", "127.0.0.1", "--port", "0"])
+            .env("OH_CONVERSATIONS_PATH", "/proc/conversations"),
+    );
     let user = agent_server::start_error::user_name();
     assert!(error.contains("no write permission"), "{error}");
     assert!(
-        error.contains("file/conversations") && error.contains(&user),
+        error.contains("/proc/conversations") && error.contains(&user),
         "{error}"
     );
 
@@ -87,7 +96,7 @@ fn a_folder_that_cannot_be_written_is_named_with_the_user() {
         output(agent_server(folder.path()).args(["demo", "--keep", "file/kept"]));
     assert!(!success);
     assert!(
-        shown.contains("no write permission") && shown.contains(&user),
+        shown.contains("/file is a file, and a folder is needed"),
         "{shown}"
     );
 }
@@ -177,4 +186,25 @@ fn a_stop_in_the_middle_of_a_turn_is_clean_and_the_turn_is_paused() {
         details.contains(r#""execution_status":"paused""#),
         "{details}"
     );
+}
+
+#[test]
+fn one_server_at_a_time_has_the_records_of_webhooks() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = |name: &str| {
+        let mut command = agent_server(folder.path());
+        command
+            .args(["--host", "127.0.0.1", "--port", "0"])
+            .env("OH_CONVERSATIONS_PATH", format!("shared/{name}"));
+        command
+    };
+    let (variable, nobody) = ("OH_WEBHOOKS_0_WEBHOOK_URL", "http://127.0.0.1:9/");
+    let _first = Running::start(server("first").env(variable, nobody));
+    let error = start_error(server("second").env(variable, nobody));
+    assert!(
+        error.contains("shared/webhooks is in use by another server (process "),
+        "{error}"
+    );
+    // One without webhooks leaves them alone.
+    Running::start(&mut server("third"));
 }

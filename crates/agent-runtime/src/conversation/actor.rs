@@ -12,8 +12,7 @@ use crate::{
     command::{Answer, Command, StopReason},
     conversation::{
         batch::{AfterCommit, CommitBatch},
-        claim,
-        commit::Writer,
+        commit::{Writer, claim, claim_lost},
         decide::Decider,
         done::Done,
         end_of_turn,
@@ -42,7 +41,7 @@ pub(super) fn spawn(
 ) {
     let runtime = Arc::clone(&live.runtime);
     let work = async move {
-        match claim::take(&live).await {
+        match claim(&live).await {
             Ok(claim) => {
                 let actor = Actor::new(live, residency, mailbox, claim);
                 actor.work_until_stopped().await;
@@ -103,7 +102,7 @@ impl Actor {
             let idle = next_look.filter(|_| self.run.is_idle());
             tokio::select! {
                 biased;
-                () = claim::lost(&mut self.writer.claim.lost) => self.writer.fence(),
+                () = claim_lost(&mut self.writer.claim.lost) => self.writer.fence(),
                 outcome = running_turn::end(&mut self.run.turn) => self.end_turn(outcome).await,
                 Some(proposal) = self.proposals.recv() => self.work(Work::Proposal(proposal)).await,
                 command = self.mailbox.recv() => match command {

@@ -1,13 +1,15 @@
 use std::sync::Arc;
 
 use core_model::{
-    ConversationState, Extent, Metadata, NewRecord, Snapshot, StoreError, port::Claim,
+    ConversationState, Extent, Metadata, NewRecord, Snapshot, StoreError,
+    port::{Claim, Claimed},
 };
+use tokio::sync::watch;
 
 use crate::{
     RuntimeError,
     conversation::batch::CommitBatch,
-    residency::{live_conversation::LiveConversation, published::summary},
+    residency::{catch_up::catch_up, live_conversation::LiveConversation, published::summary},
 };
 
 /// The one writer of a conversation, by right of its claim: of its log, and of its metadata.
@@ -179,13 +181,37 @@ impl Writer {
     }
 }
 
+/// Takes the right to write a conversation, and reads what another server appended meanwhile.
+pub(super) async fn claim(live: &Arc<LiveConversation>) -> Result<Claim, RuntimeError> {
+    match live.runtime.store.claim(live.id).await? {
+        Claimed::Mine(claim) => {
+            catch_up(live, claim.log.extent()).await?;
+            Ok(claim)
+        }
+        Claimed::Theirs(holder) => Err(RuntimeError::OwnedElsewhere {
+            holder: Some(holder),
+        }),
+    }
+}
+
+/// Waits until a claim is lost.
+///
+/// # Cancel safety
+/// Loses nothing.
+pub(super) async fn claim_lost(lost: &mut watch::Receiver<bool>) {
+    if lost.wait_for(|lost| *lost).await.is_err() {
+        // The store says no more about it; writes are fenced all the same.
+        std::future::pending::<()>().await;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use core_model::{Draft, Seq};
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::{conversation::claim, live_fixture::LiveFixture};
+    use crate::live_fixture::LiveFixture;
 
     fn title(batch: &mut CommitBatch, title: &str) {
         batch.change_metadata(|metadata| metadata.title = Some(title.to_owned()));
@@ -199,7 +225,7 @@ mod tests {
             store,
             folder: _folder,
         } = LiveFixture::new(&[]).await;
-        let claim = claim::take(&live).await.unwrap();
+        let claim = claim(&live).await.unwrap();
         let mut writer = Writer::new(Arc::clone(&live), claim);
         let mut batch = writer.batch();
         title(&mut batch, "new");
@@ -217,7 +243,7 @@ mod tests {
             store: _store,
             folder,
         } = LiveFixture::new(&[]).await;
-        let claim = claim::take(&live).await.unwrap();
+        let claim = claim(&live).await.unwrap();
         let mut writer = Writer::new(Arc::clone(&live), claim);
         std::fs::remove_dir_all(folder.path().join("conversations")).unwrap();
         let mut batch = writer.batch();

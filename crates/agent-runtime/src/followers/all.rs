@@ -1,4 +1,3 @@
-mod cursor;
 mod frame;
 mod logs;
 
@@ -15,10 +14,7 @@ use crate::{
     residency::{Residency, published::End},
 };
 
-pub use self::{
-    cursor::Cursor,
-    frame::{AllFilter, AllFrame, AllStart},
-};
+pub use self::frame::{AllFilter, AllFrame, AllStart, Cursor};
 
 /// Entries of the feed that are looked at together.
 const ENTRIES: usize = 64;

@@ -255,7 +255,8 @@ async fn first_seq(live: &LiveConversation, len: Seq, start: &Start) -> Result<S
         Start::Beginning => Seq(0),
         Start::From(seq) => {
             if *seq > len && *seq != Seq(u64::MAX) {
-                tracing::warn!(
+                // Clients may ask for anything.
+                tracing::debug!(
                     conversation.id = %live.id, cursor = seq.0, len = len.0,
                     "a follower's cursor is beyond the log's end and continues there"
                 );

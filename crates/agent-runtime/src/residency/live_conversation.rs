@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard},
 };
@@ -38,6 +39,8 @@ pub(crate) struct LiveConversation {
     mailbox: Mutex<Mailbox>,
     /// When a client last read, or stopped following.
     last_read: Mutex<Instant>,
+    /// Codes of the notices on its model that the user was given.
+    notices: Mutex<BTreeSet<&'static str>>,
 }
 
 /// Who reads a conversation's commands.
@@ -68,7 +71,13 @@ impl LiveConversation {
             transients: Transients::default(),
             mailbox: Mutex::new(Mailbox::NoActor),
             last_read: Mutex::new(Instant::now()),
+            notices: Mutex::default(),
         })
+    }
+
+    /// Whether the user was not yet given a notice of this code; now it counts as given.
+    pub(crate) fn is_first_notice(&self, code: &'static str) -> bool {
+        lock(&self.notices).insert(code)
     }
 
     /// What holds now.

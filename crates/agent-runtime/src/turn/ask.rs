@@ -5,8 +5,9 @@ use std::{
     time::Instant,
 };
 
-use core_model::ConversationState;
-use llm_client::{ModelError, ModelReply, ModelRequest};
+use core_model::{ConversationState, Draft};
+use llm_client::{ModelError, ModelReply, ModelRequest, StopReason};
+use serde_json::json;
 use telemetry::{ModelCallEnded, ModelCallFailed};
 use tracing::Span;
 
@@ -53,7 +54,9 @@ pub(super) async fn ask(
             };
             ended.emit(&Span::current());
             turn.context.measure(&reply.usage);
-            turn.condenser.fits();
+            if reply.stop != StopReason::ContextWindow {
+                turn.condenser.fits();
+            }
             Continue(Some((reply, pieces)))
         }
         Err(error) => {
@@ -75,4 +78,19 @@ fn emit_failure(turn: &Turn, error: &ModelError, last_event: &str) {
         last_event,
     };
     failed.emit(&Span::current());
+}
+
+/// What the user is told of the model, once for each kind: `{code, detail}`.
+pub(super) fn notices(turn: &Turn, reply: &ModelReply) -> Vec<Draft> {
+    let notices = reply.notices.iter();
+    let new = notices.filter(|notice| turn.live.is_first_notice(notice.code));
+    new.map(|notice| {
+        tracing::warn!(
+            conversation.id = %turn.live.id, code = notice.code, detail = %notice.detail,
+            "the model works less well than it could"
+        );
+        let value = json!({"code": notice.code, "detail": notice.detail});
+        Draft::state("model_notice", value)
+    })
+    .collect()
 }

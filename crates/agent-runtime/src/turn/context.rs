@@ -49,7 +49,7 @@ enum Item {
     System(ContextMessage),
     /// What a user, the agent or the server said, or a summary.
     Said(ContextMessage),
-    Calls(CallGroup),
+    Calls(Box<CallGroup>),
 }
 
 impl ModelContext {
@@ -181,7 +181,8 @@ impl ModelContext {
             group.calls.push(call);
             return;
         }
-        self.items.push(Item::Calls(CallGroup::new(action, call)));
+        let group = Box::new(CallGroup::new(action, call));
+        self.items.push(Item::Calls(group));
     }
 
     /// Gives an answer to the latest call that `answers` names.

@@ -9,7 +9,9 @@ use llm_client::ModelReply;
 use serde_json::{Map, Value, json};
 
 use crate::turn::{
+    cut::{self, AfterCut},
     drafts::{agent_error, environment_message},
+    outcome::Outcome,
     state::Turn,
 };
 
@@ -19,8 +21,10 @@ const EMPTY_REPLY_NUDGE: &str = "Your last reply was empty. Go on with the task:
 /// A reply without tool calls, as events.
 pub(super) struct SaidMessage {
     pub(super) drafts: Vec<Draft>,
-    /// It says nothing, so the agent is told to continue.
-    pub(super) is_empty: bool,
+    /// The model did not end it itself.
+    pub(super) is_cut: bool,
+    /// How the turn ends; None when the model is asked again.
+    pub(super) end: Option<Outcome>,
 }
 
 /// The tool calls of one reply, as events.
@@ -31,17 +35,31 @@ pub(super) struct ToolCallGroup {
     pub(super) risks: Vec<(EventId, SecurityRisk)>,
     /// Whether no call needs consent.
     pub(super) harmless: bool,
+    /// The last call was cut off.
+    pub(super) is_cut: bool,
 }
 
-pub(super) fn message(reply: &ModelReply) -> SaidMessage {
+pub(super) fn message(turn: &Turn, reply: &ModelReply) -> SaidMessage {
     let mut event = MessageEvent::new(reply.said());
     event.llm_response_id = Some(reply.id.clone());
     let mut drafts = vec![Draft::new(Source::Agent, EventBody::MessageEvent(event))];
-    let is_empty = reply.text().trim().is_empty();
-    if is_empty {
-        drafts.push(environment_message(EMPTY_REPLY_NUDGE));
+    let (is_cut, end) = match cut::after(reply, turn.cut_replies) {
+        AfterCut::Whole if reply.is_empty() => {
+            drafts.push(environment_message(EMPTY_REPLY_NUDGE));
+            (false, None)
+        }
+        AfterCut::Whole => (false, Some(turn.finished())),
+        AfterCut::AskAgain(nudge) => {
+            drafts.extend(nudge.as_deref().map(environment_message));
+            (true, None)
+        }
+        AfterCut::End(outcome) => (true, Some(outcome)),
+    };
+    SaidMessage {
+        drafts,
+        is_cut,
+        end,
     }
-    SaidMessage { drafts, is_empty }
 }
 
 /// Turns tool calls into action events; a call that cannot be understood is answered at once. What
@@ -53,12 +71,15 @@ pub(super) fn tool_calls(turn: &Turn, reply: &ModelReply, model_judges: bool) ->
         drafts: Vec::new(),
         risks: Vec::new(),
         harmless: true,
+        is_cut: false,
     };
+    let (text, count) = (reply.text(), reply.calls().count());
+    let cut_call = cut::cut_call(reply);
     for (index, call) in reply.calls().enumerate() {
         let tool = resolve(&turn.tools, &call.name);
         let name = tool.map_or(call.name.as_str(), |tool| tool.name());
         let parsed = match tool {
-            Some(tool) => parse_call(tool.as_ref(), &call.arguments),
+            Some(tool) => parse_call(tool.as_ref(), &call.arguments, &text),
             None => Err(ToolError::Arguments(not_found(&turn.tools, &call.name))),
         };
         let traits = match (tool, &parsed) {
@@ -74,13 +95,22 @@ pub(super) fn tool_calls(turn: &Turn, reply: &ModelReply, model_judges: bool) ->
                 let summary = || format!("{name}: {}", call.arguments);
                 event.summary = Some(parsed.summary.unwrap_or_else(summary));
                 event.action = Some(parsed.action);
+                if let Some(repaired) = parsed.repaired {
+                    event.tool_call.arguments = repaired;
+                }
                 None
             }
             Err(error) => {
-                if serde_json::from_str::<Map<String, Value>>(&call.arguments).is_err() {
+                let is_object = serde_json::from_str::<Map<String, Value>>(&call.arguments).is_ok();
+                let cut_call = cut_call
+                    .clone()
+                    .filter(|_| !is_object && index + 1 == count);
+                group.is_cut |= cut_call.is_some();
+                let error = cut_call.unwrap_or_else(|| error.to_string());
+                if !is_object {
                     event.tool_call.arguments = malformed(&error);
                 }
-                Some(error.to_string())
+                Some(error)
             }
         };
         let risk = event.security_risk;
@@ -116,6 +146,8 @@ fn action_event(
     };
     let thought = said.text();
     let tool_call = MessageToolCall {
+        // The name that the model was given, if it meant that: providers refuse some others.
+        name: name.to_owned(),
         provider_state: said.provider_state,
         ..call.clone()
     };
@@ -140,6 +172,6 @@ fn action_event(
 }
 
 /// Stands in for arguments that are not a JSON object, because providers refuse to be sent those again.
-fn malformed(error: &ToolError) -> String {
-    json!({"_openhands_malformed_tool_call": true, "error": error.to_string()}).to_string()
+fn malformed(error: &str) -> String {
+    json!({"_openhands_malformed_tool_call": true, "error": error}).to_string()
 }

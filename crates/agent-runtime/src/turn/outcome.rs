@@ -116,6 +116,64 @@ impl Outcome {
         }
     }
 
+    /// Replies reached the limit on their length again and again.
+    pub(super) fn reply_too_long(times: u32) -> Self {
+        Self::Failed {
+            code: "LLMOutputLimitError".to_owned(),
+            detail: format!(
+                "The model's replies were cut off at the limit on their length {times} times in a \
+                 row. Raise `max_output_tokens`, lower the reasoning effort, or ask for smaller steps."
+            ),
+            classification: ErrorClassification::new(
+                FailureKind::AgentAction,
+                true,
+                UserAction::Settings,
+            ),
+        }
+    }
+
+    /// The provider's filter withheld replies again and again.
+    pub(super) fn withheld() -> Self {
+        Self::Failed {
+            code: "LLMContentPolicyViolationError".to_owned(),
+            detail: "The provider's content filter withheld the model's reply.".to_owned(),
+            classification: ErrorClassification::new(
+                FailureKind::AgentAction,
+                true,
+                UserAction::Retry,
+            ),
+        }
+    }
+
+    pub(super) fn refused() -> Self {
+        Self::Failed {
+            code: "LLMRefusalError".to_owned(),
+            detail: "The model refused to continue. Ask in another way, or use another model."
+                .to_owned(),
+            classification: ErrorClassification::new(
+                FailureKind::AgentAction,
+                true,
+                UserAction::Retry,
+            ),
+        }
+    }
+
+    /// Replies ended early for a reason that this build does not know.
+    pub(super) fn ended_early(reason: &str) -> Self {
+        Self::Failed {
+            code: "LLMIncompleteReplyError".to_owned(),
+            detail: format!(
+                "The model's replies ended before their end again and again; its provider gave \
+                 {reason:?} as the reason."
+            ),
+            classification: ErrorClassification::new(
+                FailureKind::Transient,
+                true,
+                UserAction::Retry,
+            ),
+        }
+    }
+
     pub(super) fn iterations_spent(limit: u32) -> Self {
         Self::Failed {
             code: "MaxIterationsReached".to_owned(),

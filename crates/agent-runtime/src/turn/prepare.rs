@@ -58,6 +58,7 @@ pub(super) async fn prepare(
         spending: TurnSpending::new(&now.state),
         stuck: StuckDetector::default(),
         seen: now.state.last_user_message_id.clone(),
+        cut_replies: 0,
         signals,
         proposer,
     };

@@ -38,6 +38,8 @@ pub(super) struct Turn {
     pub(super) stuck: StuckDetector,
     /// The user message that the model was shown last.
     pub(super) seen: Option<EventId>,
+    /// Replies in a row that the model did not end itself.
+    pub(super) cut_replies: u32,
     pub(super) signals: TurnSignals,
     pub(super) proposer: mpsc::Sender<Proposal>,
 }

@@ -7,13 +7,14 @@ use std::{
 };
 
 use core_model::ConversationState;
+use llm_client::StopReason;
 use tokio::sync::mpsc;
 use tracing::{Instrument, Span};
 
 use crate::{
     residency::live_conversation::LiveConversation,
     turn::{
-        approve, ask, budget, condense,
+        approve, ask, budget, condense, cut,
         drafts::fallback_notice,
         execute, interpret, observe,
         outcome::{Outcome, Purpose},
@@ -102,15 +103,23 @@ async fn step(turn: &mut Turn, state: &ConversationState) -> ControlFlow<Outcome
     turn.spending.paid(reply.cost);
     let mut drafts = vec![stats::after_call(state, call)];
     drafts.extend(reply.fallback.as_ref().map(fallback_notice));
+    drafts.extend(ask::notices(turn, &reply));
     if reply.calls().next().is_none() {
-        let said = interpret::message(&reply);
+        let said = interpret::message(turn, &reply);
         drafts.extend(said.drafts);
+        count_cut(turn, said.is_cut);
+        if said.is_cut {
+            turn.stuck.ignore_message();
+        }
         turn.propose(drafts).await?;
         pieces.keep();
-        return if said.is_empty {
-            Continue(())
-        } else {
-            Break(turn.finished())
+        let overflow = reply.stop == StopReason::ContextWindow;
+        if overflow && condense::after_overflow(turn).await? {
+            return Continue(());
+        }
+        return match said.end {
+            Some(outcome) => Break(outcome),
+            None => Continue(()),
         };
     }
     let group = interpret::tool_calls(turn, &reply, approve::model_judges(state));
@@ -119,10 +128,21 @@ async fn step(turn: &mut Turn, state: &ConversationState) -> ControlFlow<Outcome
     drafts.extend(approval.analysis);
     turn.propose(drafts).await?;
     pieces.keep();
+    if group.is_cut
+        && group.risks.is_empty()
+        && let Some(outcome) = cut::after_call(&reply, turn.cut_replies)
+    {
+        return Break(outcome);
+    }
+    count_cut(turn, group.is_cut);
     if approval.needs_consent {
         return Break(Outcome::Waiting {
             seen: turn.seen.clone(),
         });
     }
     Continue(())
+}
+
+fn count_cut(turn: &mut Turn, is_cut: bool) {
+    turn.cut_replies = if is_cut { turn.cut_replies + 1 } else { 0 };
 }

@@ -29,6 +29,8 @@ pub(super) struct StuckDetector {
     open: VecDeque<Call>,
     /// Whether the terminal's command still ran at its last observation.
     runs: bool,
+    /// The agent's next message is one that it did not end itself.
+    ignores_message: bool,
 }
 
 /// What to do about it.
@@ -70,6 +72,11 @@ impl StuckDetector {
         excused
     }
 
+    /// The agent's next message does not count: it was cut off or paused from outside.
+    pub(super) fn ignore_message(&mut self) {
+        self.ignores_message = true;
+    }
+
     /// Asked before every step.
     pub(super) fn verdict(&mut self) -> StuckVerdict {
         if rules::is_stuck(&self.window) {
@@ -90,7 +97,9 @@ impl StuckDetector {
         match &event.body {
             // Hints of the server do not break a monologue.
             EventBody::MessageEvent(_) => {
-                (event.source == Source::Agent).then_some(Trace::AgentMessage)
+                let counts =
+                    event.source == Source::Agent && !std::mem::take(&mut self.ignores_message);
+                counts.then_some(Trace::AgentMessage)
             }
             EventBody::ActionEvent(action) => {
                 let trace = Trace::of_action(action);

@@ -6,7 +6,7 @@ use core_model::{
     ExecutionStatus::{Error, Finished, Idle, Running},
     LlmSettings,
 };
-use llm_client::{ModelError, ModelMessage, ModelRequest};
+use llm_client::{Block, ModelError, ModelMessage, ModelReply, ModelRequest, StopReason};
 use serde_json::{Value, json};
 
 use crate::harness::*;
@@ -40,15 +40,12 @@ fn texts(request: &ModelRequest) -> String {
 fn assert_paired(request: &ModelRequest) {
     let mut open: Vec<&str> = Vec::new();
     for message in &request.messages {
-        match message {
-            ModelMessage::ToolResult { call_id, .. } => {
-                let at = open.iter().position(|id| *id == call_id.as_str());
-                open.remove(at.expect("an answer follows its call"));
-            }
-            other => {
-                assert_eq!(open, [""; 0], "a call lost its answer");
-                open.extend(other.calls().map(|call| call.id.as_str()));
-            }
+        if let ModelMessage::ToolResult { call_id, .. } = message {
+            let at = open.iter().position(|id| *id == call_id.as_str());
+            open.remove(at.expect("an answer follows its call"));
+        } else {
+            assert_eq!(open, [""; 0], "a call lost its answer");
+            open.extend(message.calls().map(|call| call.id.as_str()));
         }
     }
     assert_eq!(open, [""; 0]);
@@ -148,6 +145,42 @@ async fn an_overflow_in_the_middle_of_a_turn_is_condensed_and_the_turn_goes_on()
     assert!(texts(last).contains("a shorter summary") && texts(last).contains("do it"));
     assert!(!texts(last).contains("thought"));
     requests.iter().for_each(assert_paired);
+}
+
+#[tokio::test]
+async fn a_reply_that_filled_the_window_is_condensed_too() {
+    let full = ModelReply {
+        stop: StopReason::ContextWindow,
+        blocks: vec![Block::text("half an ans")],
+        ..ModelReply::default()
+    };
+    let mut lines = thinking(6);
+    lines.push(Line::Reply(Box::new(full)));
+    lines.push(Line::Say("the summary"));
+    lines.push(Line::Say("done"));
+    let world = World::new(lines).await;
+    let conversation = world.conversation(NewConversation::default()).await;
+    say(&conversation, "do it").await;
+    until(&conversation, Finished).await;
+    let requests = world.puppet.requests.lock().unwrap();
+    assert!(texts(requests.last().unwrap()).contains("the summary"));
+}
+
+#[tokio::test]
+async fn a_window_that_stays_full_ends_the_turn() {
+    let full = || {
+        Line::Reply(Box::new(ModelReply {
+            stop: StopReason::ContextWindow,
+            ..ModelReply::default()
+        }))
+    };
+    let world = World::new((0..20).map(|_| full()).collect()).await;
+    let conversation = world.conversation(NewConversation::default()).await;
+    say(&conversation, "do it").await;
+    until(&conversation, Error).await;
+    world.puppet.clear();
+    say(&conversation, "again").await;
+    until(&conversation, Finished).await;
 }
 
 #[tokio::test]

@@ -13,11 +13,12 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use core_model::{
-    Catalog, Claims, ConversationId, EventId, EventTime, ExecutionStatus, Extent, Feed, HeadFilter,
-    Limit, LogReader, LogWriter, Metadata, NewRecord, Record, Row, Seq, StoreError, Summary,
+    Catalog, Claims, ConversationId, ConversationKey, EventId, EventTime, ExecutionStatus, Extent,
+    Feed, HeadFilter, Limit, LogReader, LogWriter, Metadata, NewRecord, Record, Row, Seq,
+    StoreError, Summary,
     port::{
-        Claim, Claimed, Digest, Fault, FeedEntry, Health, Holder, ListPage, ListQuery, Receipt,
-        Receipts,
+        Claim, Claimed, DeletedConversation, DeliveryRecords, Digest, Fault, FeedEntry,
+        FollowerChange, FollowerRecords, Health, Holder, ListPage, ListQuery, Receipt, Receipts,
     },
 };
 use store_fs::FsStore;
@@ -293,6 +294,44 @@ impl Receipts for Frail {
 
     async fn forget(&self, key: Digest) -> Result<(), StoreError> {
         self.store.forget(key).await
+    }
+}
+
+#[async_trait]
+impl DeliveryRecords for Frail {
+    async fn followers(&self) -> Result<Vec<String>, StoreError> {
+        self.store.followers().await
+    }
+
+    async fn load(&self, follower: &str) -> Result<Option<FollowerRecords>, StoreError> {
+        self.store.load(follower).await
+    }
+
+    async fn change(&self, follower: &str, changes: Vec<FollowerChange>) -> Result<(), StoreError> {
+        self.store.change(follower, changes).await
+    }
+
+    async fn flush(&self, follower: &str) -> Result<(), StoreError> {
+        self.store.flush(follower).await
+    }
+
+    async fn forget_follower(&self, follower: &str) -> Result<(), StoreError> {
+        self.store.forget_follower(follower).await
+    }
+
+    async fn deleted(&self) -> Result<Vec<DeletedConversation>, StoreError> {
+        self.store.deleted().await
+    }
+
+    async fn open_deleted(
+        &self,
+        conversation: ConversationKey,
+    ) -> Result<(Metadata, Arc<dyn LogReader>), StoreError> {
+        self.store.open_deleted(conversation).await
+    }
+
+    async fn discard(&self, conversation: ConversationKey) -> Result<(), StoreError> {
+        self.store.discard(conversation).await
     }
 }
 

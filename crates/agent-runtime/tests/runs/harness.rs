@@ -22,6 +22,8 @@ pub(crate) enum Line {
     Call(&'static str, Value),
     Calls(Vec<(&'static str, Value)>),
     Raw(&'static str, &'static str),
+    /// As it is, under an id of its own.
+    Reply(Box<ModelReply>),
     Fail(ModelError),
     /// Tells a piece, before the next line.
     Piece(&'static str),
@@ -48,6 +50,11 @@ impl Puppet {
             lines: Mutex::new(lines.into()),
             ..Default::default()
         })
+    }
+
+    /// What it answers after all that it was to answer before.
+    pub(crate) fn say(&self, lines: impl Iterator<Item = Line>) {
+        self.lines.lock().unwrap().extend(lines);
     }
 
     /// Forgets what it was to answer.
@@ -83,6 +90,12 @@ impl Model for Puppet {
                     continue;
                 }
                 Line::Fail(error) => return Err(error),
+                Line::Reply(told) => {
+                    return Ok(ModelReply {
+                        id: reply.id,
+                        ..*told
+                    });
+                }
                 Line::Piece(text) => {
                     on_delta(Delta::Text(text.to_owned()));
                     continue;

@@ -44,10 +44,9 @@ async fn a_copy_goes_on_by_itself() {
     until(&copy, Finished).await;
     say(&original, "go on").await;
     until(&original, Finished).await;
-    let requests = world.puppet.requests.lock().unwrap();
+    let requests = world.puppet.requests.lock().unwrap().clone();
     assert_eq!(said(&requests[1]), ["hi", "one", "and then?"]);
     assert_eq!(said(&requests[2]), ["hi", "one", "go on"]);
-    drop(requests);
     let ids = |events: Vec<Value>| -> Vec<Value> {
         let heads = events
             .iter()
@@ -76,7 +75,7 @@ async fn a_copy_up_to_an_event_has_only_what_led_to_it() {
     let copy = world.runtime.open(info.id).await.unwrap();
     say(&copy, "another").await;
     until(&copy, Finished).await;
-    let requests = world.puppet.requests.lock().unwrap();
+    let requests = world.puppet.requests.lock().unwrap().clone();
     assert_eq!(said(&requests[2]), ["first", "one", "another"]);
 }
 
@@ -158,13 +157,12 @@ async fn going_back_leaves_a_branch_that_the_model_does_not_see() {
     let conversation = world.runtime.open(id).await.unwrap();
     say(&conversation, "more").await;
     until(&conversation, Finished).await;
-    let requests = world.puppet.requests.lock().unwrap();
+    let requests = world.puppet.requests.lock().unwrap().clone();
     assert_eq!(said(&requests[2]), ["first", "one", "instead"]);
     assert_eq!(
         said(&requests[3]),
         ["first", "one", "instead", "three", "more"]
     );
-    drop(requests);
 
     let state = events(&conversation).await;
     let update = state
@@ -193,7 +191,7 @@ async fn a_conversation_can_begin_again() {
     conversation.navigate(None).await.unwrap();
     say(&conversation, "anew").await;
     until(&conversation, Finished).await;
-    let requests = world.puppet.requests.lock().unwrap();
+    let requests = world.puppet.requests.lock().unwrap().clone();
     assert_eq!(said(&requests[1]), ["anew"]);
     let systems = requests[1].messages.iter();
     let systems = systems.filter(|message| matches!(message, ModelMessage::System(_)));

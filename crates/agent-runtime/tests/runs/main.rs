@@ -1,6 +1,7 @@
 //! The runtime on a real store and real tools, with a scripted model.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod any_history;
 mod claims;
 mod condensation;
 mod feed;
@@ -13,6 +14,7 @@ mod limits;
 mod lists;
 mod memory;
 mod money;
+mod odd_replies;
 mod races;
 mod startup_recovery;
 mod store;

@@ -2,7 +2,7 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use core_model::{
-    Observation,
+    Content, Observation,
     event::{ToolAnnotations, ToolDefinition},
 };
 use serde_json::{Map, Value};
@@ -40,6 +40,20 @@ pub(super) struct Descriptor {
     pub(super) log: Option<LogReading>,
 }
 
+/// An observation with this text, these fields, and `kind` as the last of them.
+pub(super) fn observation(
+    text: impl Into<String>,
+    mut fields: Map<String, Value>,
+    kind: &str,
+) -> Observation {
+    fields.insert("kind".to_owned(), kind.into());
+    Observation {
+        content: vec![Content::text(text)],
+        is_error: false,
+        fields,
+    }
+}
+
 /// How an agent chooses a tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ChosenBy {
@@ -70,11 +84,12 @@ pub(super) struct LogReading {
     pub(super) waited: fn(&Action, &Observation, Duration) -> bool,
 }
 
-/// Whether a call only looks, by its parameter `command`.
-pub(super) fn is_view(action: &Map<String, Value>) -> bool {
-    action
-        .get("command")
-        .is_some_and(|command| command == "view")
+/// Of a call that only looks where its parameter `command` is `view`.
+pub(super) fn traits_by_command(action: &Action) -> ToolTraits {
+    match action.get("command") {
+        Some(command) if command == "view" => ToolTraits::LOOKS,
+        Some(_) | None => ToolTraits::NONE,
+    }
 }
 
 /// What a built-in tool does; all else is in its descriptor.
@@ -122,9 +137,8 @@ impl Descriptor {
         }
     }
 
-    pub(super) fn traits_of(&self, action: &Map<String, Value>) -> ToolTraits {
-        self.call_traits
-            .map_or(self.traits, |call_traits| call_traits(action))
+    pub(super) fn traits_of(&self, action: &Action) -> ToolTraits {
+        self.call_traits.map_or(self.traits, |of| of(action))
     }
 }
 

@@ -21,7 +21,7 @@ mod view;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use core_model::{Content, Observation};
+use core_model::Observation;
 use serde_json::{Map, Value, json};
 use tokio::task::spawn_blocking;
 
@@ -29,7 +29,7 @@ use self::{
     command::{FileEditorArguments, infer_command},
     editor::{Done, Editor},
 };
-use super::descriptor::{ChosenBy, Descriptor, Execute, Hints, is_view};
+use super::descriptor::{ChosenBy, Descriptor, Execute, Hints, observation, traits_by_command};
 use crate::{ToolCall, ToolError, ToolTraits, arguments};
 
 const DESCRIPTION: &str = "\
@@ -70,8 +70,9 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
         idempotent: false,
         open_world: false,
     },
-    traits: EDITING,
-    call_traits: Some(|action| if is_view(action) { VIEWING } else { EDITING }),
+    // Edits run alone, so that those of one file keep their order.
+    traits: ToolTraits::NONE,
+    call_traits: Some(traits_by_command),
     parameters: arguments::schema::<FileEditorArguments>,
     action: |mut arguments| {
         infer_command(&mut arguments);
@@ -83,20 +84,6 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
         ))
     },
     log: None,
-};
-
-/// Edits run alone, so that those of one file keep their order.
-const EDITING: ToolTraits = ToolTraits {
-    read_only: false,
-    parallel: false,
-    ends_turn: false,
-    harmless: false,
-    remembered: false,
-};
-const VIEWING: ToolTraits = ToolTraits {
-    read_only: true,
-    parallel: true,
-    ..EDITING
 };
 
 /// Views and changes text files by absolute path.
@@ -134,6 +121,8 @@ impl Execute for FileEditor {
     }
 }
 
+const KIND: &str = "FileEditorObservation";
+
 fn success(command: Value, path: String, done: Done) -> Observation {
     let mut fields = Map::new();
     fields.insert("command".to_owned(), command);
@@ -145,23 +134,17 @@ fn success(command: Value, path: String, done: Done) -> Observation {
     if let Some(new) = done.new_content {
         fields.insert("new_content".to_owned(), new.into());
     }
-    fields.insert("kind".to_owned(), "FileEditorObservation".into());
-    Observation {
-        content: vec![Content::text(done.text)],
-        is_error: false,
-        fields,
-    }
+    observation(done.text, fields, KIND)
 }
 
 fn failure(command: Value, reason: String) -> Observation {
+    let fields = Map::from_iter([
+        ("command".to_owned(), command),
+        // True on every failure: what public clients are used to.
+        ("prev_exist".to_owned(), true.into()),
+    ]);
     Observation {
-        content: vec![Content::text(reason)],
         is_error: true,
-        fields: Map::from_iter([
-            ("command".to_owned(), command),
-            // True on every failure: what public clients are used to.
-            ("prev_exist".to_owned(), true.into()),
-            ("kind".to_owned(), "FileEditorObservation".into()),
-        ]),
+        ..observation(reason, fields, KIND)
     }
 }

@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use core_model::{Content, Observation};
+use core_model::Observation;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
-use super::descriptor::{ChosenBy, Descriptor, Execute, Hints};
+use super::descriptor::{ChosenBy, Descriptor, Execute, Hints, observation};
 use crate::{ToolCall, ToolError, ToolTraits, arguments};
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
@@ -23,10 +23,9 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     },
     traits: ToolTraits {
         read_only: true,
-        parallel: false,
         ends_turn: true,
         harmless: true,
-        remembered: false,
+        ..ToolTraits::NONE
     },
     call_traits: None,
     parameters: arguments::schema::<FinishArguments>,
@@ -58,11 +57,7 @@ struct FinishArguments {
 impl Execute for Finish {
     async fn run(&self, call: ToolCall<'_>) -> Result<Observation, ToolError> {
         let FinishArguments { message } = arguments::from_action(call.action)?;
-        Ok(Observation {
-            content: vec![Content::text(message)],
-            is_error: false,
-            fields: Map::from_iter([("kind".to_owned(), "FinishObservation".into())]),
-        })
+        Ok(observation(message, Map::new(), "FinishObservation"))
     }
 }
 

@@ -4,14 +4,14 @@ use std::{
 };
 
 use async_trait::async_trait;
-use core_model::{Content, Observation};
+use core_model::Observation;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 use tokio::{sync::Mutex, task::spawn_blocking};
 use workspace::ToolFiles;
 
-use super::descriptor::{ChosenBy, Descriptor, Execute, Hints, is_view};
+use super::descriptor::{ChosenBy, Descriptor, Execute, Hints, observation, traits_by_command};
 use crate::{ToolCall, ToolError, ToolTraits, arguments};
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
@@ -28,28 +28,21 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
         idempotent: true,
         open_world: false,
     },
-    traits: PLANNING,
-    call_traits: Some(|action| if is_view(action) { VIEWING } else { PLANNING }),
+    traits: ToolTraits {
+        remembered: true,
+        ..ToolTraits::NONE
+    },
+    call_traits: Some(traits_by_command),
     parameters: arguments::schema::<TaskTrackerArguments>,
     action: |arguments| arguments::action::<TaskTrackerArguments>(arguments, "TaskTrackerAction"),
     open: |environment, _| {
-        let tracker = TaskTracker::new(environment.files.clone());
+        let tracker = TaskTracker {
+            files: environment.files.clone(),
+            turn: Mutex::default(),
+        };
         Ok(Arc::new(DESCRIPTOR.with(tracker, environment)))
     },
     log: None,
-};
-
-const PLANNING: ToolTraits = ToolTraits {
-    read_only: false,
-    parallel: false,
-    ends_turn: false,
-    harmless: false,
-    remembered: true,
-};
-const VIEWING: ToolTraits = ToolTraits {
-    read_only: true,
-    parallel: true,
-    ..PLANNING
 };
 
 const DESCRIPTION: &str = "\
@@ -77,15 +70,6 @@ struct TaskTracker {
     files: ToolFiles,
     /// Held while the file is read or replaced: calls may come in parallel.
     turn: Mutex<()>,
-}
-
-impl TaskTracker {
-    fn new(files: ToolFiles) -> Self {
-        Self {
-            files,
-            turn: Mutex::new(()),
-        }
-    }
 }
 
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -147,7 +131,7 @@ impl Execute for TaskTracker {
         })
         .await
         .map_err(|error| ToolError::Failed(format!("the task tracker broke: {error}")))?;
-        Ok(observation(command, done))
+        Ok(answer(command, done))
     }
 }
 
@@ -191,7 +175,7 @@ fn listing(tasks: &[Task]) -> String {
     text
 }
 
-fn observation(command: Command, done: io::Result<(String, Vec<Task>)>) -> Observation {
+fn answer(command: Command, done: io::Result<(String, Vec<Task>)>) -> Observation {
     let (text, tasks, is_error) = match done {
         Ok((text, tasks)) => (text, tasks, false),
         Err(error) => (
@@ -200,14 +184,13 @@ fn observation(command: Command, done: io::Result<(String, Vec<Task>)>) -> Obser
             true,
         ),
     };
+    let fields = Map::from_iter([
+        ("command".to_owned(), json!(command)),
+        ("task_list".to_owned(), json!(tasks)),
+    ]);
     Observation {
-        content: vec![Content::text(text)],
         is_error,
-        fields: Map::from_iter([
-            ("command".to_owned(), json!(command)),
-            ("task_list".to_owned(), json!(tasks)),
-            ("kind".to_owned(), "TaskTrackerObservation".into()),
-        ]),
+        ..observation(text, fields, "TaskTrackerObservation")
     }
 }
 
@@ -222,7 +205,10 @@ mod tests {
     use crate::CallSignals;
 
     fn tracker(folder: &tempfile::TempDir) -> TaskTracker {
-        TaskTracker::new(ToolFiles::new(folder.path().join("conversation")))
+        TaskTracker {
+            files: ToolFiles::new(folder.path().join("conversation")),
+            turn: Mutex::default(),
+        }
     }
 
     async fn call(tracker: &TaskTracker, arguments: Value) -> Value {

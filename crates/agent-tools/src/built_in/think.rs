@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use core_model::{Content, Observation};
+use core_model::Observation;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
-use super::descriptor::{ChosenBy, Descriptor, Execute, Hints};
+use super::descriptor::{ChosenBy, Descriptor, Execute, Hints, observation};
 use crate::{ToolCall, ToolError, ToolTraits, arguments};
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
@@ -22,11 +22,8 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
         open_world: false,
     },
     traits: ToolTraits {
-        read_only: true,
-        parallel: true,
-        ends_turn: false,
         harmless: true,
-        remembered: false,
+        ..ToolTraits::LOOKS
     },
     call_traits: None,
     parameters: arguments::schema::<ThinkArguments>,
@@ -56,11 +53,8 @@ struct ThinkArguments {
 impl Execute for Think {
     async fn run(&self, call: ToolCall<'_>) -> Result<Observation, ToolError> {
         arguments::from_action::<ThinkArguments>(call.action)?;
-        Ok(Observation {
-            content: vec![Content::text("Your thought has been logged.")],
-            is_error: false,
-            fields: Map::from_iter([("kind".to_owned(), "ThinkObservation".into())]),
-        })
+        let text = "Your thought has been logged.";
+        Ok(observation(text, Map::new(), "ThinkObservation"))
     }
 }
 

@@ -5,6 +5,11 @@ use super::Content;
 pub enum ContentFault {
     #[error("the message says nothing: it needs text or an image")]
     Empty,
+    #[error("a text must not contain NUL characters: no model takes them")]
+    Nul {
+        /// The part's place in the content.
+        part: usize,
+    },
     #[error("an image needs at least one address in `image_urls`")]
     NoImageUrl {
         /// The part's place in the content.
@@ -18,7 +23,7 @@ pub enum ContentFault {
 }
 
 /// Checks that a message has something for a model: some text that is not blank, or an image. Providers must
-/// accept every image. Blank text beside other parts is fine.
+/// accept every image's address, and every text. Blank text beside other parts is fine.
 ///
 /// # Errors
 /// The first problem.
@@ -26,6 +31,9 @@ pub fn check_content(content: &[Content]) -> Result<(), ContentFault> {
     let mut says_something = false;
     for (part, content) in content.iter().enumerate() {
         match content {
+            Content::Text { text, .. } if text.contains('\0') => {
+                return Err(ContentFault::Nul { part });
+            }
             Content::Text { text, .. } => says_something |= !text.trim().is_empty(),
             Content::Image { image_urls, .. } => {
                 if image_urls.is_empty() {
@@ -51,17 +59,34 @@ fn is_image_url(url: &str) -> bool {
     };
     match scheme.to_ascii_lowercase().as_str() {
         "http" | "https" => rest.strip_prefix("//").is_some_and(|rest| {
-            let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+            let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
             let no_gap = !url.contains(|c: char| c.is_whitespace() || c.is_control());
-            no_gap
-                && host
-                    .rsplit('@')
-                    .next()
-                    .is_some_and(|host| host.starts_with(|c: char| c.is_alphanumeric() || c == '['))
+            no_gap && is_host(authority.rsplit('@').next().unwrap_or_default())
         }),
         "data" => is_base64_image(rest),
         _ => false,
     }
+}
+
+/// A name or an address, with a port or without.
+fn is_host(host: &str) -> bool {
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !port.contains(']') => (name, port),
+        Some(_) | None => (host, ""),
+    };
+    let in_brackets = name
+        .strip_prefix('[')
+        .and_then(|name| name.strip_suffix(']'));
+    let is_name = match in_brackets {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => {
+            name.starts_with(char::is_alphanumeric)
+                && name
+                    .chars()
+                    .all(|c| c.is_alphanumeric() || "-._~%".contains(c))
+        }
+    };
+    is_name && (port.is_empty() || port.parse::<u16>().is_ok())
 }
 
 /// `image/png;base64,iVBORw0…`, the part after `data:`.
@@ -127,6 +152,12 @@ mod tests {
     }
 
     #[test]
+    fn a_text_with_a_nul_is_refused() {
+        let content = [Content::text("hi"), Content::text("a\0b")];
+        assert_eq!(check_content(&content), Err(ContentFault::Nul { part: 1 }));
+    }
+
+    #[test]
     fn an_image_has_addresses_that_providers_accept() {
         for url in [
             "https://pictures.example/a.png?size=1#x",
@@ -151,6 +182,11 @@ mod tests {
             "https:a",
             "http://?",
             "https://h/a b",
+            "https://h:port/a",
+            "https://h:70000/a",
+            "https://[::1",
+            "https://[nonsense]/a",
+            "https://a<b>/c",
             "https://h\n",
             "javascript:alert(1)",
             "data:",

@@ -19,8 +19,8 @@ pub const MAX_DEAD_LETTERS: usize = 1000;
 /// A follower is named by up to 64 letters, digits and dashes. Callers take turns: one writer a
 /// follower.
 ///
-/// **Durability.** What a `put_`, `push_`, `mark_`, `remove_` or `rewind_` method recorded is seen by
-/// the next [`Self::load`], and the end of this process leaves it. A loss of power leaves what was
+/// **Durability.** What [`Self::change`] recorded is seen by the next [`Self::load`], and the end of this
+/// process leaves it. A loss of power leaves what was
 /// recorded before the last successful [`Self::flush`], and of what came later only some, in the order
 /// in which it was recorded. So a caller that records a cursor after the receiver has the events sends
 /// some of them twice, but never none; and one that flushes a dead letter before it records the cursor
@@ -45,58 +45,11 @@ pub trait DeliveryRecords: Send + Sync {
     /// When the store cannot be read.
     async fn load(&self, follower: &str) -> Result<Option<FollowerRecords>, StoreError>;
 
-    /// The follower is wanted (again), under this name for people. Events before `since` are not for it;
-    /// none: all are. With a position, it starts there in the feed. Cursors and dead letters stay.
-    ///
-    /// # Errors
-    /// When it cannot be written; some of it may be.
-    async fn put_follower(
-        &self,
-        follower: &str,
-        name: &str,
-        since: Option<UtcTime>,
-        position: Option<FeedPosition>,
-    ) -> Result<(), StoreError>;
-
-    /// Nobody wants the follower since then. Its records stay until [`Self::forget`].
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    async fn mark_removed(&self, follower: &str, at: UtcTime) -> Result<(), StoreError>;
-
-    /// Everything that the feed has before this position has been dealt with.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    async fn put_position(&self, follower: &str, position: FeedPosition) -> Result<(), StoreError>;
-
-    /// Where the follower continues in some conversations.
+    /// Records changes of a follower, in their order: they mean what [`FollowerRecords::apply`] does.
     ///
     /// # Errors
     /// When they cannot be written; some of them may be.
-    async fn put_cursors(
-        &self,
-        follower: &str,
-        cursors: Vec<(ConversationKey, Cursor)>,
-    ) -> Result<(), StoreError>;
-
-    /// Every conversation is rewound to its start: as [`FollowerRecords::rewind_all`].
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    async fn rewind_all(&self, follower: &str, at: UtcTime) -> Result<(), StoreError>;
-
-    /// The follower refused these events for good. Beyond [`MAX_DEAD_LETTERS`] the oldest one goes.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    async fn push_dead_letter(&self, follower: &str, letter: DeadLetter) -> Result<(), StoreError>;
-
-    /// The follower took a dead letter after all. One that is unknown is fine.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    async fn remove_dead_letter(&self, follower: &str, id: &str) -> Result<(), StoreError>;
+    async fn change(&self, follower: &str, changes: Vec<FollowerChange>) -> Result<(), StoreError>;
 
     /// Makes durable what was recorded of a follower. A store whose writes are durable when they return
     /// has nothing to do here. This is also where a store may tidy up: cursors of conversations that
@@ -110,7 +63,7 @@ pub trait DeliveryRecords: Send + Sync {
     ///
     /// # Errors
     /// When they cannot be removed.
-    async fn forget(&self, follower: &str) -> Result<(), StoreError>;
+    async fn forget_follower(&self, follower: &str) -> Result<(), StoreError>;
 
     /// The deleted conversations that wait.
     ///
@@ -199,7 +152,7 @@ impl DeadLetter {
     }
 }
 
-/// All that is recorded of one follower. Its methods are what the writes of [`DeliveryRecords`] mean.
+/// All that is recorded of one follower.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FollowerRecords {
     /// Its name for people.
@@ -218,32 +171,70 @@ pub struct FollowerRecords {
 }
 
 impl FollowerRecords {
-    /// It is wanted (again), under this name.
-    pub fn introduce(&mut self, name: &str, since: Option<UtcTime>) {
-        name.clone_into(&mut self.name);
-        self.since = since;
-        self.removed = None;
+    /// What recording a change means.
+    pub fn apply(&mut self, change: FollowerChange) {
+        match change {
+            FollowerChange::Wanted { name, since } => {
+                (self.name, self.since, self.removed) = (name, since, None);
+            }
+            FollowerChange::Removed { at } => self.removed = Some(at),
+            FollowerChange::Position(position) => self.position = Some(position),
+            FollowerChange::Cursor {
+                conversation,
+                cursor,
+            } => {
+                self.cursors.insert(conversation, cursor);
+            }
+            FollowerChange::Rewound { at } => {
+                self.cursors.clear();
+                self.since = None;
+                self.position = None;
+                self.rewound = Some(at);
+            }
+            FollowerChange::DeadLetter(letter) => {
+                self.dead_letters.push_back(*letter);
+                if self.dead_letters.len() > MAX_DEAD_LETTERS {
+                    self.dead_letters.pop_front();
+                }
+            }
+            FollowerChange::Restored { id } => {
+                self.dead_letters.retain(|letter| letter.id != id);
+            }
+        }
     }
+}
 
+/// One change of what is recorded of a follower. Its JSON is a line of the follower's file in a store on
+/// files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "note", rename_all = "snake_case")]
+pub enum FollowerChange {
+    /// It is wanted (again), under this name for people. Events before `since` are not for it; none: all
+    /// are. Cursors and dead letters stay.
+    #[serde(rename = "follower")]
+    Wanted {
+        name: String,
+        since: Option<UtcTime>,
+    },
+    /// Nobody wants it since then. Its records stay until [`DeliveryRecords::forget_follower`].
+    Removed { at: UtcTime },
+    /// Everything that the feed has before this position has been dealt with.
+    #[serde(rename = "feed")]
+    Position(FeedPosition),
+    /// Where it continues in a conversation.
+    Cursor {
+        #[serde(flatten)]
+        conversation: ConversationKey,
+        #[serde(flatten)]
+        cursor: Cursor,
+    },
     /// All conversations are rewound to their start: cursors and the position in the feed no longer count,
     /// and no event is too old. Dead letters stay.
-    pub fn rewind_all(&mut self, at: UtcTime) {
-        self.cursors.clear();
-        self.since = None;
-        self.position = None;
-        self.rewound = Some(at);
-    }
-
-    /// Adds a dead letter, and returns the oldest one if that was removed for it.
-    pub fn push_dead_letter(&mut self, letter: DeadLetter) -> Option<DeadLetter> {
-        self.dead_letters.push_back(letter);
-        if self.dead_letters.len() > MAX_DEAD_LETTERS {
-            return self.dead_letters.pop_front();
-        }
-        None
-    }
-
-    pub fn remove_dead_letter(&mut self, id: &str) {
-        self.dead_letters.retain(|letter| letter.id != id);
-    }
+    Rewound { at: UtcTime },
+    /// It refused these events for good. Beyond [`MAX_DEAD_LETTERS`] the oldest one goes.
+    #[serde(rename = "dead")]
+    DeadLetter(Box<DeadLetter>),
+    /// It took a dead letter after all. One that is unknown is fine.
+    #[serde(rename = "revived")]
+    Restored { id: String },
 }

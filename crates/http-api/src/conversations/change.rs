@@ -164,6 +164,8 @@ pub(super) const BUDGETS: Operation = Operation {
 };
 
 /// Get budgets and spending
+///
+/// What the conversation and each of its turns may spend, and what the conversation has spent so far.
 #[api_v2_operation]
 async fn budgets(
     server: Server,

@@ -89,7 +89,8 @@ pub(super) const INTERRUPT: Operation = Operation {
 
 /// Interrupt the agent
 ///
-/// The run stops now: the model's reply is dropped, a running command is killed.
+/// The run stops now: the model's reply is dropped, a running command is interrupted and, if it
+/// still runs after a second, killed.
 #[api_v2_operation]
 async fn interrupt(server: Server, path: Path<ConversationId>) -> Result<Reply<Success>, Failure> {
     server.runtime.open(path.0).await?.interrupt().await?;
@@ -98,7 +99,7 @@ async fn interrupt(server: Server, path: Path<ConversationId>) -> Result<Reply<S
 
 pub(super) const CONDENSE: Operation = Operation {
     paths: both!("/conversations/{conversation_id}/condense"),
-    refusals: &[&refusals::CONFLICT, &refusals::RUN_LIMIT],
+    refusals: &[&refusals::NO_CONDENSER, &refusals::RUN_LIMIT],
     example: Some(|_| json!(Success::new())),
     difference: Some(
         "Works without a configured condenser too; refused only where `NoOpCondenser` switches it off. \

@@ -83,7 +83,7 @@ impl RequestBody for Navigate {}
 
 pub(super) const NAVIGATE: Operation = Operation {
     paths: both!("/conversations/{conversation_id}/navigate"),
-    refusals: &[&refusals::CONFLICT],
+    refusals: &[&refusals::RUNNING],
     example: Some(|_| examples::conversation()),
     difference: Some("The move is an event, a state update with the key `leaf_event_id`."),
     ..Operation::post(

@@ -1,5 +1,3 @@
-mod agent;
-mod json;
 mod limits;
 mod parts;
 mod secrets;
@@ -18,8 +16,10 @@ use uuid::Uuid;
 pub(super) use self::{limits::tags as checked_tags, parts::budgets as checked_budgets};
 
 use self::{
-    agent::{AgentSettings, read_agent},
-    parts::{FirstMessage, SecurityAnalyzer, budgets, iterations, policy, workspace},
+    parts::{
+        AgentSettings, FirstMessage, SecurityAnalyzer, budgets, iterations, policy, read_agent,
+        workspace,
+    },
     secrets::{Secret, secrets},
 };
 use crate::{failure::Failure, operation::Dialect, request::RequestBody, validation::Problem};

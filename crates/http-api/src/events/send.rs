@@ -24,7 +24,7 @@ pub(super) const SEND: Operation = Operation {
 
 /// Send a message
 ///
-/// The message is on disk when this answers. With `run` the agent processes it: a new run starts, or the
+/// The message is stored when this answers: on disk, unless the server is ephemeral. With `run` the agent processes it: a new run starts, or the
 /// active one includes it.
 #[api_v2_operation]
 async fn send(

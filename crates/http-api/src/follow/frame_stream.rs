@@ -30,14 +30,15 @@ pub(crate) fn frame_chunks(
         end: None,
         _slot: slot,
     };
-    let next = async |frames: Option<FrameStream>| {
+    // Boxed, because it is moved into each future and would have room there twice.
+    let next = async |frames: Option<Box<FrameStream>>| {
         let mut frames = frames?;
         match frames.next().await {
             Ok(chunk) => Some((Ok(chunk), Some(frames))),
             Err(reason) => Some((Err(reason), None)),
         }
     };
-    stream::unfold(Some(frames), next).boxed_local()
+    stream::unfold(Some(Box::new(frames)), next).boxed_local()
 }
 
 struct FrameStream {

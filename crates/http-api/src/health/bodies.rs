@@ -63,6 +63,8 @@ pub(super) struct ServerInfo {
     /// The longest that a call of the terminal waits for its command, unless the agent's parameters say
     /// otherwise.
     pub(super) max_foreground_terminal_timeout_seconds: f64,
+    /// Whether conversations are in memory only, and lost when the server stops.
+    pub(super) ephemeral: bool,
     /// Where the interactive documentation is.
     pub(super) docs: String,
     pub(super) redoc: String,

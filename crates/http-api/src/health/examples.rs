@@ -37,6 +37,7 @@ pub(super) fn server_info(_status: &str) -> Value {
         "available_conversation_runtimes": ["local"],
         "capabilities": ["idempotent_conversation_create_v1"],
         "max_foreground_terminal_timeout_seconds": 600.0,
+        "ephemeral": false,
         "docs": "/docs",
         "redoc": "/redoc"
     })

@@ -26,7 +26,7 @@ webhooks exist twice too, alike below `/webhooks` and `/api/webhooks`.
 
 Sockets and event streams also carry what is not logged: `StreamingDeltaEvent`, a piece of a reply while it \
 is written; `ConversationStateUpdateEvent` with the key `full_state`, or with the key `streaming_reply` and \
-the value `discarded`, which says that the pieces since the agent's last event are void; and \
+the value `discarded`, which says that the pieces since the agent's last event are discarded; and \
 `ServerErrorEvent`, which says that a frame of the client was refused.
 
 Nearly every error has a body with `detail` and a header `x-error-code` with a code that does not change. A 400 for \

@@ -109,9 +109,15 @@ fn every_body_has_an_example() {
 fn what_is_said_needs_a_key_and_health_does_not() {
     let document = document(Surface::default()).unwrap();
     for (name, operation) in operations(&document) {
-        let keyed = ["/conversations", "/sockets", "/events", "/webhooks"]
-            .iter()
-            .any(|at| name.contains(at));
+        let keyed = [
+            "/conversations",
+            "/sockets",
+            "/events",
+            "/webhooks",
+            "/llm/",
+        ]
+        .iter()
+        .any(|at| name.contains(at));
         assert_eq!(operation.get("security").is_some(), keyed, "{name}");
         assert_eq!(operation["responses"].get("401").is_some(), keyed, "{name}");
     }
@@ -213,8 +219,9 @@ fn where_a_key_can_be_given_it_can_be_given_twice() {
         let names: Vec<&Value> = parameters.map(|it| &it["name"]).collect();
         let takes_key = names.iter().any(|name| **name == "Idempotency-Key");
         keyed += usize::from(takes_key);
-        // Not every conversation is one that the webhook wants.
-        let refuses = takes_key || name.ends_with("/rewind");
+        // Not every conversation is one that the webhook wants, or can be changed so.
+        let others = ["/rewind", "/condense", "/fork", "/navigate"];
+        let refuses = takes_key || others.iter().any(|end| name.ends_with(end));
         assert_eq!(
             operation["responses"].get("409").is_some(),
             refuses,

@@ -120,15 +120,17 @@ pub(crate) enum Tag {
     Conversations,
     Events,
     Webhooks,
+    Models,
     Sockets,
     Server,
 }
 
 impl Tag {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Conversations,
         Self::Events,
         Self::Webhooks,
+        Self::Models,
         Self::Sockets,
         Self::Server,
     ];
@@ -141,6 +143,7 @@ impl Tag {
             ),
             Self::Events => ("Events", "Send messages, and read what happened"),
             Self::Webhooks => ("Webhooks", "State of webhooks and of their deliveries"),
+            Self::Models => ("Models", "Models and providers that are known by name"),
             Self::Sockets => ("Sockets", "Follow what happens over a WebSocket"),
             Self::Server => ("Server", "Health and version of the server"),
         }

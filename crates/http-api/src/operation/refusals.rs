@@ -78,6 +78,14 @@ pub(crate) const MODEL: Refusal = Refusal::new(
         .into()
     },
 );
+pub(crate) const NO_CONDENSER: Refusal = Refusal::new(
+    "NoCondenser",
+    "The agent's settings switch condensation off",
+    || RuntimeError::NoCondenser.into(),
+);
+pub(crate) const RUNNING: Refusal = Refusal::new("Running", "The conversation is running", || {
+    RuntimeError::AlreadyRunning.into()
+});
 pub(crate) const ID_TAKEN: Refusal = Refusal::new(
     "IdTaken",
     "There is a conversation with this id already",

@@ -1,12 +1,12 @@
 //! Answers that are built from bytes: events are JSON in their log already, and lists of conversations in
 //! the store.
 
-use std::{borrow::Cow, marker::PhantomData};
+use std::marker::PhantomData;
 
 use actix_web::{HttpRequest, HttpResponse, Responder, body::BoxBody};
 use bytes::{BufMut, Bytes};
 use paperclip::v2::models::DefaultOperationRaw;
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::JsonSchema;
 use serde_json::json;
 
 use crate::{
@@ -15,10 +15,9 @@ use crate::{
 };
 
 /// The JSON of a `T`.
-pub(crate) struct Encoded<T> {
-    json: Bytes,
-    shape: PhantomData<T>,
-}
+#[derive(JsonSchema)]
+#[schemars(transparent)]
+pub(crate) struct Encoded<T>(#[schemars(with = "T")] Bytes, PhantomData<T>);
 
 /// 200 with JSON that exists as bytes.
 pub(crate) struct RawJson<T>(pub(crate) T);
@@ -33,24 +32,21 @@ pub(crate) trait WriteJson {
 
 impl<T> Encoded<T> {
     pub(crate) fn new(json: Bytes) -> Self {
-        Self {
-            json,
-            shape: PhantomData,
-        }
+        Self(json, PhantomData)
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.json.len()
+        self.0.len()
     }
 }
 
 impl<T> WriteJson for Encoded<T> {
     fn copied_len(&self) -> usize {
-        BufList::copied_len(self.json.len())
+        BufList::copied_len(self.0.len())
     }
 
     fn write(self, body: &mut BufList) {
-        body.push(self.json);
+        body.push(self.0);
     }
 }
 
@@ -113,24 +109,6 @@ describe!(T: JsonSchema; RawJson<T> {
         describe::answer::<T>(op, "200", "Done");
     }
 });
-
-impl<T: JsonSchema> JsonSchema for Encoded<T> {
-    fn inline_schema() -> bool {
-        T::inline_schema()
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        T::schema_name()
-    }
-
-    fn schema_id() -> Cow<'static, str> {
-        T::schema_id()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        T::json_schema(generator)
-    }
-}
 
 #[cfg(test)]
 mod tests;

@@ -72,6 +72,7 @@ impl Socket {
         timeout(CLOSE_GRACE, self.messages.drain()).await.ok();
     }
 
+    /// What a socket does only now and then is boxed, so that one that waits has no room for it.
     async fn run(&mut self) -> Result<Infallible, CloseReason> {
         self.authenticate().await?;
         self.unauthenticated = None;
@@ -81,7 +82,7 @@ impl Socket {
             conversation,
             source,
             slot,
-        } = self.subscription.open(&self.state).await?;
+        } = Box::pin(self.subscription.open(&self.state)).await?;
         let chunks = frame_chunks(source, FrameEncoding::WebSocket, limits.ping_interval, slot);
         self.sender.start(chunks);
         self.receive_until_closed(conversation).await
@@ -131,7 +132,7 @@ impl Socket {
             tokio::select! {
                 received = self.receive() => match received? {
                     Some(Received::Text(text)) => {
-                        self.handle_text(conversation.as_ref(), &text).await?;
+                        Box::pin(self.handle_text(conversation.as_ref(), &text)).await?;
                     }
                     Some(Received::TooLarge) => self.refuse_size()?,
                     None => {}

@@ -58,11 +58,28 @@ fn problem_in(message: &str, found: Option<&Value>) -> Problem {
         }
     } else if let Some((_, expected)) = message.split_once(", expected ") {
         let (kind, words) = expectation(expected);
+        // An integer that is refused is out of its type's range.
+        let range = found
+            .filter(|value| value.is_i64() || value.is_u64())
+            .and_then(|_| range(expected));
+        let words = range.map_or(words, |range| format!("an integer {range}"));
         Problem::new(kind, &[], format!("Input should be {words}"))
     } else {
         let msg = "Value error, the value does not fit";
         Problem::new("value_error", &[], msg)
     }
+}
+
+fn range(expected: &str) -> Option<String> {
+    let (least, most) = match expected {
+        "u8" => (0, u64::from(u8::MAX)),
+        "u16" => (0, u64::from(u16::MAX)),
+        "u32" => (0, u64::from(u32::MAX)),
+        "u64" | "usize" => (0, u64::MAX),
+        "i64" => (i64::MIN, i64::MAX.unsigned_abs()),
+        _ => return None,
+    };
+    Some(format!("from {least} to {most}"))
 }
 
 fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {

@@ -37,6 +37,17 @@ fn the_path_leads_into_the_body() {
 }
 
 #[test]
+fn a_number_that_is_too_large_is_told_the_range() {
+    let problem = first::<Agent>(json!({"tool_concurrency_limit": 1_u64 << 32}));
+    assert_eq!(
+        problem["msg"],
+        "Input should be an integer from 0 to 4294967295"
+    );
+    let problem = first::<Agent>(json!({"tool_concurrency_limit": "x"}));
+    assert_eq!(problem["msg"], "Input should be a valid integer");
+}
+
+#[test]
 fn a_secret_in_the_wrong_place_is_not_echoed() {
     for body in [
         json!({"llm": {"num_retries": "sk-secret"}}),

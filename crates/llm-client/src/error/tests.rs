@@ -76,10 +76,25 @@ fn providers_ways_of_saying_too_long_are_understood() {
         "Your request exceeded model token limit: 131072",
         "Please reduce the length of the messages or completion.",
         "Range of input length should be [1, 98304]",
+        "This model's maximum prompt length is 131072 but the request contains 537812 tokens.",
+        "prompt token count of 200100 exceeds the limit of 128000",
+        "request_too_large: Request exceeds the maximum size",
+        "Token limit exceeded",
     ] {
         let error = ModelError::from_status(400, said, None);
         assert_eq!(error, ModelError::ContextWindow(said.to_owned()));
     }
+}
+
+#[test]
+fn a_request_that_is_too_large_is_a_prompt_that_is_too_long_and_a_throttled_one_is_not() {
+    let large = ModelError::from_status(413, "no reason given", None);
+    assert_eq!(large.code(), "LLMContextWindowExceedError");
+    let image = ModelError::from_status(400, "the image exceeds the limit of 5 MB", None);
+    assert_eq!(image.code(), "LLMBadRequestError");
+    let throttled = "ThrottlingException: Too many tokens, please wait";
+    let throttled = ModelError::from_status(503, throttled, None);
+    assert_eq!(throttled.code(), "LLMServiceUnavailableError");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 use core_model::MessageToolCall;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::assistant::EXTRA_CONTENT;
 use crate::Block;
 use crate::answer::text_in;
 
@@ -12,6 +13,8 @@ pub(super) struct CallPiece {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) arguments: String,
+    /// What the provider wants back with it; null if nothing.
+    extra: Value,
 }
 
 impl CallPiece {
@@ -31,11 +34,13 @@ impl CallPiece {
                 // Some servers send the object itself.
                 None => arguments.to_string(),
             },
+            extra: value[EXTRA_CONTENT].clone(),
         }
     }
 
     pub(super) fn into_block(self) -> Block {
-        Block::call(MessageToolCall::new(self.id, self.name, self.arguments))
+        let state = (!self.extra.is_null()).then(|| json!({EXTRA_CONTENT: self.extra}));
+        Block::call(MessageToolCall::new(self.id, self.name, self.arguments)).with_state(state)
     }
 
     /// Adds a further piece of this call.
@@ -43,6 +48,9 @@ impl CallPiece {
         keep_first(&mut self.id, &piece.id);
         keep_first(&mut self.name, &piece.name);
         self.arguments.push_str(&piece.arguments);
+        if self.extra.is_null() {
+            self.extra.clone_from(&piece.extra);
+        }
     }
 
     /// Whether a piece that could belong to this call begins another one.

@@ -1,15 +1,17 @@
 use core_model::{Content, LlmSettings, Role};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::message::{Block, calls_of, reasoning_of, text_of};
-use crate::{ModelMessage, capabilities::Capabilities, provider::Route};
+use super::assistant;
+use crate::{ModelMessage, provider::Route};
 
 const NOT_SHOWN: &str = "[An image was left out: vision is disabled.]";
+/// What the model is taken to have said of a tool's result.
+const REPLY: &str = "OK.";
 const SHOWN_BELOW: &str = "[An image, attached to the next user message.]";
 
 /// The messages of a request, each as its provider takes it.
 pub(super) fn messages(settings: &LlmSettings, route: &Route, messages: &[ModelMessage]) -> Value {
-    let style = Style(&route.capabilities);
+    let style = Style(route);
     let cached = settings.caching_prompt && route.capabilities.cache_control;
     let last_input = messages
         .iter()
@@ -38,7 +40,22 @@ pub(super) fn messages(settings: &LlmSettings, route: &Route, messages: &[ModelM
         list.push(value);
     }
     list.extend(images_message(&mut tool_images));
+    if route.adjustments.reply_after_results {
+        list = with_replies(list);
+    }
     Value::Array(list)
+}
+
+/// Puts a short reply between the result of a tool and a message of the user, where the provider wants one.
+fn with_replies(list: Vec<Value>) -> Vec<Value> {
+    let mut replied: Vec<Value> = Vec::with_capacity(list.len());
+    for message in list {
+        if message["role"] == "user" && replied.last().is_some_and(|last| last["role"] == "tool") {
+            replied.push(json!({"role": "assistant", "content": REPLY}));
+        }
+        replied.push(message);
+    }
+    replied
 }
 
 /// Marks the end of a prefix that Claude models shall cache.
@@ -70,7 +87,7 @@ fn image(url: &str) -> Value {
 }
 
 /// Messages as a model takes them.
-struct Style<'a>(&'a Capabilities);
+struct Style<'a>(&'a Route);
 
 impl Style<'_> {
     fn message(&self, message: &ModelMessage) -> Value {
@@ -78,7 +95,7 @@ impl Style<'_> {
             ModelMessage::System(content) | ModelMessage::User(content) => {
                 json!({"role": message.role(), "content": self.parts_or_text(content)})
             }
-            ModelMessage::Assistant(said) => self.assistant(&said.blocks),
+            ModelMessage::Assistant(said) => assistant::message(said, self.0),
             ModelMessage::ToolResult {
                 call_id,
                 tool,
@@ -92,29 +109,6 @@ impl Style<'_> {
         }
     }
 
-    fn assistant(&self, blocks: &[Block]) -> Value {
-        let mut fields = Map::new();
-        let mut set = |name: &str, value| fields.insert(name.to_owned(), value);
-        set("role", json!("assistant"));
-        let text = text_of(blocks);
-        let calls: Vec<Value> = calls_of(blocks)
-            .map(|call| {
-                json!({"id": call.id, "type": "function",
-                       "function": {"name": call.name, "arguments": call.arguments}})
-            })
-            .collect();
-        if !text.is_empty() || calls.is_empty() {
-            set("content", json!(text));
-        }
-        if let Some(reasoning) = reasoning_of(blocks).filter(|_| self.0.reasoning_text_back) {
-            set("reasoning_content", json!(reasoning));
-        }
-        if !calls.is_empty() {
-            set("tool_calls", Value::Array(calls));
-        }
-        Value::Object(fields)
-    }
-
     /// A list of parts; a string where the provider wants one and there is only text.
     fn parts_or_text(&self, content: &[Content]) -> Value {
         let mut parts = Vec::new();
@@ -123,7 +117,7 @@ impl Style<'_> {
                 // Providers refuse blank parts; a message must keep one all the same.
                 Content::Text { text, .. } if text.trim().is_empty() => {}
                 Content::Text { text, .. } => parts.push(json!({"type": "text", "text": text})),
-                Content::Image { image_urls, .. } if self.0.takes_images() => {
+                Content::Image { image_urls, .. } if self.0.capabilities.takes_images() => {
                     parts.extend(image_urls.iter().map(|url| image(url)));
                 }
                 Content::Image { .. } => {
@@ -132,7 +126,7 @@ impl Style<'_> {
             }
         }
         let only_text = parts.iter().all(|part| part["type"] == "text");
-        if parts.is_empty() || (self.0.plain_content && only_text) {
+        if parts.is_empty() || (self.0.capabilities.plain_content && only_text) {
             return Value::String(self.text(content));
         }
         Value::Array(parts)
@@ -141,7 +135,7 @@ impl Style<'_> {
     /// A string for a single text, as every provider takes it; otherwise a list. Images have no place
     /// in a tool's result: see [`images_message`].
     fn text_if_possible(&self, content: &[Content]) -> Value {
-        if self.0.plain_content || content.len() <= 1 {
+        if self.0.capabilities.plain_content || content.len() <= 1 {
             return Value::String(self.text(content));
         }
         let texts = content.iter().map(|part| self.text_of(part));
@@ -163,7 +157,7 @@ impl Style<'_> {
     fn text_of<'a>(&self, part: &'a Content) -> &'a str {
         match part {
             Content::Text { text, .. } => text,
-            Content::Image { .. } if self.0.takes_images() => SHOWN_BELOW,
+            Content::Image { .. } if self.0.capabilities.takes_images() => SHOWN_BELOW,
             Content::Image { .. } => NOT_SHOWN,
         }
     }

@@ -2,13 +2,17 @@ use core_model::LlmSettings;
 use serde_json::{Map, Value, json};
 
 use super::messages::messages;
-use crate::provider::Route;
+use crate::provider::{ReasoningField, Route};
 use crate::{ModelRequest, ToolSpec};
 
 /// Fields a provider may refuse without the request losing its meaning.
-pub(super) const OPTIONAL_FIELDS: [&str; 9] = [
+pub(super) const OPTIONAL_FIELDS: [&str; 13] = [
     "reasoning_effort",
+    "reasoning",
+    "thinking",
+    "enable_thinking",
     "prompt_cache_key",
+    "session_id",
     "stream_options",
     "temperature",
     "top_p",
@@ -35,21 +39,22 @@ pub(super) fn body(
     if !request.tools.is_empty() {
         set("tools", request.tools.iter().map(tool).collect());
     }
-    set("prompt_cache_key", json!(request.cache_key));
-    set(
-        "reasoning_effort",
-        json!(route.capabilities.effort(settings)),
-    );
-    set("temperature", json!(settings.temperature));
-    set("top_p", json!(settings.top_p));
-    if route.provider.prefix != "openai" {
-        set("top_k", json!(settings.top_k));
+    let style = &route.provider.chat;
+    if let Some(field) = style.cache_key {
+        set(field, json!(request.cache_key));
+    }
+    for (name, value) in reasoning(settings, route) {
+        set(name, value);
+    }
+    if route.capabilities.sampling {
+        set("temperature", json!(settings.temperature));
+        set("top_p", json!(settings.top_p));
+        if style.top_k {
+            set("top_k", json!(settings.top_k));
+        }
     }
     set("seed", json!(settings.seed));
-    set(
-        route.provider.length_limit,
-        json!(settings.max_output_tokens),
-    );
+    set(style.length_limit, json!(settings.max_output_tokens));
     if settings.stream {
         set("stream", Value::Bool(true));
         set("stream_options", json!({"include_usage": true}));
@@ -66,4 +71,41 @@ fn tool(spec: &ToolSpec) -> Value {
         "description": spec.description,
         "parameters": spec.parameters,
     }})
+}
+
+/// The fields that ask for reasoning, as the provider has them.
+fn reasoning(settings: &LlmSettings, route: &Route) -> Vec<(&'static str, Value)> {
+    let able = &route.capabilities;
+    let off = settings.reasoning_effort.as_deref() == Some("none");
+    let thinking = match (off, able.reasons) {
+        (true, _) => json!({"type": "disabled"}),
+        (false, true) => json!({"type": "enabled"}),
+        (false, false) => Value::Null,
+    };
+    let effort = able.effort(settings).map_or(Value::Null, Value::from);
+    match route.provider.chat.reasoning {
+        ReasoningField::Effort => vec![("reasoning_effort", effort)],
+        ReasoningField::Nested => {
+            // It passes the level on to each model in that model's own form.
+            let default = || {
+                settings
+                    .reasoning_effort
+                    .as_deref()
+                    .filter(|_| able.reasons)
+            };
+            let asked = able.effort(settings).or_else(default);
+            let asked = asked.filter(|level| !level.is_empty());
+            vec![(
+                "reasoning",
+                asked.map_or(Value::Null, |level| json!({"effort": level})),
+            )]
+        }
+        ReasoningField::Thinking => vec![("thinking", thinking)],
+        ReasoningField::ThinkingAndEffort if off => vec![("thinking", thinking)],
+        ReasoningField::ThinkingAndEffort => {
+            vec![("thinking", thinking), ("reasoning_effort", effort)]
+        }
+        ReasoningField::EnableThinking if off => vec![("enable_thinking", Value::Bool(false))],
+        ReasoningField::EnableThinking => Vec::new(),
+    }
 }

@@ -1,7 +1,8 @@
 use serde_json::Value;
 
 use super::call::{CallPiece, add_piece, keep_first};
-use super::reply::{ChatReply, reasoning_in, said};
+use super::reply::ChatReply;
+use super::thoughts::{Split, ThoughtSplitter};
 use crate::answer::{error_in, values_in};
 use crate::format::{Progress, RawReply, StreamReader};
 use crate::{Delta, ModelError, model::OnDelta};
@@ -10,6 +11,7 @@ use crate::{Delta, ModelError, model::OnDelta};
 #[derive(Debug, Default)]
 pub(super) struct ChunkReader {
     reply: ChatReply,
+    splitter: ThoughtSplitter,
     /// The provider said that nothing at all follows.
     closed: bool,
 }
@@ -37,12 +39,26 @@ impl StreamReader for ChunkReader {
         }
     }
 
-    fn finish(self: Box<Self>) -> RawReply {
+    fn finish(mut self: Box<Self>) -> RawReply {
+        let rest = self.splitter.finish();
+        self.tell(rest, &|_| {});
         self.reply.into()
     }
 }
 
 impl ChunkReader {
+    fn tell(&mut self, split: Split, on_delta: OnDelta<'_>) {
+        let Split { thoughts, said } = split;
+        if !thoughts.is_empty() {
+            self.reply.reasoning.push_str(&thoughts);
+            on_delta(Delta::Reasoning(thoughts));
+        }
+        if !said.is_empty() {
+            self.reply.text.push_str(&said);
+            on_delta(Delta::Text(said));
+        }
+    }
+
     fn chunk(&mut self, chunk: &Value, on_delta: OnDelta<'_>) -> Result<(), ModelError> {
         if let Some(error) = error_in(chunk) {
             return Err(error);
@@ -55,16 +71,8 @@ impl ChunkReader {
         let named = [&choice["delta"], &choice["message"]];
         let delta = named.into_iter().find(|delta| delta.is_object());
         let delta = delta.unwrap_or(&Value::Null);
-        let reasoning = reasoning_in(delta);
-        if !reasoning.is_empty() {
-            self.reply.reasoning.push_str(&reasoning);
-            on_delta(Delta::Reasoning(reasoning));
-        }
-        let text = said(delta);
-        if !text.is_empty() {
-            self.reply.text.push_str(&text);
-            on_delta(Delta::Text(text));
-        }
+        let split = self.reply.add(delta, &mut self.splitter);
+        self.tell(split, on_delta);
         let calls = &mut self.reply.calls;
         if let Some(pieces) = delta["tool_calls"].as_array() {
             for piece in pieces {

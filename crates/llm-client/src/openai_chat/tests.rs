@@ -1,3 +1,4 @@
 mod replies;
 mod requests;
+mod returned;
 mod streams;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::OpenAiResponses;
 use crate::format::Format;
 use crate::provider::route;
-use crate::transport::complete::complete;
+use crate::transport::complete::{Completion, complete};
 use crate::{AssistantMessage, Block, ModelError, ModelMessage, ModelReply, ModelRequest};
 
 fn settings(model: &str) -> LlmSettings {
@@ -38,7 +38,13 @@ fn parsed(answer: &Value) -> Result<ModelReply, ModelError> {
     let settings = settings("openai/gpt-5.6");
     let made_by = route(&settings, &OpenAiResponses)?.made_by;
     let raw = OpenAiResponses.read_reply(answer)?;
-    complete(raw, &settings, &made_by, &SecretMask::default(), 1_000)
+    let completion = Completion {
+        settings: &settings,
+        made_by: &made_by,
+        mask: &SecretMask::default(),
+        longest_id: 1_000,
+    };
+    complete(raw, completion, Default::default())
 }
 
 fn response(output: Value) -> Value {

@@ -9,12 +9,15 @@ use url::Url;
 use super::http::{client, describe, read_up_to, within};
 use super::retry::{asked_wait, asked_wait_in};
 use super::stream::StreamedReply;
+use super::surrogates::without_halves;
 use crate::format::{Format, RawReply};
 use crate::{Block, Delta, ModelError, Part, model::OnDelta};
 
 /// No sensible reply is longer; what sends more is broken or hostile.
 pub(super) const REPLY_LIMIT: usize = 16 * 1024 * 1024;
 pub(super) const ERROR_BODY_LIMIT: usize = 64 * 1024;
+/// A request of more bytes that is refused without a word was too long.
+const SILENTLY_REFUSED: usize = 32 * 1024;
 /// How much is quoted of an answer that is not JSON, and how many bytes of it are searched for
 /// secrets before.
 const QUOTED_CHARS: usize = 200;
@@ -66,10 +69,15 @@ impl Exchange<'_> {
     }
 
     async fn post(&self, body: &Map<String, Value>) -> Result<Response, Failure> {
+        let body = serde_json::to_vec(body).map_err(|error| {
+            ModelError::Configuration(format!("the request cannot be written: {error}"))
+        })?;
+        let sent = body.len();
         let call = client(self.endpoint)?
             .post(self.endpoint.clone())
+            .header(CONTENT_TYPE, "application/json")
             .headers(self.headers.clone())
-            .json(body);
+            .body(body);
         let response = call.send().await.map_err(|error| describe(&error))?;
         if response.status().is_success() {
             return Ok(response);
@@ -84,6 +92,10 @@ impl Exchange<'_> {
         let wait = wait.or_else(|| asked_wait_in(&text));
         let error = match serde_json::from_str(&text) {
             Ok(answer) => self.format.read_error(status, &answer, wait),
+            // How some say that a prompt is too long.
+            Err(_) if text.is_empty() && status == 400 && sent > SILENTLY_REFUSED => {
+                ModelError::ContextWindow("HTTP 400, no reason given".to_owned())
+            }
             Err(_) if text.is_empty() => ModelError::from_whole(status, "no reason given", wait),
             Err(_) => ModelError::from_whole(status, &text, wait),
         };
@@ -125,7 +137,9 @@ impl Exchange<'_> {
         if body.len() > REPLY_LIMIT {
             return Err(too_long());
         }
-        let answer = serde_json::from_slice(&body).map_err(|_| self.not_json(&body))?;
+        let text = String::from_utf8_lossy(&body);
+        let answer =
+            serde_json::from_str(&without_halves(&text)).map_err(|_| self.not_json(&body))?;
         let raw = self.format.read_reply(&answer)?;
         if self.settings.stream {
             raw.blocks.iter().filter_map(whole_piece).for_each(on_delta);

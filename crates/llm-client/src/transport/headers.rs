@@ -25,12 +25,13 @@ pub(super) fn headers(
         headers.insert(key, value);
         Ok(())
     };
-    for (name, value) in format.fixed_headers(route) {
+    let of_provider = route.provider.headers.iter().copied();
+    for (name, value) in format.fixed_headers(route).into_iter().chain(of_provider) {
         set(name, value)?;
     }
     let key = settings.api_key.as_deref().map(str::trim);
     if let Some(key) = key.filter(|key| !key.is_empty()) {
-        let (name, value) = format.key_header(route, key);
+        let (name, value) = key_header(route, format, key);
         set(name, &value)?;
         secrets.push(key.to_owned());
     }
@@ -50,6 +51,14 @@ pub(super) fn headers(
         secrets.extend(secrets_in_header(value));
     }
     Ok((headers, secrets))
+}
+
+/// The header that carries the key: its name in lower case, and its value.
+pub(super) fn key_header(route: &Route, format: &dyn Format, key: &str) -> (&'static str, String) {
+    match route.provider.key_header {
+        Some(name) => (name, key.to_owned()),
+        None => format.key_header(route, key),
+    }
 }
 
 /// What nobody may read of the settings, above all of what a request's body takes from them.

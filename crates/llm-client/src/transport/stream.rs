@@ -1,12 +1,16 @@
+use std::sync::{Mutex, PoisonError};
+
 use super::sse::SseParser;
+use super::surrogates::{Joiner, join_all, joined, marked};
 use crate::format::{Progress, RawReply, StreamReader};
-use crate::{ModelError, model::OnDelta};
+use crate::{Block, Delta, ModelError, Part, model::OnDelta};
 
 /// A streamed reply on its way: takes the bytes it arrives in, cut anywhere, and hands their events
 /// to the format's reader.
 pub(crate) struct StreamedReply {
     parser: SseParser,
     reader: Box<dyn StreamReader>,
+    pieces: Mutex<Pieces>,
 }
 
 impl StreamedReply {
@@ -14,6 +18,7 @@ impl StreamedReply {
         Self {
             parser: SseParser::default(),
             reader,
+            pieces: Mutex::default(),
         }
     }
 
@@ -23,7 +28,7 @@ impl StreamedReply {
     /// The reader's.
     pub(crate) fn push(&mut self, bytes: &[u8], on_delta: OnDelta<'_>) -> Result<(), ModelError> {
         for data in self.parser.push(bytes) {
-            self.reader.event(&data, on_delta)?;
+            self.event(&data, on_delta)?;
         }
         Ok(())
     }
@@ -46,7 +51,7 @@ impl StreamedReply {
         let rest = std::mem::take(&mut self.parser).finish();
         if let Some(data) = rest.filter(|_| !self.is_whole()) {
             // A last event may lack its blank line; one that was cut short says nothing.
-            match self.reader.event(&data, on_delta) {
+            match self.event(&data, on_delta) {
                 Err(ModelError::NoResponse(_)) => {}
                 other => other?,
             }
@@ -54,6 +59,45 @@ impl StreamedReply {
         if !self.is_whole() {
             return Err(ModelError::unreachable("the stream ended in mid-reply"));
         }
-        Ok(self.reader.finish())
+        let mut reply = self.reader.finish();
+        reply.blocks.iter_mut().for_each(join_halves);
+        Ok(reply)
+    }
+
+    /// The reader sees halves of surrogate pairs as marks; what it tells is told without.
+    fn event(&mut self, data: &str, on_delta: OnDelta<'_>) -> Result<(), ModelError> {
+        let pieces = &self.pieces;
+        let on_piece = |delta| {
+            let mut pieces = pieces.lock().unwrap_or_else(PoisonError::into_inner);
+            let delta = match delta {
+                Delta::Text(text) => Delta::Text(pieces.text.push(&text)),
+                Delta::Reasoning(text) => Delta::Reasoning(pieces.reasoning.push(&text)),
+                Delta::Discarded => Delta::Discarded,
+            };
+            drop(pieces);
+            if !matches!(&delta, Delta::Text(text) | Delta::Reasoning(text) if text.is_empty()) {
+                on_delta(delta);
+            }
+        };
+        self.reader.event(&marked(data), &on_piece)
+    }
+}
+
+#[derive(Default)]
+struct Pieces {
+    text: Joiner,
+    reasoning: Joiner,
+}
+
+fn join_halves(block: &mut Block) {
+    match &mut block.part {
+        Part::Text(text) | Part::Reasoning(text) => joined(text),
+        Part::Call(call) => {
+            joined(&mut call.name);
+            joined(&mut call.arguments);
+        }
+    }
+    if let Some(state) = &mut block.state {
+        join_all(state);
     }
 }

@@ -1,6 +1,7 @@
 //! The transport, tried with Chat Completions.
 
 mod exchange;
+mod refusals;
 mod retries;
 mod secrets;
 
@@ -26,6 +27,15 @@ fn settings(base_url: &str) -> LlmSettings {
         retry_min_wait: 0,
         retry_max_wait: 0,
         ..LlmSettings::default()
+    }
+}
+
+/// Settings of a model that no other test has: what refusals teach is remembered by address and name, and
+/// addresses are used again.
+fn own_settings(base_url: &str) -> LlmSettings {
+    LlmSettings {
+        model: format!("openai/{}", uuid::Uuid::new_v4()),
+        ..settings(base_url)
     }
 }
 

@@ -176,15 +176,12 @@ impl CatalogState {
         });
     }
 
-    fn put(&self, row: &Row, takes: impl FnOnce(Option<Compact>) -> bool) -> bool {
+    fn put(&self, row: &Row, takes: impl FnOnce(Option<Compact>) -> bool) {
         let compact = Compact::from(row);
         let mut memory = lock(&self.memory);
         let old = memory.rows.get(row.id);
-        if !takes(old) {
-            return false;
-        }
-        if old == Some(compact) {
-            return true;
+        if !takes(old) || old == Some(compact) {
+            return;
         }
         let from = old.map_or(0, |old| old.len);
         let what = match old {
@@ -194,7 +191,6 @@ impl CatalogState {
         };
         memory.rows.put(row.id, compact);
         self.push(memory, row.id, what, from, compact);
-        true
     }
 
     pub(crate) fn gone(&self, id: ConversationId) {

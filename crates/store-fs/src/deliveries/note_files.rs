@@ -11,10 +11,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use core_model::{ConversationKey, StoreError};
+use core_model::{ConversationKey, StoreError, port::FollowerChange};
 use serde::de::IgnoredAny;
 
-use super::delivery_note::{DeliveryNote, fold, notes};
+use super::fold::{fold, notes};
 use crate::{
     append_file::AppendFile,
     disk::{Disk, Open, read_all},
@@ -59,7 +59,7 @@ impl NoteFiles {
 
     /// All notes about a follower, in the order in which they were written. Lines that a crash cut or
     /// damaged are left out, with a warning.
-    pub(crate) fn read(&self, follower: &str) -> Result<Vec<DeliveryNote>, StoreError> {
+    pub(crate) fn read(&self, follower: &str) -> Result<Vec<FollowerChange>, StoreError> {
         self.with(follower, |file| file.read())
     }
 
@@ -67,7 +67,11 @@ impl NoteFiles {
     ///
     /// # Errors
     /// When they cannot be written: none, some or all were.
-    pub(crate) fn append(&self, follower: &str, notes: &[DeliveryNote]) -> Result<(), StoreError> {
+    pub(crate) fn append(
+        &self,
+        follower: &str,
+        notes: &[FollowerChange],
+    ) -> Result<(), StoreError> {
         self.with(follower, |file| file.append(notes))
     }
 
@@ -89,7 +93,11 @@ impl NoteFiles {
 
     /// Replaces all notes, whole or not at all, durably.
     #[cfg(test)]
-    pub(crate) fn replace(&self, follower: &str, notes: &[DeliveryNote]) -> Result<(), StoreError> {
+    pub(crate) fn replace(
+        &self,
+        follower: &str,
+        notes: &[FollowerChange],
+    ) -> Result<(), StoreError> {
         self.with(follower, |file| file.put(&lines(notes)?, notes.len()))
     }
 
@@ -155,7 +163,7 @@ impl NoteFile {
         }
     }
 
-    fn read(&self) -> io::Result<Vec<DeliveryNote>> {
+    fn read(&self) -> io::Result<Vec<FollowerChange>> {
         let text = self.text()?.unwrap_or_default();
         let mut bad = 0;
         let notes = text
@@ -176,7 +184,7 @@ impl NoteFile {
         Ok(notes)
     }
 
-    fn append(&mut self, notes: &[DeliveryNote]) -> io::Result<()> {
+    fn append(&mut self, notes: &[FollowerChange]) -> io::Result<()> {
         if notes.is_empty() {
             return Ok(());
         }
@@ -300,7 +308,7 @@ impl NoteFile {
     }
 }
 
-fn lines(notes: &[DeliveryNote]) -> io::Result<Vec<u8>> {
+fn lines(notes: &[FollowerChange]) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     for note in notes {
         serde_json::to_writer(&mut text, note)?;

@@ -11,14 +11,11 @@ use chrono::DateTime;
 use core_model::{ConversationKey, StoreError, UtcTime, port::DeletedConversation};
 
 use crate::{
-    disk::{Disk, Open, Wait, read_exact, write_all},
+    disk::{Disk, Open, copy_range},
     error::{io_at, lock},
     layout,
     meta::read_metadata,
 };
-
-/// How much is copied at a time.
-const CHUNK: usize = 1 << 20;
 
 /// A folder with a folder for each of them.
 pub(crate) struct Outbox {
@@ -197,15 +194,7 @@ impl Outbox {
             match self.disk.open(&from.join(name), Open::Read) {
                 Ok(from) => {
                     let to = self.disk.open(&to.join(name), Open::MakeNew)?;
-                    let (mut at, len) = (0, from.len()?);
-                    let mut buffer = vec![0; CHUNK.min(usize::try_from(len).unwrap_or(CHUNK))];
-                    while at < len {
-                        let count = (len - at).min(CHUNK as u64);
-                        let part = &mut buffer[..count as usize];
-                        read_exact(from.as_ref(), part, at, Wait::Yes)?;
-                        write_all(to.as_ref(), part, at)?;
-                        at += count;
-                    }
+                    copy_range(from.as_ref(), 0..from.len()?, to.as_ref())?;
                     to.sync()?;
                 }
                 // It was deleted as it was: damaged.

@@ -1,8 +1,11 @@
 //! Reads and writes of all that is asked for.
 
-use std::{io, path::Path};
+use std::{io, ops::Range, path::Path};
 
 use super::ports::{Disk, DiskFile, Open, Wait};
+
+/// Bytes copied at a time.
+const COPIED: u64 = 1 << 20;
 
 /// Fills the buffer.
 pub(crate) fn read_exact(
@@ -41,6 +44,23 @@ pub(crate) fn write_all(file: &dyn DiskFile, mut bytes: &[u8], mut at: u64) -> i
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
+    }
+    Ok(())
+}
+
+/// Copies a range of a file to the start of another, a part at a time.
+pub(crate) fn copy_range(
+    from: &dyn DiskFile,
+    range: Range<u64>,
+    to: &dyn DiskFile,
+) -> io::Result<()> {
+    let mut at = range.start;
+    let mut buffer = vec![0; COPIED.min(range.end - at) as usize];
+    while at < range.end {
+        let part = &mut buffer[..COPIED.min(range.end - at) as usize];
+        read_exact(from, part, at, Wait::Yes)?;
+        write_all(to, part, at - range.start)?;
+        at += part.len() as u64;
     }
     Ok(())
 }

@@ -86,10 +86,10 @@ impl World {
 
     /// A conversation that is gone waits with all its events, unless it was taken out.
     fn check_deleted(&mut self, id: ConversationId) {
-        let Some(deliveries) = self.store.0.deliveries.get().cloned() else {
+        let Some(deliveries) = self.store.0.deliveries.get() else {
             return;
         };
-        let waits = deliveries.0.outbox.list().unwrap();
+        let waits = deliveries.outbox.list().unwrap();
         let waits = waits.iter().any(|one| one.conversation == key_of(id));
         let expected = self.expected.get_mut(&id).unwrap();
         if !waits {
@@ -97,7 +97,7 @@ impl World {
             assert!(empty || expected.discarded, "acknowledged events are gone");
             return;
         }
-        let (mut found, log) = deliveries.0.open_deleted(key_of(id)).unwrap();
+        let (mut found, log) = self.store.0.open_deleted(key_of(id)).unwrap();
         found.torn.clear();
         assert!(expected.metadata.contains(&found), "{found:?}");
         self.settle(id, &log);

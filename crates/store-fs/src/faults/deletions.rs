@@ -57,7 +57,7 @@ proptest! {
         }
         world.reopen(false);
         world.check();
-        let outbox = &world.store.0.deliveries.get().unwrap().0.outbox;
+        let outbox = &world.store.0.deliveries.get().unwrap().outbox;
         let waits = outbox.list().unwrap();
         if world.expected[&id].presence == Presence::There {
             prop_assert_eq!(waits, []);
@@ -114,15 +114,7 @@ fn the_end_of_one_is_told_although_another_took_its_id_before_a_power_cut() {
             (second, Change::Created),
         ];
         assert_eq!(told, expected);
-        let (_, log) = world
-            .store
-            .0
-            .deliveries
-            .get()
-            .unwrap()
-            .0
-            .open_deleted(key_of(id))
-            .unwrap();
+        let (_, log) = world.store.0.open_deleted(key_of(id)).unwrap();
         assert_eq!(log.0.extent().len, Seq(0));
     }
 }

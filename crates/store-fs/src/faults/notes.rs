@@ -2,7 +2,10 @@
 
 use std::{io, path::Path, sync::Arc};
 
-use core_model::{ConversationId, Seq, StoreError, port::Cursor};
+use core_model::{
+    ConversationId, Seq, StoreError,
+    port::{Cursor, FollowerChange},
+};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -12,11 +15,7 @@ use super::{
     sequences::config,
     world::{DELIVERIES, ROOT, key_of, open},
 };
-use crate::{
-    FsStore,
-    deliveries::{DeliveryNote, NoteFiles},
-    disk::Disk,
-};
+use crate::{FsStore, deliveries::NoteFiles, disk::Disk};
 
 const FOLLOWER: &str = "a-follower";
 
@@ -83,9 +82,9 @@ struct Desk {
 #[derive(Clone, Default, Debug)]
 struct Written {
     /// There whatever happens.
-    synced: Vec<DeliveryNote>,
+    synced: Vec<FollowerChange>,
     /// Written after those; whether each is sure to be there until power is lost.
-    rest: Vec<(DeliveryNote, bool)>,
+    rest: Vec<(FollowerChange, bool)>,
 }
 
 impl Desk {
@@ -154,7 +153,7 @@ impl Desk {
     /// Whether it was done.
     fn ask(&self, work: impl FnOnce(&NoteFiles) -> Result<(), StoreError>) -> bool {
         let can_fail = self.machine.can_fail(&self.disk);
-        let done = work(&self.store.0.deliveries.get().unwrap().0.notes);
+        let done = work(&self.store.0.deliveries.get().unwrap().notes);
         assert!(done.is_ok() || can_fail, "{done:?}");
         // To one that was killed it may seem that there was nothing to do.
         let alive = self.disk.names(Path::new("/")).is_ok();
@@ -170,9 +169,9 @@ impl Desk {
     }
 
     /// What is there, which is something that may be.
-    fn found(&self) -> Vec<DeliveryNote> {
+    fn found(&self) -> Vec<FollowerChange> {
         let deliveries = self.store.0.deliveries.get().unwrap();
-        let found = deliveries.0.notes.read(FOLLOWER).unwrap();
+        let found = deliveries.notes.read(FOLLOWER).unwrap();
         let fits = self.may_be.iter().any(|written| written.fits(&found));
         assert!(fits, "{found:#?}\nexpected: {:#?}", self.may_be);
         found
@@ -201,10 +200,10 @@ impl Desk {
         });
     }
 
-    fn notes(&mut self, count: usize) -> Vec<DeliveryNote> {
+    fn notes(&mut self, count: usize) -> Vec<FollowerChange> {
         let notes = (0..count).map(|_| {
             self.made += 1;
-            DeliveryNote::Cursor {
+            FollowerChange::Cursor {
                 conversation: key_of(ConversationId(Uuid::from_u128(7))),
                 cursor: Cursor {
                     next: Seq(self.made),
@@ -217,7 +216,7 @@ impl Desk {
 }
 
 impl Written {
-    fn fits(&self, found: &[DeliveryNote]) -> bool {
+    fn fits(&self, found: &[FollowerChange]) -> bool {
         let Some(found) = found.strip_prefix(self.synced.as_slice()) else {
             return false;
         };

@@ -67,7 +67,7 @@ fn a_deletion_that_is_asked_for_again_leaves_what_waits_in_the_outbox() {
                     .store
                     .keep_deliveries_in(Path::new(DELIVERIES))
                     .unwrap();
-                let waiting = deliveries.0.outbox.list().unwrap();
+                let waiting = deliveries.outbox.list().unwrap();
                 assert!(waiting.is_empty(), "it stays, and a copy waits");
             }
             world.delete(id);
@@ -141,9 +141,7 @@ fn events_of_a_conversation_whose_making_was_killed_stay() {
     let id = world.id(1).unwrap();
     world.reopen(false);
     assert!(world.append(id, 1, true));
-    world.machine.cut_power_and_drop_all();
-    world.reopen(false);
-    world.check();
+    world.check_after_power_cut();
     assert!(world.is_there(id));
 }
 
@@ -155,9 +153,7 @@ fn events_of_a_conversation_whose_making_failed_at_the_end_stay() {
     world.create().unwrap_err();
     let id = world.id(1).unwrap();
     assert!(world.append(id, 1, true));
-    world.machine.cut_power_and_drop_all();
-    world.reopen(false);
-    world.check();
+    world.check_after_power_cut();
     assert!(world.is_there(id));
 }
 
@@ -167,9 +163,7 @@ fn a_request_is_remembered_although_making_the_file_failed_at_first() {
     world.machine.plan(|plan| plan.fail(Op::SyncDir, 0, 1));
     world.requests.begin(&world.store.0, &[1], true);
     world.requests.begin(&world.store.0, &[1], false);
-    world.machine.cut_power_and_drop_all();
-    world.reopen(false);
-    world.check();
+    world.check_after_power_cut();
 }
 
 #[test]
@@ -180,9 +174,7 @@ fn a_request_whose_sync_failed_is_recorded_again() {
     world.requests.begin(&world.store.0, &[2], true);
     // The file may lack it: it is rewritten before it counts as begun.
     world.requests.begin(&world.store.0, &[2], false);
-    world.machine.cut_power_and_drop_all();
-    world.reopen(false);
-    world.check();
+    world.check_after_power_cut();
 }
 
 #[test]
@@ -196,9 +188,7 @@ fn an_event_that_was_seen_after_a_kill_stays_after_a_power_cut() {
     world.reopen(false);
     world.check();
     assert_eq!(world.expected[&id].lines.len(), 3);
-    world.machine.cut_power_and_drop_all();
-    world.reopen(false);
-    world.check();
+    world.check_after_power_cut();
     assert_eq!(world.expected[&id].lines.len(), 3);
 }
 

@@ -149,13 +149,13 @@ impl World {
 
     /// Takes a deleted conversation out of the outbox.
     pub(super) fn discard(&mut self, id: ConversationId) {
-        let Some(deliveries) = self.store.0.deliveries.get().cloned() else {
+        let Some(deliveries) = self.store.0.deliveries.get() else {
             return;
         };
         if self.expected[&id].presence == Presence::Gone {
             self.expected.get_mut(&id).unwrap().discarded = true;
             let can_fail = self.can_fail();
-            let discarded = deliveries.0.outbox.discard(key_of(id));
+            let discarded = deliveries.outbox.discard(key_of(id));
             self.may_fail(&discarded, can_fail);
         }
     }
@@ -335,6 +335,13 @@ impl World {
                 self.open().unwrap()
             }
         };
+    }
+
+    /// All that was not synced is lost.
+    pub(super) fn check_after_power_cut(&mut self) {
+        self.machine.cut_power_and_drop_all();
+        self.reopen(false);
+        self.check();
     }
 
     fn open(&self) -> std::io::Result<FsStore> {

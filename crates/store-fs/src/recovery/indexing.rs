@@ -13,31 +13,8 @@ use crate::{
     scan::{self, Found, Scanned, Start},
 };
 
-/// Rebuilds the index of a log of at least this extent, and keeps what fits of the old one.
-pub(crate) fn rebuild(
-    disk: &dyn Disk,
-    id: ConversationId,
-    folder: &Path,
-    log: &dyn DiskFile,
-    extent: Extent,
-    old: &Index,
-) -> io::Result<(Index, Extent)> {
-    let (index, found, _) = rebuild_in_place(disk, id, folder, log, extent.bytes, Some(old))?;
-    Ok((index, found))
-}
-
-/// Adds what came to the log since, up to `size`.
-pub(crate) fn catch_up(
-    index: &Index,
-    log: &dyn DiskFile,
-    extent: Extent,
-    size: u64,
-) -> io::Result<Extent> {
-    Ok(extend(index, log, extent, size)?.0)
-}
-
-/// Adds the log's tail to its index.
-pub(super) fn extend(
+/// Adds what came to the log since, up to `size`, to its index.
+pub(crate) fn extend(
     index: &Index,
     log: &dyn DiskFile,
     extent: Extent,
@@ -53,16 +30,17 @@ pub(super) fn extend(
     fill(index, log, start, size, None)
 }
 
-/// Builds the index in a file of its own and puts it in place, so that a reader in another process sees
-/// the old one or the new one. On a disk that refuses, it is built in memory.
-pub(super) fn rebuild_in_place(
+/// Builds the index of the log's first `size` bytes in a file of its own and puts it in place, so that a
+/// reader in another process sees the old one or the new one; keeps what fits of the old one. On a disk
+/// that refuses, it is built in memory.
+pub(crate) fn rebuild(
     disk: &dyn Disk,
     id: ConversationId,
     folder: &Path,
     log: &dyn DiskFile,
     size: u64,
     old: Option<&Index>,
-) -> io::Result<(Index, Extent, Option<Scanned>)> {
+) -> io::Result<(Index, Extent, Scanned)> {
     let temporary = folder.join(layout::INDEX_MAKING);
     let made = Index::create(disk, &temporary, id);
     let index = made.unwrap_or_else(|error| {
@@ -78,7 +56,7 @@ pub(super) fn rebuild_in_place(
     if let Err(error) = placed {
         tracing::warn!(conversation.id = %id, %error, "the index stays under its temporary name");
     }
-    Ok((index, extent, Some(scanned)))
+    Ok((index, extent, scanned))
 }
 
 fn fill(

@@ -17,9 +17,8 @@ use crate::{
 pub(super) enum Known {
     /// It is true of the log up to here.
     Fits(Index, Extent),
-    /// Some of its entries may be.
-    Partly(Index),
-    Nothing,
+    /// Some of its entries may be, if there is one.
+    Partly(Option<Index>),
 }
 
 /// The existing index, with the part of the log that it covers, if it fits.
@@ -36,7 +35,7 @@ pub(super) fn known(
     };
     // Whatever keeps it from being read, a rebuilt one may work.
     let Ok(Some((index, mut len))) = opened else {
-        return Ok(Known::Nothing);
+        return Ok(Known::Partly(None));
     };
     let last_of = |len: u64| match len.checked_sub(1) {
         Some(last) => index.entry(last, Wait::Yes).map(Some),
@@ -44,26 +43,19 @@ pub(super) fn known(
     };
     let end_of = |last: &Option<Entry>| last.as_ref().map_or(0, Entry::end);
     let Ok(mut last) = last_of(len) else {
-        return Ok(Known::Partly(index));
+        return Ok(Known::Partly(Some(index)));
     };
     if end_of(&last) > size {
         // The log lost what was never synced; its index still has it.
-        let (mut low, mut high) = (0, len);
-        while low < high {
-            let middle = low + (high - low).div_ceil(2);
-            match last_of(middle) {
-                Ok(last) if end_of(&last) <= size => low = middle,
-                Ok(_) => high = middle - 1,
-                Err(_) => return Ok(Known::Partly(index)),
-            }
-        }
-        len = low;
-        let Ok(shorter) = last_of(len) else {
-            return Ok(Known::Partly(index));
+        let fits = |entry: &Entry| entry.end() <= size;
+        let shorter = index.partition_point(len, Wait::Yes, fits);
+        let shorter = shorter.and_then(|fitting| Ok((fitting, last_of(fitting)?)));
+        let Ok((fitting, last_fitting)) = shorter else {
+            return Ok(Known::Partly(Some(index)));
         };
-        last = shorter;
+        (len, last) = (fitting, last_fitting);
         if index.cut(len).is_err() {
-            return Ok(Known::Partly(index));
+            return Ok(Known::Partly(Some(index)));
         }
     }
     let bytes = end_of(&last);
@@ -75,10 +67,10 @@ pub(super) fn known(
                 tracing::warn!(conversation.id = %id, "the last line's break was damaged, and is mended");
                 let written = write_all(log, b"\n", bytes - 1).and_then(|()| log.sync());
                 if written.is_err() {
-                    return Ok(Known::Partly(index));
+                    return Ok(Known::Partly(Some(index)));
                 }
             }
-            Belongs::No => return Ok(Known::Nothing),
+            Belongs::No => return Ok(Known::Partly(None)),
         }
     }
     let len = Seq(len);

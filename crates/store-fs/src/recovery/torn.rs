@@ -11,12 +11,9 @@ use chrono::Utc;
 use core_model::{TornTail, UtcTime};
 
 use crate::{
-    disk::{Disk, DiskFile, Open, Wait, read_exact, write_all},
+    disk::{Disk, DiskFile, Open, copy_range},
     layout,
 };
-
-/// How much is copied at a time.
-const CHUNK: usize = 1 << 20;
 
 /// Copies bytes at the log's end to a file of their own, durably, before it cuts them off.
 pub(crate) fn move_torn(
@@ -26,7 +23,7 @@ pub(crate) fn move_torn(
     torn: Range<u64>,
 ) -> io::Result<TornTail> {
     let (file, path) = create_file(disk, folder)?;
-    let kept = copy(log, torn.clone(), file.as_ref())
+    let kept = copy_range(log, torn.clone(), file.as_ref())
         .and_then(|()| file.sync())
         .and_then(|()| disk.sync_dir(folder));
     if let Err(error) = kept {
@@ -44,18 +41,6 @@ pub(crate) fn move_torn(
         bytes: torn.end - torn.start,
         found_at: UtcTime::now(),
     })
-}
-
-fn copy(from: &dyn DiskFile, range: Range<u64>, to: &dyn DiskFile) -> io::Result<()> {
-    let mut at = range.start;
-    while at < range.end {
-        let wanted = (range.end - at).min(CHUNK as u64);
-        let mut bytes = vec![0; wanted as usize];
-        read_exact(from, &mut bytes, at, Wait::Yes)?;
-        write_all(to, &bytes, at - range.start)?;
-        at += wanted;
-    }
-    Ok(())
 }
 
 fn create_file(disk: &dyn Disk, folder: &Path) -> io::Result<(Arc<dyn DiskFile>, PathBuf)> {

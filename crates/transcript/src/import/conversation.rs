@@ -9,10 +9,8 @@ use super::{
     error::{ImportError, off_thread},
     folder,
     options::ImportOptions,
-    reading::{Outcome, Reading},
-    settings,
-    source::Source,
-    tool_files,
+    reading::{Outcome, Reading, Source},
+    settings, tool_files,
     writing::Writing,
 };
 

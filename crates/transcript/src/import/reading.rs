@@ -12,8 +12,7 @@ use super::{
     error::{ImportError, io_at, off_thread},
     folder::EventFile,
     line,
-    settings::{StoredHead, StoredState},
-    source::Source,
+    settings::{Settings, StoredHead, StoredState},
 };
 
 /// What is read, appended and synced at a time.
@@ -48,6 +47,14 @@ pub struct Outcome {
     pub left_out: Vec<(PathBuf, String)>,
     /// What a person should know about it, in words.
     pub notices: Vec<String>,
+}
+
+/// What a folder of the reference server holds.
+pub(super) struct Source {
+    pub(super) folder: PathBuf,
+    pub(super) files: Vec<EventFile>,
+    pub(super) settings: Settings,
+    pub(super) notices: Vec<String>,
 }
 
 /// The lines of a conversation in their order, and the state they lead to.
@@ -131,7 +138,7 @@ impl Reading {
         for (key, value) in self.differences() {
             let mut draft = Draft::state(key, value);
             let name = format!("import/{key}");
-            draft.id = EventId(Uuid::new_v5(&self.source.id().0, name.as_bytes()).to_string());
+            draft.id = EventId(Uuid::new_v5(&self.metadata().id.0, name.as_bytes()).to_string());
             let event = draft.at(self.next_time(), None);
             self.state.apply(&event);
             records.push(
@@ -215,7 +222,7 @@ impl Reading {
 
     pub(super) fn outcome(self, added: u64) -> Outcome {
         Outcome {
-            id: self.source.id(),
+            id: self.metadata().id,
             events: self.events,
             added,
             left_out: self.left_out,

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use core_model::ConversationId;
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Deserializer, de};
 use url::Url;
 
 use super::{
@@ -11,7 +11,7 @@ use super::{
 };
 
 /// The keys of one entry of `webhooks`; null counts as left out.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Fields {
     pub(super) name: Option<String>,

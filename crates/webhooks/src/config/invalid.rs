@@ -6,7 +6,7 @@ pub(super) const LONGEST_NAME: usize = 64;
 /// Why a webhook cannot be used as it stands. None of these shows a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum InvalidWebhook {
-    #[error("missing field `webhook_url`")]
+    #[error("a webhook needs a `webhook_url` or a `base_url`")]
     NoUrl,
     #[error("both `webhook_url` and `base_url` are given; keep the one that is meant")]
     TwoUrls,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use url::Url;
 
 /// Where events go.
@@ -29,6 +30,18 @@ impl Target {
             Self::Url(_) => "webhook_url",
             Self::Base(_) => "base_url",
         }
+    }
+}
+
+/// As it is configured; the other key is null.
+impl Serialize for Target {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut keys = serializer.serialize_map(Some(2))?;
+        for key in ["webhook_url", "base_url"] {
+            let url = Some(self.url()).filter(|_| key == self.key());
+            keys.serialize_entry(key, &url)?;
+        }
+        keys.end()
     }
 }
 

@@ -121,6 +121,18 @@ fn every_key_is_read_and_written_so_that_it_reads_the_same() {
 }
 
 #[test]
+fn every_key_is_written() {
+    let written = serde_json::to_string(&WebhookConfig::new(url("http://h/"))).unwrap();
+    let expected = r#"{"name":null,"webhook_url":"http://h/","base_url":null,"method":"POST","#
+        .to_owned()
+        + r#""headers":{},"secret":null,"kinds":[],"conversations":[],"event_buffer_size":10,"#
+        + r#""flush_delay":5.0,"max_batch_bytes":5242880,"timeout":30.0,"max_in_flight":8,"#
+        + r#""num_retries":3,"retry_delay":5.0,"on_exhausted":"park","start":"now","#
+        + r#""allow_link_local":false}"#;
+    assert_eq!(written, expected);
+}
+
+#[test]
 fn numbers_may_be_texts_and_whole_numbers_may_have_a_point() {
     let config = read(json!({
         "base_url": "http://h/",
@@ -144,7 +156,7 @@ fn numbers_may_be_texts_and_whole_numbers_may_have_a_point() {
 fn what_cannot_be_used_is_refused_with_the_reason() {
     let hook = "webhook_url";
     for (key, value, reason) in [
-        (hook, Value::Null, "missing field `webhook_url`"),
+        (hook, Value::Null, "needs a `webhook_url` or a `base_url`"),
         ("base_url", json!("http://h/"), "both `webhook_url` and"),
         (hook, json!("ftp://x/y"), "an http:// or https:// URL"),
         (hook, json!("not a url"), "an http:// or https:// URL"),

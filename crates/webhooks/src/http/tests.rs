@@ -13,6 +13,7 @@ use tokio::{
 use bytes::Bytes;
 
 use super::*;
+use crate::sender::Failure;
 
 /// Far longer than any of these tests takes.
 const TEST_TIMEOUT: Duration = Duration::from_secs(60);

@@ -16,11 +16,11 @@ pub(super) async fn open(
     deleted: bool,
 ) -> Result<Arc<dyn LogReader>, StoreError> {
     if deleted {
-        let (_, log) = endpoint.ports.records.open_deleted(*of).await?;
+        let (_, log) = endpoint.ports.store.open_deleted(*of).await?;
         return Ok(log);
     }
     check_current(endpoint, of).await?;
-    let log = endpoint.ports.source.open(of.id).await?;
+    let log = endpoint.ports.store.open(of.id).await?;
     // Looked at again: the id may have been given to another one in between.
     check_current(endpoint, of).await?;
     Ok(log)
@@ -40,9 +40,9 @@ pub(super) async fn info(
     of: &ConversationKey,
     deleted: bool,
 ) -> Result<ConversationInfo, StoreError> {
-    let source = &endpoint.ports.source;
+    let source = &endpoint.ports.store;
     let (metadata, log) = if deleted {
-        endpoint.ports.records.open_deleted(*of).await?
+        endpoint.ports.store.open_deleted(*of).await?
     } else {
         let log = open(endpoint, of, false).await?;
         (source.metadata(of.id).await?, log)

@@ -1,57 +1,56 @@
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    sync::{Arc, Mutex},
+    collections::{BTreeMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use core_model::{
-    Catalog, ConversationId, ConversationKey, Draft, EventId, ExecutionStatus, Feed, LogReader,
-    Metadata, Row, StoreError, UtcTime, Workspace, WorkspaceKind,
+    Catalog, Claims, ConversationId, ConversationKey, Draft, EventId, EventTime, ExecutionStatus,
+    Feed, Limit, LogReader, Metadata, NewRecord, Record, Row, Seq, StoreError, Summary, UtcTime,
+    Workspace, WorkspaceKind,
     port::{
-        Change, Cursor, DeadLetter, DeletedConversation, DeliveryRecords, FeedEntry, FeedPosition,
-        FollowerRecords, Health, ListPage, ListQuery,
+        Claimed, DeletedConversation, DeliveryRecords, Digest, FeedEntry, FollowerChange,
+        FollowerRecords, Health, Holder, ListPage, ListQuery, Receipt, Receipts,
     },
 };
+use futures_util::FutureExt as _;
 use serde_json::json;
-use tokio::sync::watch;
+use store_memory::MemoryStore;
 use uuid::Uuid;
 
-use super::{follower_table::FollowerTable, log::Log};
-
-/// Conversations, their feed, and what webhooks recorded. A crash leaves all of it.
+/// A store in memory that fails, and loses what a crash or a loss of power takes.
 pub(crate) struct Memory {
+    store: MemoryStore,
     state: Mutex<State>,
-    grown: watch::Sender<u64>,
 }
 
 #[derive(Default)]
 struct State {
     feed_id: Uuid,
-    conversations: BTreeMap<ConversationId, Conversation>,
-    deleted: HashMap<ConversationKey, (Metadata, Arc<Log>)>,
-    feed: Vec<FeedEntry>,
-    followers: FollowerTable,
+    /// Where the feed begins, since the one before was lost.
+    feed_start: u64,
+    /// Entries that the feed does not tell.
+    untold: HashSet<u64>,
+    followers: BTreeMap<String, Follower>,
     refusing: bool,
     damaged: HashSet<ConversationId>,
     jammed: bool,
 }
 
-struct Conversation {
-    metadata: Metadata,
-    status: ExecutionStatus,
-    log: Arc<Log>,
+#[derive(Default)]
+struct Follower {
+    records: FollowerRecords,
+    /// What a loss of power leaves.
+    durable: Option<FollowerRecords>,
 }
 
 impl Memory {
     pub(crate) fn new() -> Arc<Self> {
-        let state = State {
-            feed_id: Uuid::new_v4(),
-            ..State::default()
-        };
-        Arc::new(Self {
-            state: Mutex::new(state),
-            grown: watch::Sender::new(0),
-        })
+        let store = MemoryStore::new("webhooks");
+        store.keep_deleted(true);
+        let state = Mutex::default();
+        Arc::new(Self { store, state })
     }
 
     pub(crate) fn id(nth: u16) -> ConversationId {
@@ -66,352 +65,319 @@ impl Memory {
         };
         let mut metadata = Metadata::new(json!({"kind": "Agent"}), workspace);
         metadata.id = Self::id(nth);
-        let of = metadata.key();
-        let mut state = self.state.lock().unwrap();
-        if state.conversations.contains_key(&of.id) {
-            return None;
-        }
-        let conversation = Conversation {
-            metadata,
-            status: ExecutionStatus::Idle,
-            log: Arc::default(),
-        };
-        state.conversations.insert(of.id, conversation);
-        self.tell(&mut state, of, Change::Created);
-        Some(of)
+        now(self.store.create(&metadata)).ok()?;
+        self.row_of(nth).map(|row| row.key())
     }
 
     /// Appends so many events, of which the last tells the status if it is a new one.
     pub(crate) fn grow(&self, nth: u16, events: usize, status: ExecutionStatus) {
-        let mut state = self.state.lock().unwrap();
-        let Some(conversation) = state.conversations.get_mut(&Self::id(nth)) else {
-            return;
-        };
-        let mut drafts: Vec<Draft> = (0..events)
-            .map(|nth| Draft::state("note", json!({ "nth": nth })))
-            .collect();
-        if conversation.status != status {
+        let Some(row) = self.row_of(nth) else { return };
+        let notes = (0..events).map(|nth| Draft::state("note", json!({ "nth": nth })));
+        let mut drafts: Vec<Draft> = notes.collect();
+        if row.status != status {
             drafts.push(Draft::state("execution_status", json!(status)));
-            conversation.status = status;
         }
-        if drafts.is_empty() {
-            return;
-        }
-        let of = conversation.metadata.key();
-        let (from, to) = conversation.log.push(drafts);
-        self.tell(&mut state, of, Change::Appended { from, to });
+        let log = now(self.store.open(row.id)).unwrap();
+        let mut last = all(log.as_ref()).last().map(|last| last.head.timestamp);
+        let records = drafts.into_iter().map(|draft| {
+            let event = draft.at(EventTime::now_after(last), None);
+            last = Some(event.timestamp);
+            NewRecord::encode(&event).unwrap()
+        });
+        self.append(row.id, records.collect(), status);
     }
 
     /// Deletes a conversation: its log waits among the deleted.
     pub(crate) fn remove(&self, nth: u16) {
-        let mut state = self.state.lock().unwrap();
-        let Some(conversation) = state.conversations.remove(&Self::id(nth)) else {
-            return;
-        };
-        let Conversation { metadata, log, .. } = conversation;
-        let of = metadata.key();
-        let copy = log.take();
-        state.deleted.insert(of, (metadata, Arc::new(copy)));
-        self.tell(&mut state, of, Change::Deleted);
+        now(self.store.delete(Self::id(nth))).ok();
     }
 
     /// Appends and deletes, and a crash keeps the feed from telling of either.
     pub(crate) fn vanish(&self, nth: u16, events: usize) {
-        let mut state = self.state.lock().unwrap();
-        let conversation = state.conversations.remove(&Self::id(nth)).unwrap();
-        let Conversation { metadata, log, .. } = conversation;
-        let drafts = (0..events).map(|nth| Draft::state("note", json!({ "nth": nth })));
-        log.push(drafts.collect());
-        let of = metadata.key();
-        state.deleted.insert(of, (metadata, Arc::new(log.take())));
-    }
-
-    fn row_of(&self, id: ConversationId) -> Option<Row> {
-        let state = self.state.lock().unwrap();
-        let conversation = state.conversations.get(&id)?;
-        Some(Row {
-            id,
-            created_at: conversation.metadata.created_at,
-            updated_at: UtcTime::now(),
-            status: conversation.status,
-            extent: conversation.log.visible(),
-            bytes: conversation.log.size(),
-        })
+        self.untold(|| {
+            let status = self.row_of(nth).unwrap().status;
+            self.grow(nth, events, status);
+            self.remove(nth);
+        });
     }
 
     /// The ids of a conversation's events, wherever it is.
     pub(crate) fn events(&self, of: &ConversationKey) -> Option<Vec<EventId>> {
-        let state = self.state.lock().unwrap();
-        let alive = state.conversations.get(&of.id);
-        let alive = alive.filter(|there| there.metadata.created_at == of.created_at);
-        let log = match alive {
-            Some(conversation) => &conversation.log,
-            None => &state.deleted.get(of)?.1,
+        let alive = now(self.store.row(of.id)).unwrap();
+        let log = if alive.is_some_and(|row| row.key() == *of) {
+            now(self.store.open(of.id))
+        } else {
+            now(self.store.open_deleted(*of)).map(|(_, log)| log)
         };
-        Some(log.ids())
+        let records = all(log.ok()?.as_ref()).into_iter();
+        Some(records.map(|record| record.head.id).collect())
     }
 
     pub(crate) fn records_of(&self, follower: &str) -> Option<FollowerRecords> {
-        self.state.lock().unwrap().followers.load(follower)
+        let state = self.state();
+        let found = state.followers.get(follower)?;
+        Some(found.records.clone())
     }
 
     pub(crate) fn deleted_now(&self) -> usize {
-        self.state.lock().unwrap().deleted.len()
+        now(self.store.deleted()).unwrap().len()
     }
 
     /// A power cut takes what was not flushed.
     pub(crate) fn cut_power(&self) {
-        self.state.lock().unwrap().followers.lose_power();
+        self.state().followers.retain(|_, follower| {
+            follower.records = follower.durable.clone().unwrap_or_default();
+            follower.durable.is_some()
+        });
     }
 
     /// A power cut takes the end of a log that the feed has told of.
     pub(crate) fn cut_log(&self, nth: u16, len: usize) {
-        let state = self.state.lock().unwrap();
-        if let Some(conversation) = state.conversations.get(&Self::id(nth)) {
-            conversation.log.cut(len);
-        }
+        let id = Self::id(nth);
+        let status = self.row_of(nth).unwrap().status;
+        let metadata = now(self.store.metadata(id)).unwrap();
+        let log = now(self.store.open(id)).unwrap();
+        let left = all(log.as_ref()).into_iter().take(len);
+        let left = left.map(|Record { head, bytes, .. }| NewRecord { head, bytes });
+        self.untold(|| {
+            self.store.keep_deleted(false);
+            self.remove(nth);
+            self.store.keep_deleted(true);
+            now(self.store.create(&metadata)).unwrap();
+            self.append(id, left.collect(), status);
+        });
     }
 
     /// Whether deleted conversations cannot be opened from now on.
     pub(crate) fn jam(&self, jammed: bool) {
-        self.state.lock().unwrap().jammed = jammed;
+        self.state().jammed = jammed;
     }
 
     /// The feed is lost; a new one knows nothing of what was before.
     pub(crate) fn lose_feed(&self) {
-        let mut state = self.state.lock().unwrap();
+        let mut state = self.state();
         state.feed_id = Uuid::new_v4();
-        state.feed.clear();
-        self.grown.send_replace(0);
+        state.feed_start = now(self.store.feed_len()).unwrap();
     }
 
     /// Whether a conversation cannot be opened from now on.
     pub(crate) fn damage(&self, nth: u16, damaged: bool) {
-        let mut state = self.state.lock().unwrap();
+        let all = &mut self.state().damaged;
         if damaged {
-            state.damaged.insert(Self::id(nth));
+            all.insert(Self::id(nth));
         } else {
-            state.damaged.remove(&Self::id(nth));
+            all.remove(&Self::id(nth));
         }
     }
 
     /// Whether records are refused from now on.
     pub(crate) fn refuse(&self, refusing: bool) {
-        self.state.lock().unwrap().refusing = refusing;
+        self.state().refusing = refusing;
     }
 
-    fn record(
-        &self,
-        follower: &str,
-        change: impl FnOnce(&mut FollowerRecords),
-    ) -> Result<(), StoreError> {
-        let mut state = self.state.lock().unwrap();
-        if state.refusing {
-            return Err(StoreError::Io {
-                path: "cursors".to_owned(),
-                source: std::io::ErrorKind::StorageFull.into(),
-            });
-        }
-        change(state.followers.change(follower));
-        Ok(())
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
     }
 
-    fn tell(&self, state: &mut State, of: ConversationKey, change: Change) {
-        state.feed.push(FeedEntry {
-            position: state.feed.len() as u64,
-            conversation: of.id,
-            created_at: of.created_at,
-            change,
-        });
-        self.grown.send_replace(state.feed.len() as u64);
+    fn row_of(&self, nth: u16) -> Option<Row> {
+        now(self.store.row(Self::id(nth))).unwrap()
     }
+
+    fn append(&self, id: ConversationId, records: Vec<NewRecord>, status: ExecutionStatus) {
+        let Ok(Claimed::Mine(mut claim)) = now(self.store.claim(id)) else {
+            panic!("nobody else claims it");
+        };
+        let summary = Summary {
+            status,
+            updated_at: UtcTime::now(),
+        };
+        now(claim.log.append(records, summary)).unwrap();
+    }
+
+    /// Does something that the feed never tells.
+    fn untold(&self, work: impl FnOnce()) {
+        let from = now(self.store.feed_len()).unwrap();
+        work();
+        let to = now(self.store.feed_len()).unwrap();
+        self.state().untold.extend(from..to);
+    }
+}
+
+/// The store in memory never waits.
+fn now<T>(call: impl Future<Output = T>) -> T {
+    call.now_or_never().unwrap()
+}
+
+fn all(log: &dyn LogReader) -> Vec<Record> {
+    let limit = Limit {
+        records: usize::MAX,
+        bytes: usize::MAX,
+    };
+    now(log.read(Seq(0), limit)).unwrap()
 }
 
 #[async_trait]
 impl Catalog for Memory {
-    async fn create(&self, _: &Metadata) -> Result<(), StoreError> {
-        unreachable!("webhooks make nothing")
-    }
-
-    async fn list(&self, query: &ListQuery) -> Result<ListPage, StoreError> {
-        let state = self.state.lock().unwrap();
-        let mut ids = state.conversations.keys().copied().skip_while(|id| {
-            let known = query
-                .first
-                .filter(|first| state.conversations.contains_key(first));
-            known.is_some_and(|first| *id < first)
-        });
-        let page: Vec<ConversationId> = ids.by_ref().take(query.limit.min(2)).collect();
-        let next = ids.next();
-        drop(ids);
-        drop(state);
-        let rows = page.into_iter().filter_map(|id| self.row_of(id));
-        Ok(ListPage {
-            rows: rows.collect(),
-            next,
-        })
-    }
-
-    async fn count(&self, _: Option<ExecutionStatus>) -> Result<u64, StoreError> {
-        Ok(self.state.lock().unwrap().conversations.len() as u64)
-    }
-
-    async fn row(&self, id: ConversationId) -> Result<Option<Row>, StoreError> {
-        Ok(self.row_of(id))
-    }
-
-    async fn metadata(&self, id: ConversationId) -> Result<Metadata, StoreError> {
-        let state = self.state.lock().unwrap();
-        let found = state.conversations.get(&id);
-        let found = found.map(|conversation| conversation.metadata.clone());
-        found.ok_or(StoreError::NotFound(id))
-    }
-
-    async fn metadata_of(&self, _: &[ConversationId]) -> Result<Vec<Option<Metadata>>, StoreError> {
-        unreachable!("webhooks read one at a time")
+    async fn create(&self, metadata: &Metadata) -> Result<(), StoreError> {
+        self.store.create(metadata).await
     }
 
     async fn open(&self, id: ConversationId) -> Result<Arc<dyn LogReader>, StoreError> {
-        let state = self.state.lock().unwrap();
-        if state.damaged.contains(&id) {
+        if self.state().damaged.contains(&id) {
             return Err(StoreError::Damaged {
                 path: "metadata.json".to_owned(),
                 reason: "the file is missing".to_owned(),
             });
         }
-        let found = state.conversations.get(&id);
-        let found = found.map(|found| Arc::clone(&found.log) as Arc<dyn LogReader>);
-        found.ok_or(StoreError::NotFound(id))
+        self.store.open(id).await
     }
 
-    async fn delete(&self, _: ConversationId) -> Result<(), StoreError> {
-        unreachable!("webhooks delete nothing")
+    async fn list(&self, query: &ListQuery) -> Result<ListPage, StoreError> {
+        let limit = query.limit.min(2);
+        self.store.list(&ListQuery { limit, ..*query }).await
+    }
+
+    async fn count(&self, status: Option<ExecutionStatus>) -> Result<u64, StoreError> {
+        self.store.count(status).await
+    }
+
+    async fn row(&self, id: ConversationId) -> Result<Option<Row>, StoreError> {
+        self.store.row(id).await
+    }
+
+    async fn metadata(&self, id: ConversationId) -> Result<Metadata, StoreError> {
+        self.store.metadata(id).await
+    }
+
+    async fn metadata_of(
+        &self,
+        ids: &[ConversationId],
+    ) -> Result<Vec<Option<Metadata>>, StoreError> {
+        self.store.metadata_of(ids).await
+    }
+
+    async fn delete(&self, id: ConversationId) -> Result<(), StoreError> {
+        self.store.delete(id).await
     }
 
     fn health(&self) -> Health {
-        Health {
-            ready: Ok(()),
-            notices: Vec::new(),
-        }
+        self.store.health()
+    }
+}
+
+#[async_trait]
+impl Claims for Memory {
+    async fn claim(&self, id: ConversationId) -> Result<Claimed, StoreError> {
+        self.store.claim(id).await
+    }
+
+    async fn holder(&self, id: ConversationId) -> Result<Option<Holder>, StoreError> {
+        self.store.holder(id).await
+    }
+
+    async fn orphans(&self, limit: usize) -> Result<Vec<ConversationId>, StoreError> {
+        self.store.orphans(limit).await
     }
 }
 
 #[async_trait]
 impl Feed for Memory {
     fn feed_id(&self) -> Uuid {
-        self.state.lock().unwrap().feed_id
+        self.state().feed_id
     }
 
     async fn feed_len(&self) -> Result<u64, StoreError> {
-        Ok(self.state.lock().unwrap().feed.len() as u64)
+        let start = self.state().feed_start;
+        Ok(self.store.feed_len().await? - start)
     }
 
     async fn feed_entries(&self, from: u64, limit: usize) -> Result<Vec<FeedEntry>, StoreError> {
-        let state = self.state.lock().unwrap();
-        let entries = state.feed.iter().skip(from as usize).take(limit.min(3));
-        Ok(entries.copied().collect())
+        let (start, limit) = (self.state().feed_start, limit.min(3));
+        let more = limit + self.state().untold.len();
+        let mut entries = self.store.feed_entries(start + from, more).await?;
+        let state = self.state();
+        entries.retain(|entry| !state.untold.contains(&entry.position));
+        entries.truncate(limit);
+        entries.iter_mut().for_each(|entry| entry.position -= start);
+        Ok(entries)
     }
 
     async fn feed_grown(&self, len: u64) -> Result<u64, StoreError> {
-        let mut grown = self.grown.subscribe();
-        let found = grown.wait_for(|now| *now > len).await.map(|now| *now);
-        Ok(found.unwrap_or(len))
+        let start = self.state().feed_start;
+        Ok(self.store.feed_grown(start + len).await? - start)
+    }
+}
+
+#[async_trait]
+impl Receipts for Memory {
+    async fn begin(&self, key: Digest, request: Digest) -> Result<Receipt, StoreError> {
+        self.store.begin(key, request).await
+    }
+
+    async fn finish(&self, key: Digest, answer: Bytes) -> Result<(), StoreError> {
+        self.store.finish(key, answer).await
+    }
+
+    async fn forget(&self, key: Digest) -> Result<(), StoreError> {
+        self.store.forget(key).await
     }
 }
 
 #[async_trait]
 impl DeliveryRecords for Memory {
     async fn followers(&self) -> Result<Vec<String>, StoreError> {
-        Ok(self.state.lock().unwrap().followers.names())
+        Ok(self.state().followers.keys().cloned().collect())
     }
 
     async fn load(&self, follower: &str) -> Result<Option<FollowerRecords>, StoreError> {
         Ok(self.records_of(follower))
     }
 
-    async fn put_follower(
-        &self,
-        follower: &str,
-        name: &str,
-        since: Option<UtcTime>,
-        position: Option<FeedPosition>,
-    ) -> Result<(), StoreError> {
-        self.record(follower, |records| {
-            records.introduce(name, since);
-            records.position = position.or(records.position);
-        })
-    }
-
-    async fn mark_removed(&self, follower: &str, at: UtcTime) -> Result<(), StoreError> {
-        self.record(follower, |records| records.removed = Some(at))
-    }
-
-    async fn put_position(&self, follower: &str, position: FeedPosition) -> Result<(), StoreError> {
-        self.record(follower, |records| records.position = Some(position))
-    }
-
-    async fn put_cursors(
-        &self,
-        follower: &str,
-        cursors: Vec<(ConversationKey, Cursor)>,
-    ) -> Result<(), StoreError> {
-        self.record(follower, |records| records.cursors.extend(cursors))
-    }
-
-    async fn rewind_all(&self, follower: &str, at: UtcTime) -> Result<(), StoreError> {
-        self.record(follower, |records| records.rewind_all(at))
-    }
-
-    async fn push_dead_letter(&self, follower: &str, letter: DeadLetter) -> Result<(), StoreError> {
-        self.record(follower, |records| {
-            records.push_dead_letter(letter);
-        })
-    }
-
-    async fn remove_dead_letter(&self, follower: &str, id: &str) -> Result<(), StoreError> {
-        self.record(follower, |records| records.remove_dead_letter(id))
-    }
-
-    async fn flush(&self, follower: &str) -> Result<(), StoreError> {
-        self.state.lock().unwrap().followers.flush(follower);
+    async fn change(&self, follower: &str, changes: Vec<FollowerChange>) -> Result<(), StoreError> {
+        let mut state = self.state();
+        if state.refusing {
+            return Err(StoreError::Io {
+                path: "cursors".to_owned(),
+                source: std::io::ErrorKind::StorageFull.into(),
+            });
+        }
+        let follower = state.followers.entry(follower.to_owned()).or_default();
+        for change in changes {
+            follower.records.apply(change);
+        }
         Ok(())
     }
 
-    async fn forget(&self, follower: &str) -> Result<(), StoreError> {
-        self.state.lock().unwrap().followers.forget(follower);
+    async fn flush(&self, follower: &str) -> Result<(), StoreError> {
+        if let Some(follower) = self.state().followers.get_mut(follower) {
+            follower.durable = Some(follower.records.clone());
+        }
+        Ok(())
+    }
+
+    async fn forget_follower(&self, follower: &str) -> Result<(), StoreError> {
+        self.state().followers.remove(follower);
         Ok(())
     }
 
     async fn deleted(&self) -> Result<Vec<DeletedConversation>, StoreError> {
-        let state = self.state.lock().unwrap();
-        let deleted = state
-            .deleted
-            .keys()
-            .map(|conversation| DeletedConversation {
-                conversation: *conversation,
-                deleted_at: UtcTime::now(),
-            });
-        Ok(deleted.collect())
+        self.store.deleted().await
     }
 
     async fn open_deleted(
         &self,
         of: ConversationKey,
     ) -> Result<(Metadata, Arc<dyn LogReader>), StoreError> {
-        let state = self.state.lock().unwrap();
-        if state.jammed {
+        if self.state().jammed {
             return Err(StoreError::Io {
                 path: "events.jsonl".to_owned(),
                 source: std::io::Error::from_raw_os_error(24),
             });
         }
-        let found = state.deleted.get(&of);
-        let (metadata, log) = found.ok_or(StoreError::NotFound(of.id))?;
-        Ok((metadata.clone(), Arc::clone(log) as Arc<dyn LogReader>))
+        self.store.open_deleted(of).await
     }
 
     async fn discard(&self, of: ConversationKey) -> Result<(), StoreError> {
-        self.state.lock().unwrap().deleted.remove(&of);
-        Ok(())
+        self.store.discard(of).await
     }
 }

@@ -9,7 +9,7 @@ use core_model::{ConversationId, Seq};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use crate::sender::{Answer, Failure, FailureKind, Outgoing, Sender};
+use crate::sender::{Answer, FailureKind, Outgoing, Sender};
 
 /// How a receiver answers one request.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -122,16 +122,10 @@ impl TestReceiver {
                 sleep(Duration::from_millis(millis)).await;
                 status(200, None)
             }
-            Reaction::Breaks(reason) => Answer::Failed(Failure {
-                kind: FailureKind::Connection,
-                reason: reason.to_owned(),
-            }),
+            Reaction::Breaks(reason) => Answer::failed(FailureKind::Connection, reason),
             Reaction::TakesAndHangs | Reaction::Hangs => {
                 sleep(timeout).await;
-                Answer::Failed(Failure {
-                    kind: FailureKind::Timeout,
-                    reason: "no answer in time".to_owned(),
-                })
+                Answer::failed(FailureKind::Timeout, "no answer in time")
             }
         }
     }

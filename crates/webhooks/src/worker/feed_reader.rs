@@ -2,10 +2,9 @@
 
 use std::{future::pending, pin::Pin, sync::Arc, time::Duration};
 
-use core_model::{StoreError, port::FeedEntry};
+use core_model::{Store, StoreError, port::FeedEntry};
 
 use super::scan::{Found, Scan};
-use crate::endpoint::Source;
 
 /// Entries of the feed that are read at a time.
 const ENTRIES: usize = 512;
@@ -18,7 +17,7 @@ const RETRY_DELAY: Duration = Duration::from_secs(5);
 type Growth = Pin<Box<dyn Future<Output = u64> + Send>>;
 
 pub(super) struct FeedReader {
-    source: Arc<dyn Source>,
+    store: Arc<dyn Store>,
     /// How far the feed was read.
     position: u64,
     growth: Option<Growth>,
@@ -53,13 +52,13 @@ impl FeedReader {
     /// Continues at a position of the feed; without one, looks through all conversations once
     /// `recovered` ends.
     pub(super) fn new(
-        source: Arc<dyn Source>,
+        store: Arc<dyn Store>,
         position: Option<u64>,
         end: u64,
         recovered: impl Future<Output = ()> + Send + 'static,
     ) -> Self {
         Self {
-            source,
+            store,
             position: position.unwrap_or(end),
             growth: None,
             overdue_to: end,
@@ -118,10 +117,10 @@ impl FeedReader {
     }
 
     fn wait_for_growth(&self) -> Growth {
-        let source = Arc::clone(&self.source);
+        let store = Arc::clone(&self.store);
         let (position, overdue) = (self.position, self.position < self.overdue_to);
         Box::pin(async move {
-            let Ok(len) = source.feed_grown(position).await else {
+            let Ok(len) = store.feed_grown(position).await else {
                 // Reading the feed then shows why.
                 tokio::time::sleep(RETRY_DELAY).await;
                 return position;
@@ -143,7 +142,7 @@ impl FeedReader {
     /// # Errors
     /// When that fails; it is tried again after a while.
     pub(super) async fn read(&mut self, len: u64) -> Result<Vec<FeedEntry>, StoreError> {
-        match self.source.feed_entries(self.position, ENTRIES).await {
+        match self.store.feed_entries(self.position, ENTRIES).await {
             Ok(entries) => {
                 self.position = match entries.last() {
                     Some(last) => last.position + 1,
@@ -169,7 +168,7 @@ impl FeedReader {
         let Some(scan) = &mut self.scan else {
             return Ok(None);
         };
-        match scan.step(&self.source).await {
+        match scan.step(self.store.as_ref()).await {
             Ok(found) => Ok(Some(found)),
             Err(error) => {
                 scan.pause(RETRY_DELAY);
@@ -183,7 +182,7 @@ impl FeedReader {
     /// # Errors
     /// When the feed cannot tell how long it is; the last of them are looked at again after a while.
     pub(super) async fn end_scan(&mut self) -> Result<(), StoreError> {
-        self.scanned_to = match self.source.feed_len().await {
+        self.scanned_to = match self.store.feed_len().await {
             Ok(len) => len,
             Err(error) => {
                 if let Some(scan) = &mut self.scan {

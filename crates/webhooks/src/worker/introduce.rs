@@ -2,7 +2,7 @@
 
 use core_model::{
     StoreError, UtcTime,
-    port::{FeedPosition, FollowerRecords},
+    port::{FeedPosition, FollowerChange, FollowerRecords},
 };
 
 use crate::{config::Start, endpoint::Endpoint};
@@ -16,7 +16,7 @@ pub(super) async fn introduce(
     endpoint: &Endpoint,
     here: FeedPosition,
 ) -> Result<FollowerRecords, StoreError> {
-    let store = &endpoint.ports.records;
+    let store = &endpoint.ports.store;
     let known = store.load(&endpoint.id).await?;
     let is_known = known.is_some();
     let mut records = known.unwrap_or_else(|| {
@@ -28,12 +28,15 @@ pub(super) async fn introduce(
         }
     });
     if !is_known || records.removed.is_some() || records.name != endpoint.name {
-        let (since, position) = (records.since, records.position);
-        store
-            .put_follower(&endpoint.id, &endpoint.name, since, position)
-            .await?;
+        let wanted = FollowerChange::Wanted {
+            name: endpoint.name.clone(),
+            since: records.since,
+        };
+        let position = records.position.map(FollowerChange::Position);
+        let changes = [wanted.clone()].into_iter().chain(position);
+        store.change(&endpoint.id, changes.collect()).await?;
         store.flush(&endpoint.id).await?;
-        records.introduce(&endpoint.name, since);
+        records.apply(wanted);
     }
     Ok(records)
 }

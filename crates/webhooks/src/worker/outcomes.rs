@@ -31,30 +31,33 @@ pub(super) struct Outcomes<'a> {
 }
 
 impl Outcomes<'_> {
-    pub(super) async fn delivery(&mut self, done: Done) {
-        let of = done.of;
+    pub(super) async fn delivery(&mut self, Done { job, step }: Done) {
+        let of = job.of;
         let Some(pending) = self.progress.backlog.get_mut(&of) else {
             return;
         };
-        if pending.round != done.round {
+        if pending.round != job.round {
             // Rewound meanwhile: what was done for it does not count.
             self.progress.proceed(of, true);
             return;
         }
-        if done.deleted && !pending.deleted {
+        if job.deleted && !pending.deleted {
             self.progress.found_deleted(of);
         }
         let Some(pending) = self.progress.backlog.get_mut(&of) else {
             return;
         };
-        pending.to = done.len.unwrap_or(pending.to);
+        if let Some(log) = job.log.as_ref().filter(|_| job.deleted) {
+            // It takes no more events.
+            pending.to = log.visible().len;
+        }
         // A log that was deleted meanwhile is elsewhere now.
-        pending.log = done.log.filter(|_| done.deleted == pending.deleted);
-        if done.step.was_read() {
+        pending.log = job.log.filter(|_| job.deleted == pending.deleted);
+        if step.was_read() {
             // Whatever kept the log from being read is over.
             pending.recover();
         }
-        match done.step {
+        match step {
             Step::Waits { next, seen } => {
                 pending.next = next;
                 pending.since = None;

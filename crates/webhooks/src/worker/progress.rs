@@ -1,14 +1,16 @@
 //! How far an endpoint got with each conversation.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 use core_model::{
     ConversationKey, ExecutionStatus, Seq, StoreError, UtcTime,
-    port::{Cursor, DeadLetter, DeliverySubject, FollowerRecords},
+    port::{Cursor, DeadLetter, DeliverySubject, FollowerRecords, MAX_DEAD_LETTERS},
 };
 use tokio::time::Instant;
 
-use super::dead_letters::DeadLetters;
 use crate::{
     backlog::{Backlog, Growth},
     endpoint::Endpoint,
@@ -23,7 +25,8 @@ pub(super) struct Progress {
     outbox: Arc<Outbox>,
     pub(super) backlog: Backlog,
     pub(super) recorder: Recorder,
-    dead_letters: DeadLetters,
+    /// What the receiver refused for good, the oldest first.
+    dead_letters: VecDeque<DeadLetter>,
     /// Events before this are not wanted; none: all are.
     since: Option<UtcTime>,
     /// When all conversations were last rewound.
@@ -44,11 +47,11 @@ impl Progress {
         records: FollowerRecords,
         overdue_to: u64,
     ) -> Self {
-        let store = Arc::clone(&endpoint.ports.records);
+        let store = Arc::clone(&endpoint.ports.store);
         Self {
             recorder: Recorder::new(endpoint.id.clone(), store),
             backlog: Backlog::default(),
-            dead_letters: DeadLetters::new(records.dead_letters),
+            dead_letters: records.dead_letters,
             since: records.since,
             rewound: records.rewound,
             delivered: Some(records.cursors),
@@ -59,7 +62,7 @@ impl Progress {
         }
     }
 
-    pub(super) fn dead_letters(&self) -> &DeadLetters {
+    pub(super) fn dead_letters(&self) -> &VecDeque<DeadLetter> {
         &self.dead_letters
     }
 
@@ -240,7 +243,7 @@ impl Progress {
 
     /// A deleted conversation is needed as long as a dead letter leads to it.
     pub(super) fn release(&mut self, of: &ConversationKey) {
-        if !self.dead_letters.are_of(of) && self.backlog.get(of).is_none() {
+        if !self.is_of_dead_letter(of) && self.backlog.get(of).is_none() {
             self.outbox.release(of, self.endpoint.index);
             self.outbox.clear_soon();
         }
@@ -258,7 +261,7 @@ impl Progress {
         if let Some(pending) = self.backlog.get_mut(&of) {
             pending.owed.deleted = deliver;
         }
-        let holds = self.backlog.get(&of).is_some() || self.dead_letters.are_of(&of);
+        let holds = self.backlog.get(&of).is_some() || self.is_of_dead_letter(&of);
         let index = self.endpoint.index;
         self.outbox.deleted(of, position + 1, index, holds);
         self.backlog.mark_deleted(&of);
@@ -272,17 +275,32 @@ impl Progress {
 
     pub(super) fn dead_letter(&mut self, letter: DeadLetter) {
         self.recorder.push_dead_letter(letter.clone());
-        if let Some(oldest) = self.dead_letters.push(letter) {
+        self.dead_letters.push_back(letter);
+        if self.dead_letters.len() > MAX_DEAD_LETTERS
+            && let Some(oldest) = self.dead_letters.pop_front()
+        {
             self.release(&oldest.conversation);
         }
     }
 
     /// What was taken is not a dead letter any more.
     pub(super) fn restore(&mut self, of: &ConversationKey, sent: &Sent) {
-        let Some(span) = sent.span else { return };
-        for letter in self.dead_letters.take_within(of, span) {
-            self.recorder.remove_dead_letter(letter.id);
-        }
+        let Some((first, last)) = sent.span else {
+            return;
+        };
+        self.dead_letters.retain(|letter| {
+            let taken =
+                letter.conversation == *of && first <= letter.first_seq && letter.last_seq <= last;
+            if taken {
+                self.recorder.remove_dead_letter(letter.id.clone());
+            }
+            !taken
+        });
+    }
+
+    fn is_of_dead_letter(&self, of: &ConversationKey) -> bool {
+        let mut letters = self.dead_letters.iter();
+        letters.any(|letter| letter.conversation == *of)
     }
 
     /// Delivers a conversation of so many events again: from `wish` on, else from its start, but nothing

@@ -1,21 +1,20 @@
 //! Whether the receiver takes events, as its answers tell.
 
+use std::sync::Arc;
+
 use core_model::{
     UtcTime,
     port::{DeliverySubject, Probes},
 };
 use tokio::time::Instant;
 
-use crate::{schedule::Schedule, sent::Sent};
+use crate::{endpoint::Endpoint, sent::Sent};
 
 /// Failures in a row, of whatever conversations, after which the receiver is parked.
 const FAILURES_TO_PARK: u32 = 16;
 
 pub(super) struct Receiver {
-    webhook: String,
-    schedule: Schedule,
-    /// Requests at a time.
-    max_in_flight: u32,
+    endpoint: Arc<Endpoint>,
     /// No request before then: the receiver asked for a pause.
     hold_until: Option<Instant>,
     parked: Option<Parked>,
@@ -32,11 +31,9 @@ struct Parked {
 }
 
 impl Receiver {
-    pub(super) fn new(webhook: String, schedule: Schedule, max_in_flight: u32) -> Self {
+    pub(super) fn new(endpoint: Arc<Endpoint>) -> Self {
         Self {
-            webhook,
-            schedule,
-            max_in_flight,
+            endpoint,
             hold_until: None,
             parked: None,
             last_success: None,
@@ -55,7 +52,7 @@ impl Receiver {
             Some(_) if stopping => 0,
             Some(parked) if parked.next > now => 0,
             Some(_) => 1,
-            None => self.max_in_flight,
+            None => self.endpoint.config.max_in_flight.get(),
         };
         in_flight < at_a_time
     }
@@ -76,7 +73,7 @@ impl Receiver {
             if first && sent.subject != DeliverySubject::Test {
                 // Once, not for each try; the address and what was sent stay out of it.
                 tracing::warn!(
-                    webhook = self.webhook,
+                    webhook = self.endpoint.name,
                     delivery = sent.id,
                     reason = sent.answer.reason(),
                     "deliveries begin to fail"
@@ -94,7 +91,7 @@ impl Receiver {
             return false;
         };
         tracing::info!(
-            webhook = self.webhook, probes = parked.probes, since = %parked.since,
+            webhook = self.endpoint.name, probes = parked.probes, since = %parked.since,
             "the receiver takes events again"
         );
         self.hold_until = None;
@@ -122,14 +119,14 @@ impl Receiver {
     /// Sends the receiver nothing but a probe now and then.
     pub(super) fn park(&mut self, sent: &Sent, jitter: f64) {
         let probes = self.parked.as_ref().map_or(0, |parked| parked.probes);
-        let delay = self.schedule.probe(probes + 1, jitter);
+        let delay = self.endpoint.schedule.probe(probes + 1, jitter);
         let (next, next_at) = (Instant::now() + delay, UtcTime(UtcTime::now().0 + delay));
         match &mut self.parked {
             Some(parked) if parked.next > Instant::now() => {}
             Some(parked) => (parked.next, parked.next_at) = (next, next_at),
             None => {
                 tracing::warn!(
-                    webhook = self.webhook,
+                    webhook = self.endpoint.name,
                     reason = sent.answer.reason(),
                     "the receiver takes no events; they stay in the log, and it is probed"
                 );

@@ -4,11 +4,10 @@ use std::collections::{HashSet, VecDeque};
 
 use core_model::{
     ConversationKey,
-    port::{Attempt, DeliveriesError, DeliverySubject},
+    port::{Attempt, DeadLetter, DeliveriesError, DeliverySubject},
 };
 use tokio::sync::oneshot;
 
-use super::dead_letters::DeadLetters;
 use crate::{endpoint::Endpoint, history::History, job::Task};
 
 /// Redeliveries at a time.
@@ -73,7 +72,7 @@ impl Redeliveries {
 /// What a dead letter or a recent delivery was about, and how it is sent again.
 pub(super) async fn what_to_send(
     id: &str,
-    dead_letters: &DeadLetters,
+    dead_letters: &VecDeque<DeadLetter>,
     history: &History,
     endpoint: &Endpoint,
 ) -> Option<(ConversationKey, Task)> {
@@ -82,7 +81,7 @@ pub(super) async fn what_to_send(
         first,
         last,
     };
-    if let Some(letter) = dead_letters.find(id) {
+    if let Some(letter) = dead_letters.iter().find(|letter| letter.id == id) {
         return Some((
             letter.conversation,
             again(letter.first_seq, letter.last_seq),

@@ -1,11 +1,9 @@
 //! Looking through all conversations, where the feed does not tell: at a webhook's beginning from the
 //! start, after it was rewound to it, and when the feed was lost.
 
-use std::{future::pending, pin::Pin, sync::Arc, time::Duration};
+use std::{future::pending, pin::Pin, time::Duration};
 
-use core_model::{ConversationId, ConversationOrder, Row, StoreError, port::ListQuery};
-
-use crate::endpoint::Source;
+use core_model::{ConversationId, ConversationOrder, Row, Store, StoreError, port::ListQuery};
 
 /// Conversations that are looked at at a time.
 const PAGE: usize = 256;
@@ -67,7 +65,7 @@ impl Scan {
     ///
     /// # Errors
     /// When the list cannot be read; the next call tries again.
-    pub(super) async fn step(&mut self, source: &Arc<dyn Source>) -> Result<Found, StoreError> {
+    pub(super) async fn step(&mut self, store: &dyn Store) -> Result<Found, StoreError> {
         if !std::mem::replace(&mut self.deleted, true) {
             return Ok(Found::Deleted);
         }
@@ -77,7 +75,7 @@ impl Scan {
             limit: PAGE,
             order: ConversationOrder::Created,
         };
-        let page = source.list(&query).await?;
+        let page = store.list(&query).await?;
         // The last page is read again until all that follows it is known.
         self.next = page.next.or(self.next);
         match page.next {

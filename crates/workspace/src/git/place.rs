@@ -3,7 +3,9 @@
 //! files as changes of its own.
 
 use std::{
-    env, fs, io,
+    env,
+    fs::{self, Metadata},
+    io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
@@ -53,10 +55,14 @@ const SHARED_BY_ALL: u32 = 0o1002;
 /// # Errors
 /// Why none may be made, for the log.
 pub(super) fn repository_place(folder: &Path) -> Result<PathBuf, &'static str> {
-    place(folder, &homes(), Uid::effective())
+    place(folder, homes, Uid::effective())
 }
 
-fn place(folder: &Path, homes: &[PathBuf], user: Uid) -> Result<PathBuf, &'static str> {
+fn place(
+    folder: &Path,
+    homes: impl Fn() -> Vec<PathBuf>,
+    user: Uid,
+) -> Result<PathBuf, &'static str> {
     let unreadable = |_: io::Error| "it cannot be looked at";
     let real = fs::canonicalize(folder).map_err(unreadable)?;
     let metadata = fs::metadata(&real).map_err(unreadable)?;
@@ -66,7 +72,7 @@ fn place(folder: &Path, homes: &[PathBuf], user: Uid) -> Result<PathBuf, &'stati
         "it is a folder of the system"
     } else if below(&KERNEL) {
         "it belongs to the kernel"
-    } else if homes.contains(&real) || WITH_HOMES.iter().any(|homes| parent == Path::new(homes)) {
+    } else if WITH_HOMES.iter().any(|homes| parent == Path::new(homes)) {
         "it is a home folder"
     } else if metadata.mode() & SHARED_BY_ALL == SHARED_BY_ALL {
         "all users share it"
@@ -77,13 +83,18 @@ fn place(folder: &Path, homes: &[PathBuf], user: Uid) -> Result<PathBuf, &'stati
         "it is a git folder itself, or lies in one"
     } else if real.join(".git").is_symlink() {
         "its repository is kept elsewhere"
+    } else if real.ancestors().any(is_repository) {
+        "it lies in a repository already"
+    } else if homes().iter().any(|home| is_same_folder(home, &metadata)) {
+        // Last, because it costs most.
+        "it is a home folder"
     } else {
         return Ok(real);
     };
     Err(refusal)
 }
 
-/// The known home folders, as real paths.
+/// The known home folders.
 fn homes() -> Vec<PathBuf> {
     let own = User::from_uid(Uid::effective()).ok().flatten();
     let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
@@ -95,8 +106,20 @@ fn homes() -> Vec<PathBuf> {
         .chain(own.map(|user| user.dir))
         .chain(of_users.map(PathBuf::from))
         .filter(|home| home.is_absolute())
-        .filter_map(|home| fs::canonicalize(home).ok())
         .collect()
+}
+
+/// Whether the path leads to the folder, by whichever links. Real paths would take a call for each part.
+fn is_same_folder(path: &Path, folder: &Metadata) -> bool {
+    fs::metadata(path).is_ok_and(|at| (at.dev(), at.ino()) == (folder.dev(), folder.ino()))
+}
+
+/// Whether the folder has a complete repository, or a link to one. What a killed `git init` left is not
+/// complete; the next one completes it.
+pub(super) fn is_repository(folder: &Path) -> bool {
+    let git = folder.join(".git");
+    let parts = ["HEAD", "objects", "refs"];
+    git.is_file() || parts.iter().all(|part| git.join(part).exists())
 }
 
 /// Whether `folder` is a bare repository, or the `.git` of another.
@@ -154,8 +177,7 @@ mod tests {
         fs::create_dir(&project).unwrap();
         let link = home.join("link");
         symlink(&home, &link).unwrap();
-        let homes = [home.clone()];
-        let place = |folder: &Path| place(folder, &homes, Uid::effective());
+        let place = |folder: &Path| place(folder, || vec![home.clone()], Uid::effective());
         for same in [home.clone(), link.clone(), project.join("..")] {
             assert_eq!(place(&same), Err("it is a home folder"), "{same:?}");
         }

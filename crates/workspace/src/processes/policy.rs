@@ -2,8 +2,7 @@
 
 mod environment;
 
-use std::ffi::OsString;
-
+pub(super) use self::environment::inherited;
 pub use self::environment::{NeverPassed, check_name, is_passed};
 
 /// How a conversation's processes are started.
@@ -14,16 +13,6 @@ pub struct Policy {
     pub environment: Vec<String>,
     /// Whether each session gets a control group of its own, where the system allows one.
     pub control_groups: bool,
-}
-
-impl Policy {
-    /// The variables that processes start with, given the server's.
-    pub(crate) fn inherited(
-        &self,
-        server: impl Iterator<Item = (OsString, OsString)>,
-    ) -> Vec<(OsString, OsString)> {
-        environment::inherited(server, &self.environment)
-    }
 }
 
 impl Default for Policy {

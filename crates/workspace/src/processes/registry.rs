@@ -10,7 +10,7 @@ use super::{
     control_group::{self, ControlGroup},
     folder_locks::FolderLocks,
     owner::Owner,
-    policy::Policy,
+    policy::{Policy, inherited},
     spawner::Spawner,
     tree::ProcessTree,
 };
@@ -49,7 +49,7 @@ impl Processes {
     #[must_use]
     pub fn new(policy: &Policy, owned_folder: Option<&Path>) -> Self {
         Self(Arc::new(Shared {
-            environment: policy.inherited(std::env::vars_os()),
+            environment: inherited(std::env::vars_os(), &policy.environment),
             owned_folder: owned_folder.map(Path::to_owned),
             owner: OnceLock::new(),
             uses_control_groups: policy.control_groups,

@@ -26,16 +26,13 @@ impl Branch {
             next = records.last().map_or(until, |record| record.seq.after(1));
             for record in records {
                 let Ok(event) = record.event() else { continue };
-                match &event.body {
-                    EventBody::ConversationStateUpdateEvent(update) => {
-                        if update.key == "leaf_event_id" {
-                            head = update.value.as_str().map(|id| EventId(id.to_owned()));
-                        }
+                if let EventBody::ConversationStateUpdateEvent(update) = &event.body {
+                    if update.key == "leaf_event_id" {
+                        head = update.value.as_str().map(|id| EventId(id.to_owned()));
                     }
-                    _ => {
-                        head = Some(event.id.clone());
-                        parents.insert(event.id, event.parent_id);
-                    }
+                } else {
+                    head = Some(event.id.clone());
+                    parents.insert(event.id, event.parent_id);
                 }
             }
         }

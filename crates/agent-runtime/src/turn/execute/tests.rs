@@ -154,6 +154,7 @@ impl Stage {
             spending: TurnSpending::default(),
             stuck: StuckDetector::default(),
             seen: None,
+            cut_replies: 0,
             signals: TurnSignals {
                 cancel: cancel.clone(),
                 pause: asked_to_pause,

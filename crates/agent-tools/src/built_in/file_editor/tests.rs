@@ -6,6 +6,7 @@ use std::{
     path::PathBuf,
 };
 
+use core_model::Content;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -57,7 +58,7 @@ impl Bench {
     }
 
     async fn call_exactly(&self, arguments: Value) -> Value {
-        let call = parse_call(&self.editor, &arguments.to_string()).unwrap();
+        let call = parse_call(&self.editor, &arguments.to_string(), "").unwrap();
         let call = ToolCall {
             action: &call.action,
             workspace: &self.workspace,
@@ -373,7 +374,7 @@ async fn parallel_edits_all_arrive() {
 async fn a_cancelled_call_says_so() {
     let bench = Bench::with("a", "x\n");
     let arguments = json!({"path": bench.path("a")}).to_string();
-    let call = parse_call(&bench.editor, &arguments).unwrap();
+    let call = parse_call(&bench.editor, &arguments, "").unwrap();
     let held = bench.editor.tool.editor.lock().unwrap();
     let signals = CallSignals::default();
     signals.cancel.cancel();

@@ -71,15 +71,17 @@ impl TerminalArguments {
 
     /// The action as it is logged.
     pub(super) fn action(&self) -> Map<String, Value> {
-        let mut action = Map::new();
-        action.insert("command".into(), json!(self.command));
-        action.insert("is_input".into(), json!(self.is_input));
-        if let Some(timeout) = self.timeout {
-            action.insert("timeout".into(), json!(timeout));
-        }
-        action.insert("reset".into(), json!(self.reset));
-        action.insert("kind".into(), json!("TerminalAction"));
-        action
+        let fields = [
+            ("command", Some(json!(self.command))),
+            ("is_input", Some(json!(self.is_input))),
+            ("timeout", self.timeout.map(Value::from)),
+            ("reset", Some(json!(self.reset))),
+            ("kind", Some(json!("TerminalAction"))),
+        ];
+        let given = fields.into_iter();
+        given
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+            .collect()
     }
 
     /// How long the caller waits for the command at most.

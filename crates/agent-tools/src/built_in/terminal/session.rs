@@ -1,16 +1,11 @@
 //! One bash in a pseudo-terminal.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-    sync::Once,
-    time::Duration,
-};
+use std::{io, path::Path, sync::Once, time::Duration};
 
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-use workspace::{ExitStatus, ProcessInfo, Pty, PtyCommand, ScratchFolder, Workspace};
+use workspace::{ExitStatus, Pty, PtyCommand, ScratchFolder, Workspace};
 
 use super::{
     capture::Limits,
@@ -53,8 +48,8 @@ const SETUP: &str = include_str!("setup.bash");
 /// A shell, its terminal and all it runs; dropping it kills them.
 #[derive(Debug)]
 pub(super) struct Session {
-    pty: Pty,
-    stream: Stream,
+    pub(super) pty: Pty,
+    pub(super) stream: Stream,
     scratch: ScratchFolder,
     /// The number of the last command.
     number: u64,
@@ -182,32 +177,11 @@ impl Session {
         self.stream.status() == Status::Closed || self.pty.has_ended()
     }
 
-    /// The path that the shell's working directory had, if it was removed. Not known where there is no
-    /// `/proc`.
-    pub(super) fn removed_folder(&self) -> Option<PathBuf> {
-        self.pty.removed_working_dir()
-    }
-
     /// Whether [`Self::submit`] can start a command there.
     pub(super) fn can_go_to(folder: &Path) -> bool {
         folder.to_str().is_some_and(|folder| {
             folder.len() <= LONGEST_FOLDER && !folder.contains(char::is_control)
         })
-    }
-
-    /// What background jobs wrote before the command that began last.
-    pub(super) fn take_before(&self) -> String {
-        self.stream.take_before()
-    }
-
-    /// What background jobs wrote since the last command, while none runs.
-    pub(super) fn take_between(&self) -> String {
-        self.stream.take_between()
-    }
-
-    /// The command's output since it was last taken.
-    pub(super) fn take_output(&self) -> String {
-        self.stream.take()
     }
 
     /// Waits for the command last submitted.
@@ -271,16 +245,6 @@ impl Session {
     /// How the shell ended, once its terminal hung up.
     pub(super) async fn exit_status(&self) -> Option<ExitStatus> {
         timeout(INTERRUPT_GRACE, self.pty.ended()).await.ok()?.ok()
-    }
-
-    /// All living processes that the shell started.
-    pub(super) fn running(&self) -> Vec<ProcessInfo> {
-        self.pty.descendants()
-    }
-
-    /// The shell itself, as long as it lives.
-    pub(super) fn shell(&self) -> Option<ProcessInfo> {
-        self.pty.info()
     }
 
     /// Ends the shell and everything it started.

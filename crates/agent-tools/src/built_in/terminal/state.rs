@@ -18,7 +18,9 @@ impl State {
     /// What background jobs wrote since the last command.
     pub(super) fn background(&self) -> String {
         let session = self.session.as_ref();
-        session.map(Session::take_between).unwrap_or_default()
+        session
+            .map(|it| it.stream.take_between())
+            .unwrap_or_default()
     }
 
     /// What runs in the shell, or was left running by it. Of the shell itself only what it runs without
@@ -27,12 +29,12 @@ impl State {
         let Some(session) = &self.session else {
             return Vec::new();
         };
-        let mut running = session.running();
+        let mut running = session.pty.descendants();
         if let Some(command) = &self.unfinished
             && running.is_empty()
             && session.status() == Status::Busy
         {
-            running.extend(session.shell().map(|shell| ProcessInfo {
+            running.extend(session.pty.info().map(|shell| ProcessInfo {
                 command: command.clone(),
                 ..shell
             }));

@@ -119,7 +119,8 @@ impl Terminal {
         let mut moved = None;
         if let Some(session) = &state.session {
             moved = session
-                .removed_folder()
+                .pty
+                .removed_working_dir()
                 .map(|gone| workspace.folder_instead_of(&gone))
                 .filter(|to| Session::can_go_to(&to.folder));
         } else {
@@ -149,7 +150,7 @@ impl Terminal {
             .wait(arguments, self.settings.soft_timeout, state, call)
             .await?;
         if let Some(session) = &state.session {
-            background.push_str(&session.take_before());
+            background.push_str(&session.stream.take_before());
         }
         let answer = answer.after(&background);
         Ok(Answer {
@@ -184,7 +185,7 @@ impl Terminal {
                 if let Some(input) = input {
                     return self.type_in(arguments, &input, &running, state, call).await;
                 }
-                let output = session.take_output();
+                let output = session.stream.take();
                 let text = format!(
                     "This command was not run, for `{}` still runs. {HOW_TO_CONTINUE}\n\
                      New output of the running command:\n{output}",
@@ -274,14 +275,14 @@ impl Terminal {
             waited = session.wait(limit, &call.signals.cancel) => waited,
             () = call.signals.stop_waiting.cancelled() => {
                 let why = "Waiting was ended because the conversation was paused.";
-                return Ok(Answer::unfinished(arguments.command, session.take_output(), why));
+                return Ok(Answer::unfinished(arguments.command, session.stream.take(), why));
             }
             () = sleep(longest) => {
                 let why = format!(
                     "No call waits longer than {} s.",
                     longest.as_secs_f64()
                 );
-                return Ok(Answer::unfinished(arguments.command, session.take_output(), &why));
+                return Ok(Answer::unfinished(arguments.command, session.stream.take(), &why));
             }
         };
         match waited {
@@ -297,7 +298,7 @@ impl Terminal {
                 };
                 Ok(Answer::unfinished(
                     arguments.command,
-                    session.take_output(),
+                    session.stream.take(),
                     &why,
                 ))
             }
@@ -319,7 +320,7 @@ impl Terminal {
         let Some(session) = &mut state.session else {
             return Answer::refused(command, "The shell is gone.".into());
         };
-        let output = session.take_output();
+        let output = session.stream.take();
         match status {
             Status::Done(prompt) => Answer::done(command, output, prompt),
             Status::Busy | Status::Closed => {

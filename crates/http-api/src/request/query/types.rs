@@ -50,7 +50,8 @@ impl<const MAX: usize> JsonSchema for Limit<MAX> {
 }
 
 /// A parameter that must be given.
-#[derive(Debug)]
+#[derive(Debug, JsonSchema)]
+#[schemars(transparent)]
 pub(crate) struct Required<T>(pub(crate) T);
 
 impl<T: FromQuery> FromQuery for Required<T> {
@@ -62,28 +63,16 @@ impl<T: FromQuery> FromQuery for Required<T> {
     }
 }
 
-// Derived, it would be a schema of its own in the document.
-impl<T: JsonSchema> JsonSchema for Required<T> {
-    fn inline_schema() -> bool {
-        T::inline_schema()
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        T::schema_name()
-    }
-
-    fn schema_id() -> Cow<'static, str> {
-        T::schema_id()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        T::json_schema(generator)
-    }
-}
-
 impl Parameter for String {
     fn parse(text: &str, _: &[&str]) -> Result<Self, Vec<Problem>> {
         Ok(text.to_owned())
+    }
+}
+
+/// Empty if it is left out.
+impl FromQuery for String {
+    fn from_query(query: &mut QueryReader, name: &str) -> Self {
+        Option::from_query(query, name).unwrap_or_default()
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::super::OpenAiChat;
 use crate::format::Format;
-use crate::transport::complete::complete;
+use crate::transport::complete::{Completion, complete};
 use crate::{Block, ModelError, ModelReply, StopReason};
 
 fn parsed(body: &Value) -> Result<ModelReply, ModelError> {
@@ -15,7 +15,13 @@ fn parsed(body: &Value) -> Result<ModelReply, ModelError> {
         ..LlmSettings::default()
     };
     let raw = OpenAiChat.read_reply(body)?;
-    complete(raw, &settings, &made_by(), &SecretMask::default(), 1_000)
+    let completion = Completion {
+        settings: &settings,
+        made_by: &made_by(),
+        mask: &SecretMask::default(),
+        longest_id: 1_000,
+    };
+    complete(raw, completion, ["taken".to_owned()].into())
 }
 
 fn made_by() -> Provenance {
@@ -57,7 +63,7 @@ fn a_whole_reply_is_read() {
     let expected = ModelReply {
         id: "r1".to_owned(),
         blocks: vec![
-            reasoning("private"),
+            reasoning("private").with_state(Some(json!({"field": "reasoning_content"}))),
             Block::text("aloud"),
             Block::call(call("c1", "x", "{\"a\": 1}")),
             Block::call(call("c2", "y", "{\"a\": 1}")),
@@ -76,6 +82,7 @@ fn a_whole_reply_is_read() {
         stop: StopReason::Done,
         cost: None,
         made_by: Some(made_by()),
+        notices: Vec::new(),
         fallback: None,
     };
     assert_eq!(reply, Ok(expected));
@@ -116,6 +123,25 @@ fn calls_without_an_id_of_their_own_get_one() {
     assert_eq!((ids.len(), calls[0].id.as_str()), (4, "c"));
     assert_eq!(calls[0].arguments, r#"{"a":1}"#);
     assert_eq!(calls[3].arguments, "{}");
+}
+
+#[test]
+fn calls_get_ids_that_every_provider_takes_and_that_the_conversation_has_not() {
+    let call = |id: &str| json!({"id": id, "function": {"name": "x"}});
+    let long = "x".repeat(450);
+    let ids = ["taken", "functions.x:0", &long, "toolu_1"];
+    let reply = with_message(json!({"tool_calls": ids.map(call)}));
+    let calls = calls(&reply);
+    assert_eq!(calls[3].id, "toolu_1");
+    let own: std::collections::BTreeSet<&str> = calls.iter().map(|call| call.id.as_str()).collect();
+    assert_eq!(own.len(), 4);
+    for id in ids[..3].iter() {
+        assert!(!own.contains(id), "{id}");
+    }
+    assert!(
+        own.iter().all(|id| crate::wire_names::is_legal(id)),
+        "{own:?}"
+    );
 }
 
 #[test]

@@ -283,3 +283,103 @@ fn reasoning_is_returned_only_to_models_that_want_it() {
     assert_eq!(reasoning("openai/deepseek-reasoner"), "private");
     assert_eq!(reasoning("openai/fake"), Value::Null);
 }
+
+#[test]
+fn each_provider_is_asked_for_reasoning_and_caching_in_its_own_words() {
+    let fields = |model: &str, effort: &str| {
+        let settings = LlmSettings {
+            model: model.to_owned(),
+            reasoning_effort: Some(effort.to_owned()),
+            ..LlmSettings::default()
+        };
+        let request = ModelRequest {
+            cache_key: Some("c".to_owned()),
+            ..ModelRequest::default()
+        };
+        let mut body = body_of(&settings, &request);
+        let body = body.as_object_mut().expect("an object");
+        body.retain(|name, _| name != "model" && name != "messages");
+        Value::Object(std::mem::take(body))
+    };
+    let table = [
+        (
+            "openai/gpt-6-sol",
+            "high",
+            json!({"prompt_cache_key": "c", "reasoning_effort": "high"}),
+        ),
+        ("openai/gpt-4o", "high", json!({"prompt_cache_key": "c"})),
+        (
+            "openrouter/anthropic/claude-opus-4.5",
+            "high",
+            json!({"session_id": "c", "reasoning": {"effort": "high"}}),
+        ),
+        (
+            "openrouter/meta-llama/nothing-known",
+            "high",
+            json!({"session_id": "c"}),
+        ),
+        (
+            "openrouter/meta-llama/nothing-known",
+            "low",
+            json!({"session_id": "c", "reasoning": {"effort": "low"}}),
+        ),
+        (
+            "zai/glm-5.3",
+            "high",
+            json!({"thinking": {"type": "enabled"}}),
+        ),
+        (
+            "zai/glm-5.3",
+            "none",
+            json!({"thinking": {"type": "disabled"}}),
+        ),
+        (
+            "deepseek/deepseek-v4-pro",
+            "high",
+            json!({"thinking": {"type": "enabled"}}),
+        ),
+        (
+            "deepseek/deepseek-v4-pro",
+            "max",
+            json!({"thinking": {"type": "enabled"}, "reasoning_effort": "max"}),
+        ),
+        (
+            "moonshot/kimi-k3",
+            "high",
+            json!({"prompt_cache_key": "c", "reasoning_effort": "high"}),
+        ),
+        ("xai/grok-4.6", "high", json!({"prompt_cache_key": "c"})),
+        (
+            "gemini/gemini-3.8-flash",
+            "high",
+            json!({"reasoning_effort": "high"}),
+        ),
+        ("mistral/codestral-2508", "high", json!({})),
+        (
+            "dashscope/qwen-plus",
+            "none",
+            json!({"enable_thinking": false}),
+        ),
+    ];
+    for (model, effort, expected) in table {
+        assert_eq!(fields(model, effort), expected, "{model}");
+    }
+}
+
+#[test]
+fn sampling_stays_away_from_models_that_refuse_it() {
+    let sampled = |model: &str| {
+        let settings = LlmSettings {
+            model: model.to_owned(),
+            temperature: Some(0.0),
+            top_p: Some(0.5),
+            top_k: Some(3.0),
+            ..LlmSettings::default()
+        };
+        let body = body(&settings, Vec::new());
+        ["temperature", "top_p", "top_k"].map(|name| !body[name].is_null())
+    };
+    assert_eq!(sampled("openrouter/anthropic/claude-opus-4.8"), [false; 3]);
+    assert_eq!(sampled("openrouter/anthropic/claude-opus-4.5"), [true; 3]);
+    assert_eq!(sampled("openai/gpt-4o"), [true, true, false]);
+}

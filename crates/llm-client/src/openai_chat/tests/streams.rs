@@ -227,6 +227,35 @@ fn an_error_in_the_stream_ends_it() {
 }
 
 #[test]
+fn halves_of_a_character_are_joined_across_chunks() {
+    let chunk = |content: &str| {
+        format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{content}\"}}}}]}}\n\n")
+    };
+    let arguments = r#"{\"a\": \"\ud83d"#;
+    let piece_of_call = |arguments: &str| {
+        let call = format!(
+            r#"{{"index":0,"id":"c","function":{{"name":"x","arguments":"{arguments}"}}}}"#
+        );
+        format!("data: {{\"choices\":[{{\"delta\":{{\"tool_calls\":[{call}]}}}}]}}\n\n")
+    };
+    let stream = [
+        chunk(r"hi \ud83d"),
+        chunk(r"\udc4b"),
+        chunk(r"\ud83d"),
+        chunk("!"),
+        piece_of_call(arguments),
+        piece_of_call(r#"\udc4b\"}"#),
+        stop(),
+    ];
+    let (reply, heard) = assemble(&[stream.concat().as_bytes()]);
+    let reply = reply.expect("a reply");
+    assert_eq!(text_of(&reply.blocks), "hi 👋\u{fffd}!");
+    assert_eq!(calls_in(&reply), [call("c", "x", "{\"a\": \"👋\"}")]);
+    let text = |text: &str| Delta::Text(text.to_owned());
+    assert_eq!(heard, [text("hi "), text("👋"), text("\u{fffd}!")]);
+}
+
+#[test]
 fn an_empty_reason_to_stop_is_none() {
     let piece = event(&json!({"choices": [{"delta": {"content": "a"}, "finish_reason": ""}]}));
     let cut = assembled(&piece).expect_err("a cut");

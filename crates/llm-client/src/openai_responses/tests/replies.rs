@@ -56,8 +56,8 @@ fn a_whole_reply_is_read() {
             response_id: "resp_1".to_owned(),
             ..TokenUsage::default()
         },
-        cost: None,
         made_by: reply.made_by.clone(),
+        ..ModelReply::default()
     };
     assert_eq!(reply, expected);
     let said = reply.said();

@@ -65,6 +65,42 @@ async fn without_a_key_none_is_sent_and_hosted_providers_are_not_asked() {
 }
 
 #[tokio::test]
+async fn azure_is_given_its_key_in_a_header_of_its_own_and_copilot_who_asks() {
+    let server = serving(reply("hi")).await;
+    let azure = LlmSettings {
+        model: "azure/blue".to_owned(),
+        api_version: Some("2025-04-01-preview".to_owned()),
+        ..settings(&server.uri())
+    };
+    ask(&azure).await.expect("a reply");
+    let copilot = LlmSettings {
+        model: "github_copilot/m".to_owned(),
+        ..settings(&server.uri())
+    };
+    ask(&copilot).await.expect("a reply");
+    let received = server.received_requests().await.expect("recorded requests");
+    let header = |at: usize, name: &str| {
+        received[at]
+            .headers
+            .get(name)
+            .and_then(|it| it.to_str().ok())
+    };
+    assert_eq!(header(0, "api-key"), Some(KEY));
+    assert_eq!(header(0, "authorization"), None);
+    let path = "/openai/deployments/blue/chat/completions";
+    assert_eq!(received[0].url.path(), path);
+    assert_eq!(
+        received[0].url.query(),
+        Some("api-version=2025-04-01-preview")
+    );
+    assert_eq!(
+        header(1, "authorization"),
+        Some(format!("Bearer {KEY}").as_str())
+    );
+    assert_eq!(header(1, "copilot-integration-id"), Some("vscode-chat"));
+}
+
+#[tokio::test]
 async fn a_redirect_is_not_followed() {
     let server = MockServer::start().await;
     let elsewhere = ResponseTemplate::new(307).insert_header("location", "/elsewhere");

@@ -6,7 +6,7 @@ use serde_json::json;
 use wiremock::matchers::{body_partial_json, method};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use super::{ask, bodies, failure, model, reply, request, serving, settings};
+use super::{ask, bodies, failure, model, own_settings, reply, request, serving, settings};
 use crate::{Delta, Model, ModelError};
 
 #[tokio::test]
@@ -68,7 +68,7 @@ async fn fields_a_provider_does_not_know_are_dropped_for_good() {
     let warm = LlmSettings {
         temperature: Some(0.5),
         seed: Some(1),
-        ..settings(&server.uri())
+        ..own_settings(&server.uri())
     };
     let model = model(&warm);
     for _ in 0..2 {

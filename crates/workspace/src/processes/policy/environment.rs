@@ -168,7 +168,7 @@ pub fn is_passed(name: &str, value: &str, added: &[String]) -> bool {
 }
 
 /// The variables that processes start with, given the server's.
-pub(super) fn inherited(
+pub(crate) fn inherited(
     server: impl Iterator<Item = (OsString, OsString)>,
     added: &[String],
 ) -> Vec<(OsString, OsString)> {

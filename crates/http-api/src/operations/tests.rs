@@ -7,7 +7,7 @@ use crate::{
     operations,
 };
 
-const REFERENCE: &str = include_str!("../../../tests/compatibility/reference.tsv");
+const REFERENCE: &str = include_str!("../../../../tests/compatibility/reference.tsv");
 
 const INTRODUCTION: &str = "\
 # Compatibility
