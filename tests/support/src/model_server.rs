@@ -94,6 +94,12 @@ impl ModelServer {
         self.shared.state().replies.push_back(reply);
     }
 
+    /// Whether queued replies are left.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        !self.shared.state().replies.is_empty()
+    }
+
     /// The bodies of all requests so far, wrong ones included, oldest first.
     #[must_use]
     pub fn requests(&self) -> Vec<Value> {

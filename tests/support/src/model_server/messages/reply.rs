@@ -4,7 +4,7 @@ use super::super::render::{Answer, named_event};
 use super::super::said::{Item, Said, SaidPart, Stop, Usage, pieces};
 
 pub(super) fn answer(said: &Said) -> Answer {
-    let blocks: Vec<Value> = said.items.iter().filter_map(block).collect();
+    let blocks: Vec<Value> = said.items.iter().map(block).collect();
     Answer {
         whole: whole(said, &blocks),
         events: events(said),
@@ -41,9 +41,9 @@ fn stop_reason(said: &Said) -> &'static str {
     }
 }
 
-/// An item as a block; None of a call that was cut, unless it is streamed.
-fn block(item: &Item) -> Option<Value> {
-    Some(match &item.part {
+/// An item as a block. Nothing is left of the input of a call that was cut.
+fn block(item: &Item) -> Value {
+    match &item.part {
         SaidPart::Text(text) => json!({"type": "text", "text": text, "citations": null}),
         SaidPart::Reasoning(text) => {
             let signature = match item.cut {
@@ -53,12 +53,14 @@ fn block(item: &Item) -> Option<Value> {
             json!({"type": "thinking", "thinking": text, "signature": signature})
         }
         SaidPart::HiddenReasoning => redacted(item),
-        SaidPart::Call { .. } if item.cut => return None,
         SaidPart::Call { tool, arguments } => {
-            let input = serde_json::from_str(arguments).unwrap_or_else(|_| json!(arguments));
+            let input = match item.cut {
+                true => json!({}),
+                false => serde_json::from_str(arguments).unwrap_or_else(|_| json!(arguments)),
+            };
             json!({"type": "tool_use", "id": call_id(item), "name": tool, "input": input})
         }
-    })
+    }
 }
 
 fn signature(item: &Item) -> String {
