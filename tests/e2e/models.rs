@@ -144,7 +144,7 @@ async fn deepseek_gets_its_reasoning_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deepseek_gets_reasoning_with_every_message() {
-    chat_with("chat.reasoning_everywhere", "deepseek/deepseek-v4-pro", 0).await;
+    chat_with("chat.reasoning_everywhere", "deepseek/deepseek-v4-pro", 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -148,9 +148,9 @@ fn said_part(part: Part, cut: bool) -> SaidPart {
         Part::Text(text) => SaidPart::Text(kept(text)),
         Part::Call(tool, arguments) => SaidPart::Call {
             tool,
-            arguments: kept(match arguments {
-                Value::String(text) => text,
-                other => other.to_string(),
+            arguments: kept(match arguments.as_str() {
+                Some(text) => text.to_owned(),
+                None => arguments.to_string(),
             }),
         },
     }

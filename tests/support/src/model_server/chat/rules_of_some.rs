@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::rule::{Asked, list, non_empty, text};
+use super::super::rule::{Asked, list, text};
 
 /// Some templates want an assistant message between a tool's result and a user's message.
 pub(super) fn user_after_tool(asked: &Asked<'_>) -> Vec<String> {
@@ -27,8 +27,10 @@ pub(super) fn lost_reasoning(asked: &Asked<'_>) -> Vec<String> {
 
 pub(super) fn without_reasoning(asked: &Asked<'_>) -> Vec<String> {
     let bare = assistants(asked).filter(|(_, message)| !message["reasoning_content"].is_string());
-    bare.map(|(at, _)| format!("message {at} has no `reasoning_content`"))
-        .collect()
+    bare.map(|(at, _)| {
+        format!("messages[{at}]: the `reasoning_content` must be passed back to the API")
+    })
+    .collect()
 }
 
 /// What Gemini takes in place of a signature that another model cannot give.
@@ -84,8 +86,8 @@ pub(super) fn lists(asked: &Asked<'_>) -> Vec<String> {
 }
 
 pub(super) fn without_content(asked: &Asked<'_>) -> Vec<String> {
-    let bare = assistants(asked).filter(|(_, message)| !non_empty(&message["content"]));
-    bare.map(|(at, _)| format!("message {at} has no `content`"))
+    let bare = assistants(asked).filter(|(_, message)| !message["content"].is_string());
+    bare.map(|(at, _)| format!("messages[{at}]: missing field `content`"))
         .collect()
 }
 

@@ -179,7 +179,7 @@ fn is_image(source: &Value) -> bool {
     let data = text(&source["data"]);
     match (text(&source["type"]), text(&source["media_type"])) {
         ("url", _) => text(&source["url"]).starts_with("https://"),
-        _ if data.len() > 5 * 1024 * 1024 || data.len() % 4 != 0 => false,
+        _ if data.len() > 5 * 1024 * 1024 || !data.len().is_multiple_of(4) => false,
         ("base64", "image/png") => data.starts_with("iVBORw0KGgo"),
         ("base64", "image/jpeg") => data.starts_with("/9j/"),
         ("base64", "image/gif") => data.starts_with("R0lGOD"),

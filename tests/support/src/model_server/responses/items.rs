@@ -37,7 +37,9 @@ fn problem(item: &Value) -> Option<&'static str> {
         "function_call_output" => match &item["output"] {
             Value::String(_) => None,
             Value::Array(parts) => parts.iter().find_map(|part| part_problem("user", part)),
-            _ => Some("has no `output`"),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
+                Some("has no `output`")
+            }
         },
         _ => Some("is of an unknown type"),
     }
@@ -76,7 +78,7 @@ fn is_image(url: &Value) -> bool {
     let url = text(url);
     let data = ["png", "jpeg", "gif", "webp"];
     let is_data = |kind: &&str| url.starts_with(&format!("data:image/{kind};base64,"));
-    url.starts_with("https://") || data.iter().any(|kind| is_data(kind))
+    url.starts_with("https://") || data.iter().any(is_data)
 }
 
 pub(super) fn has_images(asked: &Asked<'_>) -> bool {
