@@ -1,24 +1,39 @@
-//! A model provider for tests: uses OpenAI Chat Completions, gives the answers that a test wants,
-//! and refuses every request that breaks the format's rules.
+//! A model provider for tests: speaks Chat Completions, Responses and Messages, gives the answers that
+//! a test wants, and refuses every request that breaks the format's rules.
 
-mod check;
+mod chat;
 mod connection;
+mod format;
+mod messages;
+mod render;
 mod reply;
+mod responses;
+mod rule;
+mod rules;
+mod said;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use core_model::LlmSettings;
+use core_model::{LlmSettings, agent::ApiMode};
 use serde_json::Value;
 
-pub use check::violations_of;
+use connection::HttpRequest;
+use render::{Body, Refusal, Rendered};
+use reply::{Opened, What};
+use rule::{Asked, SentReply, hash_of, list, text};
+use said::{Said, Style};
+
+pub use format::Format;
 pub use reply::Reply;
+pub use rules::Rules;
+pub use said::{Part, Stop};
 
 /// A provider on a port of its own, on threads of its own, so that it serves any runtime. It stops
 /// when dropped.
@@ -40,13 +55,16 @@ struct Shared {
 
 type Handler = dyn Fn(&Value) -> Reply + Send + Sync;
 
-#[derive(Default)]
 struct State {
+    rules: Rules,
     replies: VecDeque<Reply>,
     requests: Vec<Value>,
     authorizations: Vec<Option<String>>,
     violations: Vec<String>,
-    calls_made: usize,
+    /// What was said in each format, oldest first.
+    sent: BTreeMap<Format, Vec<SentReply>>,
+    /// How many replies and parts of them have a number.
+    numbered: usize,
 }
 
 impl ModelServer {
@@ -64,9 +82,22 @@ impl ModelServer {
         Self::listening(Some(Box::new(handler)))
     }
 
+    /// Enforces these rules instead of [`Rules::usual`].
+    #[must_use]
+    pub fn with_rules(self, rules: Rules) -> Self {
+        self.shared.state().rules = rules;
+        self
+    }
+
     /// Queues one more reply.
     pub fn push(&self, reply: Reply) {
         self.shared.state().replies.push_back(reply);
+    }
+
+    /// Whether queued replies are left.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        !self.shared.state().replies.is_empty()
     }
 
     /// The bodies of all requests so far, wrong ones included, oldest first.
@@ -97,8 +128,20 @@ impl ModelServer {
     /// Settings of the model on this server: never retried, every token has a price.
     #[must_use]
     pub fn llm_settings(&self) -> LlmSettings {
+        self.settings_in(Format::Chat)
+    }
+
+    /// The same for a model that is spoken to in this format; those of Responses and Messages reason.
+    #[must_use]
+    pub fn settings_in(&self, format: Format) -> LlmSettings {
+        let (model, api_mode) = match format {
+            Format::Chat => ("openai/fake", ApiMode::Chat),
+            Format::Responses => ("openai/gpt-5.6", ApiMode::Responses),
+            Format::Messages => ("anthropic/claude-opus-5-5", ApiMode::Messages),
+        };
         LlmSettings {
-            model: "openai/fake".to_owned(),
+            model: model.to_owned(),
+            api_mode,
             base_url: Some(self.base_url.clone()),
             api_key: Some("test-key".to_owned()),
             num_retries: 0,
@@ -114,7 +157,7 @@ impl ModelServer {
         let address = listener.local_addr().expect("the port's address");
         let shared = Arc::new(Shared {
             stopped: AtomicBool::new(false),
-            state: Mutex::default(),
+            state: Mutex::new(State::new()),
             handler,
         });
         let accepting = Arc::clone(&shared);
@@ -148,38 +191,133 @@ impl Shared {
     }
 
     /// Records a request and decides how to answer it.
-    fn answer(&self, path: &str, authorization: Option<String>, body: &[u8]) -> Reply {
-        let parsed = serde_json::from_slice::<Value>(body);
-        let mut wrong = match &parsed {
-            Ok(body) => violations_of(body),
-            Err(error) => vec![format!("the body is not JSON: {error}")],
+    fn answer(&self, request: &HttpRequest) -> Rendered {
+        let parsed = serde_json::from_slice::<Value>(&request.body);
+        let format = match request.method.as_str() {
+            "POST" => Format::at(&request.path),
+            _ => None,
         };
-        if path != "POST /v1/chat/completions" {
-            wrong.push(format!("there is no {path}"));
-        }
-        let request = parsed.unwrap_or_default();
         let mut state = self.state();
-        state.requests.push(request.clone());
-        state.authorizations.push(authorization);
-        let queued = match wrong.is_empty() {
-            true => state.replies.pop_front(),
-            false => None,
+        let mut wrong = match (&parsed, format) {
+            (Ok(body), Some(format)) => state.violations_of(format, body, &request.headers),
+            (Err(error), _) => vec![format!("the body is not JSON: {error}")],
+            (Ok(_), None) => vec![format!("there is no {} {}", request.method, request.path)],
         };
-        if let Some(reply) = queued {
-            return reply;
-        }
-        match &self.handler {
-            Some(handler) if wrong.is_empty() => {
+        let body = parsed.unwrap_or_default();
+        state.requests.push(body.clone());
+        let authorization = request.headers.get("authorization");
+        state.authorizations.push(authorization.cloned());
+        let mut reply = None;
+        if wrong.is_empty() {
+            reply = state.replies.pop_front();
+            if let (None, Some(handler)) = (&reply, &self.handler) {
                 drop(state);
-                return handler(&request);
+                reply = Some(handler(&body));
+                state = self.state();
             }
-            None if wrong.is_empty() => wrong.push("no reply is left for this request".to_owned()),
-            Some(_) | None => {}
+            if reply.is_none() {
+                wrong.push("no reply is left for this request".to_owned());
+            }
         }
-        let reason = format!("invalid request: {}", wrong.join("; "));
-        state.violations.extend(wrong);
-        Reply::Error(400, reason)
+        let format = format.unwrap_or(Format::Chat);
+        match reply {
+            Some(reply) => state.render(format, reply.opened(), &body, request.body.len()),
+            None => {
+                let reason = format!("invalid request: {}", wrong.join("; "));
+                state.violations.extend(wrong);
+                refused(format, 400, reason, None)
+            }
+        }
     }
+}
+
+impl State {
+    fn new() -> Self {
+        Self {
+            rules: Rules::usual(),
+            replies: VecDeque::new(),
+            requests: Vec::new(),
+            authorizations: Vec::new(),
+            violations: Vec::new(),
+            sent: BTreeMap::new(),
+            numbered: 0,
+        }
+    }
+
+    fn violations_of(
+        &self,
+        format: Format,
+        body: &Value,
+        headers: &BTreeMap<String, String>,
+    ) -> Vec<String> {
+        let sent = self.sent.get(&format);
+        let asked = Asked {
+            body,
+            headers,
+            sent: sent.map_or(&[], Vec::as_slice),
+        };
+        self.rules.violations(format, &asked)
+    }
+
+    fn render(
+        &mut self,
+        format: Format,
+        reply: Opened,
+        asked: &Value,
+        request_length: usize,
+    ) -> Rendered {
+        let rendered = match reply.what {
+            What::Raw(status, body) => Rendered::new(status, Body::Whole(body)),
+            What::Error(status, message) => refused(format, status, message, None),
+            What::Overflow => {
+                let message = format.overflow().to_owned();
+                refused(format, 400, message, Some("context_length_exceeded"))
+            }
+            What::Said(parts, stop) => {
+                let number = self.numbered + 1;
+                self.numbered += 1 + parts.len();
+                let model = text(&asked["model"]);
+                let style = self.style();
+                let said = Said::new(model, parts, stop, number, request_length, style);
+                let answer = format.answer(&said, asked);
+                self.sent.entry(format).or_default().push(SentReply {
+                    model: model.to_owned(),
+                    items: answer.items,
+                    prefix: hash_of(list(&asked["messages"])),
+                });
+                match asked["stream"] == true {
+                    true => Rendered::events(answer.events),
+                    false => Rendered::json(200, &answer.whole),
+                }
+            }
+        };
+        let mut headers = rendered.headers;
+        headers.extend(reply.headers);
+        Rendered {
+            headers,
+            delay: reply.delay,
+            cut: reply.broken,
+            ..rendered
+        }
+    }
+
+    /// What is wanted back has to be sent first.
+    fn style(&self) -> Style {
+        Style {
+            thought_signatures: self.rules.enforce("chat.thought_signatures"),
+            reasoning_details: self.rules.enforce("chat.reasoning_details"),
+            nine_character_ids: self.rules.enforce("chat.call_ids_of_nine"),
+        }
+    }
+}
+
+fn refused(format: Format, status: u16, message: String, code: Option<&'static str>) -> Rendered {
+    let refusal = Refusal {
+        status,
+        message,
+        code,
+    };
+    Rendered::json(status, &format.refusal(&refusal))
 }
 
 fn accept(listener: &TcpListener, shared: &Arc<Shared>) {

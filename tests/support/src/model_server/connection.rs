@@ -1,52 +1,60 @@
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use super::Shared;
-use super::reply::{Body, Rendered};
+use super::render::{Body, Rendered};
 
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// A request as it came.
+pub(super) struct HttpRequest {
+    /// `POST`
+    pub(super) method: String,
+    pub(super) path: String,
+    /// Names in lower case.
+    pub(super) headers: BTreeMap<String, String>,
+    pub(super) body: Vec<u8>,
+}
 
 /// Answers the one request of a connection and closes it.
 ///
 /// # Errors
 /// When the client hangs up or does not send HTTP.
 pub(super) fn serve(socket: &TcpStream, shared: &Shared) -> io::Result<()> {
+    let request = read(socket)?;
+    let rendered = shared.answer(&request);
+    if !sleep(rendered.delay, shared) {
+        return Ok(());
+    }
+    write(socket, &rendered)
+}
+
+fn read(socket: &TcpStream) -> io::Result<HttpRequest> {
     let mut reader = BufReader::new(socket);
     let mut first = String::new();
     reader.read_line(&mut first)?;
-    let path = first.trim_end().trim_end_matches(" HTTP/1.1").to_owned();
-    let mut length = 0;
-    let mut authorization = None;
+    let mut words = first.split_whitespace().map(str::to_owned);
+    let (method, path) = (words.next(), words.next());
+    let mut headers = BTreeMap::new();
     loop {
         let mut line = String::new();
         reader.read_line(&mut line)?;
         let Some((name, value)) = line.trim_end().split_once(':') else {
             break;
         };
-        let value = value.trim();
-        match name.to_ascii_lowercase().as_str() {
-            "content-length" => length = value.parse().map_err(io::Error::other)?,
-            "authorization" => authorization = Some(value.to_owned()),
-            _ => {}
-        }
+        headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
     }
-    let mut body = vec![0; length];
+    let length = headers.get("content-length").map_or("0", String::as_str);
+    let mut body = vec![0; length.parse().map_err(io::Error::other)?];
     reader.read_exact(&mut body)?;
-
-    let reply = shared.answer(&path, authorization, &body);
-    let stream = serde_json::from_slice::<serde_json::Value>(&body)
-        .is_ok_and(|request| request["stream"] == true);
-    let mut next_call = || {
-        let mut state = shared.state();
-        state.calls_made += 1;
-        state.calls_made
-    };
-    let rendered = reply.render(stream, body.len(), &mut next_call);
-    if !sleep(rendered.delay, shared) {
-        return Ok(());
-    }
-    write(socket, &rendered)
+    Ok(HttpRequest {
+        method: method.unwrap_or_default(),
+        path: path.unwrap_or_default(),
+        headers,
+        body,
+    })
 }
 
 /// Waits, but not beyond the server's end. Whether the whole time went by.
@@ -69,29 +77,19 @@ fn write(mut socket: &TcpStream, rendered: &Rendered) -> io::Result<()> {
     for (name, value) in &rendered.headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
+    // Promised whole and sent in part, when cut.
+    let sent = |length: usize| if rendered.cut { length / 2 } else { length };
     match &rendered.body {
-        // Promised whole and sent in part, when cut.
         Body::Whole(text) => {
             head.push_str(&format!("content-length: {}\r\n\r\n", text.len()));
             socket.write_all(head.as_bytes())?;
-            let sent = if rendered.cut {
-                text.len() / 2
-            } else {
-                text.len()
-            };
-            socket.write_all(&text.as_bytes()[..sent])
+            socket.write_all(&text.as_bytes()[..sent(text.len())])
         }
         Body::Events(events) => {
             head.push_str("transfer-encoding: chunked\r\n\r\n");
             socket.write_all(head.as_bytes())?;
-            let sent = if rendered.cut {
-                events.len() / 2
-            } else {
-                events.len()
-            };
-            for event in &events[..sent] {
-                let frame = format!("data: {event}\n\n");
-                let chunk = format!("{:x}\r\n{frame}\r\n", frame.len());
+            for event in &events[..sent(events.len())] {
+                let chunk = format!("{:x}\r\n{event}\r\n", event.len());
                 socket.write_all(chunk.as_bytes())?;
                 socket.flush()?;
             }

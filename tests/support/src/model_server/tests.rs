@@ -7,7 +7,7 @@ use llm_client::{
 };
 use serde_json::{Value, json};
 
-use super::{ModelServer, Reply};
+use super::{ModelServer, Part, Reply};
 
 fn asking(messages: Vec<ModelMessage>) -> ModelRequest {
     ModelRequest {
@@ -56,14 +56,12 @@ fn result(call_id: &str, tool: &str, texts: &[&str]) -> ModelMessage {
 async fn a_conversation_keeps_the_rules_streamed_or_not() {
     for stream in [false, true] {
         let server = ModelServer::start([
-            Reply::Full {
-                text: "Grüße, ich fange an".to_owned(),
-                reasoning: "erst einmal denken".to_owned(),
-                calls: vec![
-                    ("terminal".to_owned(), json!({"command": "echo ü"})),
-                    ("terminal".to_owned(), json!({"command": "ls"})),
-                ],
-            },
+            Reply::Parts(vec![
+                Part::Reasoning("erst einmal denken".to_owned()),
+                Part::Text("Grüße, ich fange an".to_owned()),
+                Part::call("terminal", json!({"command": "echo ü"})),
+                Part::call("terminal", json!({"command": "ls"})),
+            ]),
             Reply::text("fertig"),
         ]);
         let settings = streaming(&server, stream);

@@ -1,0 +1,33 @@
+//! OpenAI's Chat Completions.
+
+mod check;
+mod messages;
+mod reply;
+mod rules_of_some;
+#[cfg(test)]
+mod tests;
+
+use serde_json::{Value, json};
+
+use super::render::{Answer, Refusal};
+use super::said::Said;
+
+pub(super) use check::RULES;
+
+pub(super) const OVERFLOW: &str = "This model's maximum context length is 128000 tokens. However, your messages resulted \
+     in 130000 tokens. Please reduce the length of the messages.";
+
+pub(super) fn answer(said: &Said, asked: &Value) -> Answer {
+    reply::answer(said, asked)
+}
+
+/// OpenAI's error object.
+pub(super) fn refusal(refusal: &Refusal) -> Value {
+    let kind = match refusal.status {
+        400 => "invalid_request_error",
+        401 => "authentication_error",
+        429 => "rate_limit_error",
+        _ => "server_error",
+    };
+    json!({"error": {"message": refusal.message, "type": kind, "param": null, "code": refusal.code}})
+}
