@@ -10,4 +10,4 @@ mod end_of_turn;
 pub(crate) mod handle;
 mod reads;
 mod run_control;
-pub(crate) mod unanswered;
+mod unanswered;

@@ -11,13 +11,10 @@ use core_model::{
 
 use serde_json::json;
 
-use crate::{
-    Runtime, RuntimeError, conversation::unanswered::answers, residency::published::summary,
-};
+use crate::{Runtime, RuntimeError, residency::published::summary};
 
 /// Records copied at a time.
 const STRIDE: usize = 512;
-const NOT_CARRIED_OVER: &str = "This conversation was copied before the tool call was answered. Whether it took effect is unknown.";
 
 /// How a conversation is copied.
 #[derive(Clone, Debug, Default)]
@@ -150,9 +147,6 @@ async fn path_to(
     len: Seq,
     last: &EventId,
 ) -> Result<BTreeSet<EventId>, RuntimeError> {
-    if log.find(last).await?.is_none() {
-        return Err(RuntimeError::UnknownEvent(last.clone()));
-    }
     let mut parents: BTreeMap<EventId, Option<EventId>> = BTreeMap::new();
     let mut next = Seq(0);
     while next < len {
@@ -162,6 +156,9 @@ async fn path_to(
                 parents.insert(event.id, event.parent_id);
             }
         }
+    }
+    if !parents.contains_key(last) {
+        return Err(RuntimeError::UnknownEvent(last.clone()));
     }
     let mut path = BTreeSet::new();
     let mut here = Some(last.clone());
@@ -222,7 +219,12 @@ impl Copy {
             }
             self.append(copied).await?;
         }
-        let mut last = answers(&self.state.pending, Vec::new(), NOT_CARRIED_OVER);
+        let mut last = Vec::new();
+        if !self.state.pending.is_empty() {
+            // HEAD stays where it is, and what was not answered is not called.
+            let head = self.state.leaf_event_id.as_ref().map(|event| &event.0);
+            last.push(Draft::state("leaf_event_id", json!(head)));
+        }
         if self.state.execution_status != ExecutionStatus::Idle {
             let idle = ExecutionStatus::Idle.as_str();
             last.push(Draft::state("execution_status", idle));

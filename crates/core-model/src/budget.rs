@@ -1,7 +1,8 @@
 //! What a conversation may spend, and what it has spent.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
+use serde_json::{Map, Value};
 
 /// Limits; what is not set is not limited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -26,8 +27,19 @@ pub struct Budget {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Budgets {
+    #[serde(deserialize_with = "object")]
     pub conversation: Budget,
+    #[serde(deserialize_with = "object")]
     pub turn: Budget,
+}
+
+/// Reads limits by their names; a list of them would be taken for none.
+///
+/// # Errors
+/// When it is no object.
+pub fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Budget, D::Error> {
+    let fields = Map::deserialize(deserializer)?;
+    Budget::deserialize(Value::Object(fields)).map_err(D::Error::custom)
 }
 
 /// What was spent.

@@ -84,7 +84,7 @@ fn another_may_help(error: &ModelError) -> bool {
 }
 
 /// The settings of the models that `fallback_strategy` names, in order: `fallback_llms` holds names of
-/// models, which are reached as the first one is, or settings of their own.
+/// models, which have the first one's key where their provider is the same, or settings of their own.
 ///
 /// # Errors
 /// [`ModelError::Configuration`] when it holds anything else.
@@ -103,10 +103,7 @@ pub(crate) fn fallbacks(settings: &LlmSettings) -> Result<Vec<LlmSettings>, Mode
 
 fn fallback(first: &LlmSettings, item: &Value) -> Result<LlmSettings, ModelError> {
     let settings = if let Some(model) = item.as_str() {
-        LlmSettings {
-            model: model.to_owned(),
-            ..first.clone()
-        }
+        named(first, model)
     } else if item.is_object() {
         serde_json::from_value(item.clone())
             .map_err(|error| malformed(&format!("a model of `fallback_llms`: {error}")))?
@@ -121,6 +118,43 @@ fn fallback(first: &LlmSettings, item: &Value) -> Result<LlmSettings, ModelError
         stream: first.stream,
         ..settings
     })
+}
+
+/// Another model by its name alone: with what holds for any model, and, where the provider is the same,
+/// with its address and key. Those of one provider are nothing for another.
+fn named(first: &LlmSettings, model: &str) -> LlmSettings {
+    let neutral = LlmSettings {
+        model: model.to_owned(),
+        num_retries: first.num_retries,
+        retry_multiplier: first.retry_multiplier,
+        retry_min_wait: first.retry_min_wait,
+        retry_max_wait: first.retry_max_wait,
+        timeout: first.timeout,
+        stream_idle_timeout: first.stream_idle_timeout,
+        temperature: first.temperature,
+        drop_params: first.drop_params,
+        caching_prompt: first.caching_prompt,
+        reasoning_effort: first.reasoning_effort.clone(),
+        usage_id: first.usage_id.clone(),
+        ..LlmSettings::default()
+    };
+    if provider_of(&first.model) != provider_of(model) {
+        return neutral;
+    }
+    LlmSettings {
+        api_key: first.api_key.clone(),
+        base_url: first.base_url.clone(),
+        api_version: first.api_version.clone(),
+        ollama_base_url: first.ollama_base_url.clone(),
+        extra_headers: first.extra_headers.clone(),
+        aws_region_name: first.aws_region_name.clone(),
+        ..neutral
+    }
+}
+
+/// What stands before the slash; a name without one may be of any provider.
+fn provider_of(model: &str) -> Option<&str> {
+    model.trim().split_once('/').map(|(prefix, _)| prefix)
 }
 
 fn malformed(reason: &str) -> ModelError {

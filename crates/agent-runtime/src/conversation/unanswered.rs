@@ -23,7 +23,7 @@ pub(super) fn recovery_drafts(state: &ConversationState, known: Vec<Draft>) -> V
 }
 
 /// An answer to each action that will get no other: one of `known`, or else an error that says `why`.
-pub(crate) fn answers(pending: &[PendingAction], mut known: Vec<Draft>, why: &str) -> Vec<Draft> {
+pub(super) fn answers(pending: &[PendingAction], mut known: Vec<Draft>, why: &str) -> Vec<Draft> {
     let answer = |action: &PendingAction| {
         let found = known.iter().position(|draft| is_answer(draft, action));
         found.map_or_else(|| error(action, why), |at| known.swap_remove(at))

@@ -84,6 +84,10 @@ pub(super) async fn condense_if_due(
         }
         found = Forgettable::everything(&units, &kept);
     }
+    if matches!(reason, Reason::Tokens { .. }) && found.frees_little(settings.minimum_progress) {
+        // What has to stay is too long by itself. The provider will say whether it fits.
+        return Continue(false);
+    }
     if turn.condenser.overflows >= MAX_OVERFLOWS {
         turn.context.shorten_tool_texts(SHORTENED_TOOL_TEXT);
     }

@@ -10,6 +10,8 @@ use crate::{
     turn::{context::ModelContext, prepare, prompt},
 };
 
+/// Tools are offered all the same: providers want those that the conversation has called.
+const IN_WORDS: &str = "[Answer this question in words from what you know. Call no tool.]";
 const USAGE_ID: &str = "ask-agent-llm";
 
 /// The model's answer, given the whole conversation.
@@ -34,7 +36,10 @@ pub(crate) async fn answer(
         .await?;
     let shown = context.messages().into_iter().map(|shown| shown.message);
     let mut messages: Vec<ModelMessage> = shown.collect();
-    messages.push(ModelMessage::User(vec![Content::text(question)]));
+    messages.push(ModelMessage::User(vec![
+        Content::text(question),
+        Content::text(IN_WORDS),
+    ]));
     let llm = LlmSettings {
         usage_id: USAGE_ID.to_owned(),
         stream: false,

@@ -118,6 +118,18 @@ async fn what_switches_it_off_is_refused() {
 }
 
 #[tokio::test]
+async fn what_has_to_stay_and_is_too_long_is_not_condensed_for_ever() {
+    let world = World::new(thinking(5)).await;
+    let settings = json!({"kind": "LLMSummarizingCondenser", "max_tokens": 500});
+    let conversation = world.conversation(condensing(settings)).await;
+    say(&conversation, &"word ".repeat(5_000)).await;
+    until(&conversation, Finished).await;
+    let kinds = outline(&conversation).await;
+    let condensed = kinds.iter().filter(|kind| *kind == "Condensation").count();
+    assert!(condensed < 2, "{kinds:?}");
+}
+
+#[tokio::test]
 async fn a_condenser_that_cannot_work_is_refused_at_once() {
     let world = World::new(vec![]).await;
     let wrong = condensing(json!({"kind": "LLMSummarizingCondenser", "max_size": 4}));

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use core_model::{
     ConversationId, LlmSettings,
-    budget::{Budgets, Spent},
+    budget::{Budget, Budgets, Spent, object},
 };
 use paperclip::actix::api_v2_operation;
 use schemars::JsonSchema;
@@ -98,6 +98,9 @@ async fn switch_llm(
     path: Path<ConversationId>,
     body: Body<SwitchLlm>,
 ) -> Result<Reply<Success>, Failure> {
+    if !body.0.llm["model"].is_string() {
+        return Err(Problem::missing(&["body", "llm", "model"]).into());
+    }
     let llm: LlmSettings = validation::typed(&body.0.llm, &["body", "llm"])?;
     check_llm(&llm, &["body", "llm"])?;
     server.runtime.open(path.0).await?.switch_llm(&llm).await?;
@@ -137,6 +140,10 @@ async fn ask(
     path: Path<ConversationId>,
     body: Body<AskAgent>,
 ) -> Result<Reply<AgentAnswer>, Failure> {
+    if body.0.question.trim().is_empty() {
+        let why = "a question has at least 1 character";
+        return Err(Problem::value_error(&["body", "question"], why).into());
+    }
     let conversation = server.runtime.open(path.0).await?;
     let response = conversation.ask_agent(&body.0.question).await?;
     Ok(Reply(AgentAnswer { response }))
@@ -177,13 +184,15 @@ async fn budgets(
 }
 
 /// New limits, in place of all there are.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[schemars(extend("examples" = [{"conversation": {"max_cost_usd": 5.0}, "run": true}]))]
+#[serde(default, deny_unknown_fields)]
 struct SetBudgets {
-    #[serde(flatten)]
-    budgets: Budgets,
+    #[serde(deserialize_with = "object")]
+    conversation: Budget,
+    #[serde(deserialize_with = "object")]
+    turn: Budget,
     /// Whether a conversation that its budget paused goes on.
-    #[serde(default)]
     run: bool,
 }
 
@@ -205,10 +214,15 @@ async fn set_budgets(
     path: Path<ConversationId>,
     body: Body<SetBudgets>,
 ) -> Result<Reply<BudgetsAndSpent>, Failure> {
-    let budgets = checked_budgets(&[], body.0.budgets)?;
+    let SetBudgets {
+        conversation,
+        turn,
+        run,
+    } = body.0;
+    let budgets = checked_budgets(&[], Budgets { conversation, turn })?;
     let conversation = server.runtime.open(path.0).await?;
     conversation.set_budgets(budgets).await?;
-    if body.0.run {
+    if run {
         match conversation.run().await {
             Ok(()) | Err(agent_runtime::RuntimeError::AlreadyRunning) => {}
             Err(error) => return Err(error.into()),

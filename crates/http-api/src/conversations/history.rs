@@ -73,9 +73,10 @@ async fn fork(
 /// Where to continue.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(extend("examples" = [{"event_id": "5a3f…"}]))]
+#[serde(deny_unknown_fields)]
 struct Navigate {
     /// The event that the next one follows; null: none, the conversation begins again.
-    #[serde(default)]
+    #[serde(deserialize_with = "Option::deserialize")]
     event_id: Option<String>,
 }
 

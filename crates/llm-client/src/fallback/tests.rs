@@ -100,3 +100,30 @@ fn fallbacks_are_names_or_settings() {
         assert!(fallbacks(&settings).is_err());
     }
 }
+
+#[test]
+fn a_key_goes_to_no_other_provider() {
+    let first = LlmSettings {
+        model: "openai/a".to_owned(),
+        api_key: Some("k".to_owned()),
+        base_url: Some("https://example.com/v1".to_owned()),
+        extra_headers: Some([("x-key".to_owned(), "k".to_owned())].into()),
+        input_cost_per_token: Some(1.0),
+        fallback_strategy: Some(json!({"fallback_llms": ["anthropic/b", "openai/c", "d"]})),
+        ..LlmSettings::default()
+    };
+    let found = fallbacks(&first).expect("settings");
+    for other in [&found[0], &found[2]] {
+        assert_eq!(other.api_key, None, "{}", other.model);
+        assert_eq!(other.base_url, None, "{}", other.model);
+        assert_eq!(other.extra_headers, None, "{}", other.model);
+    }
+    assert_eq!(found[1].api_key.as_deref(), Some("k"));
+    assert_eq!(found[1].base_url, first.base_url);
+    // What the first costs says nothing of the others.
+    assert!(
+        found
+            .iter()
+            .all(|other| other.input_cost_per_token.is_none())
+    );
+}

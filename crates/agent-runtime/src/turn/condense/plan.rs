@@ -15,6 +15,10 @@ pub(super) struct Forgettable {
     pub(super) offset: usize,
     /// How many events the context has.
     of: usize,
+    /// An estimate of what goes with them.
+    tokens: u64,
+    /// An estimate of the whole context.
+    of_tokens: u64,
 }
 
 impl Forgettable {
@@ -24,6 +28,11 @@ impl Forgettable {
 
     pub(super) fn is_too_little(&self, minimum_progress: f64) -> bool {
         (self.events.len() as f64) < self.of as f64 * minimum_progress
+    }
+
+    /// Whether a summary would stand in for little more than itself: what is too long is elsewhere.
+    pub(super) fn frees_little(&self, minimum_progress: f64) -> bool {
+        (self.tokens as f64) < self.of_tokens as f64 * minimum_progress
     }
 
     /// All but the system prompt and what has to stay.
@@ -43,7 +52,8 @@ pub(super) fn forgettable(
 ) -> Forgettable {
     let all = count(units);
     let start = boundary(units, settings.keep_first).max(after_system(units));
-    let last_events = |size: usize| (size / 2).saturating_sub(settings.keep_first + 1);
+    let last_events =
+        |size: usize| (size / 2).saturating_sub(settings.keep_first.saturating_add(1));
     let end = match reason {
         Reason::Request => boundary(units, all - last_events(all).min(all)),
         Reason::Events => {
@@ -72,9 +82,12 @@ fn between(units: &[Unit], start: usize, end: usize, kept: &BTreeSet<EventId>) -
     let range = units.get(start..end).unwrap_or_default();
     let stays =
         |unit: &&Unit| !unit.is_open && !unit.events.iter().any(|event| kept.contains(event));
-    let events = range.iter().filter(stays);
+    let gone: Vec<&Unit> = range.iter().filter(stays).collect();
     Forgettable {
-        events: events
+        tokens: gone.iter().map(|unit| unit.tokens).sum(),
+        of_tokens: units.iter().map(|unit| unit.tokens).sum(),
+        events: gone
+            .into_iter()
             .flat_map(|unit| unit.events.iter().cloned())
             .collect(),
         offset: count(&units[..start.min(units.len())]),

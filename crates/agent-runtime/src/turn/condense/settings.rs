@@ -68,6 +68,9 @@ impl CondenserSettings {
                 ..Self::default()
             }));
         }
+        if !given.is_object() {
+            return Err("`condenser` is an object".to_owned());
+        }
         match given["kind"].as_str() {
             Some("NoOpCondenser") => Ok(None),
             Some("LLMSummarizingCondenser") | None => {
@@ -93,12 +96,15 @@ impl CondenserSettings {
     fn checked(self) -> Result<Self, String> {
         if self
             .max_size
-            .is_some_and(|most| self.keep_first + 1 >= most / 2)
+            .is_some_and(|most| self.keep_first.saturating_add(1) >= most / 2)
         {
             return Err(
                 "`condenser.keep_first` must be less than half of `condenser.max_size`, less 1"
                     .to_owned(),
             );
+        }
+        if self.max_tokens == Some(0) {
+            return Err("`condenser.max_tokens` is at least 1".to_owned());
         }
         let fraction = |value: f64| value > 0.0 && value < 1.0;
         if !fraction(self.minimum_progress) || !fraction(self.hard_context_reset_context_scaling) {

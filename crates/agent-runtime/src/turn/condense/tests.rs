@@ -127,6 +127,10 @@ fn settings_that_cannot_work_are_refused() {
         json!({"kind": "LLMSummarizingCondenser", "max_size": 10, "keep_first": 4}),
         json!({"kind": "LLMSummarizingCondenser", "minimum_progress": 1.5}),
         json!({"kind": "LLMSummarizingCondenser", "max_size": "many"}),
+        json!({"kind": "LLMSummarizingCondenser", "max_tokens": 0}),
+        json!({"max_size": 10, "keep_first": u64::MAX}),
+        json!("x"),
+        json!([]),
     ] {
         assert!(
             CondenserSettings::of(&agent(wrong.clone())).is_err(),
