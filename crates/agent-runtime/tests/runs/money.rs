@@ -192,7 +192,11 @@ async fn a_question_is_answered_beside_the_conversation() {
         .iter()
         .map(ModelMessage::text)
         .collect();
-    assert!(asked.contains(&"hi".to_owned()) && asked.contains(&"why?".to_owned()));
+    assert!(asked.contains(&"hi".to_owned()), "{asked:?}");
+    assert!(
+        asked.iter().any(|text| text.starts_with("why?")),
+        "{asked:?}"
+    );
 }
 
 #[tokio::test]
