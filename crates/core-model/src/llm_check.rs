@@ -1,5 +1,6 @@
 //! What the types of a model's settings cannot say.
 
+use serde_json::Value;
 use thiserror::Error;
 
 use crate::LlmSettings;
@@ -27,11 +28,13 @@ impl LlmSettings {
         if self.model.trim().is_empty() {
             return Err(wrong(&["model"], "the name of a model"));
         }
-        let waits = [
+        let numbers = [
             ("retry_multiplier", Some(self.retry_multiplier)),
             ("stream_idle_timeout", self.stream_idle_timeout),
+            ("input_cost_per_token", self.input_cost_per_token),
+            ("output_cost_per_token", self.output_cost_per_token),
         ];
-        for (name, number) in waits {
+        for (name, number) in numbers {
             if number.is_some_and(|number| number < 0.0) {
                 return Err(wrong(&[name], "a number, zero or more"));
             }
@@ -45,8 +48,25 @@ impl LlmSettings {
                 return Err(wrong(&path, "text of visible ASCII characters and spaces"));
             }
         }
+        if self.fallback_strategy.as_ref().is_some_and(names_no_models) {
+            let path = ["fallback_strategy", "fallback_llms"];
+            return Err(wrong(
+                &path,
+                "a list of names of models, or of settings with `model`",
+            ));
+        }
         Ok(())
     }
+}
+
+/// Whether the models that answer in place of one that fails cannot be told.
+fn names_no_models(strategy: &Value) -> bool {
+    let is_name = |value: &Value| value.as_str().is_some_and(|name| !name.trim().is_empty());
+    let named = |model: &Value| is_name(model) || is_name(&model["model"]);
+    let listed = &strategy["fallback_llms"];
+    let models = listed.as_array();
+    !strategy.is_object()
+        || !listed.is_null() && !models.is_some_and(|models| models.iter().all(named))
 }
 
 /// <https://www.rfc-editor.org/rfc/rfc9110#name-tokens>
@@ -61,6 +81,8 @@ fn is_in_header_value(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+
+    use serde_json::json;
 
     use super::*;
 
@@ -92,6 +114,26 @@ mod tests {
             refused(&backwards),
             "retry_multiplier should be a number, zero or more"
         );
+        for fallback in [
+            json!("x"),
+            json!([]),
+            json!({"fallback_llms": "x"}),
+            json!({"fallback_llms": [5]}),
+            json!({"fallback_llms": [" "]}),
+            json!({"fallback_llms": [{"base_url": "http://localhost"}]}),
+        ] {
+            let settings = LlmSettings {
+                fallback_strategy: Some(fallback.clone()),
+                ..LlmSettings::default()
+            };
+            let why = refused(&settings);
+            assert!(why.starts_with("fallback_strategy."), "{fallback}: {why}");
+        }
+        let fallback = LlmSettings {
+            fallback_strategy: Some(json!({"fallback_llms": ["a/b", {"model": "c"}]})),
+            ..LlmSettings::default()
+        };
+        assert_eq!(fallback.check(), Ok(()));
         for (name, value) in [
             ("a b", "c"),
             ("", "c"),
