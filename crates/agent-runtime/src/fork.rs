@@ -1,20 +1,20 @@
 //! A new conversation that begins as a copy of another one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 
 use core_model::{
     ConversationId, ConversationInfo, ConversationState, Draft, Event, EventBody, EventId,
-    EventTime, ExecutionStatus, Extent, Limit, LogReader, Metadata, NewRecord, Record, Seq,
-    Snapshot, StoreError, UtcTime,
+    EventTime, ExecutionStatus, Extent, LogReader, Metadata, NewRecord, Record, Seq, Snapshot,
+    StoreError, UtcTime,
     port::{Claim, Claimed},
 };
-
 use serde_json::json;
 
-use crate::{Runtime, RuntimeError, residency::published::summary};
-
-/// Records copied at a time.
-const STRIDE: usize = 512;
+use crate::{
+    Runtime, RuntimeError,
+    branch::{Branches, read_on},
+    residency::published::summary,
+};
 
 /// How a conversation is copied.
 #[derive(Clone, Debug, Default)]
@@ -61,7 +61,10 @@ async fn copy(
     let log = original.log.as_ref();
     let chosen = match &fork.from {
         None => Chosen::All,
-        Some(event) => Chosen::Only(path_to(log, now.extent.len, event).await?),
+        Some(event) => {
+            let path = Branches::read(log, now.extent.len).await?.to(event);
+            Chosen::Only(path.ok_or_else(|| RuntimeError::UnknownEvent(event.clone()))?)
+        }
     };
     let metadata = metadata_of(&now.metadata, &now.state, &fork);
     let store = &runtime.state().store;
@@ -117,7 +120,7 @@ fn metadata_of(original: &Metadata, state: &ConversationState, fork: &Fork) -> M
 /// Which events are copied.
 enum Chosen {
     All,
-    Only(BTreeSet<EventId>),
+    Only(HashSet<EventId>),
 }
 
 impl Chosen {
@@ -139,43 +142,6 @@ impl Chosen {
             (_, Self::Only(path)) => path.contains(&event.id),
         }
     }
-}
-
-/// The events from the root of the conversation to this one.
-async fn path_to(
-    log: &dyn LogReader,
-    len: Seq,
-    last: &EventId,
-) -> Result<BTreeSet<EventId>, RuntimeError> {
-    let mut parents: BTreeMap<EventId, Option<EventId>> = BTreeMap::new();
-    let mut next = Seq(0);
-    while next < len {
-        for record in read(log, &mut next, len).await? {
-            let Ok(event) = record.event() else { continue };
-            if !matches!(event.body, EventBody::ConversationStateUpdateEvent(_)) {
-                parents.insert(event.id, event.parent_id);
-            }
-        }
-    }
-    if !parents.contains_key(last) {
-        return Err(RuntimeError::UnknownEvent(last.clone()));
-    }
-    let mut path = BTreeSet::new();
-    let mut here = Some(last.clone());
-    while let Some(id) = here {
-        here = parents.get(&id).cloned().flatten();
-        if !path.insert(id) {
-            break;
-        }
-    }
-    Ok(path)
-}
-
-async fn read(log: &dyn LogReader, next: &mut Seq, len: Seq) -> Result<Vec<Record>, StoreError> {
-    let wanted = ((len.0 - next.0) as usize).min(STRIDE);
-    let records = log.read(*next, Limit::records(wanted)).await?;
-    *next = records.last().map_or(len, |record| record.seq.after(1));
-    Ok(records)
 }
 
 /// The log that is being written.
@@ -204,7 +170,7 @@ impl Copy {
         let mut next = Seq(0);
         while next < len {
             let mut copied = Vec::new();
-            for record in read(log, &mut next, len).await? {
+            for record in read_on(log, &mut next, len).await? {
                 // What this build cannot read belongs to the whole all the same.
                 let Ok(event) = record.event() else {
                     if matches!(chosen, Chosen::All) {

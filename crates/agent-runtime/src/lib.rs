@@ -12,8 +12,10 @@
 //! | `followers` | read a conversation's log, or all by way of the feed, and keep up |
 //! | `residency` | what is in memory: conversations, their tools, what they share |
 //! | `command`, `new_conversation`, `query` | what can be asked |
+//! | `branch` | reads a log through, and finds what leads to an event |
 //! | `config`, `error`, `run_slot`, `vault` | settings, errors, run slots, secrets at rest |
 
+mod branch;
 mod command;
 mod config;
 mod conversation;

@@ -23,6 +23,7 @@ pub struct Agent {
     pub system_prompt_kwargs: Map<String, Value>,
     pub condenser: Option<Value>,
     pub critic: Option<Value>,
+    /// How many calls of one reply may run beside each other, where their tools allow that.
     #[schemars(range(min = 1))]
     pub tool_concurrency_limit: u32,
     pub persona: Option<String>,

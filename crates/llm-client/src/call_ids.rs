@@ -1,7 +1,6 @@
 use std::collections::{HashMap, HashSet};
 
 const LONGEST_ID: usize = 64;
-const LONGEST_NAME: usize = 128;
 
 /// The ids under which the calls of a request and their results are sent: of letters, digits, `_` and
 /// `-`, at most 64 of them, no two alike. Models of other providers give ids that are none of this. The
@@ -23,7 +22,7 @@ struct OpenCall {
 impl CallIds {
     /// The id that a call is sent with. The call waits for its result.
     pub(crate) fn call(&mut self, id: &str) -> String {
-        let legal = legal_or(id, LONGEST_ID, "call");
+        let legal = legal_or_call(id);
         let seen = self.seen.entry(legal.clone()).or_default();
         let mut sent_as = legal.clone();
         while !self.used.insert(sent_as.clone()) {
@@ -53,17 +52,12 @@ impl CallIds {
     }
 }
 
-/// A tool's name in a call as it may be sent: models invent names that no provider takes back.
-pub(crate) fn legal_name(name: &str) -> String {
-    legal_or(name, LONGEST_NAME, "unnamed")
-}
-
-fn legal_or(text: &str, longest: usize, if_empty: &str) -> String {
-    if text.is_empty() {
-        return if_empty.to_owned();
+fn legal_or_call(id: &str) -> String {
+    if id.is_empty() {
+        return "call".to_owned();
     }
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-    let chars = text.chars().take(longest);
+    let chars = id.chars().take(LONGEST_ID);
     chars.map(|c| if allowed(c) { c } else { '_' }).collect()
 }
 

@@ -3,6 +3,7 @@ use std::time::Duration;
 use core_model::{LlmSettings, usage::TokenUsage};
 use serde_json::{Map, Value};
 
+use crate::answer::message_in;
 use crate::model::{ModelRequest, OnDelta};
 use crate::provider::Route;
 use crate::{Block, ModelError, StopReason};
@@ -24,7 +25,9 @@ pub(crate) trait Format: Send + Sync {
     }
 
     /// The header that carries an API key: its name in lower case, and its value.
-    fn key_header(&self, route: &Route, key: &str) -> (&'static str, String);
+    fn key_header(&self, _route: &Route, key: &str) -> (&'static str, String) {
+        ("authorization", format!("Bearer {key}"))
+    }
 
     /// Headers that every request has, their names in lower case.
     fn fixed_headers(&self, _route: &Route) -> Vec<(&'static str, &'static str)> {
@@ -54,7 +57,9 @@ pub(crate) trait Format: Send + Sync {
 
     /// What an answer with a status of failure means. `wait` is what its headers ask for. The text
     /// of the error is whole: it is searched for secrets and cut afterwards.
-    fn read_error(&self, status: u16, answer: &Value, wait: Option<Duration>) -> ModelError;
+    fn read_error(&self, status: u16, answer: &Value, wait: Option<Duration>) -> ModelError {
+        ModelError::from_whole(status, &message_in(answer), wait)
+    }
 }
 
 /// Puts a streamed reply together from its server-sent events.

@@ -9,12 +9,9 @@ mod stream;
 mod tests;
 mod thoughts;
 
-use std::time::Duration;
-
 use core_model::LlmSettings;
 use serde_json::{Map, Value};
 
-use crate::answer::message_in;
 use crate::format::{Format, RawReply, StreamReader};
 use crate::provider::Route;
 use crate::{ModelError, ModelRequest};
@@ -29,10 +26,6 @@ impl Format for OpenAiChat {
 
     fn path(&self) -> &'static str {
         "/chat/completions"
-    }
-
-    fn key_header(&self, _route: &Route, key: &str) -> (&'static str, String) {
-        ("authorization", format!("Bearer {key}"))
     }
 
     fn body(
@@ -54,9 +47,5 @@ impl Format for OpenAiChat {
 
     fn stream_reader(&self) -> Box<dyn StreamReader> {
         Box::new(stream::ChunkReader::default())
-    }
-
-    fn read_error(&self, status: u16, answer: &Value, wait: Option<Duration>) -> ModelError {
-        ModelError::from_whole(status, &message_in(answer), wait)
     }
 }

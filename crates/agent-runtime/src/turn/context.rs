@@ -1,19 +1,21 @@
 //! Stage 2: events into model messages.
 
-mod branch;
 mod condensed;
 mod message;
 mod size;
 mod tool_calls;
 
+use std::collections::HashSet;
+
 use core_model::{
-    Content, Event, EventBody, EventId, Limit, LogReader, Seq, StoreError, event::ActionEvent,
+    Content, Event, EventBody, EventId, LogReader, Seq, StoreError, event::ActionEvent,
 };
 use llm_client::ModelMessage;
 use serde_json::{Map, Value};
 
+use crate::branch::{Branches, read_on};
+
 use self::{
-    branch::Branch,
     size::Measured,
     tool_calls::{Call, CallGroup, observation_content},
 };
@@ -23,9 +25,6 @@ pub(super) use self::{
     message::ContextMessage,
     size::clip,
 };
-
-/// Records taken in at a time.
-const STRIDE: usize = 512;
 
 /// What a model is shown of a log: a follower that keeps up at every step and turns events into
 /// messages. Answers stand right after the calls they answer, in call order, wherever they are in
@@ -62,18 +61,17 @@ impl ModelContext {
         head_moved: bool,
     ) -> Result<Vec<Event>, StoreError> {
         let branch = if head_moved && self.next == Seq(0) {
-            Branch::find(log, until).await?
+            Some(Branches::read(log, until).await?.to_head())
         } else {
-            Branch::default()
+            None
         };
         let mut news = Vec::new();
         while self.next < until {
-            let wanted = ((until.0 - self.next.0) as usize).min(STRIDE);
-            let records = log.read(self.next, Limit::records(wanted)).await?;
-            self.next = records.last().map_or(until, |record| record.seq.after(1));
-            for record in records {
+            for record in read_on(log, &mut self.next, until).await? {
                 let Ok(event) = record.event() else { continue };
-                if branch.has(&event) {
+                let is_update = matches!(event.body, EventBody::ConversationStateUpdateEvent(_));
+                let has = |branch: &HashSet<EventId>| is_update || branch.contains(&event.id);
+                if branch.as_ref().is_none_or(has) {
                     self.take(&event);
                     news.push(event);
                 }

@@ -2,7 +2,7 @@ use core_model::{Content, MessageToolCall};
 use serde_json::{Map, Value, json};
 
 use super::images::Images;
-use crate::call_ids::legal_name;
+use crate::wire_names::legal_name;
 
 /// A text block. Blank ones are refused, so there is none of a blank text.
 pub(super) fn text(text: &str) -> Option<Value> {

@@ -2,7 +2,8 @@ use core_model::message::Provenance;
 use serde_json::{Map, Value, json};
 
 use super::item::ItemState;
-use crate::call_ids::{CallIds, legal_name};
+use crate::call_ids::CallIds;
+use crate::wire_names::legal_name;
 use crate::{AssistantMessage, Block, Part};
 
 /// The items that an earlier reply goes back as. Reasoning goes back only to the model that made it,

@@ -23,7 +23,8 @@ pub(super) fn remember(route: &Route, mut adjustments: Adjustments) {
         adjustments.left_out.pop_first();
     }
     let mut learned = LEARNED.lock().unwrap_or_else(PoisonError::into_inner);
-    if learned.len() >= MODELS {
+    let is_new = !learned.contains_key(&key(route));
+    if is_new && learned.len() >= MODELS {
         learned.pop_first();
     }
     learned.insert(key(route), adjustments);

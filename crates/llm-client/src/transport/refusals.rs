@@ -126,13 +126,18 @@ impl Lessons {
     }
 
     fn provider_state(&mut self, refusal: &Refusal<'_>, said: &str) -> bool {
-        const ABOUT_STATE: [&str; 6] = [
+        const ABOUT_STATE: [&str; 11] = [
             "signature",
             "encrypted",
             "thinking block",
             "reasoning_details",
             "reasoning item",
             "of type 'reasoning'",
+            "blocks cannot be modified",
+            "cannot be `thinking`",
+            "required following item",
+            "required 'reasoning' item",
+            "items are not persisted",
         ];
         if !refusal.is_bad_request() || !says(said, &ABOUT_STATE) {
             return false;
@@ -215,7 +220,7 @@ impl Lessons {
             return false;
         }
         let sent = |field: &&&str| refusal.body.contains_key(**field);
-        let named = |field: &&&str| says_word(said, field);
+        let named = |field: &&&str| says_word(said, field) || refusal.names_inside(said, field);
         let fields = refusal.optional_fields.iter().filter(sent).filter(named);
         let before = self.adjustments.refused_fields.len();
         self.adjustments.refused_fields.extend(fields);
@@ -228,6 +233,13 @@ impl Refusal<'_> {
     fn said(&self) -> String {
         let Failure { error, body } = self.failure;
         format!("{error}\n{body}").to_lowercase()
+    }
+
+    /// Whether it names something that a field of the body holds.
+    fn names_inside(&self, said: &str, field: &str) -> bool {
+        let held = self.body.get(field).and_then(Value::as_object);
+        let mut names = held.into_iter().flat_map(Map::keys);
+        names.any(|name| name != "type" && says_word(said, name))
     }
 
     fn is_bad_request(&self) -> bool {

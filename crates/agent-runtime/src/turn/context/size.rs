@@ -13,7 +13,7 @@ const TOKENS_PER_IMAGE: u64 = 1_500;
 /// A context that a provider counted.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Measured {
-    /// The provider's count: the prompt, its tools and the reply.
+    /// The provider's count: the prompt and its tools.
     tokens: u64,
     /// Our estimate of the messages of the same prompt.
     estimate: u64,

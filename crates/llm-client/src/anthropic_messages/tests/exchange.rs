@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use wiremock::matchers::{body_partial_json, header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use super::{ALWAYS, result, signed, text, tool, user};
-use crate::{Delta, Model, ModelError, ModelMessage, ModelReply, ModelRequest, connect};
+use super::{ADAPTIVE, ALWAYS, BUDGET, reply, result, signed, text, thought, tool, user};
+use crate::{Block, Delta, Model, ModelError, ModelMessage, ModelReply, ModelRequest, connect};
 
 const KEY: &str = "sk-ant-very-secret";
 
@@ -157,4 +157,107 @@ async fn a_hosted_provider_is_not_asked_without_a_key_in_either_header() {
     let model = connect(&keyless).expect("a model");
     let refused = ask(&*model, vec![user("a")]).await.expect_err("no key");
     assert_eq!(refused.code(), "LLMAuthenticationError");
+}
+
+/// At an address of its own: what refusals teach is remembered for it.
+fn own_settings(model: &str, server: &MockServer) -> LlmSettings {
+    LlmSettings {
+        base_url: Some(format!("{}/{}", server.uri(), uuid::Uuid::new_v4())),
+        ..settings(model, server)
+    }
+}
+
+fn refusal(message: &str) -> ResponseTemplate {
+    let error = json!({"type": "invalid_request_error", "message": message});
+    ResponseTemplate::new(400).set_body_json(json!({"type": "error", "error": error}))
+}
+
+/// A conversation in which a thought does not fit goes on without it, and the ones after it go back.
+#[tokio::test]
+async fn refused_thoughts_are_left_out_and_later_ones_are_not() {
+    let server = MockServer::start().await;
+    let broken = json!({"type": "thinking", "thinking": "hm", "signature": "broken"});
+    Mock::given(body_partial_json(
+        json!({"messages": [{}, {"content": [broken]}]}),
+    ))
+    .respond_with(refusal(
+        "messages.1.content.0: `thinking` or `redacted_thinking` blocks cannot be modified",
+    ))
+    .expect(1)
+    .mount(&server)
+    .await;
+    Mock::given(method("POST"))
+        .respond_with(answer(&json!([text("done")])))
+        .mount(&server)
+        .await;
+    let model = connect(&own_settings(ALWAYS, &server)).expect("a model");
+    let said = |state: Value, said: &str| reply(ALWAYS, vec![thought(state), Block::text(said)]);
+    let mut messages = vec![user("a"), said(broken, "x"), user("b")];
+    ask(&*model, messages.clone()).await.expect("a reply");
+    messages.extend([said(signed("new"), "y"), user("c")]);
+    ask(&*model, messages).await.expect("a reply");
+    let sent = bodies(&server).await;
+    let replies: Vec<Value> = sent
+        .iter()
+        .map(|body| body["messages"][1]["content"].clone())
+        .collect();
+    assert_eq!(replies[1..], [json!([text("x")]), json!([text("x")])]);
+    assert_eq!(
+        sent[2]["messages"][3]["content"],
+        json!([signed("new"), text("y")])
+    );
+}
+
+#[tokio::test]
+async fn a_refusal_that_stays_is_an_error() {
+    let server = MockServer::start().await;
+    Mock::given(method("POST"))
+        .respond_with(refusal("Invalid `signature` in `thinking` block"))
+        .expect(2)
+        .mount(&server)
+        .await;
+    let model = connect(&own_settings(ALWAYS, &server)).expect("a model");
+    let messages = vec![
+        user("a"),
+        reply(ALWAYS, vec![thought(signed("x")), Block::text("y")]),
+    ];
+    let error = ask(&*model, messages).await.expect_err("a refusal");
+    assert_eq!(error.code(), "LLMBadRequestError");
+}
+
+#[tokio::test]
+async fn refused_fields_are_named_by_what_they_hold_too() {
+    let table = [
+        (
+            "This model does not support the effort parameter.",
+            "output_config",
+        ),
+        (
+            "\"thinking.type.enabled\" is not supported for this model.",
+            "thinking",
+        ),
+        ("budget_tokens: Extra inputs are not permitted", "thinking"),
+    ];
+    for (message, field) in table {
+        let server = MockServer::start().await;
+        let model = if message.contains("effort") {
+            ADAPTIVE
+        } else {
+            BUDGET
+        };
+        Mock::given(method("POST"))
+            .respond_with(refusal(message))
+            .up_to_n_times(1)
+            .mount(&server)
+            .await;
+        Mock::given(method("POST"))
+            .respond_with(answer(&json!([text("done")])))
+            .mount(&server)
+            .await;
+        let model = connect(&own_settings(model, &server)).expect("a model");
+        ask(&*model, vec![user("a")]).await.expect("a reply");
+        let sent = bodies(&server).await;
+        let has: Vec<bool> = sent.iter().map(|body| body.get(field).is_some()).collect();
+        assert_eq!(has, [true, false], "{message}");
+    }
 }

@@ -79,7 +79,7 @@ fn calls_that_no_provider_takes_go_back_in_a_form_that_it_does() {
     let odd = sent("functions.terminal<|x|>", "{\"a\": 1}");
     assert_eq!(
         odd[1]["content"],
-        json!([{"type": "tool_use", "id": "a_b_c", "name": "functions_terminal__x__", "input": {"a": 1}}])
+        json!([{"type": "tool_use", "id": "a_b_c", "name": "functions_terminal_x", "input": {"a": 1}}])
     );
     assert_eq!(
         odd[2]["content"],
@@ -88,13 +88,13 @@ fn calls_that_no_provider_takes_go_back_in_a_form_that_it_does() {
     let long = sent(&"ls -la; ".repeat(50), "{\"a\": ");
     assert_eq!(
         long[1]["content"][0]["name"].as_str().map(str::len),
-        Some(128)
+        Some(64)
     );
     assert_eq!(
         long[1]["content"][0]["input"],
         json!({"malformed": "{\"a\": "})
     );
-    assert_eq!(sent("", "[]")[1]["content"][0]["name"], "unnamed");
+    assert_eq!(sent("", "[]")[1]["content"][0]["name"], "unknown_tool");
 }
 
 fn any_text() -> impl Strategy<Value = String> {
