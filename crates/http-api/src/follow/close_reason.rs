@@ -42,6 +42,8 @@ impl From<RuntimeError> for CloseReason {
             | RuntimeError::RunLimit { .. }
             | RuntimeError::NoCondenser
             | RuntimeError::IdTaken(_)
+            | RuntimeError::NotQueued(_)
+            | RuntimeError::QueueFull { .. }
             | RuntimeError::Model { .. }
             | RuntimeError::Invalid(_)
             | RuntimeError::Store(_)

@@ -1,7 +1,7 @@
 //! The refusals that several operations share, and those that an operation declares.
 
 use agent_runtime::RuntimeError;
-use core_model::{ConversationId, StoreError, port::Fault};
+use core_model::{ConversationId, EventId, StoreError, port::Fault};
 
 use super::refusal::{Example, Refusal};
 use crate::{failure::Failure, validation::Problem};
@@ -86,6 +86,16 @@ pub(crate) const NO_CONDENSER: Refusal = Refusal::new(
 pub(crate) const RUNNING: Refusal = Refusal::new("Running", "The conversation is running", || {
     RuntimeError::AlreadyRunning.into()
 });
+pub(crate) const NOT_QUEUED: Refusal = Refusal::new(
+    "NotQueued",
+    "No such message waits: the agent has it by now, or it was taken back",
+    || RuntimeError::NotQueued(EventId(String::new())).into(),
+);
+pub(crate) const QUEUE_FULL: Refusal = Refusal::new(
+    "QueueFull",
+    "Too many messages wait for the agent already",
+    || RuntimeError::QueueFull { limit: 32 }.into(),
+);
 pub(crate) const ID_TAKEN: Refusal = Refusal::new(
     "IdTaken",
     "There is a conversation with this id already",
