@@ -46,6 +46,10 @@ async fn malformed_and_mistyped_bodies_are_422_and_say_where() {
             json!(["body", "agent", "llm", "model"]),
         ),
         (
+            json!({"agent": {"llm": {"model": "openai/gpt\u{0}"}}}),
+            json!(["body", "agent", "llm", "model"]),
+        ),
+        (
             json!({"agent_settings": {"llm": {"retry_multiplier": -1}}}),
             json!(["body", "agent_settings", "llm", "retry_multiplier"]),
         ),
@@ -374,4 +378,27 @@ async fn what_is_kept_with_a_conversation_is_limited() {
         (422, "metadata_too_large")
     );
     assert_eq!(small.post("/conversations", &json!({})).await.0, 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fallback_that_names_no_reachable_model_is_refused_at_creation() {
+    let server = TestServer::start().await;
+    let create = async |fallback: Value| {
+        let llm = json!({"model": "scripted", "fallback_strategy": {"fallback_llms": [fallback]}});
+        let request = server.request(Method::POST, "/conversations");
+        let body = json!({"agent": {"llm": llm}});
+        answer(request.json(&body).send().await.unwrap()).await
+    };
+    for (fallback, told) in [
+        (json!("nobody/knows"), "`nobody/` is not a provider"),
+        (
+            json!({"model": "m", "base_url": "no address"}),
+            "is not a URL",
+        ),
+    ] {
+        let (status, body) = create(fallback).await;
+        assert_eq!(status, 422, "{body}");
+        assert!(body.to_string().contains(told), "{body}");
+    }
+    assert_eq!(create(json!("openai/gpt-5.6")).await.0, 201);
 }

@@ -42,6 +42,7 @@ async fn create(runtime: &Runtime, new: NewConversation) -> Result<Created, Runt
     }
     if let Some(agent) = &new.agent {
         check_condenser(agent)?;
+        check_fallback(runtime, agent)?;
     }
     let (request, chosen) = (new.request, new.id);
     let id = chosen
@@ -101,6 +102,18 @@ async fn create(runtime: &Runtime, new: NewConversation) -> Result<Created, Runt
 fn check_condenser(agent: &Agent) -> Result<(), RuntimeError> {
     let checked = CondenserSettings::of(agent);
     checked.map(drop).map_err(RuntimeError::Invalid)
+}
+
+/// Models that answer in place of another must be reachable before they are needed. The first model is tried
+/// at once, and its error says what is wrong with it.
+fn check_fallback(runtime: &Runtime, agent: &Agent) -> Result<(), RuntimeError> {
+    if agent.llm.fallback_strategy.is_none() {
+        return Ok(());
+    }
+    let connected = (runtime.state().config.connect)(&agent.llm);
+    connected
+        .map(drop)
+        .map_err(|error| RuntimeError::Invalid(error.to_string()))
 }
 
 /// Stores a new conversation and brings it into memory; none when its id is taken.

@@ -28,6 +28,9 @@ impl LlmSettings {
         if self.model.trim().is_empty() {
             return Err(wrong(&["model"], "the name of a model"));
         }
+        if self.model.contains(char::is_control) {
+            return Err(wrong(&["model"], "a name without control characters"));
+        }
         let numbers = [
             ("retry_multiplier", Some(self.retry_multiplier)),
             ("stream_idle_timeout", self.stream_idle_timeout),
@@ -106,6 +109,14 @@ mod tests {
             ..LlmSettings::default()
         };
         assert_eq!(refused(&nameless), "model should be the name of a model");
+        let odd = LlmSettings {
+            model: "openai/gpt\0".to_owned(),
+            ..LlmSettings::default()
+        };
+        assert_eq!(
+            refused(&odd),
+            "model should be a name without control characters"
+        );
         let backwards = LlmSettings {
             retry_multiplier: -1.0,
             ..LlmSettings::default()

@@ -14,6 +14,19 @@ const LLM_SECRETS: [&str; 4] = [
 ];
 const SECRET_MAPS: [&str; 4] = ["extra_headers", "headers", "env", "secrets"];
 const AUTH_KEYS: [&str; 3] = ["auth", "token", "client_secret"];
+/// Fields of a provider's own, sent with each request. Some gateways take their keys there.
+const EXTRA_BODY: &str = "litellm_extra_body";
+/// Words of the names of such fields whose texts are secrets.
+const SECRET_WORDS: [&str; 8] = [
+    "apikey",
+    "authorization",
+    "credential",
+    "credentials",
+    "key",
+    "password",
+    "secret",
+    "token",
+];
 
 /// Calls `visit` with every value of `settings` that is a secret: model and cloud keys, the values of
 /// headers, environments and authorisation blocks (of the model or of MCP servers), and addresses
@@ -35,6 +48,8 @@ fn visit_fields(fields: &mut Map<String, Value>, visit: &mut dyn FnMut(&mut Valu
             visit(value);
         } else if SECRET_MAPS.contains(&name.as_str()) {
             visit_entries(value, visit);
+        } else if key == EXTRA_BODY {
+            visit_named(value, visit);
         } else {
             visit_secrets(value, visit);
         }
@@ -106,6 +121,33 @@ fn visit_entries(map: &mut Value, visit: &mut dyn FnMut(&mut Value)) {
     }
 }
 
+/// As [`visit_secrets`], with any text whose name says that it is secret.
+fn visit_named(value: &mut Value, visit: &mut dyn FnMut(&mut Value)) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let named = value.is_string() && names_a_secret(name);
+                if named || is_secret_address(name, value) {
+                    visit(value);
+                } else if SECRET_MAPS.contains(&name.as_str()) {
+                    visit_entries(value, visit);
+                } else {
+                    visit_named(value, visit);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| visit_named(item, visit)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn names_a_secret(name: &str) -> bool {
+    let camel = ["Key", "Token", "Secret"];
+    let mut words = name.split(|c: char| !c.is_ascii_alphanumeric());
+    camel.iter().any(|end| name.ends_with(end))
+        || words.any(|word| SECRET_WORDS.contains(&word.to_ascii_lowercase().as_str()))
+}
+
 /// A copy whose secrets are null, as conversation details show them.
 #[must_use]
 pub fn without_secrets(settings: &Value) -> Value {
@@ -154,6 +196,15 @@ mod tests {
             assert!(!text.contains(&format!("k{n}")), "k{n} shows in {text}");
         }
         assert!(text.contains("run"));
+        let extra = json!({"llm": {"litellm_extra_body": {
+            "user": "u", "max_tokens": 5, "portkey_api_key": "k1", "accessToken": "k2",
+            "route": [{"name": "eu", "Secret": "k3", "headers": {"X": "k4"}}],
+        }}});
+        let text = without_secrets(&extra).to_string();
+        for n in 1..=4 {
+            assert!(!text.contains(&format!("k{n}")), "k{n} shows in {text}");
+        }
+        assert!(text.contains("\"u\"") && text.contains("eu"), "{text}");
         assert_eq!(with_masked_secrets(&agent)["llm"]["api_key"], MASK);
     }
 

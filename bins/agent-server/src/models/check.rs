@@ -5,7 +5,8 @@ use std::{
 
 use core_model::{Content, LlmSettings};
 use llm_client::{
-    Delta, ModelError, ModelMessage, ModelReply, ModelRequest, ToolSpec, connect, destination,
+    Delta, Destination, ModelError, ModelMessage, ModelReply, ModelRequest, ToolSpec, connect,
+    destination,
 };
 use serde_json::{Value, json};
 
@@ -81,11 +82,11 @@ pub(super) async fn steps(settings: &LlmSettings) -> Vec<Step> {
         }
     };
     match model.reply(&question(), &count).await {
-        Err(error) => reached(&error, place),
+        Err(error) => reached(&error, place, key_accepted(settings, &destination)),
         Ok(reply) => {
             let mut steps = vec![
                 Step::new("address", Outcome::Works, place),
-                Step::new("key", Outcome::Works, "accepted"),
+                key_accepted(settings, &destination),
             ];
             steps.extend(answered(&reply, pieces.into_inner()));
             steps
@@ -115,10 +116,20 @@ fn question() -> ModelRequest {
     }
 }
 
+/// The key of settings whose request was taken.
+fn key_accepted(settings: &LlmSettings, destination: &Destination) -> Step {
+    let given = settings.api_key.as_ref().is_some_and(|key| !key.is_empty());
+    let text = match (&destination.host, given) {
+        (None, _) => "none is needed",
+        (Some(_), true) => "accepted",
+        (Some(_), false) => "none was given, and none was asked for",
+    };
+    Step::new("key", Outcome::Works, text)
+}
+
 /// What an error shows to work, and what not.
-fn reached(error: &ModelError, place: String) -> Vec<Step> {
-    let works = |name, text: &str| Step::new(name, Outcome::Works, text);
-    let address = works("address", &place);
+fn reached(error: &ModelError, place: String, key: Step) -> Vec<Step> {
+    let address = Step::new("address", Outcome::Works, place.as_str());
     match error {
         ModelError::Configuration(_) => vec![failure(error)],
         ModelError::Unavailable { .. } | ModelError::Timeout(_) => {
@@ -128,12 +139,14 @@ fn reached(error: &ModelError, place: String) -> Vec<Step> {
                 format!("{place}: {error}"),
             )]
         }
-        ModelError::Authentication(_) => vec![address, failure(error)],
+        // Whether a provider looks at the key before or after what it refuses, nobody knows.
+        ModelError::Authentication(_) | ModelError::BadRequest { .. } => {
+            vec![address, failure(error)]
+        }
         ModelError::RateLimit { .. }
         | ModelError::Quota(_)
-        | ModelError::BadRequest { .. }
         | ModelError::ContextWindow(_)
-        | ModelError::NoResponse(_) => vec![address, works("key", "accepted"), failure(error)],
+        | ModelError::NoResponse(_) => vec![address, key, failure(error)],
     }
 }
 

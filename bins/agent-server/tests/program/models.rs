@@ -76,6 +76,22 @@ fn what_does_not_work_is_named() {
     assert!(shown.contains("settings   FAILS"), "{shown}");
 }
 
+#[test]
+fn a_key_is_only_called_accepted_when_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = ModelServer::start([Reply::Error(404, "no such model".to_owned())]);
+    let (success, shown, _) = check(&folder, &server.base_url);
+    assert!(!success);
+    assert!(!shown.contains("key "), "{shown}");
+    assert!(shown.contains("reply      FAILS"), "{shown}");
+
+    let (_, shown, _) = output(agent_server(folder.path()).args(["models", "--check", "scripted"]));
+    assert!(
+        shown.contains("key        works  none is needed"),
+        "{shown}"
+    );
+}
+
 fn check(folder: &tempfile::TempDir, address: &str) -> (bool, String, String) {
     output(
         agent_server(folder.path())

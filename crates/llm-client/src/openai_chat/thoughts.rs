@@ -28,7 +28,7 @@ enum Place {
     Beginning,
     /// Until this tag.
     Thoughts(&'static str),
-    /// Blank space between thoughts and what is said.
+    /// After thoughts: blank space, more thoughts, or what is said.
     Between,
     Said,
 }
@@ -49,7 +49,11 @@ impl ThoughtSplitter {
                 thoughts: rest,
                 ..Split::default()
             },
-            Place::Beginning | Place::Between | Place::Said => Split {
+            Place::Between => Split {
+                said: rest.trim_start().to_owned(),
+                ..Split::default()
+            },
+            Place::Beginning | Place::Said => Split {
                 said: rest,
                 ..Split::default()
             },
@@ -59,24 +63,30 @@ impl ThoughtSplitter {
     /// Moves what can be told apart from the text that is held to `split`; whether there may be more.
     fn step(&mut self, split: &mut Split) -> bool {
         match self.place {
-            Place::Beginning => {
+            Place::Beginning | Place::Between => {
                 let start = self.held.trim_start();
-                let opens = |(open, _): &&(&str, &str)| start.starts_with(open);
+                let opens = |(open, _): &&(&str, &str)| starts_with(start, open);
                 if let Some((open, close)) = TAGS.iter().find(opens) {
+                    if matches!(self.place, Place::Between) {
+                        split.thoughts.push('\n');
+                    }
                     self.held = start[open.len()..].to_owned();
                     self.place = Place::Thoughts(close);
                     return true;
                 }
-                if TAGS.iter().any(|(open, _)| open.starts_with(start)) {
+                if TAGS.iter().any(|(open, _)| starts_with(open, start)) {
                     return false;
+                }
+                if matches!(self.place, Place::Between) {
+                    self.held = start.to_owned();
                 }
                 self.place = Place::Said;
                 true
             }
             Place::Thoughts(close) => {
-                if let Some((thoughts, rest)) = self.held.split_once(close) {
-                    split.thoughts.push_str(thoughts);
-                    self.held = rest.to_owned();
+                if let Some(at) = position(&self.held, close) {
+                    split.thoughts.push_str(&self.held[..at]);
+                    self.held = self.held[at + close.len()..].to_owned();
                     self.place = Place::Between;
                     return true;
                 }
@@ -86,14 +96,6 @@ impl ThoughtSplitter {
                     .thoughts
                     .push_str(&std::mem::replace(&mut self.held, rest));
                 false
-            }
-            Place::Between => {
-                self.held = self.held.trim_start().to_owned();
-                if self.held.is_empty() {
-                    return false;
-                }
-                self.place = Place::Said;
-                true
             }
             Place::Said => {
                 split.said.push_str(&std::mem::take(&mut self.held));
@@ -106,19 +108,37 @@ impl ThoughtSplitter {
 /// Takes the thoughts out of a whole text whose first tag the model's template has written, so that only the
 /// second is there.
 pub(super) fn split_unopened(text: &str) -> Option<Split> {
-    let (thoughts, said) = text.split_once("</think>")?;
-    let quoted = thoughts.ends_with(['`', '"', '\'']) || thoughts.contains("<think>");
+    let at = position(text, "</think>")?;
+    let (thoughts, said) = (&text[..at], &text[at + "</think>".len()..]);
+    let quoted = thoughts.ends_with(['`', '"', '\'']) || position(thoughts, "<think>").is_some();
     (!quoted).then(|| Split {
         thoughts: thoughts.trim().to_owned(),
         said: said.trim_start().to_owned(),
     })
 }
 
+/// Whether a text begins with a tag, written in whatever case.
+fn starts_with(text: &str, tag: &str) -> bool {
+    text.get(..tag.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(tag))
+}
+
+/// Where a tag is in a text, written in whatever case.
+fn position(text: &str, tag: &str) -> Option<usize> {
+    let mut places = text.match_indices(&tag[..1]).map(|(at, _)| at);
+    places.find(|at| starts_with(&text[*at..], tag))
+}
+
 /// How many bytes at the end of a text are the beginning of a tag.
 fn start_of_tag_at_end(text: &str, tag: &str) -> usize {
-    let lengths = (1..tag.len()).rev();
-    let mut lengths = lengths.filter(|length| text.ends_with(&tag[..*length]));
-    lengths.next().unwrap_or(0)
+    let is_at_end = |length: &usize| {
+        let start = text.len().checked_sub(*length);
+        start.is_some_and(|start| {
+            let end = text.get(start..);
+            end.is_some_and(|end| end.eq_ignore_ascii_case(&tag[..*length]))
+        })
+    };
+    (1..tag.len()).rev().find(is_at_end).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -143,6 +163,10 @@ mod tests {
             ("\n<think>\nhm\n</think>yes", "\nhm\n", "yes"),
             ("<thinking>a < b</thinking>", "a < b", ""),
             ("[THINK]hm[/THINK]ja", "hm", "ja"),
+            ("<THINK>hm</Think>ja", "hm", "ja"),
+            ("<think>a</think>\n<think>b</think>\n c", "a\nb", "c"),
+            ("<think>a</think> <thi", "a", "<thi"),
+            ("<think>a</think>\n ", "a", ""),
             ("<think>cut off", "cut off", ""),
             ("<thi", "", "<thi"),
             ("plain <think>not</think>", "", "plain <think>not</think>"),
