@@ -4,6 +4,7 @@ use core_model::{
     Content, Delivery, Draft, EventBody, EventId, ExecutionStatus, Message, Role, Source,
     event::{MessageEvent, Nothing, RejectionSource, SystemPromptEvent, UserRejectObservation},
     secrets::without_secrets,
+    state::RUN_CUT_OFF,
 };
 use serde_json::json;
 use tokio::sync::oneshot;
@@ -176,6 +177,9 @@ impl Decider<'_> {
     fn recover_lost_run(&mut self) {
         if !self.has_run() {
             let drafts = recovery_drafts(self.batch.state(), Vec::new());
+            if !drafts.is_empty() {
+                self.batch.push(Draft::state(RUN_CUT_OFF, true));
+            }
             self.batch.extend(drafts);
         }
     }
