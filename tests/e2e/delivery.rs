@@ -23,7 +23,12 @@ async fn a_message_waits_for_the_next_turn_and_can_be_changed_until_then() {
     let path = format!("/conversations/{}", created["id"].as_str().unwrap());
     let events = format!("{path}/events");
     let queue = format!("{path}/queue");
-    send(Method::POST, &events, json!({"content": "first", "run": true})).await;
+    send(
+        Method::POST,
+        &events,
+        json!({"content": "first", "run": true}),
+    )
+    .await;
     model.asked(1).await;
     for words in ["second", "third"] {
         let body = json!({"content": words, "delivery": "queue"});
@@ -37,7 +42,11 @@ async fn a_message_waits_for_the_next_turn_and_can_be_changed_until_then() {
     assert_eq!(status, 200);
     assert_eq!(send(Method::DELETE, &third, Value::Null).await.0, 200);
     let (status, gone) = send(Method::DELETE, &third, Value::Null).await;
-    assert_eq!((status, &gone["detail"].is_string()), (404, &true), "{gone}");
+    assert_eq!(
+        (status, &gone["detail"].is_string()),
+        (404, &true),
+        "{gone}"
+    );
     model.asked(2).await;
     let requests = model.requests();
     let last = requests[1]["messages"].as_array().unwrap().last().unwrap();
@@ -48,15 +57,24 @@ async fn a_message_waits_for_the_next_turn_and_can_be_changed_until_then() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_contradicts_itself_or_is_unknown_is_refused() {
     let server = TestServer::start().await;
-    let create = server.request(Method::POST, "/conversations").json(&json!({}));
+    let create = server
+        .request(Method::POST, "/conversations")
+        .json(&json!({}));
     let (_, created) = answer(create.send().await.unwrap()).await;
     let path = format!("/conversations/{}/events", created["id"].as_str().unwrap());
     for (body, place) in [
-        (json!({"content": "a", "delivery": "queue", "run": false}), "run"),
+        (
+            json!({"content": "a", "delivery": "queue", "run": false}),
+            "run",
+        ),
         (json!({"content": "a", "delivery": "later"}), "delivery"),
     ] {
         let request = server.request(Method::POST, &path).json(&body);
         let (status, refused) = answer(request.send().await.unwrap()).await;
-        assert_eq!((status, &refused["detail"][0]["loc"][1]), (422, &json!(place)), "{refused}");
+        assert_eq!(
+            (status, &refused["detail"][0]["loc"][1]),
+            (422, &json!(place)),
+            "{refused}"
+        );
     }
 }

@@ -69,6 +69,8 @@ pub(super) const TAKE_BACK: Operation = Operation {
 };
 
 /// Take back a message that waits
+///
+/// The agent never gets it.
 #[api_v2_operation]
 async fn take_back(
     server: Server,
