@@ -6,6 +6,7 @@ mod bad_input;
 mod conversations;
 mod cors;
 mod events;
+mod goals;
 mod hosts;
 mod idempotency;
 mod large_events;

@@ -7,6 +7,7 @@ use crate::{
     ConfirmationPolicy, Event, EventBody, EventId, EventTime, ExecutionStatus, Metadata,
     budget::{Budgets, Spent},
     event::ConversationStateUpdateEvent,
+    goal::Goal,
     usage::{ConversationStats, StatsSnapshot},
 };
 
@@ -35,6 +36,12 @@ pub struct ConversationState {
     /// What the conversation may spend.
     #[serde(default)]
     pub budgets: Budgets,
+    /// What the agent was last told to work towards.
+    #[serde(default)]
+    pub goal: Option<Goal>,
+    /// Verdicts in a row that said of the goal what the one before had said.
+    #[serde(default)]
+    pub repeated_verdicts: u32,
     /// Counted since this was introduced; see [`Self::spent`].
     #[serde(default)]
     counted: Counted,
@@ -85,6 +92,8 @@ impl ConversationState {
             used_tools: BTreeSet::new(),
             head_moved: false,
             budgets: metadata.settings.budgets,
+            goal: None,
+            repeated_verdicts: 0,
             counted: Counted::default(),
             spent_before: Spent::default(),
             last_timestamp: None,
@@ -199,6 +208,7 @@ impl ConversationState {
             "agent_state" => take(&update.value, &mut self.agent_state),
             "spent_before" => take(&update.value, &mut self.spent_before),
             "budgets" => take(&update.value, &mut self.budgets),
+            "goal" => self.take_goal(&update.value),
             "stats" => {
                 let mut totals = StatsSnapshot::default();
                 take(&update.value, &mut totals);
@@ -212,6 +222,20 @@ impl ConversationState {
             }
             _ => {}
         }
+    }
+
+    fn take_goal(&mut self, value: &Value) {
+        let Ok(goal) = Goal::deserialize(value) else {
+            return;
+        };
+        let before = self.goal.as_ref();
+        let repeats = before.is_some_and(|before| goal.lacks_the_same(before));
+        self.repeated_verdicts = if repeats {
+            self.repeated_verdicts + 1
+        } else {
+            0
+        };
+        self.goal = Some(goal);
     }
 }
 

@@ -9,10 +9,11 @@ use serde_json::json;
 
 use crate::{
     Request, RuntimeError,
-    command::{Answer, Change, Command, CommandRequest},
+    command::{Answer, Change, Command, CommandRequest, GoalStart},
     conversation::{
         batch::{AfterCommit, CommitBatch},
         done::Done,
+        goal,
         run_control::RunControl,
         unanswered::recovery_drafts,
     },
@@ -80,6 +81,14 @@ impl Decider<'_> {
                     self.run(once, system_prompt)
                 }
             }
+            CommandRequest::StartGoal {
+                start,
+                system_prompt,
+            } => self.start_goal(start, system_prompt),
+            CommandRequest::StopGoal => {
+                goal::interrupt(self.batch);
+                Ok(())
+            }
             CommandRequest::Pause => {
                 match &self.run.turn {
                     Some(turn) if turn.is_work() => turn.pause(),
@@ -128,11 +137,14 @@ impl Decider<'_> {
     fn has_to_wait(&self, request: &CommandRequest) -> bool {
         match request {
             CommandRequest::Run { .. }
+            | CommandRequest::StartGoal { .. }
             | CommandRequest::SendMessage { run: true, .. }
             | CommandRequest::Condense => self.run.is_stopping() || self.run.is_condensing(),
             CommandRequest::Respond { .. } => self.run.is_condensing(),
             // They mean the run that waits before them, too.
-            CommandRequest::Pause | CommandRequest::Interrupt => !self.run.deferred.is_empty(),
+            CommandRequest::StopGoal | CommandRequest::Pause | CommandRequest::Interrupt => {
+                !self.run.deferred.is_empty()
+            }
             CommandRequest::SendMessage { run: false, .. }
             | CommandRequest::Navigate(_)
             | CommandRequest::Change(_)
@@ -159,6 +171,8 @@ impl Decider<'_> {
         once: Option<Request>,
         system_prompt: Option<Box<SystemPromptEvent>>,
     ) {
+        // Whoever writes takes over.
+        goal::interrupt(self.batch);
         match self.status() {
             // A client that writes instead of consenting has not consented (`QUIRKS.md` 2).
             ExecutionStatus::WaitingForConfirmation if run => {
@@ -190,6 +204,26 @@ impl Decider<'_> {
         }
         self.batch.push(draft);
         self.batch.push(last);
+    }
+
+    /// The first round of a goal. The goal stands in the log before what is said of it to the agent.
+    fn start_goal(
+        &mut self,
+        start: GoalStart,
+        system_prompt: Option<Box<SystemPromptEvent>>,
+    ) -> Result<(), RuntimeError> {
+        let (goal, text) = goal::begin(self.batch.state(), start)?;
+        if self.has_run() || goal::is_active(self.batch.state()) {
+            return Err(RuntimeError::GoalRunning);
+        }
+        let slot = self.slots.take()?;
+        if self.status() == ExecutionStatus::WaitingForConfirmation {
+            reject_pending(self.batch, SUPERSEDED);
+        }
+        goal::record(&goal, self.batch);
+        self.initialise(system_prompt);
+        goal::say(&text, self.batch);
+        self.start_run(None, Some(slot), None)
     }
 
     /// The run that a message asks for.
@@ -265,6 +299,7 @@ impl Decider<'_> {
         if self.has_run() {
             return Err(RuntimeError::AlreadyRunning);
         }
+        goal::interrupt(self.batch);
         let head = head.map(|event| event.0);
         self.batch.push(Draft::state("leaf_event_id", json!(head)));
         if self.status() != ExecutionStatus::Idle {
@@ -315,6 +350,7 @@ impl Decider<'_> {
         if accept {
             return self.run(None, None);
         }
+        goal::interrupt(self.batch);
         self.batch.set_status(ExecutionStatus::Idle);
         reject_pending(self.batch, reason);
         Ok(())
@@ -361,6 +397,7 @@ impl Decider<'_> {
     }
 
     fn pause_idle(&mut self) {
+        goal::interrupt(self.batch);
         if matches!(
             self.status(),
             ExecutionStatus::Idle | ExecutionStatus::Running

@@ -3,6 +3,7 @@
 use core_model::{
     ConversationState, Draft, EventBody, EventId, ExecutionStatus, Source,
     event::{ConversationErrorEvent, Nothing},
+    goal::{GoalStatus, GoalVerdict},
 };
 use serde_json::json;
 
@@ -11,11 +12,12 @@ use crate::{
     conversation::{
         batch::CommitBatch,
         decide::{SUPERSEDED, pause, reject_pending},
+        goal::{self, NextRound},
         unanswered::{answers, recovery_drafts},
     },
     run_slot::RunSlot,
     turn::{
-        outcome::Outcome,
+        outcome::{JudgedWork, Outcome, Purpose},
         running_turn::{CancelReason, TurnStart},
     },
 };
@@ -45,6 +47,7 @@ pub(super) fn record(
         | Outcome::Waiting { .. }
         | Outcome::Paused
         | Outcome::Condensed
+        | Outcome::Judged { .. }
         | Outcome::BudgetReached(_)
         | Outcome::Stuck
         | Outcome::Failed { .. }
@@ -54,6 +57,7 @@ pub(super) fn record(
         CancelReason::Interrupt => {
             let drafts = answers(&batch.state().pending, known, INTERRUPTED);
             batch.extend(drafts);
+            goal::interrupt(batch);
             batch.set_status(ExecutionStatus::Paused);
             batch.push(Draft::new(
                 Source::User,
@@ -87,7 +91,18 @@ fn record_outcome(outcome: Outcome, slot: RunSlot, paused: bool, batch: &mut Com
             record_outcome(Outcome::internal(PANICKED), slot, paused, batch);
         }
         Outcome::Condensed => {}
+        Outcome::Judged { verdict, work } => record_verdict(verdict, work, slot, paused, batch),
+        Outcome::Finished { seen } if goal::is_active(batch.state()) => {
+            let work = JudgedWork { seen, stuck: false };
+            judge(work, slot, paused, batch);
+        }
+        Outcome::Stuck if goal::is_active(batch.state()) => {
+            // The judge says what is missing, and that may be another way.
+            let seen = batch.state().last_user_message_id.clone();
+            judge(JudgedWork { seen, stuck: true }, slot, paused, batch);
+        }
         Outcome::BudgetReached(reached) => {
+            goal::interrupt(batch);
             batch.push(Draft::state("budget_reached", json!(reached)));
             batch.set_status(ExecutionStatus::Paused);
         }
@@ -99,6 +114,7 @@ fn record_outcome(outcome: Outcome, slot: RunSlot, paused: bool, batch: &mut Com
             detail,
             classification,
         } => {
+            goal::interrupt(batch);
             batch.set_status(ExecutionStatus::Error);
             let error = ConversationErrorEvent {
                 code,
@@ -110,17 +126,66 @@ fn record_outcome(outcome: Outcome, slot: RunSlot, paused: bool, batch: &mut Com
                 EventBody::ConversationErrorEvent(error),
             ));
         }
-        Outcome::Cancelled { .. } => batch.set_status(ExecutionStatus::Paused),
+        Outcome::Cancelled { .. } => {
+            goal::interrupt(batch);
+            batch.set_status(ExecutionStatus::Paused);
+        }
+    }
+}
+
+/// Has a round of work towards a goal judged in the same slot. The run is not over before the goal is.
+fn judge(work: JudgedWork, slot: RunSlot, paused: bool, batch: &mut CommitBatch) {
+    let start = TurnStart {
+        purpose: Purpose::Judge(work),
+        slot,
+        answers: Vec::new(),
+    };
+    continue_with(start, paused, batch);
+}
+
+/// Records the verdict, and has the agent go on with what is missing.
+fn record_verdict(
+    verdict: Option<GoalVerdict>,
+    work: JudgedWork,
+    slot: RunSlot,
+    paused: bool,
+    batch: &mut CommitBatch,
+) {
+    let goal = batch.state().goal.clone().filter(|goal| goal.active);
+    let (Some(goal), Some(verdict)) = (goal, verdict) else {
+        // Given up meanwhile, perhaps for a message.
+        if is_new(batch.state(), work.seen.as_ref()) {
+            continue_run(batch, slot, paused);
+        } else {
+            batch.set_status(goal::ended(work.stuck));
+        }
+        return;
+    };
+    match goal::record_verdict(&goal, verdict, batch) {
+        NextRound::Again(text) => {
+            if !paused {
+                goal::say(&text, batch);
+            }
+            continue_run(batch, slot, paused);
+        }
+        NextRound::Over(GoalStatus::Complete) => batch.set_status(ExecutionStatus::Finished),
+        NextRound::Over(_) => batch.set_status(goal::ended(work.stuck)),
+        NextRound::Standstill => batch.set_status(ExecutionStatus::Stuck),
     }
 }
 
 /// Takes up what is left to do in the same slot, or pauses before it.
 fn continue_run(batch: &mut CommitBatch, slot: RunSlot, paused: bool) {
+    continue_with(TurnStart::work(slot), paused, batch);
+}
+
+fn continue_with(start: TurnStart, paused: bool, batch: &mut CommitBatch) {
     if paused {
+        goal::interrupt(batch);
         pause(batch);
     } else {
         batch.announce = false;
-        batch.start = Some(TurnStart::work(slot));
+        batch.start = Some(start);
     }
 }
 

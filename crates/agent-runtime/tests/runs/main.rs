@@ -7,6 +7,7 @@ mod condensation;
 mod feed;
 mod followers;
 mod frail;
+mod goals;
 mod harness;
 mod history;
 mod idle;
