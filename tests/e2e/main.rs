@@ -7,6 +7,7 @@ mod conversations;
 mod cors;
 mod delivery;
 mod events;
+mod goals;
 mod hosts;
 mod idempotency;
 mod large_events;

@@ -35,6 +35,14 @@ pub(crate) enum CommandRequest {
         /// Stands before the run when the log has none yet.
         system_prompt: Option<Box<SystemPromptEvent>>,
     },
+    /// Has the agent work towards a goal.
+    StartGoal {
+        start: GoalStart,
+        /// Stands before the goal when the log has none yet.
+        system_prompt: Option<Box<SystemPromptEvent>>,
+    },
+    /// Gives up the active goal.
+    StopGoal,
     Pause,
     Interrupt,
     /// Changes a message that waits for the next turn, or, without content, takes it back.
@@ -61,6 +69,17 @@ pub(crate) enum CommandRequest {
     LeaveMemory,
     /// Ends the turn, answers no more commands.
     Stop(StopReason),
+}
+
+/// How work towards a goal begins.
+#[derive(Debug)]
+pub(crate) enum GoalStart {
+    New {
+        objective: String,
+        max_iterations: u32,
+    },
+    /// The last one is taken up again.
+    Resume,
 }
 
 /// A change of what a conversation is told to be.
@@ -115,7 +134,9 @@ impl CommandRequest {
     pub(crate) fn once(&self) -> Option<Request> {
         match self {
             Self::SendMessage { once, .. } | Self::Run { once, .. } => *once,
-            Self::Pause
+            Self::StartGoal { .. }
+            | Self::StopGoal
+            | Self::Pause
             | Self::Interrupt
             | Self::ChangeQueued { .. }
             | Self::Condense

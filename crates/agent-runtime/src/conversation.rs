@@ -7,6 +7,8 @@ mod commit;
 mod decide;
 mod done;
 mod end_of_turn;
+mod goal;
+mod goal_handle;
 pub(crate) mod handle;
 mod queue;
 mod reads;

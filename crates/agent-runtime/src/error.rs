@@ -23,6 +23,11 @@ pub enum RuntimeError {
     CursorExpired,
     #[error("the conversation is already running")]
     AlreadyRunning,
+    /// The agent works, or works towards another goal.
+    #[error("the conversation is running or has an active goal")]
+    GoalRunning,
+    #[error("there is no goal to resume")]
+    NoGoalToResume,
     /// Every run slot is taken. `message_saved`: only the run was refused.
     #[error("all {limit} run slots are taken")]
     RunLimit { limit: usize, message_saved: bool },
@@ -102,6 +107,8 @@ impl RuntimeError {
             | Self::QueueFull { .. }
             | Self::CursorExpired
             | Self::AlreadyRunning
+            | Self::GoalRunning
+            | Self::NoGoalToResume
             | Self::RunLimit { .. }
             | Self::Busy
             | Self::Stopping

@@ -194,6 +194,10 @@ impl Copy {
             let head = self.state.leaf_event_id.as_ref().map(|event| &event.0);
             last.push(Draft::state("leaf_event_id", json!(head)));
         }
+        if let Some(goal) = self.state.goal.as_ref().filter(|goal| goal.active) {
+            // Nobody works towards it here; it can be resumed.
+            last.push(Draft::state("goal", json!(goal.interrupted())));
+        }
         if self.state.execution_status != ExecutionStatus::Idle {
             let idle = ExecutionStatus::Idle.as_str();
             last.push(Draft::state("execution_status", idle));

@@ -23,6 +23,7 @@ pub mod budget;
 pub mod conversation;
 pub mod event;
 mod fold;
+pub mod goal;
 mod id;
 pub mod info;
 mod line_head;

@@ -8,6 +8,7 @@ use crate::{
     QueuedMessage, Waiting,
     budget::{BudgetReached, Budgets, Spent},
     event::ConversationStateUpdateEvent,
+    goal::Goal,
     usage::{ConversationStats, StatsSnapshot},
 };
 
@@ -45,6 +46,12 @@ pub struct ConversationState {
     /// The limit that paused it, until it runs again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused_by: Option<BudgetReached>,
+    /// What the agent was last told to work towards.
+    #[serde(default)]
+    pub goal: Option<Goal>,
+    /// Verdicts in a row that said of the goal what the one before had said.
+    #[serde(default)]
+    pub repeated_verdicts: u32,
     /// Counted since this was introduced; see [`Self::spent`].
     #[serde(default)]
     counted: Counted,
@@ -104,6 +111,8 @@ impl ConversationState {
             waiting: None,
             budgets: metadata.settings.budgets,
             paused_by: None,
+            goal: None,
+            repeated_verdicts: 0,
             counted: Counted::default(),
             spent_before: Spent::default(),
             last_timestamp: None,
@@ -234,6 +243,7 @@ impl ConversationState {
             "queued_messages" => take(&update.value, &mut self.queued),
             "waiting" => take(&update.value, &mut self.waiting),
             "budgets" => take(&update.value, &mut self.budgets),
+            "goal" => self.take_goal(&update.value),
             "stats" => {
                 let mut totals = StatsSnapshot::default();
                 take(&update.value, &mut totals);
@@ -241,6 +251,20 @@ impl ConversationState {
             }
             _ => {}
         }
+    }
+
+    fn take_goal(&mut self, value: &Value) {
+        let Ok(goal) = Goal::deserialize(value) else {
+            return;
+        };
+        let before = self.goal.as_ref();
+        let repeats = before.is_some_and(|before| goal.lacks_the_same(before));
+        self.repeated_verdicts = if repeats {
+            self.repeated_verdicts + 1
+        } else {
+            0
+        };
+        self.goal = Some(goal);
     }
 }
 

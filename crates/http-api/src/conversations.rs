@@ -4,6 +4,7 @@ mod change;
 mod control;
 mod create;
 mod examples;
+mod goal;
 mod history;
 mod query;
 mod read;
@@ -30,4 +31,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     change::ASK,
     change::BUDGETS,
     change::SET_BUDGETS,
+    goal::START,
+    goal::STOP,
+    goal::RESUME,
 ];

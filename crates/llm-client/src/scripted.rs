@@ -1,4 +1,5 @@
 mod script;
+mod verdict;
 
 use std::time::Instant;
 
@@ -16,6 +17,7 @@ use script::{Answer, Step};
 const PIECE_CHARS: usize = 12;
 /// How much of a tool's result the last reply repeats.
 const EXCERPT_CHARS: usize = 200;
+const EXIT: &str = "[Command finished with exit code ";
 const HELP: &str = "\
 This conversation uses the built-in scripted model: it needs no key, and does just what a message \
 tells it to, step by step.
@@ -49,7 +51,8 @@ or any tool calls as a fenced list:
 /// | with `"thought": text`, `"reasoning": text` | what goes along with the calls |
 /// | with `"delay_ms": n` | a wait before the reply |
 ///
-/// After the last step it calls `finish`, or says so where there is no such tool.
+/// After the last step it calls `finish`, or says so where there is no such tool. Asked whether a goal is
+/// reached, it says so unless the last command of the record failed.
 pub(crate) struct Scripted {
     name: String,
     stream: bool,
@@ -94,6 +97,9 @@ impl Model for Scripted {
 }
 
 fn next_step(request: &ModelRequest) -> Step {
+    if let Some(verdict) = verdict::given(request) {
+        return Step::saying(&verdict);
+    }
     let messages = &request.messages;
     let asked = messages
         .iter()
@@ -159,7 +165,6 @@ fn finishing(steps: usize, since: &[ModelMessage], request: &ModelRequest) -> St
 
 /// What became of a tool call, as its result tells a model.
 fn outcome(message: &ModelMessage) -> Option<String> {
-    const EXIT: &str = "[Command finished with exit code ";
     const ERROR: &str = "[An error occurred during execution.]";
     let ModelMessage::ToolResult { tool, .. } = message else {
         return None;

@@ -11,11 +11,11 @@ use tokio::sync::oneshot;
 
 use crate::{
     Request, RuntimeError,
-    command::{Answer, Change, Command, CommandRequest},
+    command::{Answer, Change, Command, CommandRequest, GoalStart},
     conversation::{
         batch::{AfterCommit, CommitBatch},
         done::Done,
-        queue,
+        goal, queue,
         run_control::RunControl,
         unanswered::recovery_drafts,
     },
@@ -101,6 +101,14 @@ impl Decider<'_> {
                     self.run(once, system_prompt)
                 }
             }
+            CommandRequest::StartGoal {
+                start,
+                system_prompt,
+            } => self.start_goal(start, system_prompt),
+            CommandRequest::StopGoal => {
+                goal::interrupt(self.batch);
+                Ok(())
+            }
             CommandRequest::Pause => {
                 match &self.run.turn {
                     Some(turn) if turn.is_work() => turn.pause(),
@@ -150,6 +158,7 @@ impl Decider<'_> {
     fn has_to_wait(&self, request: &CommandRequest) -> bool {
         match request {
             CommandRequest::Run { .. }
+            | CommandRequest::StartGoal { .. }
             | CommandRequest::SendMessage {
                 delivery: Delivery::Steer { run: true } | Delivery::Queue | Delivery::Interrupt,
                 ..
@@ -157,7 +166,9 @@ impl Decider<'_> {
             | CommandRequest::Condense => self.run.is_stopping() || self.run.is_condensing(),
             CommandRequest::Respond { .. } => self.run.is_condensing(),
             // They mean the run that waits before them, too.
-            CommandRequest::Pause | CommandRequest::Interrupt => !self.run.deferred.is_empty(),
+            CommandRequest::StopGoal | CommandRequest::Pause | CommandRequest::Interrupt => {
+                !self.run.deferred.is_empty()
+            }
             CommandRequest::SendMessage {
                 delivery: Delivery::Steer { run: false },
                 ..
@@ -191,6 +202,8 @@ impl Decider<'_> {
         once: Option<Request>,
         system_prompt: Option<Box<SystemPromptEvent>>,
     ) {
+        // Whoever writes takes over.
+        goal::interrupt(self.batch);
         match self.status() {
             // A client that writes instead of consenting has not consented (`QUIRKS.md` 2).
             ExecutionStatus::WaitingForConfirmation if run => {
@@ -279,6 +292,26 @@ impl Decider<'_> {
         queued.any(|message| Some(&message.id) == id.as_ref())
     }
 
+    /// The first round of a goal. The goal stands in the log before what is said of it to the agent.
+    fn start_goal(
+        &mut self,
+        start: GoalStart,
+        system_prompt: Option<Box<SystemPromptEvent>>,
+    ) -> Result<(), RuntimeError> {
+        let (goal, text) = goal::begin(self.batch.state(), start)?;
+        if self.has_run() || goal::is_active(self.batch.state()) {
+            return Err(RuntimeError::GoalRunning);
+        }
+        let slot = self.slots.take()?;
+        if self.status() == ExecutionStatus::WaitingForConfirmation {
+            reject_pending(self.batch, SUPERSEDED);
+        }
+        goal::record(&goal, self.batch);
+        self.initialise(system_prompt);
+        goal::say(&text, self.batch);
+        self.start_run(None, Some(slot), None)
+    }
+
     /// The run that a message asks for.
     fn run_message(
         &mut self,
@@ -358,6 +391,7 @@ impl Decider<'_> {
         if self.has_run() {
             return Err(RuntimeError::AlreadyRunning);
         }
+        goal::interrupt(self.batch);
         let head = head.map(|event| event.0);
         self.batch.push(Draft::state("leaf_event_id", json!(head)));
         if self.status() != ExecutionStatus::Idle {
@@ -408,6 +442,7 @@ impl Decider<'_> {
         if accept {
             return self.run(None, None);
         }
+        goal::interrupt(self.batch);
         self.batch.set_status(ExecutionStatus::Idle);
         reject_pending(self.batch, reason);
         Ok(())
@@ -454,6 +489,7 @@ impl Decider<'_> {
     }
 
     fn pause_idle(&mut self) {
+        goal::interrupt(self.batch);
         if matches!(
             self.status(),
             ExecutionStatus::Idle | ExecutionStatus::Running

@@ -16,7 +16,7 @@ use crate::{
     turn::{
         approve, ask, budget, condense, cut,
         drafts::fallback_notice,
-        execute, interpret, observe,
+        execute, interpret, judge, observe,
         outcome::{Outcome, Purpose},
         prepare,
         proposal::Proposal,
@@ -35,6 +35,7 @@ pub(super) async fn run_turn(
     let ended = match purpose {
         Purpose::Work => run_stages(live, proposer, signals).await,
         Purpose::Condense => condense_only(live, proposer, signals).await,
+        Purpose::Judge(work) => judge::judge(live, proposer, signals, work).await,
     };
     match ended {
         Break(outcome) => outcome,

@@ -8,6 +8,7 @@ mod delivery;
 mod feed;
 mod followers;
 mod frail;
+mod goals;
 mod harness;
 mod history;
 mod idle;

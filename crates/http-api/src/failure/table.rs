@@ -168,6 +168,16 @@ fn of_runtime(error: &RuntimeError) -> Row {
             "already_running",
             "Conversation already running. Wait for completion or pause first.",
         ),
+        RuntimeError::GoalRunning => row(
+            409,
+            "already_running",
+            "Conversation run or goal loop already running.",
+        ),
+        RuntimeError::NoGoalToResume => row(
+            400,
+            "no_resumable_goal",
+            "No goal to resume: there was none, or it is complete or capped.",
+        ),
         RuntimeError::Model { code, detail } => {
             row(502, "model_failed", format!("{code}: {detail}"))
         }

@@ -39,6 +39,8 @@ impl From<RuntimeError> for CloseReason {
             RuntimeError::Stopping | RuntimeError::OwnedElsewhere { .. } => Self::Stopping,
             RuntimeError::Busy => Self::TooManyFollowers,
             RuntimeError::AlreadyRunning
+            | RuntimeError::GoalRunning
+            | RuntimeError::NoGoalToResume
             | RuntimeError::RunLimit { .. }
             | RuntimeError::NoCondenser
             | RuntimeError::BudgetReached(_)

@@ -106,6 +106,17 @@ pub(crate) const QUEUE_FULL: Refusal = Refusal::new(
     "Too many messages wait for the agent already",
     || RuntimeError::QueueFull { limit: 32 }.into(),
 );
+pub(crate) const GOAL_RUNNING: Refusal = Refusal::new(
+    "GoalRunning",
+    "The conversation is running, or has an active goal",
+    || RuntimeError::GoalRunning.into(),
+);
+pub(crate) const NO_GOAL: Refusal = Refusal::new(
+    "NoGoalToResume",
+    "There was no goal, or the last one is complete or capped (`no_resumable_goal`); `bad_host` and \
+     `body_unreadable` as everywhere",
+    || RuntimeError::NoGoalToResume.into(),
+);
 pub(crate) const ID_TAKEN: Refusal = Refusal::new(
     "IdTaken",
     "There is a conversation with this id already",
