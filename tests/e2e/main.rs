@@ -20,4 +20,6 @@ mod sockets;
 mod stalled;
 mod stopping;
 mod streams;
+mod titles;
+mod trajectory;
 mod webhooks;

@@ -10,4 +10,6 @@ mod end_of_turn;
 pub(crate) mod handle;
 mod reads;
 mod run_control;
+mod spoken;
+mod titling;
 mod unanswered;

@@ -8,6 +8,8 @@ mod history;
 mod query;
 mod read;
 mod start;
+mod title;
+mod trajectory;
 
 use crate::operation::Operation;
 
@@ -28,6 +30,8 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     change::UPDATE,
     change::SWITCH_LLM,
     change::ASK,
+    title::GENERATE_TITLE,
+    trajectory::DOWNLOAD_TRAJECTORY,
     change::BUDGETS,
     change::SET_BUDGETS,
 ];

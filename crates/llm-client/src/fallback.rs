@@ -28,6 +28,10 @@ impl Model for FallbackModel {
         self.first.limits()
     }
 
+    fn writes_texts(&self) -> bool {
+        self.first.writes_texts()
+    }
+
     async fn reply(
         &self,
         request: &ModelRequest,

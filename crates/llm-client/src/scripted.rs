@@ -68,6 +68,10 @@ impl Model for Scripted {
         &self.name
     }
 
+    fn writes_texts(&self) -> bool {
+        false
+    }
+
     async fn reply(
         &self,
         request: &ModelRequest,

@@ -35,6 +35,10 @@ impl Model for TextCalls {
         self.model.limits()
     }
 
+    fn writes_texts(&self) -> bool {
+        self.model.writes_texts()
+    }
+
     async fn reply(
         &self,
         request: &ModelRequest,

@@ -19,4 +19,5 @@ mod races;
 mod startup_recovery;
 mod store;
 mod timeline;
+mod titles;
 mod waiting;

@@ -10,11 +10,13 @@ use core_model::{Content, EventId, LlmSettings};
 use llm_client::{Model, ModelError, ModelMessage, ModelReply, ModelRequest};
 
 use super::{plan::Forgettable, settings::CondenserSettings};
-use crate::turn::{
-    context::{ContextMessage, clip},
-    outcome::Outcome,
-    state::Turn,
-    stats::Call,
+use crate::{
+    command::SpentCall,
+    turn::{
+        context::{ContextMessage, clip},
+        outcome::Outcome,
+        state::Turn,
+    },
 };
 
 const PROMPT: &str = include_str!("summary.md");
@@ -30,14 +32,7 @@ const NO_SUMMARY: &str = "No summary could be written. These are the user's mess
 pub(super) struct Summary {
     text: String,
     /// None when no model wrote it.
-    made: Option<Made>,
-}
-
-/// The call that wrote a summary.
-struct Made {
-    reply: ModelReply,
-    usage_id: String,
-    model: String,
+    made: Option<SpentCall>,
 }
 
 impl Summary {
@@ -68,13 +63,8 @@ impl Summary {
     }
 
     /// The call that wrote it, for the accounts.
-    pub(super) fn call(&self) -> Option<Call<'_>> {
-        let made = self.made.as_ref()?;
-        Some(Call {
-            usage_id: &made.usage_id,
-            model: &made.model,
-            reply: &made.reply,
-        })
+    pub(super) fn call(&self) -> Option<SpentCall> {
+        self.made.clone()
     }
 }
 
@@ -131,7 +121,7 @@ async fn summarise_with(
             Ok(reply) => {
                 return Continue(Ok(Summary {
                     text: reply.text().trim().to_owned(),
-                    made: Some(Made {
+                    made: Some(SpentCall {
                         reply,
                         usage_id: llm.usage_id,
                         model: llm.model,
