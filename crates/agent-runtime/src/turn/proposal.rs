@@ -9,7 +9,7 @@ use crate::{
 /// Events that a turn asks its actor to append.
 pub(crate) struct Proposal {
     /// The model call that they come of: it is counted before them.
-    pub(crate) call: Option<SpentCall>,
+    pub(crate) call: Option<Box<SpentCall>>,
     pub(crate) drafts: Vec<Draft>,
     pub(crate) answer: Answer,
 }
@@ -28,7 +28,7 @@ pub(super) async fn propose(
     }
     let (answer, answered) = oneshot::channel();
     let proposal = Proposal {
-        call,
+        call: call.map(Box::new),
         drafts,
         answer,
     };

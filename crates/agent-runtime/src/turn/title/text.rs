@@ -24,18 +24,20 @@ const FENCE: &str = "```";
 /// what announces it. None when there is none.
 pub(super) fn of_reply(reply: &str, max_chars: usize) -> Option<String> {
     let said = without_thoughts(reply);
-    let title = lines(&said).map(|line| bare(&line)).find(says_something)?;
+    let title = lines(&said)
+        .map(|line| bare(&line))
+        .find(|line| says_something(line))?;
     Some(shortened(&title, max_chars))
 }
 
 /// The first line of a message that says something.
 pub(super) fn of_message(message: &str, max_chars: usize) -> String {
-    let line = lines(message).find(says_something);
+    let line = lines(message).find(|line| says_something(line));
     let title = line.unwrap_or_else(|| one_line(message));
     shortened(&title, max_chars)
 }
 
-fn says_something(line: &String) -> bool {
+fn says_something(line: &str) -> bool {
     line.chars().any(|c| !c.is_whitespace() && !c.is_control())
 }
 
