@@ -22,4 +22,6 @@ mod sockets;
 mod stalled;
 mod stopping;
 mod streams;
+mod titles;
+mod trajectory;
 mod webhooks;

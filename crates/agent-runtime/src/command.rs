@@ -98,9 +98,10 @@ pub(crate) enum Change {
 }
 
 /// A model call for the accounts.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct SpentCall {
     pub(crate) usage_id: String,
+    /// As the settings name it.
     pub(crate) model: String,
     pub(crate) reply: ModelReply,
 }

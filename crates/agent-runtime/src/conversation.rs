@@ -13,4 +13,6 @@ pub(crate) mod handle;
 mod queue;
 mod reads;
 mod run_control;
+mod spoken;
+mod titling;
 mod unanswered;

@@ -40,3 +40,4 @@ mod state;
 pub(crate) mod stats;
 mod steps;
 mod stuck;
+pub(crate) mod title;

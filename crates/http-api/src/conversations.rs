@@ -9,6 +9,8 @@ mod history;
 mod query;
 mod read;
 mod start;
+mod title;
+mod trajectory;
 
 use crate::operation::Operation;
 
@@ -29,6 +31,8 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     change::UPDATE,
     change::SWITCH_LLM,
     change::ASK,
+    title::GENERATE_TITLE,
+    trajectory::DOWNLOAD_TRAJECTORY,
     change::BUDGETS,
     change::SET_BUDGETS,
     goal::START,

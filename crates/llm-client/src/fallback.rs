@@ -32,6 +32,10 @@ impl Model for FallbackModel {
         self.first.has_price() && self.others.iter().all(|other| other.has_price())
     }
 
+    fn writes_texts(&self) -> bool {
+        self.first.writes_texts()
+    }
+
     async fn reply(
         &self,
         request: &ModelRequest,

@@ -162,6 +162,12 @@ pub trait Model: Send + Sync {
         true
     }
 
+    /// Whether it can be asked for a text beside the conversation, such as a title. The scripted model
+    /// cannot: it does what a message tells it to.
+    fn writes_texts(&self) -> bool {
+        true
+    }
+
     /// Asks once, retrying what is worth retrying. `on_delta` is given the pieces of a streamed reply,
     /// in order. When a try fails after some, it is given [`Delta::Discarded`] before the pieces of
     /// the next.

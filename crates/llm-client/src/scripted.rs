@@ -73,6 +73,10 @@ impl Model for Scripted {
         &self.name
     }
 
+    fn writes_texts(&self) -> bool {
+        false
+    }
+
     async fn reply(
         &self,
         request: &ModelRequest,

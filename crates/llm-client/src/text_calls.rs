@@ -39,6 +39,10 @@ impl Model for TextCalls {
         self.model.has_price()
     }
 
+    fn writes_texts(&self) -> bool {
+        self.model.writes_texts()
+    }
+
     async fn reply(
         &self,
         request: &ModelRequest,

@@ -11,7 +11,10 @@ use serde_json::json;
 use crate::{
     Conversation, RuntimeError,
     command::{Change, CommandRequest},
-    turn::{budget, question},
+    turn::{
+        budget, question,
+        title::{self, TitleRequest},
+    },
 };
 
 impl Conversation {
@@ -70,6 +73,39 @@ impl Conversation {
     ) -> Result<(), RuntimeError> {
         self.ask(CommandRequest::Change(Change::Details { title, tags }))
             .await
+    }
+
+    /// A title for it, of at most as many characters, from its first message. The conversation keeps the one
+    /// it has; only what it cost is counted. `llm` writes it, or the agent's model; when no model can, it is
+    /// the beginning of the message.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Invalid`] when there is no message with a text, or `llm` names no reachable model; or
+    /// a store error.
+    pub async fn generate_title(
+        &self,
+        llm: Option<LlmSettings>,
+        max_chars: usize,
+    ) -> Result<String, RuntimeError> {
+        if let Some(llm) = &llm {
+            let connected = (self.live.runtime.config.connect)(llm);
+            connected.map_err(|error| RuntimeError::Invalid(error.to_string()))?;
+        }
+        let Some(message) = self.first_message().await? else {
+            let why = "the conversation has no message to make a title of".to_owned();
+            return Err(RuntimeError::Invalid(why));
+        };
+        let request = TitleRequest {
+            message,
+            max_chars,
+            llm,
+        };
+        let title = title::write(&self.live, request).await;
+        if let Some(call) = title.call {
+            self.ask(CommandRequest::Change(Change::Spent(call)))
+                .await?;
+        }
+        Ok(title.text)
     }
 
     /// Moves HEAD: what follows continues from this event, or, with None, from the beginning. Later events

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     Request, RuntimeError,
-    command::{Answer, Change, Command, CommandRequest, GoalStart},
+    command::{Answer, Change, Command, CommandRequest, GoalStart, SpentCall},
     conversation::{
         batch::{AfterCommit, CommitBatch},
         done::Done,
@@ -20,11 +20,7 @@ use crate::{
         unanswered::recovery_drafts,
     },
     run_slot::{RunSlot, RunSlots},
-    turn::{
-        outcome::Purpose,
-        running_turn::TurnStart,
-        stats::{self, Call},
-    },
+    turn::{outcome::Purpose, running_turn::TurnStart, stats, title::Title},
 };
 
 pub(super) const SUPERSEDED: &str = "Superseded by a new user message";
@@ -221,6 +217,11 @@ impl Decider<'_> {
         }
         self.initialise(system_prompt);
         let message = MessageEvent::new(Message::new(Role::User, content));
+        let metadata = self.batch.metadata();
+        if metadata.settings.autotitle && metadata.title.is_none() {
+            let text = message.llm_message.text();
+            self.batch.untitled = Some(text).filter(|text| !text.trim().is_empty());
+        }
         let mut draft = Draft::new(Source::User, EventBody::MessageEvent(message));
         if let Some(once) = once {
             draft.id = once.message();
@@ -422,16 +423,26 @@ impl Decider<'_> {
                     self.batch.push(told);
                 }
             }
-            Change::Spent(call) => {
-                let call = Call {
-                    usage_id: &call.usage_id,
-                    model: &call.model,
-                    reply: &call.reply,
-                };
-                let stats = stats::after_call(self.batch.state(), call);
-                self.batch.push(stats);
-            }
+            Change::Spent(call) => self.count(&call),
         }
+    }
+
+    /// Counts what a title cost, and gives it to the conversation unless that got one meanwhile.
+    pub(super) fn give_title(&mut self, title: Title) {
+        if let Some(call) = title.call {
+            self.count(&call);
+        }
+        if self.batch.metadata().title.is_none() {
+            self.change(Change::Details {
+                title: Some(title.text),
+                tags: None,
+            });
+        }
+    }
+
+    fn count(&mut self, call: &SpentCall) {
+        let stats = stats::after_call(self.batch.state(), call);
+        self.batch.push(stats);
     }
 
     /// Accepts or rejects what waits for consent.

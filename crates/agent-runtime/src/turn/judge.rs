@@ -17,6 +17,7 @@ use llm_client::{ModelError, ModelMessage, ModelReply, ModelRequest, VERDICT_FOR
 use tokio::sync::mpsc;
 
 use crate::{
+    command::SpentCall,
     residency::live_conversation::LiveConversation,
     turn::{
         budget,
@@ -26,7 +27,6 @@ use crate::{
         prepare,
         proposal::Proposal,
         state::{Turn, TurnSignals},
-        stats::{self, Call},
     },
 };
 
@@ -124,14 +124,14 @@ fn request(turn: &Turn, goal: &Goal, halvings: u32, again: bool) -> ModelRequest
 
 async fn pay(turn: &mut Turn, llm: &LlmSettings, reply: &ModelReply) -> ControlFlow<Outcome> {
     turn.spending.paid(reply.cost);
-    let call = Call {
-        usage_id: &llm.usage_id,
-        model: &llm.model,
-        reply,
+    let call = SpentCall {
+        usage_id: llm.usage_id.clone(),
+        model: llm.model.clone(),
+        reply: reply.clone(),
     };
-    let mut drafts = vec![stats::after_call(&turn.live.now().state, call)];
-    drafts.extend(reply.fallback.as_ref().map(fallback_notice));
-    turn.propose(drafts).await
+    let told = reply.fallback.as_ref().map(fallback_notice);
+    turn.propose_after(Some(call), told.into_iter().collect())
+        .await
 }
 
 /// What cannot be read does not end the work.

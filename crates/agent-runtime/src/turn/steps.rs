@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tracing::{Instrument, Span};
 
 use crate::{
+    command::SpentCall,
     residency::live_conversation::LiveConversation,
     turn::{
         approve, ask, budget, condense, cut,
@@ -21,7 +22,6 @@ use crate::{
         prepare,
         proposal::Proposal,
         state::{Turn, TurnSignals},
-        stats::{self, Call},
     },
 };
 
@@ -96,13 +96,13 @@ async fn step(turn: &mut Turn, state: &ConversationState) -> ControlFlow<Outcome
     let Some((reply, pieces)) = ask::ask(turn, state).await? else {
         return Continue(());
     };
-    let call = Call {
-        usage_id: &turn.agent.llm.usage_id,
-        model: &turn.agent.llm.model,
-        reply: &reply,
-    };
+    let call = Some(SpentCall {
+        usage_id: turn.agent.llm.usage_id.clone(),
+        model: turn.agent.llm.model.clone(),
+        reply: reply.clone(),
+    });
     turn.spending.paid(reply.cost);
-    let mut drafts = vec![stats::after_call(state, call)];
+    let mut drafts = Vec::new();
     drafts.extend(reply.fallback.as_ref().map(fallback_notice));
     drafts.extend(ask::notices(turn, &reply));
     if reply.calls().next().is_none() {
@@ -112,7 +112,7 @@ async fn step(turn: &mut Turn, state: &ConversationState) -> ControlFlow<Outcome
         if said.is_cut {
             turn.stuck.ignore_message();
         }
-        turn.propose(drafts).await?;
+        turn.propose_after(call, drafts).await?;
         pieces.keep();
         let overflow = reply.stop == StopReason::ContextWindow;
         if overflow && condense::after_overflow(turn).await? {
@@ -127,7 +127,7 @@ async fn step(turn: &mut Turn, state: &ConversationState) -> ControlFlow<Outcome
     let approval = approve::approve(state, &group);
     drafts.extend(group.drafts);
     drafts.extend(approval.analysis);
-    turn.propose(drafts).await?;
+    turn.propose_after(call, drafts).await?;
     pieces.keep();
     if group.is_cut
         && group.risks.is_empty()

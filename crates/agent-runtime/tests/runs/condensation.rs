@@ -133,7 +133,7 @@ async fn what_has_to_stay_and_is_too_long_is_not_condensed_for_ever() {
 async fn a_condenser_that_cannot_work_is_refused_at_once() {
     let world = World::new(vec![]).await;
     let wrong = condensing(json!({"kind": "LLMSummarizingCondenser", "max_size": 4}));
-    let refused = world.runtime.create(wrong).await.unwrap_err();
+    let refused = world.runtime.create(untitled(wrong)).await.unwrap_err();
     assert!(matches!(refused, RuntimeError::Invalid(_)), "{refused}");
 }
 

@@ -22,4 +22,5 @@ mod shared_budgets;
 mod startup_recovery;
 mod store;
 mod timeline;
+mod titles;
 mod waiting;

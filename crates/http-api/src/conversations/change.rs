@@ -10,7 +10,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::start::{check_llm, checked_budgets, checked_tags};
+use super::{
+    start::{check_llm, checked_budgets, checked_tags},
+    title::checked_title,
+};
 use crate::{
     failure::Failure,
     operation::{Operation, Tag, both, handler, refusals},
@@ -19,13 +22,11 @@ use crate::{
     validation::{self, Problem},
 };
 
-const MAX_TITLE_CHARS: usize = 200;
-
 /// What is to change; what is left out stays.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(extend("examples" = [{"title": "Haiku about rust", "tags": {"team": "docs"}}]))]
 struct UpdateConversation {
-    /// 1 to 200 characters, not only white space.
+    /// 1 to 200 characters, not only white space, no control characters.
     title: Option<String>,
     /// Replace all tags there are.
     tags: Option<BTreeMap<String, String>>,
@@ -55,18 +56,6 @@ async fn update(
     let conversation = server.runtime.open(path.0).await?;
     conversation.change_details(title, tags).await?;
     Ok(Reply(Success::new()))
-}
-
-pub(super) fn checked_title(title: &str) -> Result<String, Vec<Problem>> {
-    let title = title.trim();
-    let wrong = |why: &str| vec![Problem::value_error(&["body", "title"], why)];
-    if title.is_empty() {
-        return Err(wrong("a title has at least 1 character"));
-    }
-    if title.chars().count() > MAX_TITLE_CHARS {
-        return Err(wrong("a title has at most 200 characters"));
-    }
-    Ok(title.to_owned())
 }
 
 /// Another model for the agent.

@@ -18,8 +18,9 @@ pub(super) const CREATE: Operation = Operation {
     example: Some(|_| examples::new_conversation()),
     difference: Some(
         "`worktree`, `secrets_encrypted`, runtimes other than `local` and agents other than `Agent` are \
-         refused; there are no agent profiles and plugins yet; `hook_config`, \
-         `client_tools` and `autotitle` have no effect yet. Settings of more than `max_metadata_bytes` \
+         refused; there are no agent profiles and plugins yet; `hook_config` and \
+         `client_tools` have no effect yet; there are no LLM profiles, so that the agent's model writes \
+         titles whatever `title_llm_profile` names. Settings of more than `max_metadata_bytes` \
          are a 422.",
     ),
     ..Operation::post("create_conversation", Tag::Conversations, handler!(create))

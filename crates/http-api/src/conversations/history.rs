@@ -7,7 +7,7 @@ use paperclip::actix::api_v2_operation;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{change::checked_title, examples, start::checked_tags};
+use super::{examples, start::checked_tags, title::checked_title};
 use crate::{
     failure::Failure,
     operation::{Operation, Tag, both, handler, refusals},
@@ -22,7 +22,7 @@ use crate::{
 struct ForkConversation {
     /// Chosen by the client, or else random.
     id: Option<ConversationId>,
-    /// At most 200 characters. Not that of the original.
+    /// At most 200 characters, no control characters. Not that of the original.
     title: Option<String>,
     /// In place of those of the original.
     tags: Option<BTreeMap<String, String>>,

@@ -116,6 +116,7 @@ fn what_is_said_needs_a_key_and_health_does_not() {
             "/webhooks",
             "/llm/",
             "/budgets",
+            "/file/",
         ]
         .iter()
         .any(|at| name.contains(at));

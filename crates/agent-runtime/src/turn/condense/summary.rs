@@ -9,11 +9,13 @@ use core_model::{Content, EventId, LlmSettings};
 use llm_client::{ModelError, ModelMessage, ModelReply, ModelRequest};
 
 use super::{plan::Forgettable, settings::CondenserSettings};
-use crate::turn::{
-    context::{ContextMessage, clip},
-    outcome::Outcome,
-    state::Turn,
-    stats::{self, Call},
+use crate::{
+    command::SpentCall,
+    turn::{
+        context::{ContextMessage, clip},
+        outcome::Outcome,
+        state::Turn,
+    },
 };
 
 const PROMPT: &str = include_str!("summary.md");
@@ -134,13 +136,12 @@ async fn summarise_with(
 /// Adds a call to the accounts.
 async fn count(turn: &mut Turn, llm: &LlmSettings, reply: &ModelReply) -> ControlFlow<Outcome> {
     turn.spending.paid(reply.cost);
-    let call = Call {
-        usage_id: &llm.usage_id,
-        model: &llm.model,
-        reply,
+    let call = SpentCall {
+        usage_id: llm.usage_id.clone(),
+        model: llm.model.clone(),
+        reply: reply.clone(),
     };
-    let counted = stats::after_call(&turn.live.now().state, call);
-    turn.propose(vec![counted]).await
+    turn.propose_after(Some(call), Vec::new()).await
 }
 
 fn shown(turn: &Turn, forgotten: &Forgettable) -> Vec<ContextMessage> {
