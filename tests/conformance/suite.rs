@@ -4,6 +4,7 @@
 //! | module | tests |
 //! |---|---|
 //! | `catalog`, `listing`, `deletion` | conversations and their list |
+//! | `staging` | conversations that are made with a log |
 //! | `append`, `reading`, `growth` | logs |
 //! | `claims`, `servers`, `orphans` | who may write |
 //! | `feed`, `receipts`, `deliveries` | the ports of these names |
@@ -26,6 +27,7 @@ mod orphans;
 mod reading;
 mod receipts;
 mod servers;
+mod staging;
 mod steps;
 
 use std::sync::Arc;

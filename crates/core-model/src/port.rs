@@ -10,6 +10,7 @@ mod fault;
 mod feed;
 mod log;
 mod receipts;
+mod staging;
 
 use thiserror::Error;
 
@@ -29,6 +30,7 @@ pub use fault::{Fault, FaultKind};
 pub use feed::{Change, Feed, FeedEntry};
 pub use log::{Extent, Head, HeadFilter, Limit, LogReader, LogWriter, NewRecord, Record, Summary};
 pub use receipts::{Digest, RECEIPT_HOURS, RECEIPTS, Receipt, Receipts};
+pub use staging::{Prefix, StagedConversation};
 
 /// All that a server needs of its store.
 pub trait Store: Catalog + Claims + Feed + Receipts + DeliveryRecords {}

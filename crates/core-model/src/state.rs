@@ -153,6 +153,12 @@ impl ConversationState {
     /// folded it.
     #[must_use]
     pub fn spent(&self) -> Spent {
+        self.spent_in_all().since(&self.spent_before)
+    }
+
+    /// As [`Self::spent`], with what the original of a copy had spent.
+    #[must_use]
+    pub fn spent_in_all(&self) -> Spent {
         let mut spent = Spent {
             wall_seconds: self.counted.wall_seconds,
             tool_calls: self.counted.tool_calls,
@@ -165,7 +171,7 @@ impl ConversationState {
                 spent.tokens += usage.prompt_tokens + usage.completion_tokens;
             }
         }
-        spent.since(&self.spent_before)
+        spent
     }
 
     fn count_time(&mut self, now: EventTime) {
@@ -202,6 +208,10 @@ impl ConversationState {
             "stats" => {
                 let mut totals = StatsSnapshot::default();
                 take(&update.value, &mut totals);
+                if totals.usage_to_metrics.is_empty() {
+                    // A copy that has spent nothing.
+                    self.stats = ConversationStats::default();
+                }
                 for (usage_id, total) in totals.usage_to_metrics {
                     let metrics = self.stats.usage_to_metrics.entry(usage_id).or_default();
                     if metrics.total != total {

@@ -6,7 +6,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use core_model::{
     Catalog, ConversationId, ExecutionStatus, Feed, LogReader, Metadata, Row, StoreError,
-    port::{Digest, FeedEntry, Health, ListPage, ListQuery, Receipt, Receipts},
+    port::{
+        Digest, FeedEntry, Health, ListPage, ListQuery, Prefix, Receipt, Receipts,
+        StagedConversation,
+    },
 };
 use uuid::Uuid;
 
@@ -16,6 +19,7 @@ use crate::{
     disk::Wait,
     error::{blocking, io_at},
     layout,
+    staging::Staged,
 };
 
 #[async_trait]
@@ -23,6 +27,16 @@ impl Catalog for FsStore {
     async fn create(&self, metadata: &Metadata) -> Result<(), StoreError> {
         let metadata = metadata.clone();
         self.run(move |store| store.create(&metadata)).await
+    }
+
+    async fn stage(
+        &self,
+        id: ConversationId,
+        prefix: Option<Prefix>,
+    ) -> Result<Box<dyn StagedConversation>, StoreError> {
+        let store = Arc::clone(&self.0);
+        let staged = blocking(&self.0.root, move || Staged::begin(store, id, prefix));
+        Ok(Box::new(staged.await?))
     }
 
     async fn open(&self, id: ConversationId) -> Result<Arc<dyn LogReader>, StoreError> {

@@ -11,7 +11,8 @@ use core_model::{
     Workspace, WorkspaceKind,
     port::{
         Claimed, DeletedConversation, DeliveryRecords, Digest, FeedEntry, FollowerChange,
-        FollowerRecords, Health, Holder, ListPage, ListQuery, Receipt, Receipts,
+        FollowerRecords, Health, Holder, ListPage, ListQuery, Prefix, Receipt, Receipts,
+        StagedConversation,
     },
 };
 use futures_util::FutureExt as _;
@@ -220,6 +221,14 @@ fn all(log: &dyn LogReader) -> Vec<Record> {
 impl Catalog for Memory {
     async fn create(&self, metadata: &Metadata) -> Result<(), StoreError> {
         self.store.create(metadata).await
+    }
+
+    async fn stage(
+        &self,
+        id: ConversationId,
+        prefix: Option<Prefix>,
+    ) -> Result<Box<dyn StagedConversation>, StoreError> {
+        self.store.stage(id, prefix).await
     }
 
     async fn open(&self, id: ConversationId) -> Result<Arc<dyn LogReader>, StoreError> {
