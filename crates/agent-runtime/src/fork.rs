@@ -14,6 +14,7 @@ use serde_json::json;
 use crate::{
     Runtime, RuntimeError,
     branch::{Branches, read_on},
+    kept_files,
     residency::published::summary,
 };
 
@@ -93,6 +94,9 @@ async fn copy(
         .flatten();
     copy.finish(title, &fork).await?;
     let id = copy.publish().await?;
+    // Those of the original may be ahead of what is copied. What a crash prevents is done before the first turn.
+    let live = runtime.open(id).await?.live;
+    kept_files::restore(&live).await;
     runtime.info(id).await
 }
 
