@@ -1,5 +1,7 @@
 mod script;
 
+use std::time::Instant;
+
 use async_trait::async_trait;
 use core_model::{Content, LlmSettings, MessageToolCall, Role, usage::TokenUsage};
 use serde_json::json;
@@ -73,6 +75,7 @@ impl Model for Scripted {
         request: &ModelRequest,
         on_delta: &(dyn Fn(Delta) + Send + Sync),
     ) -> Result<ModelReply, ModelError> {
+        let started = Instant::now();
         let step = next_step(request);
         tokio::time::sleep(step.delay).await;
         let mut reply = ModelReply {
@@ -85,6 +88,7 @@ impl Model for Scripted {
         if self.stream {
             stream(&reply, on_delta).await;
         }
+        reply.latency = started.elapsed();
         Ok(reply)
     }
 }

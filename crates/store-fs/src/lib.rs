@@ -32,6 +32,7 @@
 //! | `staging` | a conversation that is made with a log, until it is published |
 //! | `deletion` | deleting a conversation, at once or into the outbox |
 //! | `keep_deliveries`, `deliveries/` | the records of followers, and the outbox |
+//! | `spending` | what conversations have spent, and may spend |
 //! | `receipts` | requests that must not be carried out twice |
 //! | `append_file` | a file that grows at its end only |
 //! | `group_sync` | one sync for many |
@@ -71,7 +72,7 @@
 //!   made when one was found, never read again.
 //!
 //! Names that start with a dot belong to the store: `.lock`, `.feed`, `.catalog`, `.infos`,
-//! `.closed`, `.receipts`, and folders being made or removed.
+//! `.closed`, `.receipts`, `.spending`, and folders being made or removed.
 
 #![warn(missing_docs)]
 
@@ -123,6 +124,7 @@ pub mod regular_file;
 mod repair;
 mod restore;
 mod scan;
+mod spending;
 mod staging;
 mod start_scan;
 mod store;

@@ -7,9 +7,10 @@ use bytes::Bytes;
 use core_model::{
     Catalog, ConversationId, ExecutionStatus, Feed, LogReader, Metadata, Row, StoreError,
     port::{
-        Digest, FeedEntry, Health, ListPage, ListQuery, Prefix, Receipt, Receipts,
-        StagedConversation,
+        Digest, FeedEntry, Health, ListPage, ListQuery, Prefix, Receipt, Receipts, SpendingRecord,
+        SpendingRecords, StagedConversation,
     },
+    shared_budget::{DaySpending, SharedBudgets},
 };
 use uuid::Uuid;
 
@@ -170,5 +171,21 @@ impl Receipts for FsStore {
 
     async fn forget(&self, key: Digest) -> Result<(), StoreError> {
         self.run(move |store| store.receipts.forget(key)).await
+    }
+}
+
+#[async_trait]
+impl SpendingRecords for FsStore {
+    async fn spending(&self) -> Result<SpendingRecord, StoreError> {
+        self.run(|store| store.spending.read()).await
+    }
+
+    async fn add_spending(&self, added: Vec<DaySpending>) -> Result<(), StoreError> {
+        self.run(move |store| store.spending.add(added)).await
+    }
+
+    async fn set_budgets(&self, budgets: Option<SharedBudgets>) -> Result<(), StoreError> {
+        self.run(move |store| store.spending.set_budgets(budgets))
+            .await
     }
 }

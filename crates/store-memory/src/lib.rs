@@ -4,7 +4,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `store` | [`MemoryStore`]: a handle, which is one server on the store |
-//! | `catalog`, `claims`, `feed`, `receipts`, `deliveries` | the ports |
+//! | `catalog`, `claims`, `feed`, `receipts`, `deliveries`, `spending` | the ports |
 //! | `writer` | what a claim writes with |
 //! | `staging` | a conversation that is made with a log, until it is published |
 //! | `state` | all that is guarded by the store's one lock |
@@ -22,6 +22,7 @@ mod lock;
 mod log;
 mod receipt_table;
 mod receipts;
+mod spending;
 mod staging;
 mod state;
 mod store;
