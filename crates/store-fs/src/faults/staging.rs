@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::{
-    plan::Op,
+    plan::{Op, Plan},
     sequences::config,
     world::{ROOT, World, key_of, record},
 };
@@ -88,13 +88,15 @@ proptest! {
         if matches!(fault, Fault::None) {
             prop_assert!(made.is_ok(), "{made:?}");
         }
-        if made.is_err() && !world.is_dead() {
+        let died = world.is_dead();
+        // Not when it is opened again.
+        world.machine.plan(|plan| *plan = Plan::default());
+        if made.is_err() && !died {
             // What failed can be made again, unless it could not be taken back; then it is whole.
-            world.lift_faults();
             let again = make(&world, original, extent.into(), copy, &more);
             prop_assert!(matches!(again, Ok(()) | Err(StoreError::Exists(_))), "{again:?}");
         }
-        let certain = made.is_ok() || !world.is_dead();
+        let certain = made.is_ok() || !died;
         match end {
             End::Nothing => {}
             End::CutPower => world.machine.cut_power(),
