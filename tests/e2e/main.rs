@@ -5,6 +5,7 @@ mod auth;
 mod bad_input;
 mod conversations;
 mod cors;
+mod delivery;
 mod events;
 mod hosts;
 mod idempotency;

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use core_model::{Content, EventId, budget::Budgets, event::SystemPromptEvent};
+use core_model::{Content, Delivery, EventId, budget::Budgets, event::SystemPromptEvent};
 use llm_client::ModelReply;
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -21,7 +21,7 @@ pub(crate) type Answer = oneshot::Sender<Result<(), RuntimeError>>;
 pub(crate) enum CommandRequest {
     SendMessage {
         content: Vec<Content>,
-        run: bool,
+        delivery: Delivery,
         /// Set when it must have one effect, however often it is sent.
         once: Option<Request>,
         /// The run's slot, when it was taken beforehand.
@@ -37,6 +37,11 @@ pub(crate) enum CommandRequest {
     },
     Pause,
     Interrupt,
+    /// Changes a message that waits for the next turn, or, without content, takes it back.
+    ChangeQueued {
+        id: EventId,
+        content: Option<Vec<Content>>,
+    },
     /// Replaces the older part of the context by a summary.
     Condense,
     /// Moves HEAD to an event, or before the first one.
@@ -112,6 +117,7 @@ impl CommandRequest {
             Self::SendMessage { once, .. } | Self::Run { once, .. } => *once,
             Self::Pause
             | Self::Interrupt
+            | Self::ChangeQueued { .. }
             | Self::Condense
             | Self::Navigate(_)
             | Self::Change(_)

@@ -8,6 +8,7 @@ mod decide;
 mod done;
 mod end_of_turn;
 pub(crate) mod handle;
+mod queue;
 mod reads;
 mod run_control;
 mod unanswered;

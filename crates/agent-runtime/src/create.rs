@@ -1,8 +1,8 @@
 use std::{path::PathBuf, sync::Arc};
 
 use core_model::{
-    Agent, ConversationId, ConversationState, Extent, Metadata, Seq, Snapshot, StoreError,
-    WorkspaceKind,
+    Agent, ConversationId, ConversationState, Delivery, Extent, Metadata, Seq, Snapshot,
+    StoreError, WorkspaceKind,
     port::{Fault, FaultKind},
 };
 use serde_json::Value;
@@ -78,7 +78,9 @@ async fn create(runtime: &Runtime, new: NewConversation) -> Result<Created, Runt
     };
     let conversation = runtime.conversation(live);
     if let Some(content) = initial_message
-        && let Err(error) = conversation.say(content, true, request, slot).await
+        && let Err(error) = conversation
+            .say(content, Delivery::Steer { run: true }, request, slot)
+            .await
     {
         // The same request again would find a conversation, and its message would be lost. One with
         // a key knows what is missing. What has events is not taken away: others may have seen them.
@@ -154,7 +156,7 @@ async fn complete(
         && (ours || wants_message(&conversation, request).await?)
     {
         conversation
-            .send_message_once(request, content, true)
+            .deliver_once(request, content, Delivery::Steer { run: true })
             .await?;
     }
     Ok(Created {

@@ -15,6 +15,10 @@ pub enum RuntimeError {
     IdTaken(ConversationId),
     #[error("no event {0} in this conversation")]
     UnknownEvent(EventId),
+    #[error("no message {0} waits in this conversation")]
+    NotQueued(EventId),
+    #[error("{limit} messages wait already")]
+    QueueFull { limit: usize },
     #[error("the cursor belongs to a feed that no longer exists; start from the beginning")]
     CursorExpired,
     #[error("the conversation is already running")]
@@ -94,6 +98,8 @@ impl RuntimeError {
             }
             Self::IdTaken(_)
             | Self::UnknownEvent(_)
+            | Self::NotQueued(_)
+            | Self::QueueFull { .. }
             | Self::CursorExpired
             | Self::AlreadyRunning
             | Self::RunLimit { .. }

@@ -46,7 +46,7 @@ mod vault;
 pub use agent_tools::{BuiltInTools, ToolSource, registered_names as tool_names};
 pub use config::{Connect, RuntimeConfig};
 pub use conversation::handle::Conversation;
-pub use core_model::ConversationOrder;
+pub use core_model::{ConversationOrder, Delivery, QueuedMessage};
 pub use error::RuntimeError;
 pub use followers::all::{AllFilter, AllFollower, AllFrame, AllStart, Cursor};
 pub use followers::follower::{Follower, Frame, Start};

@@ -8,6 +8,7 @@
 //! | [`agent`] | model and agent settings |
 //! | `llm_check` | what the types of a model's settings cannot say |
 //! | [`conversation`] | status, workspace, policy, metadata |
+//! | [`queue`], [`waiting`] | messages that wait for the agent, and what the agent waits for |
 //! | [`state`], [`fold()`] | the state that events lead to, one by one or from a stored log |
 //! | [`info`] | a conversation's details, as clients see them |
 //! | [`usage`] | tokens and money |
@@ -29,11 +30,13 @@ mod llm_check;
 pub mod masking;
 pub mod message;
 pub mod port;
+pub mod queue;
 pub mod secrets;
 pub mod shared_budget;
 pub mod state;
 pub mod time;
 pub mod usage;
+pub mod waiting;
 
 pub use agent::{Agent, LlmSettings, ToolChoice};
 pub use conversation::{
@@ -51,5 +54,7 @@ pub use port::{
     Catalog, Claims, ConversationOrder, Extent, Feed, Head, HeadFilter, Limit, LogReader,
     LogWriter, NewRecord, Record, Row, Store, StoreError, Summary,
 };
+pub use queue::{Delivery, QueuedMessage};
 pub use state::{ConversationState, PendingAction};
 pub use time::{EventTime, UtcTime};
+pub use waiting::{Waiting, WaitingFor};

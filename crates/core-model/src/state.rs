@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     ConfirmationPolicy, Event, EventBody, EventId, EventTime, ExecutionStatus, Metadata,
+    QueuedMessage, Waiting,
     budget::{BudgetReached, Budgets, Spent},
     event::ConversationStateUpdateEvent,
     usage::{ConversationStats, StatsSnapshot},
@@ -32,6 +33,12 @@ pub struct ConversationState {
     /// Whether HEAD was ever moved to another event than the last one.
     #[serde(default)]
     pub head_moved: bool,
+    /// Messages that wait for the next turn, the first one first.
+    #[serde(default)]
+    pub queued: Vec<QueuedMessage>,
+    /// What only a person can do.
+    #[serde(default)]
+    pub waiting: Option<Waiting>,
     /// What the conversation may spend.
     #[serde(default)]
     pub budgets: Budgets,
@@ -93,6 +100,8 @@ impl ConversationState {
             initialised: false,
             used_tools: BTreeSet::new(),
             head_moved: false,
+            queued: Vec::new(),
+            waiting: None,
             budgets: metadata.settings.budgets,
             paused_by: None,
             counted: Counted::default(),
@@ -228,6 +237,8 @@ impl ConversationState {
             "tags" => take(&update.value, &mut self.tags),
             "agent_state" => take(&update.value, &mut self.agent_state),
             "spent_before" => take(&update.value, &mut self.spent_before),
+            "queued_messages" => take(&update.value, &mut self.queued),
+            "waiting" => take(&update.value, &mut self.waiting),
             "budgets" => take(&update.value, &mut self.budgets),
             "stats" => {
                 let mut totals = StatsSnapshot::default();

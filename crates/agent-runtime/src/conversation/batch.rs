@@ -2,6 +2,8 @@ use std::sync::Arc;
 
 use core_model::{ConversationState, Draft, Event, EventTime, ExecutionStatus, Metadata};
 
+use serde_json::Value;
+
 use crate::{
     RuntimeError,
     command::{Answer, StopReason},
@@ -62,7 +64,11 @@ impl CommitBatch {
         let time = EventTime::now_after(state.last_timestamp);
         let event = draft.at(time, state.leaf_event_id.clone());
         state.apply(&event);
+        let waits_no_more = state.waiting.is_some() && !state.execution_status.may_wait();
         self.events.push(event);
+        if waits_no_more {
+            self.push(Draft::state("waiting", Value::Null));
+        }
     }
 
     pub(super) fn extend(&mut self, drafts: impl IntoIterator<Item = Draft>) {

@@ -1,12 +1,13 @@
 //! What each command means, given the state after all that was decided before it.
 
 use core_model::{
-    Content, Draft, EventBody, EventId, ExecutionStatus, Message, Role, Source,
+    Content, Delivery, Draft, EventBody, EventId, ExecutionStatus, Message, Role, Source,
     event::{MessageEvent, Nothing, RejectionSource, SystemPromptEvent, UserRejectObservation},
     secrets::without_secrets,
     state::RUN_CUT_OFF,
 };
 use serde_json::json;
+use tokio::sync::oneshot;
 
 use crate::{
     Request, RuntimeError,
@@ -14,6 +15,7 @@ use crate::{
     conversation::{
         batch::{AfterCommit, CommitBatch},
         done::Done,
+        queue,
         run_control::RunControl,
         unanswered::recovery_drafts,
     },
@@ -44,15 +46,33 @@ impl Decider<'_> {
             self.run.deferred.push_back(command);
             return;
         }
+        let command = match self.interrupt_for(command, done) {
+            Some(command) => command,
+            None => return,
+        };
         let Command { request, answer } = command;
         let result = match request {
             CommandRequest::SendMessage {
                 content,
-                run,
+                delivery: Delivery::Queue,
                 once,
                 slot,
                 system_prompt,
             } => {
+                if done.message || self.is_queued(once) {
+                    Ok(())
+                } else {
+                    self.queue(content, once, slot, system_prompt)
+                }
+            }
+            CommandRequest::SendMessage {
+                content,
+                delivery,
+                once,
+                slot,
+                system_prompt,
+            } => {
+                let run = delivery != Delivery::Steer { run: false };
                 // Only a run gets there, and one that ran after the message has taken it up; to start
                 // another might even be taken for consent.
                 let taken_up = done.message
@@ -95,6 +115,7 @@ impl Decider<'_> {
                 }
                 return;
             }
+            CommandRequest::ChangeQueued { id, content } => queue::change(self.batch, &id, content),
             CommandRequest::Respond { accept, reason } => self.respond(accept, &reason),
             CommandRequest::Condense => return self.condense(answer),
             CommandRequest::Navigate(head) => self.navigate(head),
@@ -129,12 +150,19 @@ impl Decider<'_> {
     fn has_to_wait(&self, request: &CommandRequest) -> bool {
         match request {
             CommandRequest::Run { .. }
-            | CommandRequest::SendMessage { run: true, .. }
+            | CommandRequest::SendMessage {
+                delivery: Delivery::Steer { run: true } | Delivery::Queue | Delivery::Interrupt,
+                ..
+            }
             | CommandRequest::Condense => self.run.is_stopping() || self.run.is_condensing(),
             CommandRequest::Respond { .. } => self.run.is_condensing(),
             // They mean the run that waits before them, too.
             CommandRequest::Pause | CommandRequest::Interrupt => !self.run.deferred.is_empty(),
-            CommandRequest::SendMessage { run: false, .. }
+            CommandRequest::SendMessage {
+                delivery: Delivery::Steer { run: false },
+                ..
+            }
+            | CommandRequest::ChangeQueued { .. }
             | CommandRequest::Navigate(_)
             | CommandRequest::Change(_)
             | CommandRequest::Recover
@@ -196,6 +224,61 @@ impl Decider<'_> {
         self.batch.push(last);
     }
 
+    /// Ends the active turn for a message that is to reach the agent at once, which then waits for that end;
+    /// gives back any other command.
+    fn interrupt_for(&mut self, command: Command, done: Done) -> Option<Command> {
+        let interrupts = |request: &CommandRequest| {
+            let interrupt = Delivery::Interrupt;
+            matches!(request, CommandRequest::SendMessage { delivery, .. } if *delivery == interrupt)
+        };
+        if done.message || self.run.turn.is_none() || !interrupts(&command.request) {
+            return Some(command);
+        }
+        // Nobody waits for the end but the message.
+        let (nobody, _) = oneshot::channel();
+        self.run.interrupt(nobody);
+        self.run.deferred.push_back(command);
+        None
+    }
+
+    /// Keeps a message for the next turn; where no turn is active and nobody is asked for consent, that is now.
+    fn queue(
+        &mut self,
+        content: Vec<Content>,
+        once: Option<Request>,
+        slot: Option<RunSlot>,
+        system_prompt: Option<Box<SystemPromptEvent>>,
+    ) -> Result<(), RuntimeError> {
+        let id = once.map_or_else(EventId::random, |once| once.message());
+        let waits = self.status() == ExecutionStatus::WaitingForConfirmation;
+        if self.has_run() || waits {
+            return queue::add(self.batch, id, content);
+        }
+        let slot = match slot {
+            Some(slot) => slot,
+            None => self.slots.take()?,
+        };
+        queue::add(self.batch, id, content)?;
+        self.initialise(system_prompt);
+        self.start_next(slot);
+        Ok(())
+    }
+
+    /// Starts a turn with the message that has waited longest; whether there was one.
+    fn start_next(&mut self, slot: RunSlot) -> bool {
+        let found = queue::take_up(self.batch);
+        if found {
+            self.batch.start = Some(TurnStart::work(slot));
+        }
+        found
+    }
+
+    fn is_queued(&self, once: Option<Request>) -> bool {
+        let id = once.map(|once| once.message());
+        let mut queued = self.batch.state().queued.iter();
+        queued.any(|message| Some(&message.id) == id.as_ref())
+    }
+
     /// The run that a message asks for.
     fn run_message(
         &mut self,
@@ -223,7 +306,13 @@ impl Decider<'_> {
         once: Option<Request>,
         system_prompt: Option<Box<SystemPromptEvent>>,
     ) -> Result<(), RuntimeError> {
-        let started = if self.status() == ExecutionStatus::Finished && !self.has_run() {
+        let is_over = self.status() == ExecutionStatus::Finished && !self.has_run();
+        let started = if is_over && !self.batch.state().queued.is_empty() {
+            self.slots
+                .take()
+                .map(|slot| self.start_next(slot))
+                .map(drop)
+        } else if is_over {
             // Nothing to do; the client still waits for the end of its run.
             self.batch.announce = true;
             self.run.repeats.plan();

@@ -1,16 +1,17 @@
 //! What the log says of the end of a turn.
 
 use core_model::{
-    ConversationState, Draft, EventBody, EventId, ExecutionStatus, Source,
+    ConversationState, Draft, EventBody, EventId, ExecutionStatus, Source, Waiting, WaitingFor,
     event::{ConversationErrorEvent, Nothing},
 };
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::{
     command::StopReason,
     conversation::{
         batch::CommitBatch,
         decide::{SUPERSEDED, pause, reject_pending},
+        queue,
         unanswered::{answers, recovery_drafts},
     },
     run_slot::RunSlot,
@@ -88,18 +89,35 @@ fn record_outcome(outcome: Outcome, slot: RunSlot, paused: bool, batch: &mut Com
         }
         Outcome::Condensed => {}
         Outcome::BudgetReached(reached) => {
-            batch.push(Draft::state("budget_reached", json!(reached)));
+            let told = json!(reached);
+            batch.push(Draft::state("budget_reached", told.clone()));
             batch.set_status(ExecutionStatus::Paused);
+            wait(batch, WaitingFor::Budget, told);
         }
-        Outcome::Finished { .. } => batch.set_status(ExecutionStatus::Finished),
-        Outcome::Waiting { .. } => batch.set_status(ExecutionStatus::WaitingForConfirmation),
-        Outcome::Stuck => batch.set_status(ExecutionStatus::Stuck),
+        Outcome::Finished { .. } => {
+            batch.set_status(ExecutionStatus::Finished);
+            if !paused && queue::take_up(batch) {
+                continue_run(batch, slot, paused);
+            }
+        }
+        Outcome::Waiting { .. } => {
+            batch.set_status(ExecutionStatus::WaitingForConfirmation);
+            let pending = batch.state().pending.iter();
+            let actions: Vec<&str> = pending.map(|call| call.action_id.0.as_str()).collect();
+            let told = json!({"actions": actions});
+            wait(batch, WaitingFor::Approval, told);
+        }
+        Outcome::Stuck => {
+            batch.set_status(ExecutionStatus::Stuck);
+            wait(batch, WaitingFor::Error, json!({"code": "stuck"}));
+        }
         Outcome::Failed {
             code,
             detail,
             classification,
         } => {
             batch.set_status(ExecutionStatus::Error);
+            wait(batch, WaitingFor::Error, json!({"code": code}));
             let error = ConversationErrorEvent {
                 code,
                 detail,
@@ -112,6 +130,18 @@ fn record_outcome(outcome: Outcome, slot: RunSlot, paused: bool, batch: &mut Com
         }
         Outcome::Cancelled { .. } => batch.set_status(ExecutionStatus::Paused),
     }
+}
+
+/// Says that the conversation waits for a person. Its end is told with the status that ends it.
+fn wait(batch: &mut CommitBatch, what_for: WaitingFor, details: Value) {
+    let details = match details {
+        Value::Object(details) => details,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            Map::new()
+        }
+    };
+    let waiting = Waiting::now(what_for, details);
+    batch.push(Draft::state("waiting", json!(waiting)));
 }
 
 /// Takes up what is left to do in the same slot, or pauses before it.
@@ -132,13 +162,11 @@ fn is_new(state: &ConversationState, seen: Option<&EventId>) -> bool {
 mod tests {
     use std::sync::Arc;
 
+    use super::*;
+    use crate::run_slot::RunSlots;
     use core_model::{
         Event, Metadata, Observation, Workspace, WorkspaceKind, event::ObservationEvent,
     };
-    use serde_json::Value;
-
-    use super::*;
-    use crate::run_slot::RunSlots;
 
     /// A running conversation with an unanswered call of each of these ids.
     fn running(calls: &[&str]) -> CommitBatch {

@@ -243,7 +243,7 @@ pub(crate) async fn events(conversation: &Conversation) -> Vec<Value> {
         .collect()
 }
 
-/// Kinds, with the value for status updates; `stats` left out.
+/// Kinds, with the value for status updates; `stats` and `waiting` left out.
 pub(crate) async fn outline(conversation: &Conversation) -> Vec<String> {
     let told = |event: &Value| match event["key"].as_str() {
         Some("execution_status") => event["value"].as_str().unwrap().to_owned(),
@@ -258,7 +258,7 @@ pub(crate) async fn outline(conversation: &Conversation) -> Vec<String> {
         .await
         .iter()
         .map(told)
-        .filter(|line| line != "stats")
+        .filter(|line| line != "stats" && line != "waiting")
         .collect()
 }
 

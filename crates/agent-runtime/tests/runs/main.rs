@@ -4,6 +4,7 @@
 mod any_history;
 mod claims;
 mod condensation;
+mod delivery;
 mod feed;
 mod followers;
 mod frail;

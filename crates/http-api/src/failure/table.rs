@@ -147,6 +147,16 @@ fn of_runtime(error: &RuntimeError) -> Row {
     match error {
         RuntimeError::NotFound(_) => row(404, "conversation_not_found", "Not Found"),
         RuntimeError::UnknownEvent(_) => row(404, "event_not_found", "Not Found"),
+        RuntimeError::NotQueued(_) => row(
+            404,
+            "message_not_queued",
+            "No such message waits: the agent has taken it up, or it was taken back.",
+        ),
+        RuntimeError::QueueFull { limit } => row(
+            429,
+            "queue_full",
+            format!("{limit} messages wait for the agent already. Take one back, or wait."),
+        ),
         RuntimeError::CursorExpired => row(
             410,
             "cursor_expired",

@@ -43,6 +43,8 @@ impl From<RuntimeError> for CloseReason {
             | RuntimeError::NoCondenser
             | RuntimeError::BudgetReached(_)
             | RuntimeError::IdTaken(_)
+            | RuntimeError::NotQueued(_)
+            | RuntimeError::QueueFull { .. }
             | RuntimeError::Model { .. }
             | RuntimeError::Invalid(_)
             | RuntimeError::Store(_)

@@ -2,7 +2,7 @@
 
 use agent_runtime::RuntimeError;
 use core_model::{
-    ConversationId, StoreError,
+    ConversationId, EventId, StoreError,
     budget::{BudgetReached, BudgetScope},
     port::Fault,
 };
@@ -96,6 +96,16 @@ pub(crate) const NO_CONDENSER: Refusal = Refusal::new(
 pub(crate) const RUNNING: Refusal = Refusal::new("Running", "The conversation is running", || {
     RuntimeError::AlreadyRunning.into()
 });
+pub(crate) const NOT_QUEUED: Refusal = Refusal::new(
+    "NotQueued",
+    "No such message waits: the agent has it by now, or it was taken back",
+    || RuntimeError::NotQueued(EventId(String::new())).into(),
+);
+pub(crate) const QUEUE_FULL: Refusal = Refusal::new(
+    "QueueFull",
+    "Too many messages wait for the agent already",
+    || RuntimeError::QueueFull { limit: 32 }.into(),
+);
 pub(crate) const ID_TAKEN: Refusal = Refusal::new(
     "IdTaken",
     "There is a conversation with this id already",
