@@ -103,10 +103,10 @@ async fn copy(
 }
 
 fn refused(error: StoreError) -> RuntimeError {
-    match error {
-        StoreError::Exists(id) => RuntimeError::IdTaken(id),
-        error => error.into(),
+    if let StoreError::Exists(id) = error {
+        return RuntimeError::IdTaken(id);
     }
+    error.into()
 }
 
 /// Those of the copy: what the original's events have changed meanwhile holds from the start.
@@ -148,11 +148,12 @@ impl Copy {
         path: &HashSet<EventId>,
         fork: &Fork,
     ) -> Result<(), RuntimeError> {
-        let is_copied = |event: &Event| match &event.body {
-            EventBody::ConversationStateUpdateEvent(update) => {
+        let is_copied = |event: &Event| {
+            if let EventBody::ConversationStateUpdateEvent(update) = &event.body {
                 fork.keep_metrics && matches!(update.key.as_str(), "stats" | "spent_before")
+            } else {
+                path.contains(&event.id)
             }
-            _ => path.contains(&event.id),
         };
         let mut next = Seq(0);
         while next < len {

@@ -129,13 +129,16 @@ impl StagedConversation for Staged {
     }
 }
 
+/// A log, its index, and how far it is.
+type Begun = (Arc<dyn DiskFile>, Option<Index>, Extent);
+
 /// Makes the log, with its first lines, and an index of it.
 fn fill(
     store: &Store,
     id: ConversationId,
     prefix: Option<Prefix>,
     folder: &Path,
-) -> Result<(Arc<dyn DiskFile>, Option<Index>, Extent), StoreError> {
+) -> Result<Begun, StoreError> {
     let disk = store.context.disk.as_ref();
     let path = folder.join(layout::EVENTS);
     let made = Index::create(disk, &folder.join(layout::INDEX), id).ok();
