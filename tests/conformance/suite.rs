@@ -4,6 +4,7 @@
 //! | module | tests |
 //! |---|---|
 //! | `catalog`, `listing`, `deletion` | conversations and their list |
+//! | `staging` | conversations that are made with a log |
 //! | `append`, `reading`, `growth` | logs |
 //! | `claims`, `servers`, `orphans` | who may write |
 //! | `feed`, `receipts`, `deliveries`, `spending` | the ports of these names |
@@ -27,6 +28,7 @@ mod reading;
 mod receipts;
 mod servers;
 mod spending;
+mod staging;
 mod steps;
 
 use std::sync::Arc;

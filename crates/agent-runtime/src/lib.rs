@@ -13,6 +13,7 @@
 //! | `followers` | read a conversation's log, or all by way of the feed, and keep up |
 //! | `residency` | what is in memory: conversations, their tools, what they share |
 //! | `command`, `new_conversation`, `query` | what can be asked |
+//! | `kept_files` | writes again what tools keep beside the log of a copied conversation |
 //! | `branch` | reads a log through, and finds what leads to an event |
 //! | `spending` | what all conversations spend, and whether that allows one more call |
 //! | `config`, `error`, `run_slot`, `vault` | settings, errors, run slots, secrets at rest |
@@ -26,6 +27,7 @@ mod ending;
 mod error;
 mod followers;
 mod fork;
+mod kept_files;
 mod listing;
 #[cfg(test)]
 mod live_fixture;

@@ -11,6 +11,7 @@ mod feed;
 mod log;
 mod receipts;
 mod spending_records;
+mod staging;
 
 use thiserror::Error;
 
@@ -31,6 +32,7 @@ pub use feed::{Change, Feed, FeedEntry};
 pub use log::{Extent, Head, HeadFilter, Limit, LogReader, LogWriter, NewRecord, Record, Summary};
 pub use receipts::{Digest, RECEIPT_HOURS, RECEIPTS, Receipt, Receipts};
 pub use spending_records::{SpendingRecord, SpendingRecords};
+pub use staging::{Prefix, StagedConversation};
 
 /// All that a server needs of its store.
 pub trait Store: Catalog + Claims + Feed + Receipts + DeliveryRecords + SpendingRecords {}

@@ -181,6 +181,12 @@ impl ConversationState {
     /// folded it.
     #[must_use]
     pub fn spent(&self) -> Spent {
+        self.spent_in_all().since(&self.spent_before)
+    }
+
+    /// As [`Self::spent`], with what the original of a copy had spent.
+    #[must_use]
+    pub fn spent_in_all(&self) -> Spent {
         let mut spent = Spent {
             wall_seconds: self.counted.wall_seconds,
             tool_calls: (self.counted.tool_calls).saturating_sub(self.pending.len() as u64),
@@ -194,7 +200,7 @@ impl ConversationState {
                 spent.tokens += usage.prompt_tokens + usage.completion_tokens;
             }
         }
-        spent.since(&self.spent_before)
+        spent
     }
 
     fn count_time(&mut self, event: &Event) {
@@ -247,6 +253,10 @@ impl ConversationState {
             "stats" => {
                 let mut totals = StatsSnapshot::default();
                 take(&update.value, &mut totals);
+                if totals.usage_to_metrics.is_empty() {
+                    // A copy that has spent nothing.
+                    self.stats = ConversationStats::default();
+                }
                 self.take_stats(totals, at);
             }
             _ => {}

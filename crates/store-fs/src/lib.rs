@@ -29,6 +29,7 @@
 //! | `catalog/` | the list of all conversations, and the feed of what happens in them |
 //! | `claims` | the one writer of a conversation, and who it is |
 //! | `folder_scan`, `start_scan`, `check`, `listing`, `at_rest`, `stored_row` | the list against the folder, and each conversation on it |
+//! | `staging` | a conversation that is made with a log, until it is published |
 //! | `deletion` | deleting a conversation, at once or into the outbox |
 //! | `keep_deliveries`, `deliveries/` | the records of followers, and the outbox |
 //! | `spending` | what conversations have spent, and may spend |
@@ -124,6 +125,7 @@ mod repair;
 mod restore;
 mod scan;
 mod spending;
+mod staging;
 mod start_scan;
 mod store;
 mod stored;

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use core_model::{
     Catalog, ConversationId, ExecutionStatus, Feed, LogReader, Metadata, Row, StoreError,
     port::{
-        Digest, FeedEntry, Health, ListPage, ListQuery, Receipt, Receipts, SpendingRecord,
-        SpendingRecords,
+        Digest, FeedEntry, Health, ListPage, ListQuery, Prefix, Receipt, Receipts, SpendingRecord,
+        SpendingRecords, StagedConversation,
     },
     shared_budget::{DaySpending, SharedBudgets},
 };
@@ -20,6 +20,7 @@ use crate::{
     disk::Wait,
     error::{blocking, io_at},
     layout,
+    staging::Staged,
 };
 
 #[async_trait]
@@ -27,6 +28,16 @@ impl Catalog for FsStore {
     async fn create(&self, metadata: &Metadata) -> Result<(), StoreError> {
         let metadata = metadata.clone();
         self.run(move |store| store.create(&metadata)).await
+    }
+
+    async fn stage(
+        &self,
+        id: ConversationId,
+        prefix: Option<Prefix>,
+    ) -> Result<Box<dyn StagedConversation>, StoreError> {
+        let store = Arc::clone(&self.0);
+        let staged = blocking(&self.0.root, move || Staged::begin(store, id, prefix));
+        Ok(Box::new(staged.await?))
     }
 
     async fn open(&self, id: ConversationId) -> Result<Arc<dyn LogReader>, StoreError> {

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use workspace::{ToolFiles, Workspace};
 
 use crate::{
+    kept_files,
     residency::live_conversation::LiveConversation,
     turn::{
         budget::TurnSpending,
@@ -135,6 +136,7 @@ pub(super) async fn open(live: &LiveConversation) -> Result<(Agent, Tools), Setu
     if let Some(tools) = live.tools.get() {
         return Ok((agent, tools));
     }
+    kept_files::restore(live).await;
     let environment = ToolEnvironment {
         workspace: workspace(live),
         files: ToolFiles::new(&live.folder),

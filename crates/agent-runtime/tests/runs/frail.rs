@@ -18,8 +18,8 @@ use core_model::{
     StoreError, Summary,
     port::{
         Claim, Claimed, DeletedConversation, DeliveryRecords, Digest, Fault, FeedEntry,
-        FollowerChange, FollowerRecords, Health, Holder, ListPage, ListQuery, Receipt, Receipts,
-        SpendingRecord, SpendingRecords,
+        FollowerChange, FollowerRecords, Health, Holder, ListPage, ListQuery, Prefix, Receipt,
+        Receipts, SpendingRecord, SpendingRecords, StagedConversation,
     },
     shared_budget::{DaySpending, SharedBudgets},
 };
@@ -151,6 +151,14 @@ impl Frail {
 impl Catalog for Frail {
     async fn create(&self, metadata: &Metadata) -> Result<(), StoreError> {
         self.store.create(metadata).await
+    }
+
+    async fn stage(
+        &self,
+        id: ConversationId,
+        prefix: Option<Prefix>,
+    ) -> Result<Box<dyn StagedConversation>, StoreError> {
+        self.store.stage(id, prefix).await
     }
 
     async fn open(&self, id: ConversationId) -> Result<Arc<dyn LogReader>, StoreError> {

@@ -11,8 +11,8 @@ use core_model::{
     Workspace, WorkspaceKind,
     port::{
         Claimed, DeletedConversation, DeliveryRecords, Digest, FeedEntry, FollowerChange,
-        FollowerRecords, Health, Holder, ListPage, ListQuery, Receipt, Receipts, SpendingRecord,
-        SpendingRecords,
+        FollowerRecords, Health, Holder, ListPage, ListQuery, Prefix, Receipt, Receipts,
+        SpendingRecord, SpendingRecords, StagedConversation,
     },
     shared_budget::{DaySpending, SharedBudgets},
 };
@@ -222,6 +222,14 @@ fn all(log: &dyn LogReader) -> Vec<Record> {
 impl Catalog for Memory {
     async fn create(&self, metadata: &Metadata) -> Result<(), StoreError> {
         self.store.create(metadata).await
+    }
+
+    async fn stage(
+        &self,
+        id: ConversationId,
+        prefix: Option<Prefix>,
+    ) -> Result<Box<dyn StagedConversation>, StoreError> {
+        self.store.stage(id, prefix).await
     }
 
     async fn open(&self, id: ConversationId) -> Result<Arc<dyn LogReader>, StoreError> {
