@@ -7,7 +7,6 @@ use core_model::{
     LlmSettings,
     budget::{Budget, Budgets},
 };
-use llm_client::ModelMessage;
 use serde_json::{Value, json};
 
 use crate::harness::*;
@@ -190,7 +189,7 @@ async fn a_question_is_answered_beside_the_conversation() {
     let asked: Vec<String> = requests[1]
         .messages
         .iter()
-        .map(ModelMessage::text)
+        .map(|message| message.text())
         .collect();
     assert!(asked.contains(&"hi".to_owned()), "{asked:?}");
     assert!(

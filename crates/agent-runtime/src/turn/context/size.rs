@@ -43,6 +43,7 @@ impl ModelContext {
     /// Shows no more than so many characters of what a tool said.
     pub(in crate::turn) fn shorten_tool_texts(&mut self, chars: usize) {
         self.longest_tool_text = Some(chars);
+        self.rendered.forget_from(0);
         self.measured = None;
     }
 }
