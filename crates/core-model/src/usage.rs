@@ -1,7 +1,11 @@
+mod call_list;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use call_list::CallList;
 
 /// Tokens counted, by one call or added up. `prompt_tokens` includes the cached ones.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -56,9 +60,9 @@ pub struct ResponseLatency {
 pub struct Metrics {
     #[serde(flatten)]
     pub total: MetricsSnapshot,
-    pub costs: Vec<Cost>,
-    pub response_latencies: Vec<ResponseLatency>,
-    pub token_usages: Vec<TokenUsage>,
+    pub costs: CallList<Cost>,
+    pub response_latencies: CallList<ResponseLatency>,
+    pub token_usages: CallList<TokenUsage>,
 }
 
 /// Metrics by usage id (`agent`, `condenser`, …).

@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use core_model::{LlmSettings, masking::SecretMask};
 use reqwest::header::HeaderMap;
 
@@ -103,8 +104,7 @@ impl HttpModel {
                 ..self.route.clone()
             };
             let mut prompt = self.begun_prompt(request, adjustments);
-            prompt.extend(&request.messages);
-            let sent = prompt.request(request);
+            prompt.extend(request);
             let form = Form {
                 format: self.format,
                 settings: &self.settings,
@@ -115,29 +115,27 @@ impl HttpModel {
             } else {
                 BTreeSet::new()
             };
-            let fields = self.format.fields(&self.settings, &route, &sent);
+            let fields = self.format.fields(&self.settings, &route, &prompt.sent);
             let body = prompt.body(form, &fields, &refused_fields)?;
             let answer = self.exchange(body, &prompt.call_ids, on_delta).await;
-            *self.last_prompt() = Some(prompt);
             let failure = match answer {
                 Ok(mut reply) => {
                     if lessons.adjustments != known {
                         learned::remember(&self.route, lessons.adjustments);
                     }
-                    notices.extend(truncation::notice(
-                        &sent.messages,
-                        reply.usage.prompt_tokens,
-                    ));
+                    let sent = &prompt.sent.messages;
+                    notices.extend(truncation::notice(sent, reply.usage.prompt_tokens));
+                    *self.last_prompt() = Some(prompt);
                     reply.notices = notices;
                     return Ok(reply);
                 }
                 Err(failure) => failure,
             };
-            let mut body = self.format.body(&self.settings, &route, &sent);
+            let mut body = self.format.body(&self.settings, &route, &prompt.sent);
             body.retain(|name, _| !refused_fields.contains(name.as_str()));
             let refusal = Refusal {
                 failure: &failure,
-                messages: &sent.messages,
+                messages: &prompt.sent.messages,
                 body: &body,
                 optional_fields: if self.settings.drop_params {
                     self.format.optional_fields()
@@ -145,7 +143,9 @@ impl HttpModel {
                     &[]
                 },
             };
-            match lessons.learn(&refusal) {
+            let lesson = lessons.learn(&refusal);
+            *self.last_prompt() = Some(prompt);
+            match lesson {
                 Some(Lesson::Images) => notices.push(self.images_left_out(&failure.error)),
                 Some(_) => {}
                 None => return Err(failure.error),
@@ -168,7 +168,7 @@ impl HttpModel {
     /// the conversation has already.
     async fn exchange(
         &self,
-        body: Vec<u8>,
+        body: Bytes,
         taken: &BTreeSet<String>,
         on_delta: OnDelta<'_>,
     ) -> Result<ModelReply, Failure> {

@@ -36,6 +36,8 @@ pub(super) struct ModelContext {
     next: Seq,
     items: Vec<Item>,
     rendered: Rendered,
+    /// An estimate of all items.
+    tokens: u64,
     /// Whether the next call may belong to the last group. Not after anything but calls and errors:
     /// some servers give every reply the same id.
     group_is_open: bool,
@@ -120,8 +122,7 @@ impl ModelContext {
                     .content
                     .extend(said.extended_content.iter().cloned().map(Content::from));
                 if !message.content.is_empty() {
-                    self.items
-                        .push(Item::Said(ContextMessage::of(event, message.into())));
+                    self.push(Item::Said(ContextMessage::of(event, message.into())));
                 }
             }
             EventBody::ActionEvent(action) => self.take_call(event, action),
@@ -158,6 +159,7 @@ impl ModelContext {
     fn push_system(&mut self, prompt: ContextMessage) {
         let is_system = |item: &&Item| matches!(item, Item::System(_));
         let place = self.items.iter().take_while(is_system).count();
+        self.tokens += prompt.tokens;
         self.items.insert(place, Item::System(prompt));
         self.rendered.forget_from(place);
     }
@@ -168,12 +170,18 @@ impl ModelContext {
             && let Some(Item::Calls(group)) = self.items.last_mut()
             && group.response_id == action.llm_response_id
         {
+            self.tokens += call.tokens();
             group.calls.push(call);
             self.rendered.forget_from(self.items.len() - 1);
             return;
         }
         let group = Box::new(CallGroup::new(action, call));
-        self.items.push(Item::Calls(group));
+        self.push(Item::Calls(group));
+    }
+
+    fn push(&mut self, item: Item) {
+        self.tokens += item.tokens();
+        self.items.push(item);
     }
 
     /// Gives an answer to the latest call that `answers` names.
@@ -186,7 +194,9 @@ impl ModelContext {
         for (at, item) in self.items.iter_mut().enumerate().rev() {
             let Item::Calls(group) = item else { continue };
             if let Some(call) = group.calls.iter_mut().find(|call| answers(call)) {
+                let before = call.tokens();
                 call.answer = Some((event.id.clone(), content()));
+                self.tokens = self.tokens + call.tokens() - before;
                 self.rendered.forget_from(at);
                 return;
             }

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use bytes::Bytes;
 use core_model::{LlmSettings, masking::SecretMask};
 use reqwest::Response;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
@@ -51,7 +52,7 @@ impl Exchange<'_> {
     /// when the reply is streamed, the time until the answer begins.
     pub(super) async fn run(
         &self,
-        body: Vec<u8>,
+        body: Bytes,
         on_delta: OnDelta<'_>,
     ) -> Result<RawReply, Failure> {
         let limit = self.settings.timeout.filter(|seconds| *seconds > 0);
@@ -67,7 +68,7 @@ impl Exchange<'_> {
         within(limit, "no reply", whole).await?
     }
 
-    async fn post(&self, body: Vec<u8>) -> Result<Response, Failure> {
+    async fn post(&self, body: Bytes) -> Result<Response, Failure> {
         let sent = body.len();
         let call = client(self.endpoint)?
             .post(self.endpoint.clone())

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::{BufMut, Bytes, BytesMut};
 use core_model::{LlmSettings, Role};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -33,21 +34,23 @@ pub(super) struct Prompt {
     /// The messages as they were given,
     given: Vec<Arc<ModelMessage>>,
     outgoing: Outgoing,
-    /// and as they are sent.
-    pub(super) sent: Vec<Arc<ModelMessage>>,
+    /// and the request as it is sent.
+    pub(super) sent: ModelRequest,
     /// The ids of all calls, given and sent.
     pub(super) call_ids: BTreeSet<String>,
     images: usize,
+    /// The last body,
+    body: Bytes,
+    /// and what of it is the next one's too.
     beginning: Beginning,
-    /// Bytes of the body before.
-    last_length: usize,
 }
 
-/// The first part of a conversation in the provider's form.
+/// The first part of a conversation in the provider's form: the list's elements, each with a comma behind it,
+/// stand first in the body.
 #[derive(Default)]
 struct Beginning {
-    /// The elements of the list as JSON, each with a comma behind it.
-    json: Vec<u8>,
+    /// Where it ends in the last body.
+    bytes: usize,
     /// How many messages that is,
     messages: usize,
     /// and how many images.
@@ -63,11 +66,11 @@ impl Prompt {
             outgoing: Outgoing::new(adjustments.clone()),
             adjustments,
             given: Vec::new(),
-            sent: Vec::new(),
+            sent: ModelRequest::default(),
             call_ids: BTreeSet::new(),
             images: 0,
+            body: Bytes::new(),
             beginning: Beginning::default(),
-            last_length: 0,
         }
     }
 
@@ -84,29 +87,22 @@ impl Prompt {
     }
 
     /// Takes what is new of a request that begins as this conversation does.
-    pub(super) fn extend(&mut self, messages: &[Arc<ModelMessage>]) {
-        for message in messages.iter().skip(self.given.len()) {
+    pub(super) fn extend(&mut self, request: &ModelRequest) {
+        self.sent.tools.clone_from(&request.tools);
+        self.sent.cache_key.clone_from(&request.cache_key);
+        for message in request.messages.iter().skip(self.given.len()) {
             let sent = self.outgoing.next(message);
             for message in [message, &sent] {
                 let ids = message.calls().map(|call| call.id.clone());
                 self.call_ids.extend(ids);
             }
             self.images += sent.images().count();
-            self.sent.push(sent);
+            self.sent.messages.push(sent);
             self.given.push(Arc::clone(message));
         }
     }
 
-    /// The request as it is sent.
-    pub(super) fn request(&self, of: &ModelRequest) -> ModelRequest {
-        ModelRequest {
-            messages: self.sent.clone(),
-            tools: of.tools.clone(),
-            cache_key: of.cache_key.clone(),
-        }
-    }
-
-    /// The bytes of a body whose `fields` were made for [`Self::request`]. `left_out`: fields that are not
+    /// The bytes of a body whose `fields` were made for [`Self::sent`]. `left_out`: fields that are not
     /// sent.
     ///
     /// # Errors
@@ -116,70 +112,66 @@ impl Prompt {
         with: Form<'_>,
         fields: &Map<String, Value>,
         left_out: &BTreeSet<&'static str>,
-    ) -> Result<Vec<u8>, ModelError> {
+    ) -> Result<Bytes, ModelError> {
         let kept = fields.iter();
         let kept = kept.filter(|(name, _)| !left_out.contains(name.as_str()));
         let kept: BTreeMap<&String, &Value> = kept.collect();
-        let mut body = Vec::with_capacity(self.last_length + self.last_length / 8);
-        write(&kept, &mut body)?;
+        let mut others = BytesMut::new();
+        write(&kept, &mut others)?;
         let list = with.format.list_field();
-        // The settings may have given it.
-        if !fields.contains_key(list) {
-            self.lengthen_beginning(with, fields)?;
-            // Instead of the brace at the end.
-            body.pop();
-            let comma = if kept.is_empty() { "" } else { "," };
-            body.extend_from_slice(format!("{comma}\"{list}\":[").as_bytes());
-            body.extend_from_slice(&self.beginning.json);
-            self.write_part(
-                with,
-                fields,
-                self.beginning.messages..self.sent.len(),
-                &mut body,
-            )?;
-            if body.ends_with(b",") {
-                body.pop();
-            }
-            body.extend_from_slice(b"]}");
+        if fields.contains_key(list) {
+            // The settings give it.
+            return Ok(others.freeze());
         }
-        self.last_length = body.len();
-        Ok(body)
+        let mut body = self.begun_body(with, fields);
+        let start = self.beginning.messages;
+        let end = self.end_of_beginning();
+        self.write_part(with, fields, start..end, &mut body)?;
+        self.beginning.images += images_in(&self.sent.messages[start..end]);
+        self.beginning.messages = end;
+        self.beginning.bytes = body.len();
+        self.write_part(with, fields, end..self.sent.messages.len(), &mut body)?;
+        if body.ends_with(b",") {
+            body.truncate(body.len() - 1);
+        }
+        body.extend_from_slice(if kept.is_empty() { b"]" } else { b"]," });
+        body.extend_from_slice(&others[1..]);
+        self.body = body.freeze();
+        Ok(self.body.clone())
     }
 
-    /// Writes what has become part of the beginning; all of it when it is to be written in another way.
-    fn lengthen_beginning(
-        &mut self,
-        with: Form<'_>,
-        fields: &Map<String, Value>,
-    ) -> Result<(), ModelError> {
+    /// The beginning as it was written for the last request. Nothing of it when it is to be written in
+    /// another way.
+    fn begun_body(&mut self, with: Form<'_>, fields: &Map<String, Value>) -> BytesMut {
         let images_left_out = with.format.images_left_out(self.images);
-        let mut beginning = std::mem::take(&mut self.beginning);
-        if beginning.images_left_out != images_left_out || beginning.fields != *fields {
-            beginning = Beginning {
+        let beginning = &self.beginning;
+        let fits = beginning.bytes > 0
+            && beginning.images_left_out == images_left_out
+            && beginning.fields == *fields;
+        if !fits {
+            self.beginning = Beginning {
                 fields: fields.clone(),
                 images_left_out,
                 ..Beginning::default()
             };
+            let list = with.format.list_field();
+            return BytesMut::from(format!("{{\"{list}\":[").as_bytes());
         }
-        self.beginning = beginning;
-        let start = self.beginning.messages;
-        let end = self.end_of_beginning();
-        if end > start {
-            let mut json = std::mem::take(&mut self.beginning.json);
-            self.write_part(with, fields, start..end, &mut json)?;
-            self.beginning.json = json;
-            self.beginning.images += images_in(&self.sent[start..end]);
-            self.beginning.messages = end;
-        }
-        Ok(())
+        let written = beginning.bytes;
+        // The last request has been sent, so its bytes need not be copied.
+        let last = std::mem::take(&mut self.body).try_into_mut();
+        let mut body = last.unwrap_or_else(|last| BytesMut::from(&last[..written]));
+        body.truncate(written);
+        body
     }
 
     /// Conversations can be split before a reply that calls tools and follows a result.
     fn end_of_beginning(&self) -> usize {
         let start = self.beginning.messages;
-        let new = start + 1..self.sent.len();
+        let new = start + 1..self.sent.messages.len();
         let mut ends = new.rev().filter(|at| {
-            self.sent[*at].calls().next().is_some() && self.sent[at - 1].role() == Role::Tool
+            self.sent.messages[*at].calls().next().is_some()
+                && self.sent.messages[at - 1].role() == Role::Tool
         });
         ends.nth(REPLIES_WRITTEN_ANEW - 1).unwrap_or(start)
     }
@@ -190,18 +182,21 @@ impl Prompt {
         with: Form<'_>,
         fields: &Map<String, Value>,
         range: Range<usize>,
-        json: &mut Vec<u8>,
+        json: &mut BytesMut,
     ) -> Result<(), ModelError> {
+        if range.is_empty() {
+            return Ok(());
+        }
         let part = ListPart {
-            messages: &self.sent[range.clone()],
+            messages: &self.sent.messages[range.clone()],
             is_first: range.start == 0,
-            is_last: range.end == self.sent.len(),
+            is_last: range.end == self.sent.messages.len(),
             images_before: self.beginning.images,
             images: self.images,
         };
         for element in with.format.list(with.settings, with.route, fields, part) {
             write(&element, json)?;
-            json.push(b',');
+            json.extend_from_slice(b",");
         }
         Ok(())
     }
@@ -212,8 +207,8 @@ fn images_in(messages: &[Arc<ModelMessage>]) -> usize {
     images.sum()
 }
 
-fn write(value: &impl Serialize, json: &mut Vec<u8>) -> Result<(), ModelError> {
-    serde_json::to_writer(json, value).map_err(|error| {
+fn write(value: &impl Serialize, json: &mut BytesMut) -> Result<(), ModelError> {
+    serde_json::to_writer(json.writer(), value).map_err(|error| {
         ModelError::Configuration(format!("the request cannot be written: {error}"))
     })
 }

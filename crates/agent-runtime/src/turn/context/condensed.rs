@@ -107,6 +107,7 @@ impl ModelContext {
             let place = place.unwrap_or(systems.count());
             kept.insert(place, Item::Said(summary_message(event, summary)));
         }
+        self.tokens = kept.iter().map(Item::tokens).sum();
         self.items = kept;
     }
 }

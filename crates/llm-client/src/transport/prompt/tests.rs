@@ -102,17 +102,16 @@ fn grows_as_written_at_once(
     for (number, messages) in steps.enumerate() {
         request.messages.extend(messages.into_iter().map(Arc::new));
         assert!(prompt.is_beginning_of(&request.messages, adjustments));
-        prompt.extend(&request.messages);
-        let sent = prompt.request(&request);
-        let fields = format.fields(settings, &route, &sent);
+        prompt.extend(&request);
+        let fields = format.fields(settings, &route, &prompt.sent);
         let body = prompt
             .body(with, &fields, &BTreeSet::new())
             .expect("a body");
         let body: Value = serde_json::from_slice(&body).expect("JSON");
 
         let mut at_once = Prompt::new(adjustments.clone());
-        at_once.extend(&request.messages);
-        let whole = format.body(settings, &route, &at_once.request(&request));
+        at_once.extend(&request);
+        let whole = format.body(settings, &route, &at_once.sent);
         assert_eq!(body, Value::Object(whole), "{} {number}", settings.model);
     }
     prompt.beginning.messages
@@ -162,7 +161,7 @@ fn the_oldest_images_are_left_out_when_there_are_more_than_a_provider_takes() {
 fn another_conversation_or_another_way_of_writing_begins_anew() {
     let request = ModelRequest::of(begun());
     let mut prompt = Prompt::new(Adjustments::default());
-    prompt.extend(&request.messages);
+    prompt.extend(&request);
     assert!(prompt.is_beginning_of(&request.messages, &Adjustments::default()));
     let same_again = ModelRequest::of(begun());
     assert!(!prompt.is_beginning_of(&same_again.messages, &Adjustments::default()));
