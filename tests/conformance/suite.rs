@@ -6,7 +6,7 @@
 //! | `catalog`, `listing`, `deletion` | conversations and their list |
 //! | `append`, `reading`, `growth` | logs |
 //! | `claims`, `servers`, `orphans` | who may write |
-//! | `feed`, `receipts`, `deliveries` | the ports of these names |
+//! | `feed`, `receipts`, `deliveries`, `spending` | the ports of these names |
 //! | `cancellation` | calls that are dropped at any of their awaits |
 //! | `model` | random calls, compared with a plain model |
 //! | `fixture`, `steps` | what the tests are made of |
@@ -26,6 +26,7 @@ mod orphans;
 mod reading;
 mod receipts;
 mod servers;
+mod spending;
 mod steps;
 
 use std::sync::Arc;

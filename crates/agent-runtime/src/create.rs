@@ -10,8 +10,9 @@ use workspace::Workspace;
 
 use crate::{
     Conversation, Created, EventFilter, NewConversation, Request, Runtime, RuntimeError,
-    conversation::handle::check, residency::live_conversation::LiveConversation,
-    turn::condense::settings::CondenserSettings,
+    conversation::handle::check,
+    residency::live_conversation::LiveConversation,
+    turn::{budget::check_agent_prices, condense::settings::CondenserSettings},
 };
 
 impl Runtime {
@@ -185,6 +186,10 @@ async fn metadata(
     new: NewConversation,
 ) -> Result<Metadata, RuntimeError> {
     let runtime_state = runtime.state();
+    let agent = new
+        .agent
+        .unwrap_or_else(|| Agent::with_usual_tools(runtime_state.config.default_llm.clone()));
+    check_agent_prices(&runtime_state.config.connect, &agent, &new.settings.budgets)?;
     let working_dir = match &new.workspace {
         Some(workspace) => PathBuf::from(&workspace.working_dir),
         None => runtime_state.config.default_workspace.clone(),
@@ -203,9 +208,6 @@ async fn metadata(
     })?;
     workspace.ensure_repository().await;
 
-    let agent = new
-        .agent
-        .unwrap_or_else(|| Agent::with_usual_tools(runtime_state.config.default_llm.clone()));
     let mut settings = new.settings;
     for tool in &agent.tools {
         if let Some(module) = agent_tools::python_module(&tool.name) {

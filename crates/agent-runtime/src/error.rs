@@ -1,5 +1,6 @@
 use core_model::{
     ConversationId, EventId, StoreError,
+    budget::BudgetReached,
     port::{Fault, Holder},
 };
 use llm_client::ModelError;
@@ -32,6 +33,9 @@ pub enum RuntimeError {
     /// The agent's settings switch condensation off.
     #[error("no condenser is configured")]
     NoCondenser,
+    /// A budget does not allow the model call that this needs.
+    #[error("{0}")]
+    BudgetReached(BudgetReached),
     /// Another server has the conversation; which, where that is known.
     #[error("the conversation is owned by another server")]
     OwnedElsewhere { holder: Option<Holder> },
@@ -96,6 +100,7 @@ impl RuntimeError {
             | Self::Busy
             | Self::Stopping
             | Self::NoCondenser
+            | Self::BudgetReached(_)
             | Self::Model { .. }
             | Self::Invalid(_)
             | Self::Internal(_) => Self::Internal(self.to_string()),

@@ -24,6 +24,8 @@ pub struct Fork {
     pub title: Option<String>,
     /// None: those of the original.
     pub tags: Option<BTreeMap<String, String>>,
+    /// The name of the API key that the copy belongs to.
+    pub api_key_name: Option<String>,
     /// Whether the copy has spent what the original had.
     pub keep_metrics: bool,
     /// The last event that is copied, with those that lead to it. None: all.
@@ -108,6 +110,7 @@ fn metadata_of(original: &Metadata, state: &ConversationState, fork: &Fork) -> M
         .security_analyzer
         .clone_from(&state.security_analyzer);
     settings.budgets = state.budgets;
+    settings.api_key_name.clone_from(&fork.api_key_name);
     settings.tags = fork.tags.clone().unwrap_or_else(|| state.tags.clone());
     metadata.snapshot = None;
     metadata.snapshot = Some(Snapshot {

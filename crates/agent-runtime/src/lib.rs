@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `startup_recovery` | starts a runtime, recovers what the last stop left |
 //! | `create`, `fork`, `listing`, `ending` | creates, copies, lists, deletes conversations; stops the server |
+//! | `shared_budgets` | what API keys and the server may spend, for requests |
 //! | `runtime` | opens conversations |
 //! | `conversation` | handle, reads, and the actor: takes commands, decides, commits |
 //! | `turn` | a run of the agent as a child task, one file a stage |
@@ -13,6 +14,7 @@
 //! | `residency` | what is in memory: conversations, their tools, what they share |
 //! | `command`, `new_conversation`, `query` | what can be asked |
 //! | `branch` | reads a log through, and finds what leads to an event |
+//! | `spending` | what all conversations spend, and whether that allows one more call |
 //! | `config`, `error`, `run_slot`, `vault` | settings, errors, run slots, secrets at rest |
 
 mod branch;
@@ -33,6 +35,8 @@ mod query;
 mod residency;
 mod run_slot;
 mod runtime;
+mod shared_budgets;
+mod spending;
 mod startup_recovery;
 mod turn;
 mod vault;
@@ -52,4 +56,5 @@ pub use new_conversation::{Created, NewConversation, Request};
 pub use query::{ConversationPage, ConversationQuery, EventFilter, EventPage, EventQuery, Listed};
 pub use residency::published::End;
 pub use runtime::Runtime;
+pub use shared_budgets::{BudgetUse, Resumed, SharedBudgetsUse};
 pub use vault::{KeySource, Vault};

@@ -18,7 +18,7 @@
 
 mod approve;
 mod ask;
-mod budget;
+pub(crate) mod budget;
 pub(crate) mod condense;
 mod context;
 mod cut;

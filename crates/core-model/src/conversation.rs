@@ -117,6 +117,9 @@ pub struct ConversationSettings {
     /// Where a Python client finds its classes for a tool, by the tool's name.
     pub tool_module_qualnames: BTreeMap<String, String>,
     pub user_id: Option<String>,
+    /// The name of the API key that created it, whose budget it counts for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key_name: Option<String>,
     /// Whether the conversation gets a title automatically.
     pub autotitle: bool,
     pub parent_conversation_id: Option<ConversationId>,
@@ -138,6 +141,7 @@ impl Default for ConversationSettings {
             client_tools: Vec::new(),
             tool_module_qualnames: BTreeMap::new(),
             user_id: None,
+            api_key_name: None,
             autotitle: true,
             parent_conversation_id: None,
             budgets: Budgets::default(),

@@ -12,9 +12,10 @@
 //! | [`info`] | a conversation's details, as clients see them |
 //! | [`usage`] | tokens and money |
 //! | [`budget`] | what a conversation may spend, and has spent |
+//! | [`shared_budget`] | the same of an API key's conversations, and of all |
 //! | [`secrets`] | where settings have secrets, and how to hide them |
 //! | [`masking`] | masks secrets in texts that others wrote |
-//! | [`port`] | what a store does: `Catalog`, `Claims`, `LogReader`, `LogWriter`, `Feed`, `Receipts`, `DeliveryRecords` |
+//! | [`port`] | what a store does: `Catalog`, `Claims`, `LogReader`, `LogWriter`, `Feed`, `Receipts`, `DeliveryRecords`, `SpendingRecords` |
 
 pub mod agent;
 pub mod budget;
@@ -29,6 +30,7 @@ pub mod masking;
 pub mod message;
 pub mod port;
 pub mod secrets;
+pub mod shared_budget;
 pub mod state;
 pub mod time;
 pub mod usage;

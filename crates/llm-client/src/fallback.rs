@@ -28,6 +28,10 @@ impl Model for FallbackModel {
         self.first.limits()
     }
 
+    fn has_price(&self) -> bool {
+        self.first.has_price() && self.others.iter().all(|other| other.has_price())
+    }
+
     async fn reply(
         &self,
         request: &ModelRequest,

@@ -1,6 +1,7 @@
 mod script;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use core_model::{Content, LlmSettings, MessageToolCall, Role, usage::TokenUsage};
@@ -75,6 +76,7 @@ impl Model for Scripted {
         request: &ModelRequest,
         on_delta: &(dyn Fn(Delta) + Send + Sync),
     ) -> Result<ModelReply, ModelError> {
+        let started = Instant::now();
         let step = next_step(request);
         tokio::time::sleep(step.delay).await;
         let mut reply = ModelReply {
@@ -87,6 +89,7 @@ impl Model for Scripted {
         if self.stream {
             stream(&reply, on_delta).await;
         }
+        reply.latency = started.elapsed();
         Ok(reply)
     }
 }

@@ -35,6 +35,10 @@ impl Model for TextCalls {
         self.model.limits()
     }
 
+    fn has_price(&self) -> bool {
+        self.model.has_price()
+    }
+
     async fn reply(
         &self,
         request: &ModelRequest,

@@ -31,6 +31,7 @@
 //! | `folder_scan`, `start_scan`, `check`, `listing`, `at_rest`, `stored_row` | the list against the folder, and each conversation on it |
 //! | `deletion` | deleting a conversation, at once or into the outbox |
 //! | `keep_deliveries`, `deliveries/` | the records of followers, and the outbox |
+//! | `spending` | what conversations have spent, and may spend |
 //! | `receipts` | requests that must not be carried out twice |
 //! | `append_file` | a file that grows at its end only |
 //! | `group_sync` | one sync for many |
@@ -70,7 +71,7 @@
 //!   made when one was found, never read again.
 //!
 //! Names that start with a dot belong to the store: `.lock`, `.feed`, `.catalog`, `.infos`,
-//! `.closed`, `.receipts`, and folders being made or removed.
+//! `.closed`, `.receipts`, `.spending`, and folders being made or removed.
 
 #![warn(missing_docs)]
 
@@ -122,6 +123,7 @@ pub mod regular_file;
 mod repair;
 mod restore;
 mod scan;
+mod spending;
 mod start_scan;
 mod store;
 mod stored;

@@ -6,7 +6,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use core_model::{
     Catalog, ConversationId, ExecutionStatus, Feed, LogReader, Metadata, Row, StoreError,
-    port::{Digest, FeedEntry, Health, ListPage, ListQuery, Receipt, Receipts},
+    port::{
+        Digest, FeedEntry, Health, ListPage, ListQuery, Receipt, Receipts, SpendingRecord,
+        SpendingRecords,
+    },
+    shared_budget::{DaySpending, SharedBudgets},
 };
 use uuid::Uuid;
 
@@ -156,5 +160,21 @@ impl Receipts for FsStore {
 
     async fn forget(&self, key: Digest) -> Result<(), StoreError> {
         self.run(move |store| store.receipts.forget(key)).await
+    }
+}
+
+#[async_trait]
+impl SpendingRecords for FsStore {
+    async fn spending(&self) -> Result<SpendingRecord, StoreError> {
+        self.run(|store| store.spending.read()).await
+    }
+
+    async fn add_spending(&self, added: Vec<DaySpending>) -> Result<(), StoreError> {
+        self.run(move |store| store.spending.add(added)).await
+    }
+
+    async fn set_budgets(&self, budgets: Option<SharedBudgets>) -> Result<(), StoreError> {
+        self.run(move |store| store.spending.set_budgets(budgets))
+            .await
     }
 }

@@ -29,6 +29,7 @@ use crate::{
     meta::{read_metadata, write_metadata, write_new},
     open_log::{LogContext, OpenLog},
     receipts::ReceiptFiles,
+    spending::SpendingFile,
     start_scan::StartScan,
 };
 
@@ -48,6 +49,7 @@ pub(crate) struct Store {
     /// Conversations that were made but whose names may not be durable, and when they were made.
     pub(crate) unsynced_names: Mutex<HashMap<ConversationId, UtcTime>>,
     pub(crate) receipts: ReceiptFiles,
+    pub(crate) spending: SpendingFile,
     pub(crate) start_scan: StartScan,
     /// The latest claim's, of whichever conversation.
     epoch: AtomicU64,
@@ -95,6 +97,7 @@ impl Store {
                 layout::receipts(root),
                 RECEIPTS,
             ),
+            spending: SpendingFile::new(Arc::clone(&disk), layout::spending_file(root)),
             deliveries: OnceLock::new(),
             context: LogContext {
                 durability: options.durability,

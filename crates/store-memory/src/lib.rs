@@ -4,7 +4,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `store` | [`MemoryStore`]: a handle, which is one server on the store |
-//! | `catalog`, `claims`, `feed`, `receipts`, `deliveries` | the ports |
+//! | `catalog`, `claims`, `feed`, `receipts`, `deliveries`, `spending` | the ports |
 //! | `writer` | what a claim writes with |
 //! | `state` | all that is guarded by the store's one lock |
 //! | `conversations`, `conversation` | conversations, their rows in both orders, and who writes each |
@@ -21,6 +21,7 @@ mod lock;
 mod log;
 mod receipt_table;
 mod receipts;
+mod spending;
 mod state;
 mod store;
 mod writer;

@@ -4,6 +4,7 @@ use core_model::{
     Content, Draft, EventBody, EventId, ExecutionStatus, Message, Role, Source,
     event::{MessageEvent, Nothing, RejectionSource, SystemPromptEvent, UserRejectObservation},
     secrets::without_secrets,
+    state::RUN_CUT_OFF,
 };
 use serde_json::json;
 
@@ -148,6 +149,9 @@ impl Decider<'_> {
     fn recover_lost_run(&mut self) {
         if !self.has_run() {
             let drafts = recovery_drafts(self.batch.state(), Vec::new());
+            if !drafts.is_empty() {
+                self.batch.push(Draft::state(RUN_CUT_OFF, true));
+            }
             self.batch.extend(drafts);
         }
     }

@@ -8,7 +8,10 @@ use crate::{
     conversation::actor,
     residency::{Residency, live_conversation::LiveConversation},
     run_slot::RunSlot,
-    turn::prepare::{condenses, missing_system_prompt},
+    turn::{
+        budget,
+        prepare::{condenses, missing_system_prompt},
+    },
 };
 
 /// One conversation, to talk to and to read. Cheap to clone.
@@ -130,11 +133,12 @@ impl Conversation {
     ///
     /// # Errors
     /// [`RuntimeError::NoCondenser`] when the agent's settings switch it off,
-    /// [`RuntimeError::RunLimit`].
+    /// [`RuntimeError::BudgetReached`], [`RuntimeError::RunLimit`].
     pub async fn condense(&self) -> Result<(), RuntimeError> {
         if !condenses(&self.live) {
             return Err(RuntimeError::NoCondenser);
         }
+        budget::allow_outside_call(&self.live).await?;
         self.ask(CommandRequest::Condense).await
     }
 

@@ -146,7 +146,7 @@ pub(super) async fn open(live: &LiveConversation) -> Result<(Agent, Tools), Setu
 }
 
 /// The agent's settings with their secrets.
-fn agent(live: &LiveConversation) -> Result<Agent, SetupError> {
+pub(super) fn agent(live: &LiveConversation) -> Result<Agent, SetupError> {
     let mut settings = live.now().metadata.agent.clone();
     live.runtime.vault.open_all(&mut settings);
     Agent::deserialize(settings).map_err(|error| {

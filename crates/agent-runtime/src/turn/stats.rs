@@ -1,6 +1,9 @@
 //! What a conversation has used.
 
-use core_model::{ConversationState, Draft, usage::StatsSnapshot};
+use core_model::{
+    ConversationState, Draft,
+    usage::{LastCall, StatsSnapshot},
+};
 use llm_client::ModelReply;
 use serde_json::json;
 
@@ -26,6 +29,16 @@ pub(crate) fn after_call(state: &ConversationState, call: Call<'_>) -> Draft {
         .remove(call.usage_id)
         .unwrap_or_default();
     call.model.clone_into(&mut total.model_name);
+    let answered = call.reply.fallback.as_ref();
+    snapshot.last_call = Some(LastCall {
+        usage_id: call.usage_id.to_owned(),
+        model: answered
+            .map_or(call.model, |fallback| &fallback.to)
+            .to_owned(),
+        latency: call.reply.latency.as_secs_f64(),
+        response_id: call.reply.id.clone(),
+        cost: call.reply.cost,
+    });
     let total = total.plus(&call.reply.usage, call.reply.cost.unwrap_or(0.0));
     snapshot
         .usage_to_metrics

@@ -68,13 +68,13 @@ async fn run_stages(
             return Break(Outcome::Paused);
         }
         if !state.pending.is_empty() {
-            let allowed = budget::allowed_tool_calls(&turn, &state)?;
+            let allowed = budget::allowed_tool_calls(&turn, &state).await?;
             let executed = execute::execute(&turn, &state.pending[..allowed]);
             executed.instrument(span.clone()).await?;
             continue;
         }
         prepare::take_up_changes(&mut turn)?;
-        budget::allow_model_call(&turn, &state)?;
+        budget::allow_model_call(&turn, &state).await?;
         if iterations >= limit {
             return Break(Outcome::iterations_spent(limit));
         }

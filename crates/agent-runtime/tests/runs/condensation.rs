@@ -261,3 +261,18 @@ async fn a_message_during_a_condensation_is_taken_up_after_it() {
         "{last}"
     );
 }
+
+#[tokio::test]
+async fn a_summary_that_turns_out_empty_costs_all_the_same() {
+    let mut lines = thinking(6);
+    lines.push(Line::Say("done"));
+    lines.push(Line::Say(" "));
+    let world = World::new(lines).await;
+    let conversation = world.conversation(NewConversation::default()).await;
+    say(&conversation, "do it").await;
+    until(&conversation, Finished).await;
+    conversation.condense().await.unwrap();
+    let usage = conversation.info().stats.usage_to_metrics;
+    assert_eq!(usage["condenser"].response_latencies.len(), 1, "{usage:?}");
+    assert_eq!(conversation.budgets().1.model_calls, 8);
+}

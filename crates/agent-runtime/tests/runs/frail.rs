@@ -19,7 +19,9 @@ use core_model::{
     port::{
         Claim, Claimed, DeletedConversation, DeliveryRecords, Digest, Fault, FeedEntry,
         FollowerChange, FollowerRecords, Health, Holder, ListPage, ListQuery, Receipt, Receipts,
+        SpendingRecord, SpendingRecords,
     },
+    shared_budget::{DaySpending, SharedBudgets},
 };
 use store_fs::FsStore;
 use tokio::sync::{Notify, watch};
@@ -294,6 +296,21 @@ impl Receipts for Frail {
 
     async fn forget(&self, key: Digest) -> Result<(), StoreError> {
         self.store.forget(key).await
+    }
+}
+
+#[async_trait]
+impl SpendingRecords for Frail {
+    async fn spending(&self) -> Result<SpendingRecord, StoreError> {
+        self.store.spending().await
+    }
+
+    async fn add_spending(&self, added: Vec<DaySpending>) -> Result<(), StoreError> {
+        self.store.add_spending(added).await
+    }
+
+    async fn set_budgets(&self, budgets: Option<SharedBudgets>) -> Result<(), StoreError> {
+        self.store.set_budgets(budgets).await
     }
 }
 

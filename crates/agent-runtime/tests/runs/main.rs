@@ -16,6 +16,7 @@ mod memory;
 mod money;
 mod odd_replies;
 mod races;
+mod shared_budgets;
 mod startup_recovery;
 mod store;
 mod timeline;

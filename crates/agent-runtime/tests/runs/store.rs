@@ -165,8 +165,8 @@ async fn a_run_that_was_lost_is_answered_before_the_next_one_begins() {
     let outline = outline(&conversation).await;
     let action = outline.iter().position(|line| line == "Action").unwrap();
     assert_eq!(
-        outline[action + 1..action + 4],
-        ["AgentError", "paused", "running"]
+        outline[action + 1..action + 5],
+        ["run_cut_off", "AgentError", "paused", "running"]
     );
 }
 

@@ -1,3 +1,4 @@
+use actix_web::HttpRequest;
 use agent_runtime::{NewConversation, Runtime, RuntimeError};
 use core_model::ConversationInfo;
 use paperclip::actix::api_v2_operation;
@@ -31,6 +32,7 @@ pub(super) const CREATE: Operation = Operation {
 #[api_v2_operation]
 async fn create(
     server: Server,
+    request: HttpRequest,
     dialect: Dialect,
     show: Query<ShowParams>,
     key: IdempotencyKey,
@@ -39,6 +41,8 @@ async fn create(
     let mut new = body
         .0
         .into_new(dialect, server.config.limits.metadata_bytes)?;
+    let key_name = server.access.keys.name_of(request.headers());
+    new.settings.api_key_name = key_name.map(str::to_owned);
     let runtime = server.runtime.clone();
     let create = move |request| async move {
         new.request = request;

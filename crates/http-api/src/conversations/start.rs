@@ -143,6 +143,8 @@ impl StartConversation {
                 client_tools: self.client_tools.unwrap_or_default(),
                 tool_module_qualnames: self.tool_module_qualnames.unwrap_or_default(),
                 user_id: self.user_id,
+                // The request says it, not its body.
+                api_key_name: None,
                 autotitle: self.autotitle.unwrap_or(defaults.autotitle),
                 parent_conversation_id: self.parent_conversation_id,
                 budgets: collect(

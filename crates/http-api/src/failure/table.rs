@@ -21,6 +21,12 @@ impl Failure {
     pub(crate) fn row(&self) -> Row {
         match self {
             Self::Unauthorized => row(401, "unauthorized", "Unauthorized"),
+            Self::KeyNotAllowed => row(
+                403,
+                "key_not_allowed",
+                "Budgets of keys and of the server can be changed with a key that has no name, not with \
+                 one whose own budget may be among them",
+            ),
             Self::ForeignOrigin => row(403, "foreign_origin", "Origin not allowed"),
             Self::ForeignPreflight => row(400, "foreign_origin", "Disallowed CORS origin"),
             Self::ForeignHost(host) => row(
@@ -164,6 +170,11 @@ fn of_runtime(error: &RuntimeError) -> Row {
             409,
             "no_condenser",
             "Cannot condense conversation: No condenser configured",
+        ),
+        RuntimeError::BudgetReached(reached) => row(
+            402,
+            "budget_reached",
+            format!("No model was asked: {reached}. Raise the limit, or limit less."),
         ),
         RuntimeError::RunLimit { message_saved, .. } => {
             let row = row(

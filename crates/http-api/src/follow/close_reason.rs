@@ -41,6 +41,7 @@ impl From<RuntimeError> for CloseReason {
             RuntimeError::AlreadyRunning
             | RuntimeError::RunLimit { .. }
             | RuntimeError::NoCondenser
+            | RuntimeError::BudgetReached(_)
             | RuntimeError::IdTaken(_)
             | RuntimeError::Model { .. }
             | RuntimeError::Invalid(_)

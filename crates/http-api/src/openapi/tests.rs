@@ -115,6 +115,7 @@ fn what_is_said_needs_a_key_and_health_does_not() {
             "/events",
             "/webhooks",
             "/llm/",
+            "/budgets",
         ]
         .iter()
         .any(|at| name.contains(at));
