@@ -1,7 +1,11 @@
+mod call_list;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use call_list::CallList;
 
 /// Tokens counted, by one call or added up. `prompt_tokens` includes the cached ones.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -56,9 +60,9 @@ pub struct ResponseLatency {
 pub struct Metrics {
     #[serde(flatten)]
     pub total: MetricsSnapshot,
-    pub costs: Vec<Cost>,
-    pub response_latencies: Vec<ResponseLatency>,
-    pub token_usages: Vec<TokenUsage>,
+    pub costs: CallList<Cost>,
+    pub response_latencies: CallList<ResponseLatency>,
+    pub token_usages: CallList<TokenUsage>,
 }
 
 /// Metrics by usage id (`agent`, `condenser`, …).
@@ -201,12 +205,13 @@ mod tests {
         assert_eq!(prompts, [10, 10]);
         let models: Vec<&str> = metrics.costs.iter().map(|c| c.model.as_str()).collect();
         assert_eq!(models, ["m", "other"]);
-        assert_eq!(metrics.token_usages[1].response_id, "r2");
+        let second = metrics.token_usages.iter().nth(1).unwrap();
+        assert_eq!(second.response_id, "r2");
         let latency = ResponseLatency {
             model: "other".into(),
             latency: 1.5,
             response_id: "r2".into(),
         };
-        assert_eq!(metrics.response_latencies, [latency]);
+        assert_eq!(metrics.response_latencies, CallList::from_iter([latency]));
     }
 }

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,11 +12,23 @@ use crate::message::{AssistantMessage, Block, ModelMessage, Part, calls_of, said
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ModelRequest {
     /// System message first; every tool call is answered by a tool result before the next user or
-    /// assistant message.
-    pub messages: Vec<ModelMessage>,
+    /// assistant message. A message that was there the last time is the same `Arc`: what was done with it
+    /// need not be done again.
+    pub messages: Vec<Arc<ModelMessage>>,
     pub tools: Vec<ToolSpec>,
     /// Requests with the same key share a prompt prefix that the provider may cache.
     pub cache_key: Option<String>,
+}
+
+impl ModelRequest {
+    /// A request without tools.
+    #[must_use]
+    pub fn of(messages: Vec<ModelMessage>) -> Self {
+        Self {
+            messages: messages.into_iter().map(Arc::new).collect(),
+            ..Self::default()
+        }
+    }
 }
 
 /// A tool as a model sees it: a name, what it does, and a JSON Schema of its arguments.

@@ -1,6 +1,7 @@
 mod script;
 mod verdict;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -153,12 +154,12 @@ fn fails_first(steps: &[Step]) -> bool {
     matches!(steps.first(), Some(step) if matches!(step.answer, Answer::Error { .. }))
 }
 
-fn finishing(steps: usize, since: &[ModelMessage], request: &ModelRequest) -> Step {
+fn finishing(steps: usize, since: &[Arc<ModelMessage>], request: &ModelRequest) -> Step {
     let plural = if steps == 1 { "" } else { "s" };
     let outcome = since
         .iter()
         .rev()
-        .find_map(outcome)
+        .find_map(|message| outcome(message))
         .unwrap_or_else(|| "no tool was called".to_owned());
     let summary = format!("Ran {steps} scripted step{plural}; {outcome}.");
     if !request.tools.iter().any(|tool| tool.name == "finish") {

@@ -1,5 +1,7 @@
 //! A question about a conversation, answered by its model and not made part of it.
 
+use std::sync::Arc;
+
 use core_model::{Content, LlmSettings};
 use llm_client::{ModelMessage, ModelRequest};
 
@@ -34,12 +36,13 @@ pub(crate) async fn answer(
     context
         .catch_up(live.log.as_ref(), now.extent.len, moved)
         .await?;
-    let shown = context.messages().into_iter().map(|shown| shown.message);
-    let mut messages: Vec<ModelMessage> = shown.collect();
-    messages.push(ModelMessage::User(vec![
+    let shown = context.messages().iter();
+    let mut messages: Vec<Arc<ModelMessage>> =
+        shown.map(|shown| Arc::clone(&shown.message)).collect();
+    messages.push(Arc::new(ModelMessage::User(vec![
         Content::text(question),
         Content::text(IN_WORDS),
-    ]));
+    ])));
     let llm = LlmSettings {
         usage_id: USAGE_ID.to_owned(),
         stream: false,

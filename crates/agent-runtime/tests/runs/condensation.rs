@@ -40,7 +40,7 @@ fn texts(request: &ModelRequest) -> String {
 fn assert_paired(request: &ModelRequest) {
     let mut open: Vec<&str> = Vec::new();
     for message in &request.messages {
-        if let ModelMessage::ToolResult { call_id, .. } = message {
+        if let ModelMessage::ToolResult { call_id, .. } = message.as_ref() {
             let at = open.iter().position(|id| *id == call_id.as_str());
             open.remove(at.expect("an answer follows its call"));
         } else {

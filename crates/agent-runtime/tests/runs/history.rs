@@ -12,8 +12,8 @@ use crate::harness::*;
 
 fn said(request: &llm_client::ModelRequest) -> Vec<String> {
     let messages = request.messages.iter();
-    let messages = messages.filter(|message| !matches!(message, ModelMessage::System(_)));
-    messages.map(ModelMessage::text).collect()
+    let messages = messages.filter(|message| !matches!(***message, ModelMessage::System(_)));
+    messages.map(|message| message.text()).collect()
 }
 
 fn id_of(events: &[Value], text: &str) -> EventId {
@@ -324,6 +324,6 @@ async fn a_conversation_can_begin_again() {
     let requests = world.puppet.requests.lock().unwrap().clone();
     assert_eq!(said(&requests[1]), ["anew"]);
     let systems = requests[1].messages.iter();
-    let systems = systems.filter(|message| matches!(message, ModelMessage::System(_)));
+    let systems = systems.filter(|message| matches!(***message, ModelMessage::System(_)));
     assert_eq!(systems.count(), 1);
 }

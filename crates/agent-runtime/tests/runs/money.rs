@@ -7,7 +7,6 @@ use core_model::{
     LlmSettings,
     budget::{Budget, Budgets},
 };
-use llm_client::ModelMessage;
 use serde_json::{Value, json};
 
 use crate::harness::*;
@@ -230,7 +229,8 @@ async fn each_call_has_its_latency_by_the_model_that_answered() {
     let stats = conversation.info().stats.usage_to_metrics;
     let latencies = &stats["default"].response_latencies;
     assert_eq!(latencies.len(), 2);
-    let second = (latencies[1].model.as_str(), latencies[1].latency);
+    let second = latencies.iter().nth(1).unwrap();
+    let second = (second.model.as_str(), second.latency);
     assert_eq!(second, ("openai/other", 1.5));
     assert!(
         latencies
@@ -307,7 +307,7 @@ async fn a_question_is_answered_beside_the_conversation() {
     let asked: Vec<String> = requests[1]
         .messages
         .iter()
-        .map(ModelMessage::text)
+        .map(|message| message.text())
         .collect();
     assert!(asked.contains(&"hi".to_owned()), "{asked:?}");
     assert!(

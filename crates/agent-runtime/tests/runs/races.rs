@@ -6,7 +6,6 @@ use agent_runtime::{NewConversation, RuntimeError};
 use core_model::{
     ConfirmationPolicy, Content, ConversationId, ConversationSettings, ExecutionStatus,
 };
-use llm_client::ModelMessage;
 use std::time::Duration;
 use tokio::{join, time::timeout};
 
@@ -247,7 +246,7 @@ async fn replies_that_share_an_id_stay_apart() {
     let roles: Vec<_> = requests[2]
         .messages
         .iter()
-        .map(ModelMessage::role)
+        .map(|message| message.role())
         .collect();
     assert_eq!(roles, [System, User, Assistant, Tool, Assistant, Tool]);
 }

@@ -31,11 +31,12 @@ pub(crate) struct Completion<'a> {
 pub(crate) fn complete(
     raw: RawReply,
     with: Completion<'_>,
-    mut taken: BTreeSet<String>,
+    taken: &BTreeSet<String>,
 ) -> Result<ModelReply, ModelError> {
     let fit = |id: &String| !id.is_empty() && id.len() <= with.longest_id && !with.mask.is_in(id);
     let id = Some(raw.id).filter(fit);
     let id = id.unwrap_or_else(|| format!("chatcmpl-{}", Uuid::new_v4().simple()));
+    let mut given = BTreeSet::new();
     let mut blocks: Vec<Block> = Vec::with_capacity(raw.blocks.len());
     for block in raw.blocks {
         let Part::Call(mut call) = block.part else {
@@ -46,9 +47,9 @@ pub(crate) fn complete(
             .filter(fit)
             .map(|id| legal_id(&id).into_owned());
         call.id = legal
-            .filter(|id| !taken.contains(id))
+            .filter(|id| !taken.contains(id) && !given.contains(id))
             .unwrap_or_else(|| format!("call_{}", Uuid::new_v4().simple()));
-        taken.insert(call.id.clone());
+        given.insert(call.id.clone());
         blocks.push(Block::call(complete_call(call)?).with_state(block.state));
     }
     let usage = TokenUsage {

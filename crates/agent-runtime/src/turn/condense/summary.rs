@@ -41,7 +41,7 @@ impl Summary {
         let shown = shown(turn, forgotten);
         let said = shown
             .iter()
-            .filter(|shown| matches!(shown.message, ModelMessage::User(_)));
+            .filter(|shown| matches!(*shown.message, ModelMessage::User(_)));
         let said: Vec<String> = said
             .map(|shown| described(&shown.message, LONGEST_QUOTE))
             .collect();
@@ -155,13 +155,10 @@ fn request(settings: &CondenserSettings, shown: &[ContextMessage], longest: usiz
         .iter()
         .map(|shown| described(&shown.message, longest))
         .collect();
-    ModelRequest {
-        messages: vec![
-            ModelMessage::System(vec![Content::text(prompt)]),
-            ModelMessage::User(vec![Content::text(parts.join("\n\n"))]),
-        ],
-        ..ModelRequest::default()
-    }
+    ModelRequest::of(vec![
+        ModelMessage::System(vec![Content::text(prompt)]),
+        ModelMessage::User(vec![Content::text(parts.join("\n\n"))]),
+    ])
 }
 
 /// A message in words.

@@ -21,7 +21,7 @@ fn parsed(body: &Value) -> Result<ModelReply, ModelError> {
         mask: &SecretMask::default(),
         longest_id: 1_000,
     };
-    complete(raw, completion, ["taken".to_owned()].into())
+    complete(raw, completion, &["taken".to_owned()].into())
 }
 
 fn made_by() -> Provenance {
