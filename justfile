@@ -59,6 +59,10 @@ clients *arguments:
 openapi:
     tests/clients/openapi.sh
 
+# Turns in all three wire formats with a mock of the providers that others wrote (needs Node.js 20.15 and npm)
+aimock:
+    tests/clients/aimock.sh
+
 # Start time and memory, beside a minimal server
 bench-start:
     cargo build --release --bin agent-server --example minimal_actix

@@ -102,11 +102,19 @@ async fn a_conversation_continues_with_a_model_of_another_format() {
 /// A turn, a restart, a fork and a second turn with a provider of Chat Completions that has this rule.
 /// Of some rules, a model has to be told: so many refusals are no failure.
 async fn chat_with(rule: &str, name: &str, tolerated: usize) {
+    chat_with_settings(rule, name, tolerated, &json!({})).await;
+}
+
+/// The same with more settings of the model.
+async fn chat_with_settings(rule: &str, name: &str, tolerated: usize, settings: &Value) {
     for stream in [false, true] {
         let server = TestServer::start().await;
         let model = model(Rules::usual().and(rule));
         let mut llm = llm(&model, Format::Chat, stream);
         llm["model"] = json!(name);
+        for (key, value) in settings.as_object().unwrap() {
+            llm[key] = value.clone();
+        }
         let name = format!("{rule}, stream: {stream}");
         let mut talk = Talk::start(&server, name, model, llm, &reasoning()).await;
         talk.tolerated = tolerated;
@@ -176,6 +184,21 @@ async fn content_is_a_string_where_lists_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_have_content_beside_them_where_that_is_wanted() {
     chat_with("chat.content_beside_calls", "openai/fake", 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_limit_on_a_reply_has_the_name_that_the_provider_knows() {
+    let limited = json!({"max_output_tokens": 1_000});
+    let rule = "chat.old_length_limit";
+    chat_with_settings(rule, "moonshot/kimi-k2.6", 0, &limited).await;
+    chat_with_settings(rule, "openai/fake", 1, &limited).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sampling_that_is_refused_is_left_out() {
+    let warm = json!({"temperature": 0.5, "top_p": 0.9});
+    // Both are named in one refusal.
+    chat_with_settings("chat.no_sampling", "openai/fake", 2, &warm).await;
 }
 
 /// The refusal of an image is no end: the next message works.

@@ -1,29 +1,41 @@
-"""Holds a conversation with a real model, streaming, and prints it.
+"""Holds conversations with a real model, streaming, and prints them.
 
 The model is too small to plan, so what it says is not judged. What is: that its words arrive
-piece by piece, that one event has them all, and that whatever it does leaves a working server.
+piece by piece, that one event has them all, that a tool call of its own is carried out, that a
+conversation continues from its own summary, and that whatever it does leaves a working server.
 """
 
-import json
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from agent_server import AgentServer, status_of
+from conversation import (
+    STOPPED,
+    agent,
+    create,
+    events_of,
+    is_reply,
+    llm,
+    post,
+    status,
+    summary,
+    text_of,
+    turn,
+    usage,
+)
 from server import MODEL_NAME
-from websockets.sync.client import connect
 
 # Guards against hanging: a busy machine may take minutes to read a long prompt.
 START_SECONDS = 120
 SAY_SECONDS = 300
 # The tiny model may well go in circles with tools, so here it is stopped.
 ACT_SECONDS = 240
-STOPPED = ("finished", "error", "stuck", "paused")
 README_LINES = 12
+# One sentence is enough of a model that may never come to an end.
+STOP = [". ", "\n"]
 
 
 def main() -> None:
@@ -32,6 +44,7 @@ def main() -> None:
     with model_server(folder) as base_url, AgentServer(binary, folder / "server") as server:
         ask_directly(base_url)
         talk(server, base_url, folder / "workspace")
+        call_and_condense(server, base_url, folder / "workspace")
         act(server, base_url, folder / "workspace")
         if status_of(f"{server.url}/ready") != 200:
             sys.exit("the server is no longer ready")
@@ -86,9 +99,14 @@ def talk(server: AgentServer, base_url: str, workspace: Path) -> None:
     conversation = create(
         server,
         workspace,
-        agent(base_url, tools=[], include_default_tools=[], system_prompt="You answer briefly."),
+        agent(
+            llm(base_url, stop=STOP),
+            tools=[],
+            include_default_tools=[],
+            system_prompt="You answer briefly.",
+        ),
     )
-    for question in (f"What is this project about?\n\n{readme}", "Thank you. Say it in five words."):
+    for question in (f"Say in one sentence what this is:\n\n{readme}", "Thank you. Say it in five words."):
         print(f"\n--- user: {question}")
         events, deltas = turn(server, conversation, question, SAY_SECONDS)
         replies = [text_of(event) for event in events if is_reply(event)]
@@ -105,11 +123,59 @@ def talk(server: AgentServer, base_url: str, workspace: Path) -> None:
         print(f"--- one MessageEvent has the same {len(replies[0])} characters; {usage(events)}")
 
 
+def call_and_condense(server: AgentServer, base_url: str, workspace: Path) -> None:
+    """A call that the model makes is carried out; then it summarises what happened, and goes on
+    from there."""
+    conversation = create(
+        server,
+        workspace,
+        agent(
+            # Left to itself, a model this small may as well answer in words.
+            llm(base_url, tool_choice="required"),
+            # No terminal: what this model makes up may do harm.
+            tools=[],
+            include_default_tools=["ThinkTool"],
+            system_prompt="You plan work.",
+        ),
+        max_iterations=1,
+    )
+    question = "Plan how to bake a cake, in two tasks."
+    print(f"\n--- user, wanting a call: {question}")
+    events, _ = turn(server, conversation, question, ACT_SECONDS)
+    calls = [event for event in events if event["kind"] == "ActionEvent"]
+    results = [event for event in events if event["kind"] == "ObservationEvent"]
+    for event in calls + results:
+        print(f"    {event['kind']}: {summary(event)}")
+    if [event["tool_name"] for event in calls] != ["think"] or not calls[0].get("action"):
+        sys.exit(f"expected one call of think: {events}")
+    if [event["action_id"] for event in results] != [calls[0]["id"]]:
+        sys.exit(f"the call has no result: {events}")
+
+    at = f"{server.url}/conversations/{conversation}"
+    post(f"{at}/switch_llm", {"llm": llm(base_url, tool_choice="none", stop=STOP)})
+    post(f"{at}/condense", {}, SAY_SECONDS)
+    condensed = [e for e in events_of(server, conversation) if e["kind"] == "Condensation"]
+    if len(condensed) != 1 or not condensed[0]["llm_response_id"] or not condensed[0]["summary"]:
+        sys.exit(f"expected one summary by the model: {condensed}")
+    if calls[0]["id"] not in condensed[0]["forgotten_event_ids"]:
+        sys.exit(f"the call was not condensed: {condensed}")
+    print(f"--- condensed {len(condensed[0]['forgotten_event_ids'])} events to:")
+    print(f"    {condensed[0]['summary']}")
+
+    question = "Thank you. Say goodbye."
+    print(f"--- user: {question}")
+    events, _ = turn(server, conversation, question, SAY_SECONDS)
+    replies = [text_of(event) for event in events if is_reply(event)]
+    print(f"--- model: {replies}")
+    if not replies or status(server, conversation) != "finished":
+        sys.exit(f"no answer after the summary: {status(server, conversation)}, {events}")
+
+
 def act(server: AgentServer, base_url: str, workspace: Path) -> None:
-    """One turn with tools, where anything goes that the server survives."""
-    tools = [{"name": name} for name in ("terminal", "file_editor", "task_tracker")]
-    conversation = create(server, workspace, agent(base_url, tools=tools), max_iterations=4)
-    question = "List the files of this folder with the terminal."
+    """One turn with the usual prompt and several tools, where anything goes that the server survives."""
+    whole = agent(llm(base_url), tools=[{"name": "task_tracker"}])
+    conversation = create(server, workspace, whole, max_iterations=4)
+    question = "Make a plan, and finish."
     print(f"\n--- user, offering tools: {question}")
     events, _ = turn(server, conversation, question, ACT_SECONDS)
     for event in events:
@@ -123,107 +189,6 @@ def opening(workspace: Path) -> list[str]:
     """Real text from the repository: the first lines of its README, or of its manifest."""
     files = [workspace / "README.md", workspace / "Cargo.toml"]
     return next(f for f in files if f.exists()).read_text().splitlines()[:README_LINES]
-
-
-def agent(base_url: str, **more: object) -> dict:
-    return {
-        "kind": "Agent",
-        "llm": {
-            "model": f"openai/{MODEL_NAME}",
-            "base_url": base_url,
-            "api_key": "none",
-            "stream": True,
-            "num_retries": 0,
-            "usage_id": "agent",
-        },
-        **more,
-    }
-
-
-def create(server: AgentServer, workspace: Path, agent: dict, **more: object) -> str:
-    body = {"agent": agent, "workspace": {"working_dir": str(workspace)}, **more}
-    return post(f"{server.url}/conversations", body)["id"]
-
-
-def turn(
-    server: AgentServer, conversation: str, question: str, seconds: int
-) -> tuple[list[dict], list[dict]]:
-    """Sends a message over the socket and listens until the run ends, or is stopped after so many
-    seconds; gives the lasting events and the pieces of replies, in order."""
-    at = f"{server.url.replace('http', 'ws', 1)}/conversations/{conversation}/events/socket"
-    events, deltas = [], []
-    started = interrupted = False
-    deadline = time.monotonic() + seconds
-    with connect(at) as socket:
-        socket.send(json.dumps({"type": "message", "content": question}))
-        while True:
-            try:
-                event = json.loads(socket.recv(max(deadline - time.monotonic(), 0)))
-            except TimeoutError:
-                if interrupted:
-                    sys.exit(f"the run could not be stopped:\n{server.log}")
-                print(f"--- not done after {seconds} s: stopping it")
-                post(f"{server.url}/conversations/{conversation}/interrupt", {})
-                interrupted, deadline = True, time.monotonic() + seconds
-                continue
-            match event:
-                case {"kind": "StreamingDeltaEvent"}:
-                    deltas.append(event)
-                case {"key": "full_state", "value": {"execution_status": now}}:
-                    if started and now in STOPPED:
-                        return events, deltas
-                case _:
-                    started |= event.get("value") == "running"
-                    events.append(event)
-
-
-def is_reply(event: dict) -> bool:
-    return event["kind"] == "MessageEvent" and event["source"] == "agent"
-
-
-def text_of(event: dict) -> str:
-    return "".join(part.get("text", "") for part in event["llm_message"]["content"])
-
-
-def summary(event: dict) -> str:
-    match event["kind"]:
-        case "MessageEvent":
-            return f"{event['source']}: {text_of(event)}"
-        case "SystemPromptEvent":
-            tools = [tool["title"] for tool in event["tools"]]
-            return f"{len(event['system_prompt']['text'])} characters, tools {tools}"
-        case "ActionEvent":
-            return f"{event['tool_name']} {event['tool_call']['arguments']}"
-        case "ObservationEvent":
-            return "".join(part.get("text", "") for part in event["observation"]["content"])
-        case "ConversationStateUpdateEvent" if event["key"] == "stats":
-            return usage([event])
-        case "ConversationStateUpdateEvent":
-            return f"{event['key']} = {event.get('value')}"
-        case _:
-            return event.get("error") or event.get("detail") or ""
-
-
-def usage(events: list[dict]) -> str:
-    """What the last `stats` event says was used in all."""
-    spent = [event["value"] for event in events if event.get("key") == "stats"]
-    if not spent:
-        return "no usage reported"
-    used = spent[-1]["usage_to_metrics"]["agent"]["accumulated_token_usage"]
-    return f"{used['prompt_tokens']} tokens in, {used['completion_tokens']} out so far"
-
-
-def status(server: AgentServer, conversation: str) -> str:
-    with urllib.request.urlopen(f"{server.url}/conversations/{conversation}", timeout=30) as reply:
-        return json.load(reply)["execution_status"]
-
-
-def post(url: str, body: dict, seconds: int = 30) -> dict:
-    request = urllib.request.Request(
-        url, json.dumps(body).encode(), {"content-type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=seconds) as response:
-        return json.load(response)
 
 
 if __name__ == "__main__":

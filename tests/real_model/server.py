@@ -44,13 +44,15 @@ def model_file() -> Path:
 def parameters(model: Path) -> xllamacpp.CommonParams:
     params = xllamacpp.CommonParams()
     params.model.path = str(model)
-    params.model_alias = {MODEL_NAME}
+    params.model_alias = MODEL_NAME
     params.n_ctx = CONTEXT_TOKENS
     params.n_parallel = 1
     params.n_predict = MOST_TOKENS_A_REPLY
     params.sampling.seed = SEED
     params.sampling.temp = 0.0
     params.port = 0
+    # Templates that know nothing of tools, as this model's, are then told of them, and a grammar keeps
+    # the model to calls that can be read.
     params.use_jinja = True
     return params
 

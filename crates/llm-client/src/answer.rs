@@ -40,11 +40,18 @@ pub(crate) fn message_in(value: &Value) -> String {
     ];
     let message = spoken.into_iter().find_map(Value::as_str);
     let code = value["error"]["code"].as_str().unwrap_or_default();
-    match message {
+    let message = match message {
         Some(message) if code.is_empty() || message.contains(code) => message.to_owned(),
         Some(message) => format!("{message} ({code})"),
-        None => value.to_string(),
+        None => return value.to_string(),
+    };
+    // What the provider behind OpenRouter said; the message says only that it returned an error.
+    let raw = &value["error"]["metadata"]["raw"];
+    if raw.is_null() {
+        return message;
     }
+    let raw = raw.as_str().map_or_else(|| raw.to_string(), str::to_owned);
+    format!("{message}: {raw}")
 }
 
 /// The JSON values in the data of one event, and whether `[DONE]` follows them. Some servers forget

@@ -188,14 +188,14 @@ impl HttpModel {
         let started = Instant::now();
         let answer = exchange.run(body, &on_piece).await;
         let latency = started.elapsed();
-        let reply = answer.and_then(|raw| {
+        let reply = answer.map(|raw| {
             let completion = Completion {
                 settings: &self.settings,
                 made_by: &self.route.made_by,
                 mask: &self.mask,
                 longest_id: SEARCHED_BYTES,
             };
-            Ok(complete(raw, completion, taken)?)
+            complete(raw, completion, taken)
         });
         if reply.is_err() && any_piece.into_inner() {
             on_delta(Delta::Discarded);

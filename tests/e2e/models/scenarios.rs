@@ -1,5 +1,5 @@
 use serde_json::json;
-use test_support::model_server::{Part, Reply};
+use test_support::model_server::{Part, Reply, Stop};
 
 /// What happens in the first turn.
 pub(super) struct Scenario {
@@ -94,6 +94,13 @@ pub(super) fn scenarios() -> Vec<Scenario> {
                 Reply::text("all"),
             ]
         }),
+        scenario("a call without a name", || {
+            let nameless = Part::call("", json!({"command": "echo lost"}));
+            vec![
+                Reply::Parts(vec![thought("hm"), nameless, echo("one")]),
+                Reply::text("found"),
+            ]
+        }),
         images(),
         reasoning(),
         finish(),
@@ -109,6 +116,27 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         }),
         scenario("thoughts cut", || {
             vec![Reply::Parts(vec![thought("hm, and so on")]).cut_by_length()]
+        }),
+        scenario("paused", || {
+            vec![
+                Reply::Parts(vec![thought("hm"), said("So far:")]).stopped(Stop::Paused),
+                Reply::Parts(vec![thought("aha"), echo("one")]),
+                Reply::Parts(vec![thought("so"), said("and on")]).stopped(Stop::Paused),
+                Reply::text("done"),
+            ]
+        }),
+        scenario("filtered", || {
+            let filtered = Reply::Parts(vec![thought("hm"), said("I would")]);
+            vec![filtered.stopped(Stop::Filtered), Reply::text("or not")]
+        }),
+        scenario("error in the middle, then retry", || {
+            let lost = || Reply::Parts(vec![thought("lost"), said("lost"), echo("lost")]);
+            vec![
+                Reply::Parts(vec![thought("hm"), echo("one")]),
+                lost().failing(529, "Overloaded"),
+                lost().failing(429, "slow down"),
+                Reply::text("at last"),
+            ]
         }),
         scenario("error, then retry", || {
             let overloaded = Reply::Error(529, "Overloaded".to_owned());

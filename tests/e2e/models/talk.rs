@@ -56,6 +56,8 @@ impl Talk {
             tolerated: 0,
         };
         talk.ended(server).await;
+        // Not every format goes on after the same replies.
+        talk.model.clear();
         talk
     }
 

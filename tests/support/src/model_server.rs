@@ -103,6 +103,11 @@ impl ModelServer {
         !self.shared.state().replies.is_empty()
     }
 
+    /// Forgets the replies that are left.
+    pub fn clear(&self) {
+        self.shared.state().replies.clear();
+    }
+
     /// The bodies of all requests so far, wrong ones included, oldest first.
     #[must_use]
     pub fn requests(&self) -> Vec<Value> {
@@ -278,16 +283,20 @@ impl State {
                 let style = self.style();
                 let prompt = self.cache.take(format, asked);
                 let said = Said::new(model, parts, stop, number, prompt, style);
-                let answer = format.answer(&said, asked);
+                let mut answer = format.answer(&said, asked);
                 self.sent.entry(format).or_default().push(SentReply {
                     model: model.to_owned(),
-                    items: answer.items,
+                    items: std::mem::take(&mut answer.items),
                     prefix: hash_of(list(&asked["messages"])),
                 });
-                match asked["stream"] == true {
-                    true => Rendered::events(answer.events),
-                    false => Rendered::json(200, &answer.whole),
-                }
+                let failure = reply.failure.map(|(status, message)| {
+                    format.failure(&Refusal {
+                        status,
+                        message,
+                        code: None,
+                    })
+                });
+                answer.rendered(asked["stream"] == true, failure)
             }
         };
         let mut headers = rendered.headers;

@@ -97,11 +97,10 @@ async fn verdict(turn: &mut Turn) -> ControlFlow<Outcome, Option<GoalVerdict>> {
     }
 }
 
-fn request(turn: &Turn, goal: &Goal, halvings: u32, again: bool) -> ModelRequest {
-    let shown = turn.context.messages().into_iter();
-    let messages: Vec<ModelMessage> = shown.map(|shown| shown.message).collect();
+fn request(turn: &mut Turn, goal: &Goal, halvings: u32, again: bool) -> ModelRequest {
+    let shown = turn.context.messages().iter();
     let record = record::record(
-        &messages,
+        shown.map(|shown| shown.message.as_ref()),
         LONGEST_MESSAGE >> halvings,
         LONGEST_RECORD >> halvings,
     );
@@ -115,8 +114,8 @@ fn request(turn: &Turn, goal: &Goal, halvings: u32, again: bool) -> ModelRequest
     let instructions = format!("{}\n\n{VERDICT_FORM}", PROMPT.trim());
     ModelRequest {
         messages: vec![
-            ModelMessage::System(vec![Content::text(instructions)]),
-            ModelMessage::User(vec![Content::text(question)]),
+            ModelMessage::System(vec![Content::text(instructions)]).into(),
+            ModelMessage::User(vec![Content::text(question)]).into(),
         ],
         ..ModelRequest::default()
     }

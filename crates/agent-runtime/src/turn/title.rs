@@ -126,8 +126,8 @@ fn prompted(prompt: Option<&str>, request: &TitleRequest) -> ModelRequest {
     }
     ModelRequest {
         messages: vec![
-            ModelMessage::System(vec![Content::text(ROLE.trim())]),
-            ModelMessage::User(vec![Content::text(words)]),
+            ModelMessage::System(vec![Content::text(ROLE.trim())]).into(),
+            ModelMessage::User(vec![Content::text(words)]).into(),
         ],
         ..ModelRequest::default()
     }

@@ -205,6 +205,28 @@ async fn an_invented_name_means_its_tool_or_is_answered_with_the_list() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_call_without_a_name_is_answered_with_the_list_and_not_for_ever() {
+    let nameless = || Line::Raw("", "{}");
+    let (world, conversation) = started(vec![nameless(), Line::Say("done")]).await;
+    until(&conversation, ExecutionStatus::Finished).await;
+    let (role, text) = last_messages(&world).pop().unwrap();
+    assert_eq!(role, Role::Tool);
+    assert!(
+        text.starts_with("Tool '' not found. Available: ["),
+        "{text}"
+    );
+
+    let many = std::iter::repeat_with(nameless).take(9);
+    let (world, conversation) = started(many.collect()).await;
+    until(&conversation, ExecutionStatus::Stuck).await;
+    assert_eq!(last_messages(&world).len(), 4);
+    world.puppet.clear();
+    world.puppet.say([Line::Say("here I am")].into_iter());
+    say(&conversation, "and now?").await;
+    until(&conversation, ExecutionStatus::Finished).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_last_words_beside_finish_are_its_message() {
     let blocks = vec![Block::text("all done"), call("a", "finish", "{}")];
     let (_world, conversation) = started(vec![stopped(StopReason::Done, blocks)]).await;

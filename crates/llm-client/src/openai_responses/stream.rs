@@ -60,13 +60,17 @@ impl EventReader {
         Ok(())
     }
 
-    /// The reply that the last event holds.
-    fn last(&mut self, status: &str, response: &Value) -> Result<RawReply, ModelError> {
+    /// The reply that the last event holds. Some servers call every last event `completed` and say only in
+    /// its response that it is not.
+    fn last(&mut self, kind: &str, response: &Value) -> Result<RawReply, ModelError> {
         let mut response = response.clone();
         if !response.is_object() {
             response = json!({});
         }
-        response["status"] = json!(status);
+        let told = response["status"].as_str().unwrap_or_default();
+        if !matches!(told, "incomplete" | "failed") {
+            response["status"] = json!(kind);
+        }
         let has_output = response["output"]
             .as_array()
             .is_some_and(|items| !items.is_empty());

@@ -41,7 +41,7 @@ fn parsed(answer: &Value) -> Result<ModelReply, ModelError> {
         mask: &SecretMask::default(),
         longest_id: 1_000,
     };
-    complete(raw, completion, &Default::default())
+    Ok(complete(raw, completion, &Default::default()))
 }
 
 fn response(output: Value) -> Value {

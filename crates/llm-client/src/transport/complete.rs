@@ -1,14 +1,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use core_model::{
-    LlmSettings, MessageToolCall, masking::SecretMask, message::Provenance, usage::TokenUsage,
-};
+use core_model::{LlmSettings, masking::SecretMask, message::Provenance, usage::TokenUsage};
 use uuid::Uuid;
 
 use crate::format::RawReply;
 use crate::wire_names::legal_id;
-use crate::{Block, ModelError, ModelReply, Part};
+use crate::{Block, ModelReply, Part, StopReason};
 
 /// What a reply is completed with.
 #[derive(Clone, Copy)]
@@ -24,15 +22,13 @@ pub(crate) struct Completion<'a> {
 /// Fills in what a provider left out: ids, empty arguments, whose tokens were counted. The reply's
 /// cost is the one that the provider states. `taken` are the ids of calls that the conversation has
 /// already: some models count theirs from the beginning in each reply. A call's id is one that every
-/// provider takes, and unlike all others.
-///
-/// # Errors
-/// [`ModelError::NoResponse`] when a tool call has no name.
+/// provider takes, and unlike all others. A call without a name stays one: like any other that names no
+/// tool, it is answered with the list of them.
 pub(crate) fn complete(
     raw: RawReply,
     with: Completion<'_>,
     taken: &BTreeSet<String>,
-) -> Result<ModelReply, ModelError> {
+) -> ModelReply {
     let fit = |id: &String| !id.is_empty() && id.len() <= with.longest_id && !with.mask.is_in(id);
     let id = Some(raw.id).filter(fit);
     let id = id.unwrap_or_else(|| format!("chatcmpl-{}", Uuid::new_v4().simple()));
@@ -50,8 +46,19 @@ pub(crate) fn complete(
             .filter(|id| !taken.contains(id) && !given.contains(id))
             .unwrap_or_else(|| format!("call_{}", Uuid::new_v4().simple()));
         given.insert(call.id.clone());
-        blocks.push(Block::call(complete_call(call)?).with_state(block.state));
+        if matches!(call.arguments.trim(), "" | "null") {
+            call.arguments = "{}".to_owned();
+        }
+        blocks.push(Block::call(call).with_state(block.state));
     }
+    // How some providers say that the prompt fills the window: nothing is left for a reply.
+    let no_room =
+        blocks.is_empty() && raw.usage.prompt_tokens > 0 && raw.usage.completion_tokens == 0;
+    let stop = if no_room && raw.stop == StopReason::Length {
+        StopReason::ContextWindow
+    } else {
+        raw.stop
+    };
     let usage = TokenUsage {
         model: with.settings.model.clone(),
         context_window: with.settings.max_input_tokens.unwrap_or(0),
@@ -62,26 +69,15 @@ pub(crate) fn complete(
         response_id: id.clone(),
         ..raw.usage
     };
-    Ok(ModelReply {
+    ModelReply {
         id,
         blocks,
-        stop: raw.stop,
+        stop,
         usage,
         cost: raw.stated_cost,
         latency: Duration::ZERO,
         made_by: Some(with.made_by.clone()),
         notices: Vec::new(),
         fallback: None,
-    })
-}
-
-fn complete_call(mut call: MessageToolCall) -> Result<MessageToolCall, ModelError> {
-    if call.name.trim().is_empty() {
-        let lost = "a tool call has no name".to_owned();
-        return Err(ModelError::NoResponse(lost));
     }
-    if matches!(call.arguments.trim(), "" | "null") {
-        call.arguments = "{}".to_owned();
-    }
-    Ok(call)
 }

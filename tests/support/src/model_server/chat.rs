@@ -9,7 +9,7 @@ mod tests;
 
 use serde_json::{Value, json};
 
-use super::render::{Answer, Refusal};
+use super::render::{Answer, Refusal, event};
 use super::said::Said;
 
 pub(super) use check::RULES;
@@ -19,6 +19,19 @@ pub(super) const OVERFLOW: &str = "This model's maximum context length is 128000
 
 pub(super) fn answer(said: &Said, asked: &Value) -> Answer {
     reply::answer(said, asked)
+}
+
+/// OpenRouter's error, which has status 200 once it has begun to answer.
+pub(super) fn failure(failure: &Refusal) -> (Value, String) {
+    let raw = json!({"error": {"message": failure.message}}).to_string();
+    let metadata = json!({"provider_name": "Fake", "raw": raw});
+    let whole = json!({"error": {"code": failure.status, "message": "Provider returned error",
+                                 "metadata": metadata}});
+    let choice = json!({"index": 0, "delta": {"content": ""}, "finish_reason": "error"});
+    let mut last = whole.clone();
+    last["object"] = json!("chat.completion.chunk");
+    last["choices"] = json!([choice]);
+    (whole, event(&last.to_string()))
 }
 
 /// OpenAI's error object.

@@ -47,6 +47,15 @@ impl Format {
         }
     }
 
+    /// An error that comes with status 200: whole, and as the last event of a stream.
+    pub(super) fn failure(self, failure: &Refusal) -> (Value, String) {
+        match self {
+            Self::Chat => chat::failure(failure),
+            Self::Responses => responses::failure(failure),
+            Self::Messages => messages::failure(failure),
+        }
+    }
+
     pub(super) fn refusal(self, refusal: &Refusal) -> Value {
         match self {
             Self::Chat | Self::Responses => chat::refusal(refusal),

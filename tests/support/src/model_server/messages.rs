@@ -9,7 +9,7 @@ mod thoughts;
 
 use serde_json::{Value, json};
 
-use super::render::{Answer, Refusal};
+use super::render::{Answer, Refusal, named_event};
 use super::said::Said;
 
 pub(super) use check::RULES;
@@ -18,6 +18,12 @@ pub(super) const OVERFLOW: &str = "prompt is too long: 201234 tokens > 200000 ma
 
 pub(super) fn answer(said: &Said) -> Answer {
     reply::answer(said)
+}
+
+pub(super) fn failure(failure: &Refusal) -> (Value, String) {
+    let whole = refusal(failure);
+    let last = named_event(&whole);
+    (whole, last)
 }
 
 pub(super) fn refusal(refusal: &Refusal) -> Value {

@@ -11,6 +11,22 @@ pub(super) struct Answer {
     pub(super) items: Vec<Value>,
 }
 
+impl Answer {
+    /// As the request wants it. `failure` is what comes in place of the whole, or after half of the stream.
+    pub(super) fn rendered(mut self, stream: bool, failure: Option<(Value, String)>) -> Rendered {
+        match (failure, stream) {
+            (Some((_, event)), true) => {
+                self.events.truncate(self.events.len() / 2);
+                self.events.push(event);
+                Rendered::events(self.events)
+            }
+            (Some((whole, _)), false) => Rendered::json(200, &whole),
+            (None, true) => Rendered::events(self.events),
+            (None, false) => Rendered::json(200, &self.whole),
+        }
+    }
+}
+
 /// A provider's error.
 pub(super) struct Refusal {
     pub(super) status: u16,

@@ -31,6 +31,9 @@ pub enum Reply {
     Slow(Duration, Box<Reply>),
     /// The first half of it, then the connection closes.
     StreamCut(Box<Reply>),
+    /// Status 200 and a provider's error all the same, which stands for this status: after the first half
+    /// of a stream, or in place of a whole reply.
+    Failing(u16, String, Box<Reply>),
 }
 
 impl Reply {
@@ -51,7 +54,19 @@ impl Reply {
     /// The same, its last part cut in half by the limit on a reply's length.
     #[must_use]
     pub fn cut_by_length(self) -> Self {
-        Self::Stopped(Stop::Length, Box::new(self))
+        self.stopped(Stop::Length)
+    }
+
+    /// The same, stopped for another reason than that it is complete.
+    #[must_use]
+    pub fn stopped(self, stop: Stop) -> Self {
+        Self::Stopped(stop, Box::new(self))
+    }
+
+    /// Fails in the middle, in an answer with status 200.
+    #[must_use]
+    pub fn failing(self, status: u16, message: &str) -> Self {
+        Self::Failing(status, message.to_owned(), Box::new(self))
     }
 
     /// The same with one more header.
@@ -77,6 +92,12 @@ impl Reply {
             Self::StreamCut(reply) => {
                 return Opened {
                     broken: true,
+                    ..reply.opened()
+                };
+            }
+            Self::Failing(status, message, reply) => {
+                return Opened {
+                    failure: Some((status, message)),
                     ..reply.opened()
                 };
             }
@@ -112,6 +133,7 @@ impl Reply {
             headers,
             delay: Duration::ZERO,
             broken: false,
+            failure: None,
         }
     }
 }
@@ -127,6 +149,8 @@ pub(super) struct Opened {
     pub(super) delay: Duration,
     /// Whether the connection closes halfway.
     pub(super) broken: bool,
+    /// The status and the words of an error that comes halfway.
+    pub(super) failure: Option<(u16, String)>,
 }
 
 pub(super) enum What {

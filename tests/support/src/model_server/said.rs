@@ -30,6 +30,8 @@ pub enum Stop {
     Length,
     /// The provider's filter withheld the rest.
     Filtered,
+    /// The provider paused a long turn, to be asked again. Responses knows no such thing.
+    Paused,
 }
 
 /// What one reply says.

@@ -7,7 +7,7 @@ use llm_client::{
 };
 use serde_json::{Value, json};
 
-use super::{ModelServer, Part, Reply};
+use super::{Format, ModelServer, Part, Reply};
 
 fn asking(messages: Vec<ModelMessage>) -> ModelRequest {
     ModelRequest {
@@ -155,6 +155,32 @@ async fn failures_come_as_told() {
     for stream in [false, true] {
         let cut = ask(&streaming(&server, stream), &hello()).await;
         assert_eq!(cut.expect_err("a cut").code(), "LLMServiceUnavailableError");
+    }
+}
+
+#[tokio::test]
+async fn a_failure_with_status_200_is_one_in_every_format() {
+    for format in Format::ALL {
+        for stream in [false, true] {
+            let long = || Reply::text("a reply that is never heard in full");
+            let server = ModelServer::start([
+                long().failing(429, "slow down"),
+                long().failing(500, "oh dear"),
+            ]);
+            let settings = LlmSettings {
+                stream,
+                ..server.settings_in(format)
+            };
+            for (code, said) in [
+                ("LLMRateLimitError", "slow down"),
+                ("LLMServiceUnavailableError", "oh dear"),
+            ] {
+                let failed = ask(&settings, &hello()).await.expect_err("a failure");
+                assert_eq!(failed.code(), code, "{format:?}, stream: {stream}");
+                assert!(failed.to_string().contains(said), "{failed}");
+            }
+            assert_eq!(server.violations(), [""; 0]);
+        }
     }
 }
 

@@ -4,10 +4,14 @@ use llm_client::ModelMessage;
 
 /// The work in words, oldest part first: no message longer than `longest` characters, and no more than
 /// `most` in all; what is left out is the oldest. Agents' instructions are not part of it.
-pub(super) fn record(messages: &[ModelMessage], longest: usize, most: usize) -> String {
+pub(super) fn record<'a>(
+    messages: impl DoubleEndedIterator<Item = &'a ModelMessage>,
+    longest: usize,
+    most: usize,
+) -> String {
     let mut parts = Vec::new();
     let mut left = most;
-    for message in messages.iter().rev() {
+    for message in messages.rev() {
         let Some(part) = described(message, longest) else {
             continue;
         };
@@ -67,11 +71,11 @@ mod tests {
             said("0123456789"),
         ];
         assert_eq!(
-            record(&messages, 100, 1_000),
+            record(messages.iter(), 100, 1_000),
             "USER: the first\n\nUSER: 0123456789"
         );
         assert_eq!(
-            record(&messages, 4, 50),
+            record(messages.iter(), 4, 50),
             "[the oldest part is left out]\n\nUSER: 01\n[cut: the middle was too long]\n89"
         );
     }

@@ -21,7 +21,7 @@ fn parsed(body: &Value) -> Result<ModelReply, ModelError> {
         mask: &SecretMask::default(),
         longest_id: 1_000,
     };
-    complete(raw, completion, &["taken".to_owned()].into())
+    Ok(complete(raw, completion, &["taken".to_owned()].into()))
 }
 
 fn made_by() -> Provenance {
@@ -111,7 +111,31 @@ fn other_dialects_are_read_too() {
     let usage = json!({"prompt_tokens": 9, "prompt_cache_hit_tokens": 4});
     let cached = parsed(&json!({"choices": [{"message": {}}], "usage": usage})).expect("a reply");
     assert_eq!(cached.usage.cache_read_tokens, 4);
+    for written in [
+        json!({"cache_creation_input_tokens": 7}),
+        json!({"prompt_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 7}}),
+        json!({"prompt_tokens_details": {"cache_creation_tokens": 7}}),
+    ] {
+        let reply = json!({"choices": [{"message": {}}], "usage": written});
+        let reply = parsed(&reply).expect("a reply");
+        assert_eq!(reply.usage.cache_write_tokens, 7, "{written}");
+    }
     assert!(!cached.id.is_empty() && cached.usage.response_id == cached.id);
+}
+
+#[test]
+fn a_prompt_that_leaves_no_room_for_a_reply_fills_the_window() {
+    let stop = |content: &str, written: u64, read: u64| {
+        let choice = json!({"message": {"content": content}, "finish_reason": "length"});
+        let usage = json!({"prompt_tokens": read, "completion_tokens": written});
+        let reply = parsed(&json!({"choices": [choice], "usage": usage}));
+        reply.expect("a reply").stop
+    };
+    assert_eq!(stop("", 0, 262_144), StopReason::ContextWindow);
+    assert_eq!(stop("", 96, 262_144), StopReason::Length);
+    assert_eq!(stop("a", 0, 262_144), StopReason::Length);
+    // Nothing was counted.
+    assert_eq!(stop("", 0, 0), StopReason::Length);
 }
 
 #[test]
@@ -124,6 +148,20 @@ fn calls_without_an_id_of_their_own_get_one() {
     assert_eq!((ids.len(), calls[0].id.as_str()), (4, "c"));
     assert_eq!(calls[0].arguments, r#"{"a":1}"#);
     assert_eq!(calls[3].arguments, "{}");
+}
+
+#[test]
+fn a_call_without_a_name_is_a_call() {
+    let nameless = [
+        json!({"id": "c", "function": {"name": "", "arguments": "{}"}}),
+        json!({"id": "c", "function": {"name": null, "arguments": ""}}),
+        json!({"id": "c", "function": {}}),
+        json!({"id": "c"}),
+    ];
+    for nameless in nameless {
+        let reply = with_message(json!({"content": "so:", "tool_calls": [nameless]}));
+        assert_eq!(calls(&reply), [&call("c", "", "{}")], "{nameless}");
+    }
 }
 
 #[test]
@@ -147,11 +185,17 @@ fn calls_get_ids_that_every_provider_takes_and_that_the_conversation_has_not() {
 
 #[test]
 fn what_is_no_reply_is_an_error() {
-    let nameless = json!({"choices": [{"message": {"tool_calls": [{"id": "c", "function": {}}]}}]});
-    for body in [json!({}), json!([]), json!({"choices": []}), nameless] {
+    for body in [json!({}), json!([]), json!({"choices": []})] {
         let error = parsed(&body).expect_err("no reply");
         assert_eq!(error.code(), "LLMNoResponseError", "{body}");
     }
+}
+
+/// OpenRouter's error in an answer with status 200: with what the provider behind it said.
+fn openrouters(message: &str, code: u16, raw: &Value) -> Value {
+    json!({"error": {"message": message, "code": code,
+                     "metadata": {"provider_name": "Anthropic", "raw": raw}},
+           "user_id": "user_1"})
 }
 
 #[test]
@@ -181,6 +225,30 @@ fn an_error_object_in_a_good_answer_is_an_error() {
         (
             json!({"choices": [{"error": {"message": "m", "code": 502}}]}),
             "LLMServiceUnavailableError",
+        ),
+        (
+            openrouters("Rate limit exceeded, m", 429, &Value::Null),
+            "LLMRateLimitError",
+        ),
+        (
+            openrouters("Insufficient credits, m", 402, &Value::Null),
+            "LLMRateLimitError",
+        ),
+        (
+            openrouters(
+                "Provider returned error",
+                400,
+                &json!("prompt is too long: 9 tokens > 8 maximum"),
+            ),
+            "LLMContextWindowExceedError",
+        ),
+        (
+            openrouters(
+                "Provider returned error",
+                400,
+                &json!({"detail": "maximum context length is 8 tokens"}),
+            ),
+            "LLMContextWindowExceedError",
         ),
     ];
     for (body, code) in table {

@@ -7,7 +7,7 @@ use super::super::OpenAiChat;
 use crate::format::{Format, RawReply};
 use crate::message::{self, reasoning_of, text_of};
 use crate::transport::stream::StreamedReply;
-use crate::{Delta, ModelError};
+use crate::{Delta, ModelError, StopReason};
 
 /// What a stream in these pieces comes to, and what was heard on the way.
 fn assemble(pieces: &[&[u8]]) -> (Result<RawReply, ModelError>, Vec<Delta>) {
@@ -224,6 +224,68 @@ fn an_error_in_the_stream_ends_it() {
     assert_eq!(assembled(&unended), Err(failed));
     let garbled = assembled(&format!("{said}data: {{oops}}\n\n")).expect_err("an error");
     assert_eq!(garbled.code(), "LLMNoResponseError");
+}
+
+#[test]
+fn an_error_of_openrouters_in_the_stream_ends_it_too() {
+    let said = delta(json!({"content": "a"}));
+    let broken = |code: Value| {
+        let choice = json!({"index": 0, "delta": {"content": ""}, "finish_reason": "error"});
+        let error = json!({"code": code, "message": "Provider disconnected"});
+        event(&json!({"id": "r", "provider": "x", "error": error, "choices": [choice]}))
+    };
+    for (code, wanted) in [
+        (json!("server_error"), "LLMServiceUnavailableError"),
+        (json!(502), "LLMServiceUnavailableError"),
+        (json!(429), "LLMRateLimitError"),
+    ] {
+        let comment = ": OPENROUTER PROCESSING\n\n";
+        let stream = format!("{comment}{said}{}data: [DONE]\n\n", broken(code));
+        let failed = assembled(&stream).expect_err("an error");
+        assert_eq!(failed.code(), wanted, "{stream}");
+        assert!(failed.to_string().contains("Provider disconnected"));
+    }
+}
+
+#[test]
+fn what_azure_says_of_its_filters_is_no_part_of_a_reply() {
+    let passed = json!({"hate": {"filtered": false, "severity": "safe"}});
+    let stream = [
+        event(
+            &json!({"id": "", "model": "", "object": "", "created": 0, "choices": [],
+                      "prompt_filter_results": [{"prompt_index": 0, "content_filter_results": passed}]}),
+        ),
+        event(
+            &json!({"id": "r", "choices": [{"index": 0, "finish_reason": null, "delta": {"role": "assistant"},
+                      "content_filter_results": {}}]}),
+        ),
+        event(
+            &json!({"id": "r", "choices": [{"index": 0, "finish_reason": null, "delta": {"content": "a"},
+                      "content_filter_results": passed}]}),
+        ),
+        // With its asynchronous filter, chunks without a delta.
+        event(
+            &json!({"id": "", "choices": [{"index": 0, "finish_reason": null,
+                      "content_filter_results": passed, "content_filter_offsets": {"check_offset": 1}}]}),
+        ),
+        event(
+            &json!({"id": "r", "choices": [{"index": 0, "finish_reason": "stop", "delta": {},
+                      "content_filter_results": {}}]}),
+        ),
+        event(
+            &json!({"id": "r", "choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 1}}),
+        ),
+        "data: [DONE]\n\n".to_owned(),
+    ];
+    let reply = assembled(&stream.concat()).expect("a reply");
+    assert_eq!(
+        (reply.id.as_str(), text_of(&reply.blocks).as_str()),
+        ("r", "a")
+    );
+    assert_eq!(
+        (reply.usage.prompt_tokens, reply.stop),
+        (5, StopReason::Done)
+    );
 }
 
 #[test]

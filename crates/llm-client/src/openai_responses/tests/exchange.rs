@@ -95,6 +95,50 @@ async fn a_field_that_is_refused_is_not_sent_again() {
 }
 
 #[tokio::test]
+async fn reasoning_that_openai_refuses_is_left_out() {
+    let refusals = [
+        "The encrypted content for item rs_1 could not be verified. Reason: Encrypted content could \
+         not be decrypted or parsed.",
+        "Item 'rs_1' of type 'reasoning' was provided without its required following item.",
+        "Item 'fc_1' of type 'function_call' was provided without its required 'reasoning' item: \
+         'rs_1'.",
+        "Item with id 'rs_1' not found. Items are not persisted when `store` is set to false. Try \
+         again with `store` set to true, or remove this item from your input.",
+    ];
+    for (number, refused) in refusals.into_iter().enumerate() {
+        // Ids of its own: what was refused is remembered, and addresses are used again.
+        let (reasoning, item) = (format!("rs_{number}"), format!("fc_{number}"));
+        let server = MockServer::start().await;
+        let calls = response(json!([thought(&reasoning), called(&item, "call_1")]));
+        let refusal = ResponseTemplate::new(400).set_body_json(json!({"error": {
+            "message": refused, "type": "invalid_request_error", "param": "input", "code": null}}));
+        let done = response(json!([spoken("msg_1", "done")]));
+        serve(
+            &server,
+            vec![answer(&calls, false), refusal, answer(&done, false)],
+        )
+        .await;
+        let model = connect(&settings(&server, false)).expect("a model");
+
+        let first = ask(model.as_ref(), vec![user("hello")]).await;
+        let messages = vec![user("hello"), first.into(), result("call_1")];
+        assert_eq!(ask(model.as_ref(), messages).await.text(), "done");
+
+        let sent = bodies(&server).await;
+        let kinds = |at: usize| {
+            let items = sent[at]["input"].as_array().expect("items").iter();
+            items
+                .map(|item| item["type"].as_str().unwrap_or("message"))
+                .collect::<Vec<_>>()
+        };
+        let answered = ["message", "function_call", "function_call_output"];
+        assert_eq!(kinds(1), ["message", "reasoning", answered[1], answered[2]]);
+        assert_eq!(kinds(2), answered, "{refused}");
+        assert!(sent[2]["input"][1].get("id").is_none(), "{refused}");
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_has_the_code_that_clients_know() {
     let error = |code: &str, message: &str| json!({"error": {"code": code, "message": message}});
     let table = [

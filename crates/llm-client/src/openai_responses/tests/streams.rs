@@ -278,6 +278,17 @@ fn the_last_event_says_how_the_reply_ended() {
     let reply = assembled(&last("response.incomplete", cut)).expect("a reply");
     assert_eq!(reply.stop, StopReason::Length);
 
+    for (status, stop) in [
+        ("incomplete", StopReason::Other("incomplete".to_owned())),
+        ("completed", StopReason::Done),
+        ("in_progress", StopReason::Done),
+    ] {
+        let mut ended = response(json!([spoken("msg_1", "as far as")]));
+        ended["status"] = json!(status);
+        let reply = assembled(&last("response.completed", ended)).expect("a reply");
+        assert_eq!(reply.stop, stop, "{status}");
+    }
+
     let failed = |error: Value| {
         let stream = pieces(true) + &last("response.failed", json!({ "error": error }));
         assembled(&stream).expect_err("a failure").code()

@@ -109,8 +109,6 @@ async fn pieces_of_a_try_that_failed_are_discarded_before_the_next() {
         let chunk = json!({"id": "r", "choices": [{"delta": {"content": text}}]});
         format!("data: {chunk}\n\n")
     };
-    let nameless = json!({"choices": [{"delta": {"tool_calls": [{"index": 0, "id": "c"}]},
-                                       "finish_reason": "tool_calls"}]});
     let error = |code: u16, message: &str| {
         let body = json!({"error": {"code": code, "message": message}});
         format!("data: {body}\n\n")
@@ -127,10 +125,6 @@ async fn pieces_of_a_try_that_failed_are_discarded_before_the_next() {
             piece("a") + &error(500, "oops"),
         ),
         ("a chunk is no JSON", piece("a") + "data: {\n\n"),
-        (
-            "a call lacks its name",
-            piece("a") + &format!("data: {nameless}\n\n"),
-        ),
     ] {
         let server = MockServer::start().await;
         let stream =

@@ -83,6 +83,7 @@ impl<'a> ChatReply<'a> {
         match self.said.stop {
             Stop::Length => "length",
             Stop::Filtered => "content_filter",
+            Stop::Paused => "pause_turn",
             Stop::Done if self.calls.is_empty() => "stop",
             Stop::Done => "tool_calls",
         }

@@ -39,6 +39,7 @@ fn stop_reason(said: &Said) -> &'static str {
     match said.stop {
         Stop::Length => "max_tokens",
         Stop::Filtered => "refusal",
+        Stop::Paused => "pause_turn",
         Stop::Done if said.has_calls() => "tool_use",
         Stop::Done => "end_turn",
     }

@@ -21,7 +21,7 @@ pub(super) fn answer(said: &Said, asked: &Value) -> Answer {
 
 fn status(said: &Said) -> &'static str {
     match said.stop {
-        Stop::Done => "completed",
+        Stop::Done | Stop::Paused => "completed",
         Stop::Length | Stop::Filtered => "incomplete",
     }
 }
@@ -31,7 +31,7 @@ fn response(said: &Said, asked: &Value, items: &[Value], status: &str) -> Value 
     let why = match said.stop {
         Stop::Length if ended => json!({"reason": "max_output_tokens"}),
         Stop::Filtered if ended => json!({"reason": "content_filter"}),
-        Stop::Done | Stop::Length | Stop::Filtered => Value::Null,
+        Stop::Done | Stop::Length | Stop::Filtered | Stop::Paused => Value::Null,
     };
     let used = said.usage;
     let usage = ended.then(|| {
