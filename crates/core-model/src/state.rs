@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     ConfirmationPolicy, Event, EventBody, EventId, EventTime, ExecutionStatus, Metadata,
+    approval::ApprovedCommand,
     budget::{Budgets, Spent},
     event::ConversationStateUpdateEvent,
     usage::{ConversationStats, StatsSnapshot},
@@ -35,6 +36,9 @@ pub struct ConversationState {
     /// What the conversation may spend.
     #[serde(default)]
     pub budgets: Budgets,
+    /// Commands that need no consent any more.
+    #[serde(default)]
+    pub approved_commands: Vec<ApprovedCommand>,
     /// Counted since this was introduced; see [`Self::spent`].
     #[serde(default)]
     counted: Counted,
@@ -85,6 +89,7 @@ impl ConversationState {
             used_tools: BTreeSet::new(),
             head_moved: false,
             budgets: metadata.settings.budgets,
+            approved_commands: Vec::new(),
             counted: Counted::default(),
             spent_before: Spent::default(),
             last_timestamp: None,
@@ -198,6 +203,7 @@ impl ConversationState {
             "tags" => take(&update.value, &mut self.tags),
             "agent_state" => take(&update.value, &mut self.agent_state),
             "spent_before" => take(&update.value, &mut self.spent_before),
+            "approved_commands" => take(&update.value, &mut self.approved_commands),
             "budgets" => take(&update.value, &mut self.budgets),
             "stats" => {
                 let mut totals = StatsSnapshot::default();
