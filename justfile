@@ -64,6 +64,11 @@ bench-start:
     cargo build --release --bin agent-server --example minimal_actix
     cargo run --release -p agent-server --example bench_start
 
+# A step's overhead and memory at step 1,000 beside step 20 (--rounds N, chat, responses, messages)
+bench-steps *arguments:
+    cargo build --release --bin agent-server
+    cargo run --release -p agent-server --example bench_steps -- {{ arguments }}
+
 # A conversation with a real model on a real repository (needs Python 3.12 and PyPI)
 real-model:
     tests/real_model/run.sh

@@ -1,11 +1,14 @@
 //! The whole server over real sockets.
 #![expect(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
+mod approval;
 mod auth;
 mod bad_input;
 mod conversations;
 mod cors;
+mod delivery;
 mod events;
+mod goals;
 mod hosts;
 mod idempotency;
 mod large_events;
@@ -20,4 +23,6 @@ mod sockets;
 mod stalled;
 mod stopping;
 mod streams;
+mod titles;
+mod trajectory;
 mod webhooks;

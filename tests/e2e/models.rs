@@ -1,5 +1,6 @@
 //! Conversations with models of every wire format, on a model server that refuses what providers refuse.
 
+mod caching;
 mod scenarios;
 mod talk;
 

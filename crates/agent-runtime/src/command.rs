@@ -1,6 +1,9 @@
 use std::collections::BTreeMap;
 
-use core_model::{Content, EventId, budget::Budgets, event::SystemPromptEvent};
+use core_model::{
+    ConfirmationPolicy, Content, Delivery, EventId, approval::ApprovedCommand, budget::Budgets,
+    event::SystemPromptEvent,
+};
 use llm_client::ModelReply;
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -21,7 +24,7 @@ pub(crate) type Answer = oneshot::Sender<Result<(), RuntimeError>>;
 pub(crate) enum CommandRequest {
     SendMessage {
         content: Vec<Content>,
-        run: bool,
+        delivery: Delivery,
         /// Set when it must have one effect, however often it is sent.
         once: Option<Request>,
         /// The run's slot, when it was taken beforehand.
@@ -35,18 +38,29 @@ pub(crate) enum CommandRequest {
         /// Stands before the run when the log has none yet.
         system_prompt: Option<Box<SystemPromptEvent>>,
     },
+    /// Has the agent work towards a goal.
+    StartGoal {
+        start: GoalStart,
+        /// Stands before the goal when the log has none yet.
+        system_prompt: Option<Box<SystemPromptEvent>>,
+    },
+    /// Gives up the active goal.
+    StopGoal,
     Pause,
     Interrupt,
+    /// Changes a message that waits for the next turn, or, without content, takes it back.
+    ChangeQueued {
+        id: EventId,
+        content: Option<Vec<Content>>,
+    },
     /// Replaces the older part of the context by a summary.
     Condense,
     /// Moves HEAD to an event, or before the first one.
     Navigate(Option<EventId>),
     /// Changes settings; a running turn heeds it at its next step.
     Change(Change),
-    Respond {
-        accept: bool,
-        reason: String,
-    },
+    /// Accepts or rejects the actions that wait for consent.
+    Respond(Box<Response>),
     /// Answers what a stop of the server left unanswered, and stores the state.
     Recover,
     /// Closes the tools, the shell among them, unless a turn uses them.
@@ -58,10 +72,25 @@ pub(crate) enum CommandRequest {
     Stop(StopReason),
 }
 
+/// How work towards a goal begins.
+#[derive(Debug)]
+pub(crate) enum GoalStart {
+    New {
+        objective: String,
+        max_iterations: u32,
+    },
+    /// The last one is taken up again.
+    Resume,
+}
+
 /// A change of what a conversation is told to be.
 #[derive(Debug)]
 pub(crate) enum Change {
     Budgets(Budgets),
+    Policy(ConfirmationPolicy),
+    Analyzer(Option<Value>),
+    /// Takes back that a command is approved for good.
+    ForgetCommand(String),
     /// The agent's model settings, sealed.
     Llm(Value),
     /// What is None stays.
@@ -73,10 +102,34 @@ pub(crate) enum Change {
     Spent(Box<SpentCall>),
 }
 
-/// A model call for the accounts.
+/// What a person says to the actions that wait.
 #[derive(Debug)]
+pub(crate) struct Response {
+    /// To those that are not named.
+    pub(crate) accept: bool,
+    /// What the agent is told of those that are rejected.
+    pub(crate) reason: String,
+    pub(crate) named: Vec<NamedResponse>,
+    /// The key of who answers.
+    pub(crate) by: Option<String>,
+}
+
+/// What a person says to one action.
+#[derive(Debug)]
+pub(crate) struct NamedResponse {
+    pub(crate) action_id: EventId,
+    pub(crate) accept: bool,
+    /// None: that of the whole response.
+    pub(crate) reason: Option<String>,
+    /// Set when the same command needs no consent any more.
+    pub(crate) remember: Option<ApprovedCommand>,
+}
+
+/// A model call for the accounts.
+#[derive(Clone, Debug)]
 pub(crate) struct SpentCall {
     pub(crate) usage_id: String,
+    /// As the settings name it.
     pub(crate) model: String,
     pub(crate) reply: ModelReply,
 }
@@ -110,12 +163,15 @@ impl CommandRequest {
     pub(crate) fn once(&self) -> Option<Request> {
         match self {
             Self::SendMessage { once, .. } | Self::Run { once, .. } => *once,
-            Self::Pause
+            Self::StartGoal { .. }
+            | Self::StopGoal
+            | Self::Pause
             | Self::Interrupt
+            | Self::ChangeQueued { .. }
             | Self::Condense
             | Self::Navigate(_)
             | Self::Change(_)
-            | Self::Respond { .. }
+            | Self::Respond(_)
             | Self::Recover
             | Self::CloseTools
             | Self::LeaveMemory

@@ -1,8 +1,8 @@
 use std::{path::PathBuf, sync::Arc};
 
 use core_model::{
-    Agent, ConversationId, ConversationState, Extent, Metadata, Seq, Snapshot, StoreError,
-    WorkspaceKind,
+    Agent, ConversationId, ConversationState, Delivery, Extent, Metadata, Seq, Snapshot,
+    StoreError, WorkspaceKind,
     port::{Fault, FaultKind},
 };
 use serde_json::Value;
@@ -10,8 +10,12 @@ use workspace::Workspace;
 
 use crate::{
     Conversation, Created, EventFilter, NewConversation, Request, Runtime, RuntimeError,
-    conversation::handle::check, residency::live_conversation::LiveConversation,
-    turn::condense::settings::CondenserSettings,
+    conversation::{
+        approvals::{check_analyzer, check_policy},
+        handle::check,
+    },
+    residency::live_conversation::LiveConversation,
+    turn::{budget::check_agent_prices, condense::settings::CondenserSettings},
 };
 
 impl Runtime {
@@ -38,6 +42,11 @@ impl Runtime {
 async fn create(runtime: &Runtime, new: NewConversation) -> Result<Created, RuntimeError> {
     if let Some(content) = &new.initial_message {
         check(content)?;
+    }
+    check_policy(&new.settings.confirmation_policy)
+        .map_err(|why| RuntimeError::Invalid(why.to_owned()))?;
+    if let Some(analyzer) = &new.settings.security_analyzer {
+        check_analyzer(analyzer).map_err(|(_, why)| RuntimeError::Invalid(why))?;
     }
     if let Some(agent) = &new.agent {
         check_condenser(agent)?;
@@ -77,7 +86,9 @@ async fn create(runtime: &Runtime, new: NewConversation) -> Result<Created, Runt
     };
     let conversation = runtime.conversation(live);
     if let Some(content) = initial_message
-        && let Err(error) = conversation.say(content, true, request, slot).await
+        && let Err(error) = conversation
+            .say(content, Delivery::Steer { run: true }, request, slot)
+            .await
     {
         // The same request again would find a conversation, and its message would be lost. One with
         // a key knows what is missing. What has events is not taken away: others may have seen them.
@@ -153,7 +164,7 @@ async fn complete(
         && (ours || wants_message(&conversation, request).await?)
     {
         conversation
-            .send_message_once(request, content, true)
+            .deliver_once(request, content, Delivery::Steer { run: true })
             .await?;
     }
     Ok(Created {
@@ -185,6 +196,10 @@ async fn metadata(
     new: NewConversation,
 ) -> Result<Metadata, RuntimeError> {
     let runtime_state = runtime.state();
+    let agent = new
+        .agent
+        .unwrap_or_else(|| Agent::with_usual_tools(runtime_state.config.default_llm.clone()));
+    check_agent_prices(&runtime_state.config.connect, &agent, &new.settings.budgets)?;
     let working_dir = match &new.workspace {
         Some(workspace) => PathBuf::from(&workspace.working_dir),
         None => runtime_state.config.default_workspace.clone(),
@@ -203,9 +218,6 @@ async fn metadata(
     })?;
     workspace.ensure_repository().await;
 
-    let agent = new
-        .agent
-        .unwrap_or_else(|| Agent::with_usual_tools(runtime_state.config.default_llm.clone()));
     let mut settings = new.settings;
     for tool in &agent.tools {
         if let Some(module) = agent_tools::python_module(&tool.name) {

@@ -9,8 +9,8 @@ mod source;
 mod tool;
 
 pub use built_in::{
-    BuiltInTools, logged_traits, may_leave_running, model_text, python_module, registered_names,
-    still_running, waited,
+    BuiltInTools, KeptFile, kept_file, logged_traits, may_leave_running, model_text, python_module,
+    registered_names, still_running, waited,
 };
 pub use error::ToolError;
 pub use model_call::{ParsedCall, model_schema, parse_call};

@@ -1,13 +1,17 @@
 //! Conversations: start, find, control, delete.
 
+mod approval;
 mod change;
 mod control;
 mod create;
 mod examples;
+mod goal;
 mod history;
 mod query;
 mod read;
 mod start;
+mod title;
+mod trajectory;
 
 use crate::operation::Operation;
 
@@ -25,9 +29,18 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     control::FINAL_RESPONSE,
     history::FORK,
     history::NAVIGATE,
+    approval::POLICY,
+    approval::ANALYZER,
+    approval::APPROVED,
+    approval::FORGET,
     change::UPDATE,
     change::SWITCH_LLM,
     change::ASK,
+    title::GENERATE_TITLE,
+    trajectory::DOWNLOAD_TRAJECTORY,
     change::BUDGETS,
     change::SET_BUDGETS,
+    goal::START,
+    goal::STOP,
+    goal::RESUME,
 ];

@@ -17,7 +17,7 @@ use core_model::LlmSettings;
 use serde_json::{Map, Value};
 
 use crate::capabilities::Thinking;
-use crate::format::{Format, RawReply, StreamReader};
+use crate::format::{Format, ListPart, RawReply, StreamReader};
 use crate::provider::Route;
 use crate::{ModelError, ModelRequest};
 
@@ -57,13 +57,31 @@ impl Format for AnthropicMessages {
         headers
     }
 
-    fn body(
+    fn list_field(&self) -> &'static str {
+        "messages"
+    }
+
+    fn fields(
         &self,
         settings: &LlmSettings,
         route: &Route,
         request: &ModelRequest,
     ) -> Map<String, Value> {
-        request::body(settings, route, request)
+        request::fields(settings, route, request)
+    }
+
+    fn list(
+        &self,
+        settings: &LlmSettings,
+        route: &Route,
+        fields: &Map<String, Value>,
+        part: ListPart<'_>,
+    ) -> Vec<Value> {
+        request::messages(settings, route, fields, &part)
+    }
+
+    fn images_left_out(&self, images: usize) -> usize {
+        images::left_out(images)
     }
 
     fn optional_fields(&self) -> &'static [&'static str] {

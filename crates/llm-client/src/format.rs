@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use core_model::{LlmSettings, usage::TokenUsage};
@@ -6,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::answer::message_in;
 use crate::model::{ModelRequest, OnDelta};
 use crate::provider::Route;
-use crate::{Block, ModelError, StopReason};
+use crate::{Block, ModelError, ModelMessage, StopReason};
 
 /// A provider's wire format: how a request of ours becomes one of the provider's, and its answer a
 /// reply of ours. It does no I/O; the transport sends, waits, retries and prices.
@@ -34,13 +35,50 @@ pub(crate) trait Format: Send + Sync {
         Vec::new()
     }
 
+    /// The field of the body that holds the conversation: `messages` or `input`.
+    fn list_field(&self) -> &'static str;
+
+    /// All other fields of a request's body.
+    fn fields(
+        &self,
+        settings: &LlmSettings,
+        route: &Route,
+        request: &ModelRequest,
+    ) -> Map<String, Value>;
+
+    /// The elements of [`Self::list_field`] for a part of the conversation, in a body with these `fields`.
+    /// Where a conversation can be split (see [`ListPart`]), the elements of its parts after each other
+    /// are those of the whole. What is done only to the end of a conversation is done
+    /// within the last three replies and what follows them.
+    fn list(
+        &self,
+        settings: &LlmSettings,
+        route: &Route,
+        fields: &Map<String, Value>,
+        part: ListPart<'_>,
+    ) -> Vec<Value>;
+
+    /// How many of a conversation's images are left out, the oldest first. When it is another number than
+    /// before, the whole conversation is written again.
+    fn images_left_out(&self, _images: usize) -> usize {
+        0
+    }
+
     /// The body of a request.
     fn body(
         &self,
         settings: &LlmSettings,
         route: &Route,
         request: &ModelRequest,
-    ) -> Map<String, Value>;
+    ) -> Map<String, Value> {
+        let mut body = self.fields(settings, route, request);
+        // The settings may have given it.
+        if !body.contains_key(self.list_field()) {
+            let list = self.list(settings, route, &body, ListPart::whole(&request.messages));
+            body.insert(self.list_field().to_owned(), Value::Array(list));
+        }
+        body
+    }
 
     /// Fields of the body that a provider may refuse without the request losing its meaning.
     fn optional_fields(&self) -> &'static [&'static str];
@@ -59,6 +97,31 @@ pub(crate) trait Format: Send + Sync {
     /// of the error is whole: it is searched for secrets and cut afterwards.
     fn read_error(&self, status: u16, answer: &Value, wait: Option<Duration>) -> ModelError {
         ModelError::from_whole(status, &message_in(answer), wait)
+    }
+}
+
+/// A part of a conversation. Parts begin and end between the result of a tool and a reply that calls tools.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ListPart<'a> {
+    pub(crate) messages: &'a [Arc<ModelMessage>],
+    pub(crate) is_first: bool,
+    pub(crate) is_last: bool,
+    /// How many images stand before it,
+    pub(crate) images_before: usize,
+    /// and in the whole conversation.
+    pub(crate) images: usize,
+}
+
+impl<'a> ListPart<'a> {
+    pub(crate) fn whole(messages: &'a [Arc<ModelMessage>]) -> Self {
+        let images = messages.iter().map(|message| message.images().count());
+        Self {
+            messages,
+            is_first: true,
+            is_last: true,
+            images_before: 0,
+            images: images.sum(),
+        }
     }
 }
 

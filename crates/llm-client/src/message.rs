@@ -71,6 +71,20 @@ impl ModelMessage {
         }
     }
 
+    /// The addresses of its images.
+    pub(crate) fn images(&self) -> impl Iterator<Item = &String> {
+        let content = match self {
+            Self::System(content) | Self::User(content) | Self::ToolResult { content, .. } => {
+                content.as_slice()
+            }
+            Self::Assistant(_) => &[],
+        };
+        content.iter().flat_map(|part| match part {
+            Content::Text { .. } => &[],
+            Content::Image { image_urls, .. } => image_urls.as_slice(),
+        })
+    }
+
     /// The tool calls, if it is an earlier reply.
     pub fn calls(&self) -> impl Iterator<Item = &MessageToolCall> {
         let blocks = match self {

@@ -1,3 +1,6 @@
+use std::sync::Arc;
+use std::time::Duration;
+
 use async_trait::async_trait;
 use core_model::{Message, MessageToolCall, message::Provenance, usage::TokenUsage};
 use serde_json::Value;
@@ -9,11 +12,23 @@ use crate::message::{AssistantMessage, Block, ModelMessage, Part, calls_of, said
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ModelRequest {
     /// System message first; every tool call is answered by a tool result before the next user or
-    /// assistant message.
-    pub messages: Vec<ModelMessage>,
+    /// assistant message. A message that was there the last time is the same `Arc`: what was done with it
+    /// need not be done again.
+    pub messages: Vec<Arc<ModelMessage>>,
     pub tools: Vec<ToolSpec>,
     /// Requests with the same key share a prompt prefix that the provider may cache.
     pub cache_key: Option<String>,
+}
+
+impl ModelRequest {
+    /// A request without tools.
+    #[must_use]
+    pub fn of(messages: Vec<ModelMessage>) -> Self {
+        Self {
+            messages: messages.into_iter().map(Arc::new).collect(),
+            ..Self::default()
+        }
+    }
 }
 
 /// A tool as a model sees it: a name, what it does, and a JSON Schema of its arguments.
@@ -35,6 +50,8 @@ pub struct ModelReply {
     pub usage: TokenUsage,
     /// US dollars, when the price is known.
     pub cost: Option<f64>,
+    /// From the request that was answered to the end of the reply; tries before it do not count.
+    pub latency: Duration,
     /// None when nothing of the reply has to go back unchanged.
     pub made_by: Option<Provenance>,
     /// What the user should know of how it came about.
@@ -150,6 +167,18 @@ pub trait Model: Send + Sync {
     /// What is known of its window.
     fn limits(&self) -> ModelLimits {
         ModelLimits::default()
+    }
+
+    /// Whether the cost of its replies can be known. False is certain; a provider that states costs may
+    /// leave one out.
+    fn has_price(&self) -> bool {
+        true
+    }
+
+    /// Whether it can be asked for a text beside the conversation, such as a title. The scripted model
+    /// cannot: it does what a message tells it to.
+    fn writes_texts(&self) -> bool {
+        true
     }
 
     /// Asks once, retrying what is worth retrying. `on_delta` is given the pieces of a streamed reply,

@@ -11,7 +11,7 @@ mod tests;
 use core_model::LlmSettings;
 use serde_json::{Map, Value};
 
-use crate::format::{Format, RawReply, StreamReader};
+use crate::format::{Format, ListPart, RawReply, StreamReader};
 use crate::provider::Route;
 use crate::{ModelError, ModelRequest};
 
@@ -28,13 +28,27 @@ impl Format for OpenAiResponses {
         "/responses"
     }
 
-    fn body(
+    fn list_field(&self) -> &'static str {
+        "input"
+    }
+
+    fn fields(
         &self,
         settings: &LlmSettings,
         route: &Route,
         request: &ModelRequest,
     ) -> Map<String, Value> {
-        request::body(settings, route, request)
+        request::fields(settings, route, request)
+    }
+
+    fn list(
+        &self,
+        _settings: &LlmSettings,
+        route: &Route,
+        _fields: &Map<String, Value>,
+        part: ListPart<'_>,
+    ) -> Vec<Value> {
+        input::items(route, &part)
     }
 
     fn optional_fields(&self) -> &'static [&'static str] {

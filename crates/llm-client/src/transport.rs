@@ -5,6 +5,7 @@ mod http;
 mod learned;
 mod outgoing;
 mod price;
+mod prompt;
 mod refusals;
 mod retry;
 mod sse;
@@ -17,24 +18,25 @@ mod truncation;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use core_model::{LlmSettings, masking::SecretMask};
 use reqwest::header::HeaderMap;
-use serde_json::{Map, Value};
 
+use crate::adjustments::Adjustments;
 use crate::error::clip;
 use crate::format::Format;
 use crate::model::OnDelta;
 use crate::provider::{Route, route};
-use crate::{
-    Delta, Model, ModelError, ModelLimits, ModelMessage, ModelReply, ModelRequest, Notice,
-};
+use crate::{Delta, Model, ModelError, ModelLimits, ModelReply, ModelRequest, Notice};
 
 use complete::{Completion, complete};
 use exchange::{ERROR_BODY_LIMIT, Exchange, Failure};
-use outgoing::outgoing;
 use price::Pricing;
+use prompt::{Form, Prompt};
 use refusals::{Lesson, Lessons, Refusal};
 use retry::{Schedule, retrying};
 
@@ -51,6 +53,8 @@ pub(crate) struct HttpModel {
     mask: SecretMask,
     schedule: Schedule,
     pricing: Pricing,
+    /// The conversation of the last request.
+    prompt: Mutex<Option<Prompt>>,
 }
 
 impl HttpModel {
@@ -76,6 +80,7 @@ impl HttpModel {
             route,
             headers,
             mask: SecretMask::new(secrets),
+            prompt: Mutex::new(None),
         })
     }
 
@@ -99,28 +104,39 @@ impl HttpModel {
                 adjustments: adjustments.clone(),
                 ..self.route.clone()
             };
-            let sent = outgoing(request, adjustments);
-            let mut body = self.format.body(&self.settings, &route, &sent);
-            if self.settings.drop_params {
-                body.retain(|name, _| !adjustments.refused_fields.contains(name.as_str()));
-            }
-            let calls = [request, &sent].into_iter().flat_map(|it| &it.messages);
-            let calls = calls.flat_map(ModelMessage::calls);
-            let taken = calls.map(|call| call.id.clone()).collect();
-            let failure = match self.exchange(&body, taken, on_delta).await {
+            let mut prompt = self.begun_prompt(request, adjustments);
+            prompt.extend(request);
+            let form = Form {
+                format: self.format,
+                settings: &self.settings,
+                route: &route,
+            };
+            let refused_fields = if self.settings.drop_params {
+                adjustments.refused_fields.clone()
+            } else {
+                BTreeSet::new()
+            };
+            let fields = self.format.fields(&self.settings, &route, &prompt.sent);
+            let body = prompt.body(form, &fields, &refused_fields)?;
+            let answer = self.exchange(body, &prompt.call_ids, on_delta).await;
+            let failure = match answer {
                 Ok(mut reply) => {
                     if lessons.adjustments != known {
                         learned::remember(&self.route, lessons.adjustments);
                     }
-                    notices.extend(truncation::notice(&sent, reply.usage.prompt_tokens));
+                    let sent = &prompt.sent.messages;
+                    notices.extend(truncation::notice(sent, reply.usage.prompt_tokens));
+                    *self.last_prompt() = Some(prompt);
                     reply.notices = notices;
                     return Ok(reply);
                 }
                 Err(failure) => failure,
             };
+            let mut body = self.format.body(&self.settings, &route, &prompt.sent);
+            body.retain(|name, _| !refused_fields.contains(name.as_str()));
             let refusal = Refusal {
                 failure: &failure,
-                request: &sent,
+                messages: &prompt.sent.messages,
                 body: &body,
                 optional_fields: if self.settings.drop_params {
                     self.format.optional_fields()
@@ -128,7 +144,9 @@ impl HttpModel {
                     &[]
                 },
             };
-            match lessons.learn(&refusal) {
+            let lesson = lessons.learn(&refusal);
+            *self.last_prompt() = Some(prompt);
+            match lesson {
                 Some(Lesson::Images) => notices.push(self.images_left_out(&failure.error)),
                 Some(_) => {}
                 None => return Err(failure.error),
@@ -136,12 +154,23 @@ impl HttpModel {
         }
     }
 
+    /// The conversation of the last request, if this one continues it; else a new one.
+    fn begun_prompt(&self, request: &ModelRequest, adjustments: &Adjustments) -> Prompt {
+        let last = self.last_prompt().take();
+        last.filter(|last| last.is_beginning_of(&request.messages, adjustments))
+            .unwrap_or_else(|| Prompt::new(adjustments.clone()))
+    }
+
+    fn last_prompt(&self) -> MutexGuard<'_, Option<Prompt>> {
+        self.prompt.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Sends a body and reads the reply. Pieces of a reply that fails are void. `taken`: ids of calls that
     /// the conversation has already.
     async fn exchange(
         &self,
-        body: &Map<String, Value>,
-        taken: BTreeSet<String>,
+        body: Bytes,
+        taken: &BTreeSet<String>,
         on_delta: OnDelta<'_>,
     ) -> Result<ModelReply, Failure> {
         let any_piece = AtomicBool::new(false);
@@ -156,7 +185,9 @@ impl HttpModel {
             headers: &self.headers,
             mask: &self.mask,
         };
+        let started = Instant::now();
         let answer = exchange.run(body, &on_piece).await;
+        let latency = started.elapsed();
         let reply = answer.and_then(|raw| {
             let completion = Completion {
                 settings: &self.settings,
@@ -169,7 +200,10 @@ impl HttpModel {
         if reply.is_err() && any_piece.into_inner() {
             on_delta(Delta::Discarded);
         }
-        Ok(self.pricing.priced(reply?))
+        Ok(ModelReply {
+            latency,
+            ..self.pricing.priced(reply?)
+        })
     }
 
     fn images_left_out(&self, refusal: &ModelError) -> Notice {
@@ -207,6 +241,10 @@ impl Model for HttpModel {
             input_tokens: self.pricing.context_window(),
             output_tokens: self.settings.max_output_tokens,
         }
+    }
+
+    fn has_price(&self) -> bool {
+        self.pricing.is_known()
     }
 
     async fn reply(

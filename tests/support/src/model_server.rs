@@ -5,6 +5,7 @@ mod chat;
 mod connection;
 mod format;
 mod messages;
+mod prompt_cache;
 mod render;
 mod reply;
 mod responses;
@@ -25,6 +26,7 @@ use core_model::{LlmSettings, agent::ApiMode};
 use serde_json::Value;
 
 use connection::HttpRequest;
+use prompt_cache::PromptCache;
 use render::{Body, Refusal, Rendered};
 use reply::{Opened, What};
 use rule::{Asked, SentReply, hash_of, list, text};
@@ -63,6 +65,7 @@ struct State {
     violations: Vec<String>,
     /// What was said in each format, oldest first.
     sent: BTreeMap<Format, Vec<SentReply>>,
+    cache: PromptCache,
     /// How many replies and parts of them have a number.
     numbered: usize,
 }
@@ -221,7 +224,7 @@ impl Shared {
         }
         let format = format.unwrap_or(Format::Chat);
         match reply {
-            Some(reply) => state.render(format, reply.opened(), &body, request.body.len()),
+            Some(reply) => state.render(format, reply.opened(), &body),
             None => {
                 let reason = format!("invalid request: {}", wrong.join("; "));
                 state.violations.extend(wrong);
@@ -240,6 +243,7 @@ impl State {
             authorizations: Vec::new(),
             violations: Vec::new(),
             sent: BTreeMap::new(),
+            cache: PromptCache::default(),
             numbered: 0,
         }
     }
@@ -259,13 +263,7 @@ impl State {
         self.rules.violations(format, &asked)
     }
 
-    fn render(
-        &mut self,
-        format: Format,
-        reply: Opened,
-        asked: &Value,
-        request_length: usize,
-    ) -> Rendered {
+    fn render(&mut self, format: Format, reply: Opened, asked: &Value) -> Rendered {
         let rendered = match reply.what {
             What::Raw(status, body) => Rendered::new(status, Body::Whole(body)),
             What::Error(status, message) => refused(format, status, message, None),
@@ -278,7 +276,8 @@ impl State {
                 self.numbered += 1 + parts.len();
                 let model = text(&asked["model"]);
                 let style = self.style();
-                let said = Said::new(model, parts, stop, number, request_length, style);
+                let prompt = self.cache.take(format, asked);
+                let said = Said::new(model, parts, stop, number, prompt, style);
                 let answer = format.answer(&said, asked);
                 self.sent.entry(format).or_default().push(SentReply {
                     model: model.to_owned(),

@@ -97,12 +97,6 @@ pub(super) async fn steps(settings: &LlmSettings) -> Vec<Step> {
 fn question() -> ModelRequest {
     let text = |text: &str| vec![Content::text(text)];
     ModelRequest {
-        messages: vec![
-            ModelMessage::System(text("You are a helpful agent with tools.")),
-            ModelMessage::User(text(
-                "Say in a few words what you are going to do, then call the tool `add` with 19 and 23.",
-            )),
-        ],
         tools: vec![ToolSpec {
             name: TOOL.to_owned(),
             description: "Adds two whole numbers.".to_owned(),
@@ -112,7 +106,12 @@ fn question() -> ModelRequest {
                 "required": ["a", "b"],
             }),
         }],
-        cache_key: None,
+        ..ModelRequest::of(vec![
+            ModelMessage::System(text("You are a helpful agent with tools.")),
+            ModelMessage::User(text(
+                "Say in a few words what you are going to do, then call the tool `add` with 19 and 23.",
+            )),
+        ])
     }
 }
 

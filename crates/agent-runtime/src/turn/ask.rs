@@ -2,6 +2,7 @@
 
 use std::{
     ops::ControlFlow::{self, Break, Continue},
+    sync::Arc,
     time::Instant,
 };
 
@@ -19,20 +20,18 @@ pub(super) async fn ask(
     turn: &mut Turn,
     state: &ConversationState,
 ) -> ControlFlow<Outcome, Option<(ModelReply, ReplyPieces)>> {
-    let (messages, events): (Vec<_>, Vec<_>) = turn
-        .context
-        .messages()
-        .into_iter()
-        .map(|shown| (shown.message, shown.events))
-        .unzip();
+    let shown = turn.context.messages();
+    let last_event = shown.iter().rev().find_map(|shown| shown.events.last());
+    let last_event = last_event.map_or_else(|| "none".to_owned(), |id| id.0.clone());
     let request = ModelRequest {
-        messages,
+        messages: shown
+            .iter()
+            .map(|shown| Arc::clone(&shown.message))
+            .collect(),
         tools: prompt::tool_specs(&turn.tools),
         cache_key: Some(turn.live.id.to_string()),
     };
     turn.seen.clone_from(&state.last_user_message_id);
-    let last_event = events.iter().flatten().next_back();
-    let last_event = last_event.map_or("none", |id| id.0.as_str());
     let pieces = ReplyPieces::new(&turn.live);
     let on_delta = |delta| pieces.send(delta);
     let started = Instant::now();
@@ -50,7 +49,7 @@ pub(super) async fn ask(
                 input_tokens: reply.usage.prompt_tokens,
                 output_tokens: reply.usage.completion_tokens,
                 tool_calls: reply.calls().count(),
-                last_event,
+                last_event: &last_event,
             };
             ended.emit(&Span::current());
             turn.context.measure(&reply.usage);
@@ -60,7 +59,7 @@ pub(super) async fn ask(
             Continue(Some((reply, pieces)))
         }
         Err(error) => {
-            emit_failure(turn, &error, last_event);
+            emit_failure(turn, &error, &last_event);
             drop(pieces);
             let overflow = matches!(error, ModelError::ContextWindow(_));
             if overflow && condense::after_overflow(turn).await? {

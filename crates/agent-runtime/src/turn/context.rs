@@ -2,6 +2,7 @@
 
 mod condensed;
 mod message;
+mod rendered;
 mod size;
 mod tool_calls;
 
@@ -16,6 +17,7 @@ use serde_json::{Map, Value};
 use crate::branch::{Branches, read_on};
 
 use self::{
+    rendered::Rendered,
     size::Measured,
     tool_calls::{Call, CallGroup, observation_content},
 };
@@ -33,6 +35,9 @@ pub(super) use self::{
 pub(super) struct ModelContext {
     next: Seq,
     items: Vec<Item>,
+    rendered: Rendered,
+    /// An estimate of all items.
+    tokens: u64,
     /// Whether the next call may belong to the last group. Not after anything but calls and errors:
     /// some servers give every reply the same id.
     group_is_open: bool,
@@ -92,22 +97,10 @@ impl ModelContext {
             .and_then(|call| call.action.as_ref())
     }
 
-    /// The whole conversation as a model is sent it.
-    pub(super) fn messages(&self) -> Vec<ContextMessage> {
-        let mut messages: Vec<ContextMessage> = Vec::new();
-        for item in &self.items {
-            match item {
-                Item::System(prompt) => messages.push(prompt.clone()),
-                Item::Said(said) => {
-                    let last = messages.last_mut();
-                    if !last.is_some_and(|last| last.join_user_message(said)) {
-                        messages.push(said.clone());
-                    }
-                }
-                Item::Calls(group) => group.render(self.longest_tool_text, &mut messages),
-            }
-        }
-        messages
+    /// The whole conversation as a model is sent it. A message that did not change since the last time is
+    /// the same `Arc`.
+    pub(super) fn messages(&mut self) -> &[ContextMessage] {
+        self.rendered.catch_up(&self.items, self.longest_tool_text)
     }
 
     pub(super) fn take(&mut self, event: &Event) {
@@ -129,8 +122,7 @@ impl ModelContext {
                     .content
                     .extend(said.extended_content.iter().cloned().map(Content::from));
                 if !message.content.is_empty() {
-                    self.items
-                        .push(Item::Said(ContextMessage::of(event, message.into())));
+                    self.push(Item::Said(ContextMessage::of(event, message.into())));
                 }
             }
             EventBody::ActionEvent(action) => self.take_call(event, action),
@@ -167,7 +159,9 @@ impl ModelContext {
     fn push_system(&mut self, prompt: ContextMessage) {
         let is_system = |item: &&Item| matches!(item, Item::System(_));
         let place = self.items.iter().take_while(is_system).count();
+        self.tokens += prompt.tokens;
         self.items.insert(place, Item::System(prompt));
+        self.rendered.forget_from(place);
     }
 
     fn take_call(&mut self, event: &Event, action: &ActionEvent) {
@@ -176,11 +170,18 @@ impl ModelContext {
             && let Some(Item::Calls(group)) = self.items.last_mut()
             && group.response_id == action.llm_response_id
         {
+            self.tokens += call.tokens();
             group.calls.push(call);
+            self.rendered.forget_from(self.items.len() - 1);
             return;
         }
         let group = Box::new(CallGroup::new(action, call));
-        self.items.push(Item::Calls(group));
+        self.push(Item::Calls(group));
+    }
+
+    fn push(&mut self, item: Item) {
+        self.tokens += item.tokens();
+        self.items.push(item);
     }
 
     /// Gives an answer to the latest call that `answers` names.
@@ -190,13 +191,15 @@ impl ModelContext {
         answers: impl Fn(&Call) -> bool,
         content: impl FnOnce() -> Vec<Content>,
     ) {
-        let groups = self.items.iter_mut().rev().filter_map(|item| match item {
-            Item::Calls(group) => Some(group),
-            Item::System(_) | Item::Said(_) => None,
-        });
-        let mut calls = groups.flat_map(|group| group.calls.iter_mut());
-        if let Some(call) = calls.find(|call| answers(call)) {
-            call.answer = Some((event.id.clone(), content()));
+        for (at, item) in self.items.iter_mut().enumerate().rev() {
+            let Item::Calls(group) = item else { continue };
+            if let Some(call) = group.calls.iter_mut().find(|call| answers(call)) {
+                let before = call.tokens();
+                call.answer = Some((event.id.clone(), content()));
+                self.tokens = self.tokens + call.tokens() - before;
+                self.rendered.forget_from(at);
+                return;
+            }
         }
     }
 }

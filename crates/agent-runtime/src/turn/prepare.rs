@@ -12,8 +12,10 @@ use tokio::sync::mpsc;
 use workspace::{ToolFiles, Workspace};
 
 use crate::{
+    kept_files,
     residency::live_conversation::LiveConversation,
     turn::{
+        approve::Judge,
         budget::TurnSpending,
         condense::{CondenserState, settings::CondenserSettings},
         context::ModelContext,
@@ -57,6 +59,7 @@ pub(super) async fn prepare(
         condenser: CondenserState::new(condenser),
         spending: TurnSpending::new(&now.state),
         stuck: StuckDetector::default(),
+        judge: Judge::default(),
         seen: now.state.last_user_message_id.clone(),
         cut_replies: 0,
         signals,
@@ -135,6 +138,7 @@ pub(super) async fn open(live: &LiveConversation) -> Result<(Agent, Tools), Setu
     if let Some(tools) = live.tools.get() {
         return Ok((agent, tools));
     }
+    kept_files::restore(live).await;
     let environment = ToolEnvironment {
         workspace: workspace(live),
         files: ToolFiles::new(&live.folder),
@@ -146,7 +150,7 @@ pub(super) async fn open(live: &LiveConversation) -> Result<(Agent, Tools), Setu
 }
 
 /// The agent's settings with their secrets.
-fn agent(live: &LiveConversation) -> Result<Agent, SetupError> {
+pub(super) fn agent(live: &LiveConversation) -> Result<Agent, SetupError> {
     let mut settings = live.now().metadata.agent.clone();
     live.runtime.vault.open_all(&mut settings);
     Agent::deserialize(settings).map_err(|error| {

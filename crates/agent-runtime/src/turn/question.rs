@@ -1,5 +1,7 @@
 //! A question about a conversation, answered by its model and not made part of it.
 
+use std::sync::Arc;
+
 use core_model::{Content, LlmSettings};
 use llm_client::{ModelMessage, ModelRequest};
 
@@ -14,7 +16,7 @@ use crate::{
 const IN_WORDS: &str = "[Answer this question in words from what you know. Call no tool.]";
 const USAGE_ID: &str = "ask-agent-llm";
 
-/// The model's answer, given the whole conversation.
+/// The model's answer, given the whole conversation; it may have no words.
 ///
 /// # Errors
 /// [`RuntimeError::Model`] when the agent cannot be set up or the model gives no answer.
@@ -34,12 +36,13 @@ pub(crate) async fn answer(
     context
         .catch_up(live.log.as_ref(), now.extent.len, moved)
         .await?;
-    let shown = context.messages().into_iter().map(|shown| shown.message);
-    let mut messages: Vec<ModelMessage> = shown.collect();
-    messages.push(ModelMessage::User(vec![
+    let shown = context.messages().iter();
+    let mut messages: Vec<Arc<ModelMessage>> =
+        shown.map(|shown| Arc::clone(&shown.message)).collect();
+    messages.push(Arc::new(ModelMessage::User(vec![
         Content::text(question),
         Content::text(IN_WORDS),
-    ]));
+    ])));
     let llm = LlmSettings {
         usage_id: USAGE_ID.to_owned(),
         stream: false,
@@ -52,12 +55,6 @@ pub(crate) async fn answer(
         cache_key: Some(live.id.to_string()),
     };
     let reply = model.reply(&request, &|_| {}).await?;
-    if reply.text().trim().is_empty() {
-        return Err(RuntimeError::Model {
-            code: "LLMNoResponseError",
-            detail: "the model gave no answer in words".to_owned(),
-        });
-    }
     Ok(SpentCall {
         usage_id: llm.usage_id,
         model: llm.model,

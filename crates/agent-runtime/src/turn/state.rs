@@ -12,8 +12,10 @@ use tokio_util::sync::CancellationToken;
 use workspace::Workspace;
 
 use crate::{
+    command::SpentCall,
     residency::live_conversation::LiveConversation,
     turn::{
+        approve::Judge,
         budget::TurnSpending,
         condense::CondenserState,
         context::ModelContext,
@@ -36,6 +38,7 @@ pub(super) struct Turn {
     pub(super) condenser: CondenserState,
     pub(super) spending: TurnSpending,
     pub(super) stuck: StuckDetector,
+    pub(super) judge: Judge,
     /// The user message that the model was shown last.
     pub(super) seen: Option<EventId>,
     /// Replies in a row that the model did not end itself.
@@ -56,7 +59,16 @@ pub(super) struct TurnSignals {
 impl Turn {
     /// Has events appended; they are durable and visible when this returns.
     pub(super) async fn propose(&self, drafts: Vec<Draft>) -> ControlFlow<Outcome> {
-        match propose(&self.proposer, drafts).await {
+        self.propose_after(None, drafts).await
+    }
+
+    /// The same, after the model call that they come of is counted.
+    pub(super) async fn propose_after(
+        &self,
+        call: Option<SpentCall>,
+        drafts: Vec<Draft>,
+    ) -> ControlFlow<Outcome> {
+        match propose(&self.proposer, call, drafts).await {
             Ok(()) => Continue(()),
             Err(outcome) => Break(outcome),
         }

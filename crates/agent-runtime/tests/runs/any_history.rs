@@ -103,7 +103,7 @@ fn assert_takeable(request: &ModelRequest) {
     let mut open: Vec<String> = Vec::new();
     let mut ids = BTreeSet::new();
     for message in &request.messages {
-        if let ModelMessage::ToolResult { call_id, .. } = message {
+        if let ModelMessage::ToolResult { call_id, .. } = message.as_ref() {
             let at = open.iter().position(|id| id == call_id);
             open.remove(at.expect("an answer follows its call"));
             continue;
@@ -192,7 +192,7 @@ async fn go_through(steps: Vec<Step>) {
     let last = requests.last().unwrap();
     let asked = last.messages.iter().rev();
     let asked = asked
-        .map(ModelMessage::text)
+        .map(|message| message.text())
         .find(|text| text.contains("and now?"));
     assert!(asked.is_some(), "the last message was not shown");
 }

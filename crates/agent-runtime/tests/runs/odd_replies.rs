@@ -2,7 +2,7 @@
 
 use agent_runtime::{Conversation, NewConversation};
 use core_model::{ExecutionStatus, MessageToolCall, Role};
-use llm_client::{Block, ModelMessage, ModelReply, Notice, StopReason};
+use llm_client::{Block, ModelReply, Notice, StopReason};
 use serde_json::{Value, json};
 
 use crate::harness::*;
@@ -129,7 +129,7 @@ async fn a_call_whose_arguments_were_cut_is_answered_and_those_before_it_are_car
         .messages
         .iter()
         .filter(|message| message.role() == Role::Tool)
-        .map(ModelMessage::text)
+        .map(|message| message.text())
         .collect();
     assert!(results[0].contains("one"), "{results:?}");
     assert!(results[1].contains("were cut off"), "{results:?}");
@@ -188,14 +188,14 @@ async fn an_invented_name_means_its_tool_or_is_answered_with_the_list() {
     let calls: Vec<&MessageToolCall> = requests[1]
         .messages
         .iter()
-        .flat_map(ModelMessage::calls)
+        .flat_map(|message| message.calls())
         .collect();
     assert_eq!([&calls[0].name, &calls[1].name], ["terminal", "terminal"]);
     let arguments: Value = serde_json::from_str(&calls[1].arguments).expect("repaired JSON");
     assert_eq!(arguments, json!({"command": "echo two"}));
     let answers: Vec<String> = requests[1].messages[3..]
         .iter()
-        .map(ModelMessage::text)
+        .map(|message| message.text())
         .collect();
     assert!(
         answers[0].contains("one") && answers[1].contains("two"),

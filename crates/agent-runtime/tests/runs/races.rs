@@ -6,7 +6,6 @@ use agent_runtime::{NewConversation, RuntimeError};
 use core_model::{
     ConfirmationPolicy, Content, ConversationId, ConversationSettings, ExecutionStatus,
 };
-use llm_client::ModelMessage;
 use std::time::Duration;
 use tokio::{join, time::timeout};
 
@@ -138,7 +137,10 @@ async fn two_creations_for_one_slot_make_one_conversation() {
         initial_message: Some(vec![Content::text("go")]),
         ..Default::default()
     };
-    let (a, b) = join!(world.runtime.create(new()), world.runtime.create(new()));
+    let (a, b) = join!(
+        world.runtime.create(untitled(new())),
+        world.runtime.create(untitled(new()))
+    );
     let refused = [&a, &b]
         .into_iter()
         .filter(|made| {
@@ -164,7 +166,10 @@ async fn one_id_created_twice_at_once_is_one_conversation_with_one_message() {
         initial_message: Some(vec![Content::text("go")]),
         ..Default::default()
     };
-    let (a, b) = join!(world.runtime.create(new()), world.runtime.create(new()));
+    let (a, b) = join!(
+        world.runtime.create(untitled(new())),
+        world.runtime.create(untitled(new()))
+    );
     assert_ne!(a.unwrap().existed, b.unwrap().existed);
     let conversation = world.runtime.open(id).await.unwrap();
     until(&conversation, ExecutionStatus::Finished).await;
@@ -197,7 +202,7 @@ async fn a_creation_whose_client_went_away_keeps_its_message() {
         initial_message: Some(vec![Content::text("go")]),
         ..Default::default()
     };
-    let gone = timeout(Duration::ZERO, world.runtime.create(new)).await;
+    let gone = timeout(Duration::ZERO, world.runtime.create(untitled(new))).await;
     assert!(gone.is_err(), "the client was too slow to leave");
     timeout(GIVE_UP, async {
         while world
@@ -241,7 +246,7 @@ async fn replies_that_share_an_id_stay_apart() {
     let roles: Vec<_> = requests[2]
         .messages
         .iter()
-        .map(ModelMessage::role)
+        .map(|message| message.role())
         .collect();
     assert_eq!(roles, [System, User, Assistant, Tool, Assistant, Tool]);
 }

@@ -65,7 +65,7 @@ async fn each_call_is_answered_right_after_its_batch_in_call_order() {
     let roles: Vec<Role> = requests[2]
         .messages
         .iter()
-        .map(ModelMessage::role)
+        .map(|message| message.role())
         .collect();
     use Role::{Assistant, System, Tool, User};
     assert_eq!(
@@ -79,7 +79,7 @@ async fn each_call_is_answered_right_after_its_batch_in_call_order() {
     let answers: Vec<&str> = requests[2].messages[3..6]
         .iter()
         .filter_map(|message| {
-            let ModelMessage::ToolResult { call_id, .. } = message else {
+            let ModelMessage::ToolResult { call_id, .. } = message.as_ref() else {
                 return None;
             };
             Some(call_id.as_str())

@@ -1,7 +1,6 @@
-use core_model::Content;
 use serde_json::{Value, json};
 
-use crate::ModelMessage;
+use crate::format::ListPart;
 
 /// How many images a request may hold.
 const MOST_IMAGES: usize = 100;
@@ -24,12 +23,10 @@ pub(super) struct Images {
 }
 
 impl Images {
-    pub(super) fn of(messages: &[ModelMessage], vision: bool) -> Self {
-        let count: usize = messages.iter().map(count).sum();
-        let too_many = count.saturating_sub(MOST_IMAGES);
+    pub(super) fn of(part: &ListPart<'_>, vision: bool) -> Self {
         Self {
             vision,
-            left_out: too_many.next_multiple_of(LEFT_OUT_AT_ONCE),
+            left_out: left_out(part.images).saturating_sub(part.images_before),
         }
     }
 
@@ -49,19 +46,10 @@ impl Images {
     }
 }
 
-fn count(message: &ModelMessage) -> usize {
-    match message {
-        ModelMessage::System(content)
-        | ModelMessage::User(content)
-        | ModelMessage::ToolResult { content, .. } => content
-            .iter()
-            .map(|part| match part {
-                Content::Text { .. } => 0,
-                Content::Image { image_urls, .. } => image_urls.len(),
-            })
-            .sum(),
-        ModelMessage::Assistant(_) => 0,
-    }
+/// How many of so many images are left out.
+pub(super) fn left_out(images: usize) -> usize {
+    let too_many = images.saturating_sub(MOST_IMAGES);
+    too_many.next_multiple_of(LEFT_OUT_AT_ONCE)
 }
 
 fn source(url: &str) -> Option<Value> {

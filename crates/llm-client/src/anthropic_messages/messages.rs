@@ -3,12 +3,14 @@ use serde_json::Value;
 use super::content::{blocks, text, tool_result, tool_use};
 use super::images::Images;
 use crate::call_ids::CallIds;
+use crate::format::ListPart;
 use crate::{AssistantMessage, Block, ModelMessage, Part, provider::Route};
 
 /// A conversation as Messages has it: users and the model speak by turns, a user first and last, and
 /// what tools answer is what a user says.
 #[derive(Debug, Default)]
 pub(super) struct Prompt {
+    /// The system messages before anything else.
     pub(super) system: Vec<Value>,
     pub(super) turns: Vec<Turn>,
 }
@@ -32,16 +34,17 @@ const BEGINNING: &str = "[The conversation begins here.]";
 /// Between two replies, and at the end: a request must not end with what the model said.
 const GO_ON: &str = "Continue.";
 
-/// A request's messages in this form. A longer conversation begins with what a shorter one gives, so
-/// that caches and signatures hold.
-pub(super) fn prompt(route: &Route, messages: &[ModelMessage]) -> Prompt {
+/// A part of a request's messages in this form. A longer conversation begins with what a shorter one
+/// gives, so that caches and signatures hold.
+pub(super) fn prompt(route: &Route, part: &ListPart<'_>) -> Prompt {
     let mut builder = PromptBuilder {
         route,
-        images: Images::of(messages, route.capabilities.takes_images()),
+        images: Images::of(part, route.capabilities.takes_images()),
         calls: CallIds::default(),
+        is_beginning: part.is_first,
         prompt: Prompt::default(),
     };
-    for message in messages {
+    for message in part.messages {
         builder.add(message);
     }
     builder.finish()
@@ -51,13 +54,15 @@ struct PromptBuilder<'a> {
     route: &'a Route,
     images: Images,
     calls: CallIds,
+    /// Nothing of the conversation stands before what is built.
+    is_beginning: bool,
     prompt: Prompt,
 }
 
 impl PromptBuilder<'_> {
     fn add(&mut self, message: &ModelMessage) {
         match message {
-            ModelMessage::System(content) if self.prompt.turns.is_empty() => {
+            ModelMessage::System(content) if self.is_beginning && self.prompt.turns.is_empty() => {
                 let content = blocks(content, &mut self.images).into_iter();
                 // An image has no place there.
                 let texts = content.filter(|block| block["type"] == "text");
@@ -149,10 +154,8 @@ impl PromptBuilder<'_> {
     fn finish(mut self) -> Prompt {
         self.answer_open_calls();
         let turns = &mut self.prompt.turns;
-        if turns
-            .first()
-            .is_none_or(|turn| turn.role == Role::Assistant)
-        {
+        let first = turns.first().map(|turn| turn.role);
+        if self.is_beginning && first != Some(Role::User) {
             let content = text(BEGINNING).into_iter().collect();
             turns.insert(
                 0,
@@ -212,13 +215,6 @@ impl Prompt {
         for turn in &mut self.turns {
             turn.content.retain(|block| !is_thinking(block));
         }
-    }
-
-    /// The names of the tools that were called.
-    pub(super) fn called_tools(&self) -> impl Iterator<Item = &str> {
-        let blocks = self.turns.iter().flat_map(|turn| &turn.content);
-        let calls = blocks.filter(|block| block["type"] == "tool_use");
-        calls.filter_map(|block| block["name"].as_str())
     }
 }
 

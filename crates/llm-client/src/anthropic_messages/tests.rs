@@ -33,10 +33,7 @@ fn settings(model: &str) -> LlmSettings {
 }
 
 fn body(settings: &LlmSettings, messages: Vec<ModelMessage>) -> Value {
-    let request = ModelRequest {
-        messages,
-        ..ModelRequest::default()
-    };
+    let request = ModelRequest::of(messages);
     body_of(settings, &request)
 }
 

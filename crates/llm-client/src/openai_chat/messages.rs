@@ -2,25 +2,26 @@ use core_model::{Content, LlmSettings, Role};
 use serde_json::{Value, json};
 
 use super::assistant;
-use crate::{ModelMessage, provider::Route};
+use crate::{ModelMessage, format::ListPart, provider::Route};
 
 const NOT_SHOWN: &str = "[An image was left out: vision is disabled.]";
 /// What the model is taken to have said of a tool's result.
 const REPLY: &str = "OK.";
 const SHOWN_BELOW: &str = "[An image, attached to the next user message.]";
 
-/// The messages of a request, each as its provider takes it.
-pub(super) fn messages(settings: &LlmSettings, route: &Route, messages: &[ModelMessage]) -> Value {
+/// Messages of a request, each as its provider takes it.
+pub(super) fn messages(settings: &LlmSettings, route: &Route, part: &ListPart<'_>) -> Vec<Value> {
     let style = Style(route);
     let cached = settings.caching_prompt && route.capabilities.cache_control;
+    let messages = part.messages;
     let last_input = messages
         .iter()
         .rposition(|message| matches!(message.role(), Role::User | Role::Tool))
-        .filter(|_| cached);
+        .filter(|_| cached && part.is_last);
     let mut list = Vec::with_capacity(messages.len());
     let mut tool_images = Vec::new();
     for (at, message) in messages.iter().enumerate() {
-        if let ModelMessage::ToolResult { content, .. } = message {
+        if let ModelMessage::ToolResult { content, .. } = message.as_ref() {
             tool_images.extend(images_of(content).filter(|_| route.capabilities.takes_images()));
         } else {
             list.extend(images_message(&mut tool_images));
@@ -43,7 +44,7 @@ pub(super) fn messages(settings: &LlmSettings, route: &Route, messages: &[ModelM
     if route.adjustments.reply_after_results {
         list = with_replies(list);
     }
-    Value::Array(list)
+    list
 }
 
 /// Puts a short reply between the result of a tool and a message of the user, where the provider wants one.

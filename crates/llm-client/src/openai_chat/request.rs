@@ -1,7 +1,6 @@
 use core_model::LlmSettings;
 use serde_json::{Map, Value, json};
 
-use super::messages::messages;
 use crate::provider::{ReasoningField, Route};
 use crate::{ModelRequest, ToolSpec};
 
@@ -22,8 +21,8 @@ pub(super) const OPTIONAL_FIELDS: [&str; 13] = [
     "max_tokens",
 ];
 
-/// The body of a Chat Completions request.
-pub(super) fn body(
+/// The body of a Chat Completions request, without its messages.
+pub(super) fn fields(
     settings: &LlmSettings,
     route: &Route,
     request: &ModelRequest,
@@ -35,7 +34,6 @@ pub(super) fn body(
         }
     };
     set("model", json!(route.model));
-    set("messages", messages(settings, route, &request.messages));
     if !request.tools.is_empty() {
         set("tools", request.tools.iter().map(tool).collect());
     }

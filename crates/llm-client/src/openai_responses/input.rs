@@ -1,46 +1,48 @@
+use std::sync::Arc;
+
 use core_model::Content;
 use serde_json::{Value, json};
 
 use super::items_back;
 use crate::call_ids::CallIds;
-use crate::{ModelMessage, provider::Route};
+use crate::{ModelMessage, format::ListPart, provider::Route};
 
 const NOT_SHOWN: &str = "[An image was left out: vision is disabled.]";
 const NO_RESULT: &str = "[No result of this call was recorded.]";
 const BETWEEN_INSTRUCTIONS: &str = "\n\n";
 
-/// A conversation as a Responses request takes it.
-#[derive(Debug, Default)]
-pub(super) struct Input {
-    /// The system messages before anything else; None when there are none.
-    pub(super) instructions: Option<String>,
-    pub(super) items: Vec<Value>,
+/// The system messages before anything else; None when there are none.
+pub(super) fn instructions(messages: &[Arc<ModelMessage>]) -> Option<String> {
+    let system = messages.iter().map_while(|message| match message.as_ref() {
+        ModelMessage::System(content) => Some(text(content, BETWEEN_INSTRUCTIONS)),
+        ModelMessage::User(_) | ModelMessage::Assistant(_) | ModelMessage::ToolResult { .. } => {
+            None
+        }
+    });
+    let system = system.collect::<Vec<_>>().join(BETWEEN_INSTRUCTIONS);
+    Some(system).filter(|system| !system.trim().is_empty())
 }
 
-impl Input {
-    pub(super) fn new(route: &Route, messages: &[ModelMessage]) -> Self {
-        let system = messages.iter().map_while(|message| match message {
-            ModelMessage::System(content) => Some(text(content, BETWEEN_INSTRUCTIONS)),
-            ModelMessage::User(_)
-            | ModelMessage::Assistant(_)
-            | ModelMessage::ToolResult { .. } => None,
-        });
-        let system: Vec<String> = system.collect();
-        let mut builder = Items {
-            route,
-            ids: CallIds::default(),
-            items: Vec::new(),
-        };
-        for message in &messages[system.len()..] {
-            builder.add(message);
-        }
-        builder.answer_open_calls();
-        let system = system.join(BETWEEN_INSTRUCTIONS);
-        Self {
-            instructions: Some(system).filter(|system| !system.trim().is_empty()),
-            items: builder.items,
-        }
+/// A part of a conversation as a Responses request takes it, without its [`instructions`].
+pub(super) fn items(route: &Route, part: &ListPart<'_>) -> Vec<Value> {
+    let mut builder = Items {
+        route,
+        ids: CallIds::default(),
+        items: Vec::new(),
+    };
+    let is_instruction =
+        |message: &&Arc<ModelMessage>| matches!(message.as_ref(), ModelMessage::System(_));
+    let instructions = part.messages.iter().take_while(is_instruction);
+    let before = if part.is_first {
+        instructions.count()
+    } else {
+        0
+    };
+    for message in &part.messages[before..] {
+        builder.add(message);
     }
+    builder.answer_open_calls();
+    builder.items
 }
 
 struct Items<'a> {

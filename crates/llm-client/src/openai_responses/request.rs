@@ -1,7 +1,7 @@
 use core_model::LlmSettings;
 use serde_json::{Map, Value, json};
 
-use super::input::Input;
+use super::input::instructions;
 use crate::provider::{OPENAI_HOST, Route};
 use crate::{ModelRequest, ToolSpec};
 
@@ -17,8 +17,8 @@ pub(super) const OPTIONAL_FIELDS: [&str; 8] = [
     "store",
 ];
 
-/// The body of a Responses request.
-pub(super) fn body(
+/// The body of a Responses request, without its input.
+pub(super) fn fields(
     settings: &LlmSettings,
     route: &Route,
     request: &ModelRequest,
@@ -29,10 +29,8 @@ pub(super) fn body(
             body.insert(name.to_owned(), value);
         }
     };
-    let input = Input::new(route, &request.messages);
     set("model", json!(route.model));
-    set("instructions", json!(input.instructions));
-    set("input", Value::Array(input.items));
+    set("instructions", json!(instructions(&request.messages)));
     if !request.tools.is_empty() {
         set("tools", request.tools.iter().map(tool).collect());
     }

@@ -26,10 +26,7 @@ fn body_of(settings: &LlmSettings, request: &ModelRequest) -> Value {
 }
 
 fn body(settings: &LlmSettings, messages: Vec<ModelMessage>) -> Value {
-    let request = ModelRequest {
-        messages,
-        ..ModelRequest::default()
-    };
+    let request = ModelRequest::of(messages);
     body_of(settings, &request)
 }
 
@@ -44,7 +41,7 @@ fn parsed(answer: &Value) -> Result<ModelReply, ModelError> {
         mask: &SecretMask::default(),
         longest_id: 1_000,
     };
-    complete(raw, completion, Default::default())
+    complete(raw, completion, &Default::default())
 }
 
 fn response(output: Value) -> Value {

@@ -25,12 +25,11 @@ fn tools(names: &[&str]) -> Vec<ToolSpec> {
 
 fn asking(text: &str) -> ModelRequest {
     ModelRequest {
-        messages: vec![
+        tools: tools(&["terminal", "finish"]),
+        ..ModelRequest::of(vec![
             ModelMessage::System(vec![Content::text("be good")]),
             ModelMessage::User(vec![Content::text(text)]),
-        ],
-        tools: tools(&["terminal", "finish"]),
-        cache_key: None,
+        ])
     }
 }
 
@@ -50,15 +49,16 @@ async fn play(mut request: ModelRequest, result: &str) -> Vec<Value> {
         if reply.calls().all(|call| call.name == "finish") {
             return heard;
         }
-        let results: Vec<ModelMessage> = reply
+        let results: Vec<Arc<ModelMessage>> = reply
             .calls()
             .map(|call| ModelMessage::ToolResult {
                 call_id: call.id.clone(),
                 tool: call.name.clone(),
                 content: vec![Content::text(result)],
             })
+            .map(Arc::new)
             .collect();
-        request.messages.push(reply.into());
+        request.messages.push(Arc::new(reply.into()));
         request.messages.extend(results);
     }
 }
@@ -211,7 +211,7 @@ async fn a_failure_is_not_repeated_for_the_message_after_it() {
     let said = async |parts: &[&str]| {
         let mut request = asking("");
         let parts = parts.iter().map(|part| Content::text(*part)).collect();
-        request.messages[1] = ModelMessage::User(parts);
+        request.messages[1] = Arc::new(ModelMessage::User(parts));
         let reply = model(false).reply(&request, &|_| {}).await?;
         let calls = reply.calls().map(|call| call.arguments.clone());
         Ok::<_, ModelError>((reply.text(), calls.collect()))
@@ -226,4 +226,32 @@ async fn a_failure_is_not_repeated_for_the_message_after_it() {
     );
     // what was asked for meanwhile comes after what was asked for first
     assert_eq!(said(&["$ a", "$ b"]).await, Ok(call("a")));
+}
+
+#[tokio::test]
+async fn a_goal_is_reached_unless_the_last_command_failed() {
+    let verdict = async |record: &str| {
+        let request = ModelRequest {
+            messages: vec![
+                ModelMessage::System(vec![Content::text(format!(
+                    "judge\n\n{}",
+                    crate::VERDICT_FORM
+                ))]),
+                ModelMessage::User(vec![Content::text(record)]),
+            ],
+            ..ModelRequest::default()
+        };
+        let reply = model(false).reply(&request, &|_| {}).await;
+        serde_json::from_str::<Value>(&reply.expect("a reply").text()).expect("a verdict")
+    };
+    let passed =
+        "$ false\n[Command finished with exit code 1]\n[Command finished with exit code 0]";
+    let reached = json!({"score": 1.0, "complete": true, "missing": ""});
+    assert_eq!(verdict(passed).await, reached);
+    assert_eq!(verdict("nothing was run").await, reached);
+    let failed = verdict("[Command finished with exit code 7]").await;
+    assert_eq!(
+        failed,
+        json!({"score": 0.0, "complete": false, "missing": "The last command ended with exit code 7."})
+    );
 }

@@ -1,5 +1,7 @@
 //! A conversation in which calls and their results are text.
 
+use std::sync::Arc;
+
 use core_model::Content;
 use serde_json::{Value, json};
 
@@ -29,7 +31,7 @@ These are the tools:"#;
 pub(super) fn with_calls_as_text(request: &ModelRequest) -> ModelRequest {
     let mut messages = Vec::with_capacity(request.messages.len());
     for message in &request.messages {
-        match message {
+        match message.as_ref() {
             ModelMessage::Assistant(said) => messages.push(assistant(said)),
             ModelMessage::ToolResult { tool, content, .. } => {
                 add_for_user(&mut messages, result(tool, content));
@@ -46,7 +48,7 @@ pub(super) fn with_calls_as_text(request: &ModelRequest) -> ModelRequest {
         Some(_) | None => messages.insert(0, ModelMessage::System(vec![explained])),
     }
     ModelRequest {
-        messages,
+        messages: messages.into_iter().map(Arc::new).collect(),
         tools: Vec::new(),
         cache_key: request.cache_key.clone(),
     }

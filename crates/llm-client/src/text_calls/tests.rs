@@ -42,9 +42,8 @@ fn request(messages: Vec<ModelMessage>) -> ModelRequest {
         parameters: json!({"type": "object"}),
     };
     ModelRequest {
-        messages,
         tools: vec![tool("terminal"), tool("think")],
-        cache_key: None,
+        ..ModelRequest::of(messages)
     }
 }
 
@@ -98,7 +97,11 @@ async fn a_model_is_told_of_its_tools_and_of_what_it_called() {
     ];
     let (_, _, asked) = answered("yes", true, messages).await;
     assert_eq!(asked.tools, []);
-    let texts: Vec<String> = asked.messages.iter().map(ModelMessage::text).collect();
+    let texts: Vec<String> = asked
+        .messages
+        .iter()
+        .map(|message| message.text())
+        .collect();
     assert!(texts[0].starts_with("be good\n# Tools"), "{}", texts[0]);
     assert!(texts[0].contains("what terminal does"), "{}", texts[0]);
     let called =

@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use core_model::{
     LlmSettings, MessageToolCall, masking::SecretMask, message::Provenance, usage::TokenUsage,
@@ -30,11 +31,12 @@ pub(crate) struct Completion<'a> {
 pub(crate) fn complete(
     raw: RawReply,
     with: Completion<'_>,
-    mut taken: BTreeSet<String>,
+    taken: &BTreeSet<String>,
 ) -> Result<ModelReply, ModelError> {
     let fit = |id: &String| !id.is_empty() && id.len() <= with.longest_id && !with.mask.is_in(id);
     let id = Some(raw.id).filter(fit);
     let id = id.unwrap_or_else(|| format!("chatcmpl-{}", Uuid::new_v4().simple()));
+    let mut given = BTreeSet::new();
     let mut blocks: Vec<Block> = Vec::with_capacity(raw.blocks.len());
     for block in raw.blocks {
         let Part::Call(mut call) = block.part else {
@@ -45,9 +47,9 @@ pub(crate) fn complete(
             .filter(fit)
             .map(|id| legal_id(&id).into_owned());
         call.id = legal
-            .filter(|id| !taken.contains(id))
+            .filter(|id| !taken.contains(id) && !given.contains(id))
             .unwrap_or_else(|| format!("call_{}", Uuid::new_v4().simple()));
-        taken.insert(call.id.clone());
+        given.insert(call.id.clone());
         blocks.push(Block::call(complete_call(call)?).with_state(block.state));
     }
     let usage = TokenUsage {
@@ -66,6 +68,7 @@ pub(crate) fn complete(
         stop: raw.stop,
         usage,
         cost: raw.stated_cost,
+        latency: Duration::ZERO,
         made_by: Some(with.made_by.clone()),
         notices: Vec::new(),
         fallback: None,

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
+use bytes::Bytes;
 use core_model::{LlmSettings, masking::SecretMask};
 use reqwest::Response;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
-use serde_json::{Map, Value};
 use url::Url;
 
 use super::http::{client, describe, read_up_to, within};
@@ -52,7 +52,7 @@ impl Exchange<'_> {
     /// when the reply is streamed, the time until the answer begins.
     pub(super) async fn run(
         &self,
-        body: &Map<String, Value>,
+        body: Bytes,
         on_delta: OnDelta<'_>,
     ) -> Result<RawReply, Failure> {
         let limit = self.settings.timeout.filter(|seconds| *seconds > 0);
@@ -68,10 +68,7 @@ impl Exchange<'_> {
         within(limit, "no reply", whole).await?
     }
 
-    async fn post(&self, body: &Map<String, Value>) -> Result<Response, Failure> {
-        let body = serde_json::to_vec(body).map_err(|error| {
-            ModelError::Configuration(format!("the request cannot be written: {error}"))
-        })?;
+    async fn post(&self, body: Bytes) -> Result<Response, Failure> {
         let sent = body.len();
         let call = client(self.endpoint)?
             .post(self.endpoint.clone())

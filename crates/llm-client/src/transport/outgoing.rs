@@ -1,8 +1,8 @@
 //! A request as it can be sent: without what the provider refused, and with ids and names that every
 //! provider takes.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use core_model::Content;
 use serde::de::IgnoredAny;
@@ -10,51 +10,10 @@ use serde_json::Value;
 
 use crate::adjustments::Adjustments;
 use crate::wire_names::{is_legal, legal_id, legal_name, short_id};
-use crate::{ModelMessage, ModelRequest, Part};
+use crate::{ModelMessage, Part};
 
 const REFUSED_IMAGE: &str = "[An image was left out: the model's provider refused it.]";
 const NO_IMAGES: &str = "[An image was left out: the model takes none.]";
-
-pub(super) fn outgoing<'a>(
-    request: &'a ModelRequest,
-    adjustments: &Adjustments,
-) -> Cow<'a, ModelRequest> {
-    let mut outgoing = Outgoing {
-        adjustments,
-        uses: BTreeMap::new(),
-        latest: BTreeMap::new(),
-    };
-    let mut ids = BTreeSet::new();
-    let mut calls = request.messages.iter().flat_map(ModelMessage::calls);
-    let repeats = calls.any(|call| !ids.insert(&call.id));
-    if !repeats
-        && !request
-            .messages
-            .iter()
-            .any(|message| outgoing.changes(message))
-    {
-        return Cow::Borrowed(request);
-    }
-    let mut changed = request.clone();
-    for message in &mut changed.messages {
-        outgoing.change(message);
-    }
-    Cow::Owned(changed)
-}
-
-/// The addresses of a message's images.
-pub(super) fn images_of(message: &ModelMessage) -> impl Iterator<Item = &String> {
-    let content = match message {
-        ModelMessage::System(content)
-        | ModelMessage::User(content)
-        | ModelMessage::ToolResult { content, .. } => content.as_slice(),
-        ModelMessage::Assistant(_) => &[],
-    };
-    content.iter().flat_map(|part| match part {
-        Content::Text { .. } => &[],
-        Content::Image { image_urls, .. } => image_urls.as_slice(),
-    })
-}
 
 /// What a message says and thinks.
 fn texts_of(message: &ModelMessage) -> impl Iterator<Item = &str> {
@@ -80,30 +39,66 @@ pub(super) fn states_of(message: &ModelMessage) -> impl Iterator<Item = &Value> 
     blocks.iter().filter_map(|block| block.state.as_ref())
 }
 
-struct Outgoing<'a> {
-    adjustments: &'a Adjustments,
+/// Takes the messages of a conversation, one after the other, and gives each as it can be sent.
+pub(super) struct Outgoing {
+    adjustments: Adjustments,
     /// How often an id was used, as it is stored.
     uses: BTreeMap<String, usize>,
     /// What the ids of the latest calls became.
     latest: BTreeMap<String, String>,
 }
 
-impl Outgoing<'_> {
+impl Outgoing {
+    pub(super) fn new(adjustments: Adjustments) -> Self {
+        Self {
+            adjustments,
+            uses: BTreeMap::new(),
+            latest: BTreeMap::new(),
+        }
+    }
+
+    /// The next message; the same one when nothing of it has to change.
+    pub(super) fn next(&mut self, message: &Arc<ModelMessage>) -> Arc<ModelMessage> {
+        if !self.changes(message) {
+            self.note_ids(message);
+            return Arc::clone(message);
+        }
+        let mut changed = message.as_ref().clone();
+        self.change(&mut changed);
+        Arc::new(changed)
+    }
+
+    /// For a message whose ids stay as they are.
+    fn note_ids(&mut self, message: &ModelMessage) {
+        if let ModelMessage::Assistant(_) = message {
+            self.latest.clear();
+            for call in message.calls() {
+                self.id(&call.id);
+            }
+        }
+    }
+
     fn changes(&self, message: &ModelMessage) -> bool {
         let id_changes = |id: &str| self.adjustments.short_call_ids || !is_legal(id);
         let call_changes = match message {
             ModelMessage::ToolResult { call_id, tool, .. } => {
-                id_changes(call_id) || !is_legal(tool)
+                let latest = self.latest.get(call_id);
+                latest.is_some_and(|id| id != call_id) || id_changes(call_id) || !is_legal(tool)
             }
             ModelMessage::System(_) | ModelMessage::User(_) | ModelMessage::Assistant(_) => {
+                let mut ids = BTreeSet::new();
                 message.calls().any(|call| {
-                    id_changes(&call.id) || !is_legal(&call.name) || !is_object(&call.arguments)
+                    let repeats = self.uses.contains_key(&call.id) || !ids.insert(&call.id);
+                    repeats
+                        || id_changes(&call.id)
+                        || !is_legal(&call.name)
+                        || !is_object(&call.arguments)
                 })
             }
         };
         call_changes
             || texts_of(message).any(|text| text.contains('\0'))
-            || images_of(message).any(|image| self.leaves_out_image(image))
+            || message.images().any(|image| self.leaves_out_image(image))
             || states_of(message).any(|state| self.adjustments.leaves_out(state))
     }
 

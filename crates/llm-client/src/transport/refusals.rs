@@ -1,19 +1,21 @@
 //! What a provider's refusal of a request teaches: how the same request is written so that it is taken.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use core_model::Role;
 use serde_json::{Map, Value};
 
 use super::exchange::Failure;
-use super::outgoing::{images_of, states_of};
+use super::outgoing::states_of;
 use crate::adjustments::{Adjustments, ContentBesideCalls, ReasoningText, fingerprint};
-use crate::{ModelError, ModelMessage, ModelRequest};
+use crate::{ModelError, ModelMessage};
 
 /// A request that was refused, and why.
 pub(super) struct Refusal<'a> {
     pub(super) failure: &'a Failure,
-    /// As it was sent.
-    pub(super) request: &'a ModelRequest,
+    /// As they were sent.
+    pub(super) messages: &'a [Arc<ModelMessage>],
     pub(super) body: &'a Map<String, Value>,
     /// Fields of the body that may be left out.
     pub(super) optional_fields: &'a [&'static str],
@@ -101,8 +103,13 @@ impl Lessons {
             "not supported by this model",
             "mmproj",
         ];
-        let messages = &refusal.request.messages;
-        if !says(said, &ABOUT_IMAGES) || messages.iter().flat_map(images_of).next().is_none() {
+        let messages = refusal.messages;
+        let images_of = |messages: &[Arc<ModelMessage>]| -> Vec<u64> {
+            let images = messages.iter().flat_map(|message| message.images());
+            images.map(fingerprint).collect()
+        };
+        let all = images_of(messages);
+        if !says(said, &ABOUT_IMAGES) || all.is_empty() {
             return false;
         }
         if says(said, &TAKES_NONE) {
@@ -112,16 +119,12 @@ impl Lessons {
         if !refusal.is_bad_request() {
             return false;
         }
-        let is_reply = |message: &ModelMessage| matches!(message, ModelMessage::Assistant(_));
-        let newest = messages.iter().rposition(is_reply).unwrap_or(0);
-        let newest = messages[newest..].iter().flat_map(images_of);
-        let newest: Vec<u64> = newest.map(fingerprint).collect();
-        if newest.is_empty() {
-            let all = messages.iter().flat_map(images_of);
-            self.adjustments.left_out.extend(all.map(fingerprint));
-        } else {
-            self.adjustments.left_out.extend(newest);
-        }
+        let last_reply = messages
+            .iter()
+            .rposition(|message| message.role() == Role::Assistant);
+        let newest = images_of(&messages[last_reply.unwrap_or(0)..]);
+        let refused = if newest.is_empty() { all } else { newest };
+        self.adjustments.left_out.extend(refused);
         true
     }
 
@@ -147,7 +150,10 @@ impl Lessons {
             self.adjustments.marks_unsigned_calls = true;
             return true;
         }
-        let states = refusal.request.messages.iter().flat_map(states_of);
+        let states = refusal
+            .messages
+            .iter()
+            .flat_map(|message| states_of(message));
         let before = self.adjustments.left_out.len();
         self.adjustments.left_out.extend(states.map(fingerprint));
         self.adjustments.left_out.len() > before
@@ -161,7 +167,7 @@ impl Lessons {
 
     fn roles(&mut self, refusal: &Refusal<'_>, said: &str) -> bool {
         let about_order = said.contains("role") && says(said, &["after", "alternate"]);
-        let follows = refusal.messages().zip(refusal.messages().skip(1));
+        let follows = refusal.sent().zip(refusal.sent().skip(1));
         let mut follows = follows.map(|(before, message)| (&before["role"], &message["role"]));
         about_order
             && follows.any(|(before, role)| before == "tool" && role == "user")
@@ -174,7 +180,7 @@ impl Lessons {
             return false;
         }
         let sent = refusal
-            .messages()
+            .sent()
             .any(|message| message.get("reasoning_content").is_some());
         let wanted = says(said, &WANTED) && !said.contains("must not");
         let learned = match (wanted, self.adjustments.reasoning_text) {
@@ -204,7 +210,7 @@ impl Lessons {
             let content = &message["content"];
             message["tool_calls"].is_array() && (content.is_null() || content == "")
         };
-        if !says_word(said, "content") || !says(said, &PHRASES) || !refusal.messages().any(silent) {
+        if !says_word(said, "content") || !says(said, &PHRASES) || !refusal.sent().any(silent) {
             return false;
         }
         let Some(next) = WAYS.iter().find(|way| !self.content_tried.contains(way)) else {
@@ -246,7 +252,8 @@ impl Refusal<'_> {
         matches!(self.failure.error, ModelError::BadRequest { .. })
     }
 
-    fn messages(&self) -> impl Iterator<Item = &Value> {
+    /// The messages of Chat Completions and Messages, in the provider's form.
+    fn sent(&self) -> impl Iterator<Item = &Value> {
         let messages = self.body.get("messages").and_then(Value::as_array);
         messages.into_iter().flatten()
     }

@@ -45,9 +45,8 @@ fn model(settings: &LlmSettings) -> HttpModel {
 
 fn request() -> ModelRequest {
     ModelRequest {
-        messages: vec![ModelMessage::User(vec![Content::text("hello")])],
-        tools: Vec::new(),
         cache_key: Some("key".to_owned()),
+        ..ModelRequest::of(vec![ModelMessage::User(vec![Content::text("hello")])])
     }
 }
 

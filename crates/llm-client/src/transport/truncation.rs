@@ -1,6 +1,8 @@
+use std::sync::Arc;
+
 use core_model::Content;
 
-use crate::{ModelMessage, ModelRequest, Notice, Part};
+use crate::{ModelMessage, Notice, Part};
 
 /// Context windows that local servers have unless they are told otherwise.
 const USUAL_DEFAULTS: [u64; 3] = [2_048, 4_096, 8_192];
@@ -8,13 +10,15 @@ const BYTES_PER_TOKEN: u64 = 4;
 
 /// Says so when a server read less of the prompt than it was sent: far fewer tokens than the text must have,
 /// and as many as a window of a usual size holds. Such servers say nothing and answer all the same.
-pub(super) fn notice(request: &ModelRequest, prompt_tokens: u64) -> Option<Notice> {
-    let estimate = text_bytes(request) / BYTES_PER_TOKEN;
+pub(super) fn notice(messages: &[Arc<ModelMessage>], prompt_tokens: u64) -> Option<Notice> {
     let window = USUAL_DEFAULTS
         .into_iter()
         .find(|window| prompt_tokens <= *window)?;
-    let fills_window = prompt_tokens > window / 2 && estimate > window;
-    (fills_window && estimate >= 2 * prompt_tokens).then(|| Notice {
+    if prompt_tokens <= window / 2 {
+        return None;
+    }
+    let estimate = text_bytes(messages) / BYTES_PER_TOKEN;
+    (estimate > window && estimate >= 2 * prompt_tokens).then(|| Notice {
         code: "prompt_truncated",
         detail: format!(
             "The model's server read about {prompt_tokens} tokens of a prompt of about {estimate}: it \
@@ -26,12 +30,12 @@ pub(super) fn notice(request: &ModelRequest, prompt_tokens: u64) -> Option<Notic
     })
 }
 
-fn text_bytes(request: &ModelRequest) -> u64 {
+fn text_bytes(messages: &[Arc<ModelMessage>]) -> u64 {
     let content_bytes = |content: &[Content]| -> usize {
         let texts = content.iter().filter_map(Content::as_text);
         texts.map(str::len).sum()
     };
-    let messages = request.messages.iter().map(|message| match message {
+    let messages = messages.iter().map(|message| match message.as_ref() {
         ModelMessage::System(content)
         | ModelMessage::User(content)
         | ModelMessage::ToolResult { content, .. } => content_bytes(content),
@@ -53,14 +57,9 @@ mod tests {
     use super::*;
 
     fn noticed(prompt_bytes: usize, prompt_tokens: u64) -> bool {
-        let messages = vec![ModelMessage::User(vec![Content::text(
-            "x".repeat(prompt_bytes),
-        )])];
-        let request = ModelRequest {
-            messages,
-            ..ModelRequest::default()
-        };
-        let notice = notice(&request, prompt_tokens);
+        let text = Content::text("x".repeat(prompt_bytes));
+        let messages = [Arc::new(ModelMessage::User(vec![text]))];
+        let notice = notice(&messages, prompt_tokens);
         assert!(
             notice
                 .iter()

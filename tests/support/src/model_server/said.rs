@@ -1,5 +1,7 @@
 use serde_json::Value;
 
+use super::prompt_cache::PromptTokens;
+
 /// A part of what a model says, in whichever format.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Part {
@@ -72,7 +74,7 @@ pub(super) struct Style {
 /// Counts of tokens, made up from lengths.
 #[derive(Clone, Copy)]
 pub(super) struct Usage {
-    pub(super) input: usize,
+    pub(super) prompt: PromptTokens,
     /// Thoughts included.
     pub(super) output: usize,
     pub(super) reasoning: usize,
@@ -85,7 +87,7 @@ impl Said {
         parts: Vec<Part>,
         stop: Stop,
         number: usize,
-        request_length: usize,
+        prompt: PromptTokens,
         style: Style,
     ) -> Self {
         let last = parts.len();
@@ -107,7 +109,7 @@ impl Said {
             number,
             style,
             usage: Usage {
-                input: request_length.div_ceil(4),
+                prompt,
                 output: output.div_ceil(4),
                 reasoning: reasoning.div_ceil(4),
             },

@@ -11,13 +11,13 @@ use super::{ModelServer, Part, Reply};
 
 fn asking(messages: Vec<ModelMessage>) -> ModelRequest {
     ModelRequest {
-        messages,
         tools: vec![ToolSpec {
             name: "terminal".to_owned(),
             description: "runs a command".to_owned(),
             parameters: json!({"type": "object"}),
         }],
         cache_key: Some("key".to_owned()),
+        ..ModelRequest::of(messages)
     }
 }
 

@@ -88,6 +88,7 @@ impl ModelContext {
         if condensation.forgotten_event_ids.is_empty() {
             return;
         }
+        self.rendered.forget_from(0);
         let forgotten: BTreeSet<&EventId> = condensation.forgotten_event_ids.iter().collect();
         let mut kept = Vec::with_capacity(self.items.len());
         let mut place = None;
@@ -106,6 +107,7 @@ impl ModelContext {
             let place = place.unwrap_or(systems.count());
             kept.insert(place, Item::Said(summary_message(event, summary)));
         }
+        self.tokens = kept.iter().map(Item::tokens).sum();
         self.items = kept;
     }
 }

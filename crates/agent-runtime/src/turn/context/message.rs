@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use core_model::{Event, EventId};
 use llm_client::ModelMessage;
 
@@ -7,7 +9,7 @@ use super::size::tokens_of;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ContextMessage {
     pub(crate) events: Vec<EventId>,
-    pub(crate) message: ModelMessage,
+    pub(crate) message: Arc<ModelMessage>,
     /// An estimate.
     pub(super) tokens: u64,
 }
@@ -17,7 +19,7 @@ impl ContextMessage {
         Self {
             tokens: tokens_of(&message),
             events,
-            message,
+            message: Arc::new(message),
         }
     }
 
@@ -27,19 +29,22 @@ impl ContextMessage {
 
     /// What stood before this message is not what it was.
     pub(super) fn forget_provider_state(&mut self) {
-        if let ModelMessage::Assistant(said) = &mut self.message {
+        if let ModelMessage::Assistant(said) = Arc::make_mut(&mut self.message) {
             said.forget_provider_state();
         }
     }
 
     /// Adds a user message to this one, if this is one too: providers want the roles to alternate.
     pub(super) fn join_user_message(&mut self, more: &Self) -> bool {
-        let (ModelMessage::User(content), ModelMessage::User(added)) =
-            (&mut self.message, &more.message)
-        else {
+        let ModelMessage::User(added) = more.message.as_ref() else {
             return false;
         };
-        content.extend(added.iter().cloned());
+        if !matches!(self.message.as_ref(), ModelMessage::User(_)) {
+            return false;
+        }
+        if let ModelMessage::User(content) = Arc::make_mut(&mut self.message) {
+            content.extend(added.iter().cloned());
+        }
         self.events.extend(more.events.iter().cloned());
         self.tokens += more.tokens;
         true

@@ -22,7 +22,7 @@ pub(super) struct Measured {
 impl ModelContext {
     /// Takes note of what a provider counted for the context as it is now.
     pub(in crate::turn) fn measure(&mut self, usage: &TokenUsage) {
-        let estimate = self.items.iter().map(Item::tokens).sum();
+        let estimate = self.tokens;
         let tokens = usage.prompt_tokens;
         self.measured = (tokens > 0).then_some(Measured { tokens, estimate });
     }
@@ -30,7 +30,7 @@ impl ModelContext {
     /// How many tokens the context has, by the provider's last count and an estimate of what has come
     /// since.
     pub(in crate::turn) fn estimated_tokens(&self) -> u64 {
-        let estimate: u64 = self.items.iter().map(Item::tokens).sum();
+        let estimate = self.tokens;
         match self.measured {
             Some(measured) => {
                 let more = estimate.saturating_sub(measured.estimate);
@@ -43,6 +43,7 @@ impl ModelContext {
     /// Shows no more than so many characters of what a tool said.
     pub(in crate::turn) fn shorten_tool_texts(&mut self, chars: usize) {
         self.longest_tool_text = Some(chars);
+        self.rendered.forget_from(0);
         self.measured = None;
     }
 }

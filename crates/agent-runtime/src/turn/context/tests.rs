@@ -82,3 +82,55 @@ fn each_message_knows_its_events() {
         ]
     );
 }
+
+fn said_by(messages: &[ContextMessage]) -> Vec<(Role, String)> {
+    let messages = messages.iter();
+    messages
+        .map(|shown| (shown.message.role(), shown.message.text()))
+        .collect()
+}
+
+/// A message that is there already is the same one in the next request; what changes is rendered anew.
+#[test]
+fn a_context_that_is_asked_for_at_each_step_is_the_same_as_one_asked_for_once() {
+    let (mut often, mut once) = (ModelContext::default(), ModelContext::default());
+    type Step = fn(&mut ModelContext);
+    let steps: [Step; 9] = [
+        |context| say(context, "m1", "a"),
+        |context| say(context, "m2", "b"),
+        |context| call(context, "a1", "c1"),
+        |context| call(context, "a2", "c2"),
+        |context| answer(context, "o2", "a2", "c2"),
+        |context| say(context, "m3", "c"),
+        // It comes late, and in its place.
+        |context| answer(context, "o1", "a1", "c1"),
+        |context| say(context, "m4", "d"),
+        |context| {
+            take(
+                context,
+                "x",
+                json!({
+                    "source": "environment", "kind": "Condensation", "llm_response_id": "",
+                    "forgotten_event_ids": ["m1", "m2"], "summary": "s", "summary_offset": 0,
+                }),
+            );
+        },
+    ];
+    for (number, step) in steps.into_iter().enumerate() {
+        step(&mut often);
+        step(&mut once);
+        let shown = said_by(often.messages());
+        let mut fresh = ModelContext::default();
+        std::mem::swap(&mut fresh.items, &mut once.items);
+        assert_eq!(shown, said_by(fresh.messages()), "{number}");
+        std::mem::swap(&mut fresh.items, &mut once.items);
+    }
+    let before = often.messages().to_vec();
+    call(&mut often, "a3", "c3");
+    answer(&mut often, "o3", "a3", "c3");
+    let after = often.messages();
+    assert!(after.len() > before.len());
+    for (before, after) in before.iter().zip(after) {
+        assert!(std::sync::Arc::ptr_eq(&before.message, &after.message));
+    }
+}

@@ -40,6 +40,13 @@ impl Call {
             answer: None,
         }
     }
+
+    /// An estimate, with the answer.
+    pub(super) fn tokens(&self) -> u64 {
+        let called = self.call.name.len() + self.call.arguments.len();
+        let answer = self.answer.as_ref();
+        tokens_of_chars(called) + answer.map_or(0, |(_, content)| tokens_of_content(content))
+    }
 }
 
 impl CallGroup {
@@ -98,12 +105,7 @@ impl CallGroup {
     /// An estimate.
     pub(super) fn tokens(&self) -> u64 {
         let said = tokens_of_content(&self.said.content);
-        let calls = self.calls.iter().map(|call| {
-            let called = call.call.name.len() + call.call.arguments.len();
-            let answer = call.answer.as_ref();
-            tokens_of_chars(called) + answer.map_or(0, |(_, content)| tokens_of_content(content))
-        });
-        said + calls.sum::<u64>()
+        said + self.calls.iter().map(Call::tokens).sum::<u64>()
     }
 
     /// What stood before this reply is not what it was.

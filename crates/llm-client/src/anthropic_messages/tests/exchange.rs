@@ -27,9 +27,8 @@ fn answer(content: &Value) -> ResponseTemplate {
 
 fn request(messages: Vec<ModelMessage>) -> ModelRequest {
     ModelRequest {
-        messages,
         tools: vec![tool("think")],
-        cache_key: None,
+        ..ModelRequest::of(messages)
     }
 }
 

@@ -10,16 +10,16 @@ use crate::{ModelMessage, ModelRequest, ToolSpec};
 #[test]
 fn a_request_has_the_shape_of_messages() {
     let request = ModelRequest {
-        messages: vec![
+        tools: vec![tool("think")],
+        cache_key: Some("key".to_owned()),
+        ..ModelRequest::of(vec![
             system(&["be good", "today"]),
             user("hello"),
             calling(&["c1", "c2"]),
             result("c1", "one"),
             result("c2", "two"),
             user("and now?"),
-        ],
-        tools: vec![tool("think")],
-        cache_key: Some("key".to_owned()),
+        ])
     };
     let expected = json!({
         "model": "m",
@@ -144,9 +144,8 @@ fn four_prefixes_of_claude_models_are_cached() {
             ..settings(model)
         };
         let request = ModelRequest {
-            messages: messages.to_vec(),
             tools: vec![tool("a"), tool("b")],
-            cache_key: None,
+            ..ModelRequest::of(messages.to_vec())
         };
         let mut paths = Vec::new();
         find_marks(&body_of(&settings, &request), "", &mut paths);

@@ -21,7 +21,7 @@ fn parsed(body: &Value) -> Result<ModelReply, ModelError> {
         mask: &SecretMask::default(),
         longest_id: 1_000,
     };
-    complete(raw, completion, ["taken".to_owned()].into())
+    complete(raw, completion, &["taken".to_owned()].into())
 }
 
 fn made_by() -> Provenance {
@@ -80,6 +80,7 @@ fn a_whole_reply_is_read() {
             response_id: "r1".to_owned(),
         },
         stop: StopReason::Done,
+        latency: std::time::Duration::ZERO,
         cost: None,
         made_by: Some(made_by()),
         notices: Vec::new(),

@@ -14,11 +14,7 @@ fn settings(model: &str) -> LlmSettings {
 }
 
 fn body(settings: &LlmSettings, messages: Vec<ModelMessage>) -> Value {
-    let request = ModelRequest {
-        messages,
-        tools: Vec::new(),
-        cache_key: None,
-    };
+    let request = ModelRequest::of(messages);
     body_of(settings, &request)
 }
 
@@ -74,13 +70,13 @@ fn a_request_has_the_shape_of_chat_completions() {
         result("c2", vec![Content::text("[error]"), Content::text("no")]),
     ];
     let request = ModelRequest {
-        messages,
         tools: vec![ToolSpec {
             name: "think".to_owned(),
             description: "d".to_owned(),
             parameters: json!({"type": "object"}),
         }],
         cache_key: Some("key".to_owned()),
+        ..ModelRequest::of(messages)
     };
     let body = body_of(&settings, &request);
     let call = |id: &str| {

@@ -23,10 +23,7 @@ fn route_to(model: &str) -> Route {
 }
 
 fn messages(route: &Route, messages: Vec<ModelMessage>) -> Vec<Value> {
-    let request = ModelRequest {
-        messages,
-        ..ModelRequest::default()
-    };
+    let request = ModelRequest::of(messages);
     let body = OpenAiChat.body(&settings("m"), route, &request);
     body["messages"].as_array().expect("a list").clone()
 }

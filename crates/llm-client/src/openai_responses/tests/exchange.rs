@@ -20,10 +20,7 @@ fn settings(server: &MockServer, stream: bool) -> LlmSettings {
 }
 
 async fn ask(model: &dyn Model, messages: Vec<ModelMessage>) -> ModelReply {
-    let request = ModelRequest {
-        messages,
-        ..ModelRequest::default()
-    };
+    let request = ModelRequest::of(messages);
     model.reply(&request, &|_| {}).await.expect("a reply")
 }
 
@@ -131,10 +128,7 @@ async fn a_refusal_has_the_code_that_clients_know() {
         )
         .await;
         let model = connect(&settings(&server, false)).expect("a model");
-        let request = ModelRequest {
-            messages: vec![user("hello")],
-            ..ModelRequest::default()
-        };
+        let request = ModelRequest::of(vec![user("hello")]);
         let error = model.reply(&request, &|_| {}).await.expect_err("a refusal");
         assert_eq!(error.code(), code, "{body}");
     }

@@ -8,7 +8,13 @@ use crate::{Block, ModelMessage, ModelRequest, ToolSpec};
 fn a_request_has_the_shape_of_responses() {
     let system = vec![Content::text("be good"), Content::text("today")];
     let request = ModelRequest {
-        messages: vec![
+        tools: vec![ToolSpec {
+            name: "think".to_owned(),
+            description: "d".to_owned(),
+            parameters: json!({"type": "object"}),
+        }],
+        cache_key: Some("key".to_owned()),
+        ..ModelRequest::of(vec![
             ModelMessage::System(system),
             user("hello"),
             said(vec![
@@ -19,13 +25,7 @@ fn a_request_has_the_shape_of_responses() {
             ]),
             result("c1"),
             result_of("c2", vec![Content::text("[error]"), Content::text("no")]),
-        ],
-        tools: vec![ToolSpec {
-            name: "think".to_owned(),
-            description: "d".to_owned(),
-            parameters: json!({"type": "object"}),
-        }],
-        cache_key: Some("key".to_owned()),
+        ])
     };
     let called = |id: &str| json!({"type": "function_call", "call_id": id, "name": "think", "arguments": "{}"});
     assert_eq!(

@@ -39,10 +39,7 @@ async fn ask_twice_as(
     server: &MockServer,
     messages: &[ModelMessage],
 ) -> (Vec<ModelReply>, [usize; 2]) {
-    let request = ModelRequest {
-        messages: messages.to_vec(),
-        ..ModelRequest::default()
-    };
+    let request = ModelRequest::of(messages.to_vec());
     let (mut replies, mut counts) = (Vec::new(), [0; 2]);
     for count in &mut counts {
         let before = bodies(server).await.len();
@@ -273,10 +270,7 @@ async fn a_model_that_takes_no_images_is_sent_none() {
 #[tokio::test]
 async fn a_refusal_that_nothing_can_be_done_about_is_told_at_once() {
     let server = strict(400, |_| Some("the moon is full")).await;
-    let request = ModelRequest {
-        messages: conversation(),
-        ..ModelRequest::default()
-    };
+    let request = ModelRequest::of(conversation());
     let model = model(&own_settings(&server.uri()));
     let error = model.reply(&request, &|_| {}).await.expect_err("a failure");
     assert_eq!(error.code(), "LLMBadRequestError");

@@ -155,8 +155,9 @@ fn call(number: usize, tool: &str, arguments: &str, style: Style) -> Value {
 }
 
 fn usage(usage: Usage) -> Value {
-    json!({"prompt_tokens": usage.input, "completion_tokens": usage.output,
-           "total_tokens": usage.input + usage.output,
-           "prompt_tokens_details": {"cached_tokens": 0},
+    let prompt = usage.prompt;
+    json!({"prompt_tokens": prompt.input, "completion_tokens": usage.output,
+           "total_tokens": prompt.input + usage.output,
+           "prompt_tokens_details": {"cached_tokens": prompt.cache_read},
            "completion_tokens_details": {"reasoning_tokens": usage.reasoning}})
 }

@@ -28,8 +28,11 @@ fn begun(said: &Said) -> Value {
 }
 
 fn usage(usage: Usage, output: usize) -> Value {
-    json!({"input_tokens": usage.input, "output_tokens": output, "cache_creation_input_tokens": 0,
-           "cache_read_input_tokens": 0, "service_tier": "standard"})
+    let prompt = usage.prompt;
+    let uncached = prompt.input - prompt.cache_read - prompt.cache_write;
+    json!({"input_tokens": uncached, "output_tokens": output,
+           "cache_creation_input_tokens": prompt.cache_write,
+           "cache_read_input_tokens": prompt.cache_read, "service_tier": "standard"})
 }
 
 fn stop_reason(said: &Said) -> &'static str {

@@ -35,10 +35,12 @@ fn response(said: &Said, asked: &Value, items: &[Value], status: &str) -> Value 
     };
     let used = said.usage;
     let usage = ended.then(|| {
-        json!({"input_tokens": used.input, "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        let prompt = used.prompt;
+        json!({"input_tokens": prompt.input,
+               "input_tokens_details": {"cached_tokens": prompt.cache_read, "cache_write_tokens": 0},
                "output_tokens": used.output,
                "output_tokens_details": {"reasoning_tokens": used.reasoning},
-               "total_tokens": used.input + used.output})
+               "total_tokens": prompt.input + used.output})
     });
     json!({"id": format!("resp_{:032}", said.number), "object": "response", "created_at": 1_700_000_000,
            "status": status, "error": null, "incomplete_details": why,
