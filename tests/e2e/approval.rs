@@ -1,7 +1,10 @@
 //! Who decides what is carried out: policies, analyzers, decisions on single actions, approved commands.
 
 use serde_json::{Value, json};
-use test_support::{ModelServer, Reply, TestServer};
+use test_support::{
+    TestServer,
+    model_server::{ModelServer, Reply},
+};
 
 fn calls(commands: &[&str]) -> Reply {
     let call = |command: &&str| ("terminal".to_owned(), json!({"command": command}));
