@@ -117,10 +117,22 @@ async fn a_command_that_is_approved_for_good_is_not_asked_about_again() {
     let (status, refused) = server.post(&respond, &remember(&last)).await;
     assert_eq!(status, 422, "{refused}");
     assert_eq!(server.status(&id).await, "waiting_for_confirmation");
+    let server = server.restart().await;
     let path = format!("/conversations/{id}/approved_commands");
     let (_, list) = server.get(&path).await;
     assert_eq!(list["items"][0]["programs"], json!([["echo", "one"]]));
     let rule = list["items"][0]["id"].as_str().unwrap();
+    for (body, copied) in [(json!({}), 1), (json!({"from_event_id": ids[0]}), 0)] {
+        let (status, copy) = server
+            .post(&format!("/conversations/{id}/fork"), &body)
+            .await;
+        assert_eq!(status, 201, "{copy}");
+        let copy = copy["id"].as_str().unwrap();
+        let (_, list) = server
+            .get(&format!("/conversations/{copy}/approved_commands"))
+            .await;
+        assert_eq!(list["items"].as_array().unwrap().len(), copied, "{body}");
+    }
     let forget = format!("{path}/{rule}");
     assert_eq!(server.delete(&forget).await.0, 200);
     assert_eq!(server.delete(&forget).await.0, 404);

@@ -15,8 +15,10 @@
 //! ```
 
 mod ansi_c;
+mod ascii;
 mod command;
 mod continued;
+mod nodes;
 mod reader;
 mod shells;
 mod started;

@@ -5,7 +5,8 @@ use std::ops::Range;
 use tree_sitter::Node;
 
 use crate::{
-    Gap, Input, Reading, Redirection, SimpleCommand, Via, Word, continued,
+    Gap, Input, Reading, SimpleCommand, Via, Word, ascii, continued,
+    nodes::{add_redirect, simple_command},
     started::{Started, started_by},
     syntax::{self, MAX_BYTES},
 };
@@ -14,6 +15,9 @@ use crate::{
 const MAX_DEPTH: usize = 200;
 const MAX_TEXT_DEPTH: usize = 8;
 const MAX_COMMANDS: usize = 4_000;
+/// Lines of a text that is not well formed, and beginnings of it, that are read by themselves.
+const MAX_PARTS: usize = 500;
+const MAX_BEGINNINGS: usize = 20;
 
 /// Reads a text as `bash` does, without running anything.
 #[must_use]
@@ -43,6 +47,8 @@ struct Place {
     fed_by: Option<Range<usize>>,
     depth: usize,
     texts: usize,
+    /// It was read as a whole before.
+    is_retry: bool,
 }
 
 impl Place {
@@ -85,14 +91,43 @@ impl Reader {
         if place.texts > MAX_TEXT_DEPTH {
             return self.gap(Gap::TooDeep);
         }
+        let (source, is_whole) = ascii::encode(source);
+        let source = source.as_ref();
+        if !is_whole {
+            self.gap(Gap::Syntax);
+        }
         let tree = match syntax::parse(source) {
             Ok(tree) => tree,
             Err(gap) => return self.gap(gap),
         };
-        if tree.root_node().has_error() {
-            self.gap(Gap::Syntax);
-        }
         self.node(tree.root_node(), source, place);
+        if !syntax::is_sound(&tree, source) {
+            self.gap(Gap::Syntax);
+            if !place.is_retry {
+                self.parts_of(&ascii::decode(source.to_owned()), place);
+            }
+        }
+    }
+
+    /// Reads a text that is not well formed in parts: a shell carries out what comes before a mistake, and
+    /// the parser may take that for something else because of what comes after it.
+    fn parts_of(&mut self, source: &str, place: &Place) {
+        let place = Place {
+            is_retry: true,
+            ..place.clone()
+        };
+        let ends = source.match_indices('\n').map(|(at, _)| at);
+        let mut start = 0;
+        for (count, end) in ends.chain([source.len()]).enumerate() {
+            if count == MAX_PARTS {
+                return self.gap(Gap::TooComplex);
+            }
+            self.text(&source[start..end], &place);
+            if start > 0 && count < MAX_BEGINNINGS {
+                self.text(&source[..end], &place);
+            }
+            start = end + 1;
+        }
     }
 
     fn node(&mut self, node: Node<'_>, source: &str, place: &Place) {
@@ -139,9 +174,9 @@ impl Reader {
     /// Each stage is fed by those before it.
     fn pipeline(&mut self, node: Node<'_>, source: &str, place: &Place) {
         let first = match &place.fed_by {
-            // It continues a line with a here-document.
-            Some(before) if node.child(0).is_some_and(|child| !child.is_named()) => before.start,
-            Some(_) | None => self.reading.commands.len(),
+            // The grammar may take the rest of a pipe for a pipe of its own.
+            Some(before) => before.start,
+            None => self.reading.commands.len(),
         };
         let mut cursor = node.walk();
         for stage in node.children(&mut cursor) {
@@ -344,122 +379,4 @@ impl Reader {
 fn said(words: &[&Word]) -> Option<Word> {
     let literal: Option<Vec<&str>> = words.iter().map(|word| word.literal()).collect();
     literal.map(|words| Word::new(&words.join(" ")))
-}
-
-/// The words, assignments and redirections of one command node.
-fn simple_command(node: Node<'_>, source: &str) -> SimpleCommand {
-    let mut command = SimpleCommand::default();
-    let mut words: Vec<(Word, usize)> = Vec::new();
-    let mut cursor = node.walk();
-    for child in node.children(&mut cursor) {
-        match child.kind() {
-            "variable_assignment" if node.kind() == "command" => {
-                let text = &source[child.byte_range()];
-                command.assignments.push(text.to_owned());
-            }
-            "file_redirect" | "herestring_redirect" | "heredoc_redirect" => {
-                add_redirect(&mut command, child, source);
-            }
-            "comment" => {}
-            _ => {
-                let word = Word::of(child, source);
-                // The grammar parts a word where quotes are followed by a backslash.
-                match words.last_mut() {
-                    Some((before, end)) if *end == child.start_byte() => {
-                        before.append(word);
-                        *end = child.end_byte();
-                    }
-                    Some(_) | None => words.push((word, child.end_byte())),
-                }
-            }
-        }
-    }
-    let words = words.into_iter().map(|(word, _)| word);
-    command.words.extend(words.flat_map(Word::split_at_ifs));
-    if node.kind() == "test_command" {
-        // It starts nothing but what is inside it.
-        let text = &source[node.byte_range()];
-        let dynamic = command.words.iter().any(Word::is_dynamic);
-        let what = if dynamic {
-            Word::dynamic(text)
-        } else {
-            Word::new(text)
-        };
-        command.words = vec![Word::new("["), what];
-    }
-    command
-}
-
-/// Adds a redirection, and returns what else stands on its line.
-fn add_redirect<'tree>(
-    command: &mut SimpleCommand,
-    redirect: Node<'tree>,
-    source: &str,
-) -> Vec<Node<'tree>> {
-    let mut operator = String::new();
-    let mut targets = Vec::new();
-    let mut later = Vec::new();
-    let mut cursor = redirect.walk();
-    for child in redirect.children(&mut cursor) {
-        match child.kind() {
-            "file_descriptor" | "heredoc_start" | "heredoc_end" => {}
-            "heredoc_body" => {
-                let raw = is_quoted_heredoc(redirect, source);
-                let text = if raw {
-                    Word::new(&source[child.byte_range()])
-                } else {
-                    Word::of(child, source)
-                };
-                command.input = Some(Input::Text(text));
-            }
-            "file_redirect" | "herestring_redirect" => {
-                add_redirect(command, child, source);
-            }
-            _ if !child.is_named() && operator.is_empty() && targets.is_empty() => {
-                child.kind().clone_into(&mut operator);
-            }
-            _ if !child.is_named() => later.push(child),
-            _ if redirect.kind() == "heredoc_redirect" && is_statement(child.kind()) => {
-                later.push(child);
-            }
-            _ => targets.push(Word::of(child, source)),
-        }
-    }
-    match redirect.kind() {
-        "heredoc_redirect" => command.words.append(&mut targets),
-        "herestring_redirect" => {
-            command.input = targets.pop().map(Input::Text);
-        }
-        _ => {
-            for target in targets {
-                if operator == "<" {
-                    command.input = Some(Input::File(target.clone()));
-                }
-                let operator = operator.clone();
-                command.redirections.push(Redirection { operator, target });
-            }
-        }
-    }
-    later
-}
-
-fn is_statement(kind: &str) -> bool {
-    matches!(
-        kind,
-        "pipeline"
-            | "list"
-            | "command"
-            | "redirected_statement"
-            | "compound_statement"
-            | "subshell"
-    ) || kind.ends_with("_statement")
-        || kind.ends_with("_command")
-}
-
-/// Whether nothing in a here-document is expanded.
-fn is_quoted_heredoc(redirect: Node<'_>, source: &str) -> bool {
-    let mut cursor = redirect.walk();
-    let mut children = redirect.children(&mut cursor);
-    let start = children.find(|child| child.kind() == "heredoc_start");
-    start.is_some_and(|start| source[start.byte_range()].contains(['\'', '"', '\\']))
 }

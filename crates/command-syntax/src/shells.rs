@@ -55,14 +55,12 @@ pub(crate) fn task(arguments: &[Word]) -> ShellTask<'_> {
 }
 
 fn operand(word: &Word, takes_text: bool, reads_input: bool) -> ShellTask<'_> {
+    let names_input = word
+        .literal()
+        .is_some_and(|path| matches!(path, "/dev/stdin" | "/dev/fd/0"));
     if takes_text {
         ShellTask::Text(word)
-    } else if reads_input {
-        ShellTask::StandardInput
-    } else if word
-        .literal()
-        .is_some_and(|path| matches!(path, "/dev/stdin" | "/dev/fd/0"))
-    {
+    } else if reads_input || names_input {
         ShellTask::StandardInput
     } else {
         ShellTask::Script(word)

@@ -37,10 +37,8 @@ pub(crate) fn started_by(command: &SimpleCommand) -> Started {
             .texts
             .extend(arguments.first().filter(|_| arguments.len() > 1).cloned()),
         "alias" => of_alias(&mut started, arguments),
-        "." | "source" => {
-            if arguments.first().is_some_and(|script| !is_file(script)) {
-                started.gaps.push(Gap::UnknownText);
-            }
+        "." | "source" if arguments.first().is_some_and(|script| !is_file(script)) => {
+            started.gaps.push(Gap::UnknownText);
         }
         "su" | "runuser" | "script" | "flock" | "pkexec" => {
             started.texts.extend(after(arguments, &["-c", "--command"]));

@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use proptest::prelude::*;
 
 use super::*;
@@ -222,6 +220,26 @@ fn it_is_known_what_feeds_and_what_holds_a_command() {
         .iter()
         .find(|it| it.program() == Some("curl"));
     assert_eq!(curl.unwrap().part_of, Some(0));
+}
+
+/// These crashed the parser: they are beyond its table of digits.
+#[test]
+fn any_characters_can_stand_anywhere() {
+    for source in [
+        "{\u{10ffff}",
+        "{1\u{f3ab2}",
+        "{1..\u{10ffff}",
+        "echo {𝒳..é}",
+        "{\u{fff0f}\u{fff0f}",
+    ] {
+        assert!(!read(source).commands.is_empty() || !read(source).gaps.is_empty());
+    }
+    let reading = read("écho 'ü b' $'\\u00e9' \\é \"中$X文\"; rm\u{a0}x");
+    let shown: Vec<_> = reading.commands.iter().map(ToString::to_string).collect();
+    assert_eq!(shown, ["écho 'ü b' é é 中$X文", "'rm\u{a0}x'"]);
+    assert!(reading.gaps.is_empty());
+    assert!(!read("ls \u{1}").gaps.is_empty());
+    assert_ne!(read("<<é\nè\n'\né\nrm x\n'").gaps.len(), 0);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use tree_sitter::Node;
 
-use crate::ansi_c;
+use crate::{ansi_c, ascii};
 
 /// One argument. What is static is known; what follows only from running the command is kept as it was
 /// written.
@@ -119,6 +119,7 @@ impl Word {
         if is_brace_expansion(&word, source) {
             word.pieces = vec![Piece::Pattern(source.to_owned())];
         }
+        word.pieces = word.pieces.into_iter().map(Piece::decoded).collect();
         word
     }
 
@@ -200,6 +201,19 @@ impl Word {
 }
 
 impl Piece {
+    /// With the characters that the parser was not shown.
+    fn decoded(self) -> Self {
+        match self {
+            Self::Literal(text) => Self::Literal(ascii::decode(text)),
+            Self::Pattern(text) => Self::Pattern(ascii::decode(text)),
+            Self::Tilde(text) => Self::Tilde(ascii::decode(text)),
+            Self::Dynamic { source, quoted } => Self::Dynamic {
+                source: ascii::decode(source),
+                quoted,
+            },
+        }
+    }
+
     /// As it was written, but for quotes.
     #[must_use]
     pub fn text(&self) -> &str {

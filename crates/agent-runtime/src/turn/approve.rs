@@ -55,10 +55,10 @@ impl Judge {
             .iter()
             .filter_map(|(id, harmless)| {
                 let draft = group.drafts.iter().find(|draft| draft.id == *id)?;
-                match &draft.body {
-                    EventBody::ActionEvent(event) => Some((id.clone(), *harmless, event.clone())),
-                    _ => None,
-                }
+                let EventBody::ActionEvent(event) = &draft.body else {
+                    return None;
+                };
+                Some((id.clone(), *harmless, event.clone()))
             })
             .collect();
         let mut approval = Approval {

@@ -98,7 +98,7 @@ async fn verdict(turn: &mut Turn) -> ControlFlow<Outcome, Option<GoalVerdict>> {
 }
 
 fn request(turn: &mut Turn, goal: &Goal, halvings: u32, again: bool) -> ModelRequest {
-    let shown = turn.context.messages().into_iter();
+    let shown = turn.context.messages().iter();
     let messages: Vec<ModelMessage> = shown
         .map(|shown| ModelMessage::clone(&shown.message))
         .collect();

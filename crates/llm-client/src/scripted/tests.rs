@@ -236,8 +236,9 @@ async fn a_goal_is_reached_unless_the_last_command_failed() {
                 ModelMessage::System(vec![Content::text(format!(
                     "judge\n\n{}",
                     crate::VERDICT_FORM
-                ))]),
-                ModelMessage::User(vec![Content::text(record)]),
+                ))])
+                .into(),
+                ModelMessage::User(vec![Content::text(record)]).into(),
             ],
             ..ModelRequest::default()
         };
