@@ -10,6 +10,8 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 const ALLOWED_DEPENDENCIES: &[(&str, &[&str])] = &[
     ("core-model", &[]),
     ("telemetry", &[]),
+    ("command-syntax", &[]),
+    ("action-risk", &["command-syntax", "core-model"]),
     ("store-fs", &["core-model"]),
     ("transcript", &["core-model"]),
     ("store-memory", &["core-model"]),
@@ -20,6 +22,7 @@ const ALLOWED_DEPENDENCIES: &[(&str, &[&str])] = &[
     (
         "agent-runtime",
         &[
+            "action-risk",
             "agent-tools",
             "core-model",
             "llm-client",
@@ -53,6 +56,8 @@ const HOME: &[(&str, &[&str])] = &[
     ("paperclip", &["http-api"]),
     ("reqwest", &["llm-client", "agent-server", "webhooks"]),
     ("pty-process", &["workspace"]),
+    ("tree-sitter", &["command-syntax"]),
+    ("tree-sitter-bash", &["command-syntax"]),
     ("rustix", &["store-fs", "workspace"]),
 ];
 

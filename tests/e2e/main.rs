@@ -1,6 +1,7 @@
 //! The whole server over real sockets.
 #![expect(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
+mod approval;
 mod auth;
 mod bad_input;
 mod conversations;

@@ -1,6 +1,9 @@
 use std::collections::BTreeMap;
 
-use core_model::{Content, Delivery, EventId, budget::Budgets, event::SystemPromptEvent};
+use core_model::{
+    ConfirmationPolicy, Content, Delivery, EventId, approval::ApprovedCommand, budget::Budgets,
+    event::SystemPromptEvent,
+};
 use llm_client::ModelReply;
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -56,10 +59,8 @@ pub(crate) enum CommandRequest {
     Navigate(Option<EventId>),
     /// Changes settings; a running turn heeds it at its next step.
     Change(Change),
-    Respond {
-        accept: bool,
-        reason: String,
-    },
+    /// Accepts or rejects the actions that wait for consent.
+    Respond(Box<Response>),
     /// Answers what a stop of the server left unanswered, and stores the state.
     Recover,
     /// Closes the tools, the shell among them, unless a turn uses them.
@@ -86,6 +87,10 @@ pub(crate) enum GoalStart {
 #[derive(Debug)]
 pub(crate) enum Change {
     Budgets(Budgets),
+    Policy(ConfirmationPolicy),
+    Analyzer(Option<Value>),
+    /// Takes back that a command is approved for good.
+    ForgetCommand(String),
     /// The agent's model settings, sealed.
     Llm(Value),
     /// What is None stays.
@@ -95,6 +100,29 @@ pub(crate) enum Change {
     },
     /// A model call outside of a turn was made.
     Spent(Box<SpentCall>),
+}
+
+/// What a person says to the actions that wait.
+#[derive(Debug)]
+pub(crate) struct Response {
+    /// To those that are not named.
+    pub(crate) accept: bool,
+    /// What the agent is told of those that are rejected.
+    pub(crate) reason: String,
+    pub(crate) named: Vec<NamedResponse>,
+    /// The key of who answers.
+    pub(crate) by: Option<String>,
+}
+
+/// What a person says to one action.
+#[derive(Debug)]
+pub(crate) struct NamedResponse {
+    pub(crate) action_id: EventId,
+    pub(crate) accept: bool,
+    /// None: that of the whole response.
+    pub(crate) reason: Option<String>,
+    /// Set when the same command needs no consent any more.
+    pub(crate) remember: Option<ApprovedCommand>,
 }
 
 /// A model call for the accounts.
@@ -143,7 +171,7 @@ impl CommandRequest {
             | Self::Condense
             | Self::Navigate(_)
             | Self::Change(_)
-            | Self::Respond { .. }
+            | Self::Respond(_)
             | Self::Recover
             | Self::CloseTools
             | Self::LeaveMemory

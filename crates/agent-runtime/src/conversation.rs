@@ -1,6 +1,8 @@
 //! One conversation as its clients use it: the handle, the reads, and the actor that is its only writer.
 
 mod actor;
+mod approval;
+pub(crate) mod approvals;
 mod batch;
 mod changes;
 mod commit;

@@ -10,7 +10,10 @@ use workspace::Workspace;
 
 use crate::{
     Conversation, Created, EventFilter, NewConversation, Request, Runtime, RuntimeError,
-    conversation::handle::check,
+    conversation::{
+        approvals::{check_analyzer, check_policy},
+        handle::check,
+    },
     residency::live_conversation::LiveConversation,
     turn::{budget::check_agent_prices, condense::settings::CondenserSettings},
 };
@@ -39,6 +42,11 @@ impl Runtime {
 async fn create(runtime: &Runtime, new: NewConversation) -> Result<Created, RuntimeError> {
     if let Some(content) = &new.initial_message {
         check(content)?;
+    }
+    check_policy(&new.settings.confirmation_policy)
+        .map_err(|why| RuntimeError::Invalid(why.to_owned()))?;
+    if let Some(analyzer) = &new.settings.security_analyzer {
+        check_analyzer(analyzer).map_err(|(_, why)| RuntimeError::Invalid(why))?;
     }
     if let Some(agent) = &new.agent {
         check_condenser(agent)?;

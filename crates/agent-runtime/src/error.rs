@@ -15,6 +15,9 @@ pub enum RuntimeError {
     IdTaken(ConversationId),
     #[error("no event {0} in this conversation")]
     UnknownEvent(EventId),
+    /// An action that does not wait for consent, or is named twice.
+    #[error("the action {0} does not wait for consent")]
+    NotWaiting(EventId),
     #[error("no message {0} waits in this conversation")]
     NotQueued(EventId),
     #[error("{limit} messages wait already")]
@@ -103,6 +106,7 @@ impl RuntimeError {
             }
             Self::IdTaken(_)
             | Self::UnknownEvent(_)
+            | Self::NotWaiting(_)
             | Self::NotQueued(_)
             | Self::QueueFull { .. }
             | Self::CursorExpired

@@ -45,6 +45,7 @@ mod vault;
 
 pub use agent_tools::{BuiltInTools, ToolSource, registered_names as tool_names};
 pub use config::{Connect, RuntimeConfig};
+pub use conversation::approvals::{Decision, check_analyzer, check_policy};
 pub use conversation::handle::Conversation;
 pub use core_model::{ConversationOrder, Delivery, QueuedMessage};
 pub use error::RuntimeError;

@@ -19,6 +19,7 @@
 //! | [`port`] | what a store does: `Catalog`, `Claims`, `LogReader`, `LogWriter`, `Feed`, `Receipts`, `DeliveryRecords`, `SpendingRecords` |
 
 pub mod agent;
+pub mod approval;
 pub mod budget;
 pub mod conversation;
 pub mod event;

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use crate::{
     ConfirmationPolicy, Event, EventBody, EventId, EventTime, ExecutionStatus, Metadata,
     QueuedMessage, Waiting,
+    approval::ApprovedCommand,
     budget::{BudgetReached, Budgets, Spent},
     event::ConversationStateUpdateEvent,
     goal::Goal,
@@ -43,6 +44,9 @@ pub struct ConversationState {
     /// What the conversation may spend.
     #[serde(default)]
     pub budgets: Budgets,
+    /// Commands that need no consent any more.
+    #[serde(default)]
+    pub approved_commands: Vec<ApprovedCommand>,
     /// The limit that paused it, until it runs again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused_by: Option<BudgetReached>,
@@ -110,6 +114,7 @@ impl ConversationState {
             queued: Vec::new(),
             waiting: None,
             budgets: metadata.settings.budgets,
+            approved_commands: Vec::new(),
             paused_by: None,
             goal: None,
             repeated_verdicts: 0,
@@ -246,6 +251,7 @@ impl ConversationState {
             "tags" => take(&update.value, &mut self.tags),
             "agent_state" => take(&update.value, &mut self.agent_state),
             "spent_before" => take(&update.value, &mut self.spent_before),
+            "approved_commands" => take(&update.value, &mut self.approved_commands),
             "queued_messages" => take(&update.value, &mut self.queued),
             "waiting" => take(&update.value, &mut self.waiting),
             "budgets" => take(&update.value, &mut self.budgets),

@@ -1,5 +1,6 @@
 //! Conversations: start, find, control, delete.
 
+mod approval;
 mod change;
 mod control;
 mod create;
@@ -28,6 +29,10 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     control::FINAL_RESPONSE,
     history::FORK,
     history::NAVIGATE,
+    approval::POLICY,
+    approval::ANALYZER,
+    approval::APPROVED,
+    approval::FORGET,
     change::UPDATE,
     change::SWITCH_LLM,
     change::ASK,

@@ -1,7 +1,8 @@
 //! What each command means, given the state after all that was decided before it.
 
 use core_model::{
-    Content, Delivery, Draft, EventBody, EventId, ExecutionStatus, Message, Role, Source,
+    Content, Delivery, Draft, EventBody, EventId, ExecutionStatus, Message, PendingAction, Role,
+    Source,
     event::{MessageEvent, Nothing, RejectionSource, SystemPromptEvent, UserRejectObservation},
     secrets::without_secrets,
     state::RUN_CUT_OFF,
@@ -120,7 +121,7 @@ impl Decider<'_> {
                 return;
             }
             CommandRequest::ChangeQueued { id, content } => queue::change(self.batch, &id, content),
-            CommandRequest::Respond { accept, reason } => self.respond(accept, &reason),
+            CommandRequest::Respond(response) => self.respond(*response),
             CommandRequest::Condense => return self.condense(answer),
             CommandRequest::Navigate(head) => self.navigate(head),
             CommandRequest::Change(change) => {
@@ -160,7 +161,7 @@ impl Decider<'_> {
                 ..
             }
             | CommandRequest::Condense => self.run.is_stopping() || self.run.is_condensing(),
-            CommandRequest::Respond { .. } => self.run.is_condensing(),
+            CommandRequest::Respond(_) => self.run.is_condensing(),
             // They mean the run that waits before them, too.
             CommandRequest::StopGoal | CommandRequest::Pause | CommandRequest::Interrupt => {
                 !self.run.deferred.is_empty()
@@ -403,6 +404,20 @@ impl Decider<'_> {
 
     fn change(&mut self, change: Change) {
         match change {
+            Change::Policy(policy) => {
+                let policy = Draft::state("confirmation_policy", json!(policy));
+                self.batch.push(policy);
+            }
+            Change::Analyzer(settings) => {
+                self.batch
+                    .push(Draft::state("security_analyzer", json!(settings)));
+            }
+            Change::ForgetCommand(id) => {
+                let mut approved = self.batch.state().approved_commands.clone();
+                approved.retain(|command| command.id != id);
+                self.batch
+                    .push(Draft::state("approved_commands", json!(approved)));
+            }
             Change::Budgets(budgets) => self.batch.push(Draft::state("budgets", json!(budgets))),
             Change::Llm(llm) => {
                 let mut agent = self.batch.metadata().agent.clone();
@@ -445,22 +460,8 @@ impl Decider<'_> {
         self.batch.push(stats);
     }
 
-    /// Accepts or rejects what waits for consent.
-    fn respond(&mut self, accept: bool, reason: &str) -> Result<(), RuntimeError> {
-        if self.status() != ExecutionStatus::WaitingForConfirmation {
-            return Ok(());
-        }
-        if accept {
-            return self.run(None, None);
-        }
-        goal::interrupt(self.batch);
-        self.batch.set_status(ExecutionStatus::Idle);
-        reject_pending(self.batch, reason);
-        Ok(())
-    }
-
     /// Takes a slot and marks the conversation running; the turn starts once that is durable.
-    fn start_run(
+    pub(super) fn start_run(
         &mut self,
         once: Option<Request>,
         slot: Option<RunSlot>,
@@ -515,7 +516,7 @@ impl Decider<'_> {
         self.run.turn.is_some() || self.batch.start.is_some()
     }
 
-    fn status(&self) -> ExecutionStatus {
+    pub(super) fn status(&self) -> ExecutionStatus {
         self.batch.state().execution_status
     }
 }
@@ -527,15 +528,19 @@ pub(super) fn pause(batch: &mut CommitBatch) {
 
 pub(super) fn reject_pending(batch: &mut CommitBatch, reason: &str) {
     for action in batch.state().pending.clone() {
-        batch.push(Draft::new(
-            Source::Environment,
-            EventBody::UserRejectObservation(UserRejectObservation {
-                tool_name: action.tool_name,
-                tool_call_id: action.tool_call_id,
-                rejection_reason: reason.to_owned(),
-                rejection_source: RejectionSource::User,
-                action_id: action.action_id,
-            }),
-        ));
+        batch.push(rejection(action, reason));
     }
+}
+
+pub(super) fn rejection(action: PendingAction, reason: &str) -> Draft {
+    Draft::new(
+        Source::Environment,
+        EventBody::UserRejectObservation(UserRejectObservation {
+            tool_name: action.tool_name,
+            tool_call_id: action.tool_call_id,
+            rejection_reason: reason.to_owned(),
+            rejection_source: RejectionSource::User,
+            action_id: action.action_id,
+        }),
+    )
 }

@@ -197,8 +197,7 @@ impl Conversation {
         accept: bool,
         reason: &str,
     ) -> Result<(), RuntimeError> {
-        let reason = reason.to_owned();
-        self.ask(CommandRequest::Respond { accept, reason }).await
+        self.decide(accept, reason, Vec::new(), None).await
     }
 
     /// Follows the conversation from `start`.

@@ -31,10 +31,8 @@ pub(super) struct SaidMessage {
 pub(super) struct ToolCallGroup {
     /// The actions, and the answers to those that are malformed.
     pub(super) drafts: Vec<Draft>,
-    /// The risk of each action that can be executed, by its event's id.
-    pub(super) risks: Vec<(EventId, SecurityRisk)>,
-    /// Whether no call needs consent.
-    pub(super) harmless: bool,
+    /// The actions that can be executed, by their events' ids, and whether they never need consent.
+    pub(super) actions: Vec<(EventId, bool)>,
     /// The last call was cut off.
     pub(super) is_cut: bool,
 }
@@ -69,8 +67,7 @@ pub(super) fn message(turn: &Turn, reply: &ModelReply) -> SaidMessage {
 pub(super) fn tool_calls(turn: &Turn, reply: &ModelReply, model_judges: bool) -> ToolCallGroup {
     let mut group = ToolCallGroup {
         drafts: Vec::new(),
-        risks: Vec::new(),
-        harmless: true,
+        actions: Vec::new(),
         is_cut: false,
     };
     let (text, count) = (reply.text(), reply.calls().count());
@@ -113,7 +110,6 @@ pub(super) fn tool_calls(turn: &Turn, reply: &ModelReply, model_judges: bool) ->
                 Some(error)
             }
         };
-        let risk = event.security_risk;
         let action = Draft::new(Source::Agent, EventBody::ActionEvent(event));
         let action_id = action.id.clone();
         group.drafts.push(action);
@@ -124,8 +120,7 @@ pub(super) fn tool_calls(turn: &Turn, reply: &ModelReply, model_judges: bool) ->
                 .push(agent_error(name, &call.id, error, mistake));
             continue;
         }
-        group.harmless &= traits.harmless;
-        group.risks.push((action_id, risk));
+        group.actions.push((action_id, traits.harmless));
         if traits.ends_turn {
             break;
         }

@@ -15,6 +15,7 @@ use crate::{
     kept_files,
     residency::live_conversation::LiveConversation,
     turn::{
+        approve::Judge,
         budget::TurnSpending,
         condense::{CondenserState, settings::CondenserSettings},
         context::ModelContext,
@@ -58,6 +59,7 @@ pub(super) async fn prepare(
         condenser: CondenserState::new(condenser),
         spending: TurnSpending::new(&now.state),
         stuck: StuckDetector::default(),
+        judge: Judge::default(),
         seen: now.state.last_user_message_id.clone(),
         cut_replies: 0,
         signals,

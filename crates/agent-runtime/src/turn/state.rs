@@ -15,6 +15,7 @@ use crate::{
     command::SpentCall,
     residency::live_conversation::LiveConversation,
     turn::{
+        approve::Judge,
         budget::TurnSpending,
         condense::CondenserState,
         context::ModelContext,
@@ -37,6 +38,7 @@ pub(super) struct Turn {
     pub(super) condenser: CondenserState,
     pub(super) spending: TurnSpending,
     pub(super) stuck: StuckDetector,
+    pub(super) judge: Judge,
     /// The user message that the model was shown last.
     pub(super) seen: Option<EventId>,
     /// Replies in a row that the model did not end itself.

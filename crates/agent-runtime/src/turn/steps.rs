@@ -15,7 +15,7 @@ use crate::{
     command::SpentCall,
     residency::live_conversation::LiveConversation,
     turn::{
-        approve, ask, budget, condense, cut,
+        ask, budget, condense, cut,
         drafts::fallback_notice,
         execute, interpret, judge, observe,
         outcome::{Outcome, Purpose},
@@ -123,14 +123,15 @@ async fn step(turn: &mut Turn, state: &ConversationState) -> ControlFlow<Outcome
             None => Continue(()),
         };
     }
-    let group = interpret::tool_calls(turn, &reply, approve::model_judges(state));
-    let approval = approve::approve(state, &group);
+    turn.judge.take_up(state);
+    let group = interpret::tool_calls(turn, &reply, turn.judge.heeds_model());
+    let approval = turn.judge.approve(state, &group).await;
     drafts.extend(group.drafts);
     drafts.extend(approval.analysis);
     turn.propose_after(call, drafts).await?;
     pieces.keep();
     if group.is_cut
-        && group.risks.is_empty()
+        && group.actions.is_empty()
         && let Some(outcome) = cut::after_call(&reply, turn.cut_replies)
     {
         return Break(outcome);

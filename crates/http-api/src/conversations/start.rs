@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 pub(super) use self::{
     limits::tags as checked_tags,
-    parts::{budgets as checked_budgets, check_llm},
+    parts::{budgets as checked_budgets, check_llm, checked_analyzer, checked_policy},
 };
 
 use self::{

@@ -147,6 +147,14 @@ fn of_runtime(error: &RuntimeError) -> Row {
     match error {
         RuntimeError::NotFound(_) => row(404, "conversation_not_found", "Not Found"),
         RuntimeError::UnknownEvent(_) => row(404, "event_not_found", "Not Found"),
+        RuntimeError::NotWaiting(id) => row(
+            409,
+            "not_waiting",
+            format!(
+                "The action {id} does not wait for an answer (any more), or is named twice. Nothing was \
+                 decided."
+            ),
+        ),
         RuntimeError::NotQueued(_) => row(
             404,
             "message_not_queued",

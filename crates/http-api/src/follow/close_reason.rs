@@ -45,6 +45,7 @@ impl From<RuntimeError> for CloseReason {
             | RuntimeError::NoCondenser
             | RuntimeError::BudgetReached(_)
             | RuntimeError::IdTaken(_)
+            | RuntimeError::NotWaiting(_)
             | RuntimeError::NotQueued(_)
             | RuntimeError::QueueFull { .. }
             | RuntimeError::Model { .. }

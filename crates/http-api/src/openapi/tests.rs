@@ -229,6 +229,7 @@ fn where_a_key_can_be_given_it_can_be_given_twice() {
             "/navigate",
             "/goal",
             "/goal/resume",
+            "/respond_to_confirmation",
         ];
         let refuses = takes_key || others.iter().any(|end| name.ends_with(end));
         assert_eq!(

@@ -88,6 +88,11 @@ pub(crate) const MODEL: Refusal = Refusal::new(
         .into()
     },
 );
+pub(crate) const NOT_WAITING: Refusal = Refusal::new(
+    "NotWaiting",
+    "One of the actions in `decisions` does not wait (any more); nothing was decided",
+    || RuntimeError::NotWaiting(EventId(String::new())).into(),
+);
 pub(crate) const NO_CONDENSER: Refusal = Refusal::new(
     "NoCondenser",
     "The agent's settings switch condensation off",

@@ -153,6 +153,7 @@ impl Stage {
             condenser: CondenserState::default(),
             spending: TurnSpending::default(),
             stuck: StuckDetector::default(),
+            judge: crate::turn::approve::Judge::default(),
             seen: None,
             cut_replies: 0,
             signals: TurnSignals {

@@ -1,5 +1,6 @@
 //! Parts of the body whose forms clients choose freely.
 
+use agent_runtime::{check_analyzer, check_policy};
 use core_model::{
     Agent, ConfirmationPolicy, Content, ConversationSettings, LlmSettings, ToolChoice, Workspace,
     WorkspaceKind, budget::Budgets,
@@ -109,15 +110,6 @@ fn given<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     fields.get(name).filter(|value| !value.is_null())
 }
 
-const SECURITY_ANALYZERS: [&str; 6] = [
-    "LLMSecurityAnalyzer",
-    "PatternSecurityAnalyzer",
-    "PolicyRailSecurityAnalyzer",
-    "EnsembleSecurityAnalyzer",
-    "GraySwanAnalyzer",
-    "ToolShieldLLMSecurityAnalyzer",
-];
-
 /// A text, or a message.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(super) struct FirstMessage(#[schemars(schema_with = "message_schema")] Value);
@@ -162,19 +154,24 @@ fn analyzer_schema(_: &mut SchemaGenerator) -> Schema {
 
 impl SecurityAnalyzer {
     /// # Errors
-    /// When its kind is not known.
+    /// When it is not built in, or its settings are wrong.
     pub(super) fn into_known(self) -> Result<Value, Vec<Problem>> {
-        let kind = self
-            .0
-            .get("kind")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        if !SECURITY_ANALYZERS.contains(&kind) {
-            let at = ["body", "security_analyzer", "kind"];
-            return Err(vec![Problem::choice(&at, &SECURITY_ANALYZERS).input(kind)]);
-        }
-        Ok(self.0)
+        checked_analyzer(self.0, &["body", "security_analyzer"])
     }
+}
+
+/// # Errors
+/// When it is not built in, or its settings are wrong.
+pub(in crate::conversations) fn checked_analyzer(
+    settings: Value,
+    at: &[&str],
+) -> Result<Value, Vec<Problem>> {
+    if let Err((field, why)) = check_analyzer(&settings) {
+        let field = field.iter().map(String::as_str);
+        let at: Vec<&str> = at.iter().copied().chain(field).collect();
+        return Err(vec![Problem::value_error(&at, &why)]);
+    }
+    Ok(settings)
 }
 
 /// # Errors
@@ -245,10 +242,22 @@ pub(in crate::conversations) fn budgets(
 /// # Errors
 /// What is wrong with it.
 pub(super) fn policy(value: &Value) -> Result<ConfirmationPolicy, Vec<Problem>> {
-    validation::typed(
-        value.get("policy").unwrap_or(value),
-        &["body", "confirmation_policy"],
-    )
+    let policy = value.get("policy").unwrap_or(value);
+    checked_policy(policy, &["body", "confirmation_policy"])
+}
+
+/// # Errors
+/// What is wrong with it.
+pub(in crate::conversations) fn checked_policy(
+    value: &Value,
+    at: &[&str],
+) -> Result<ConfirmationPolicy, Vec<Problem>> {
+    let policy = validation::typed(value, at)?;
+    check_policy(&policy).map_err(|why| {
+        let at = [at, &["threshold"]].concat();
+        vec![Problem::value_error(&at, why)]
+    })?;
+    Ok(policy)
 }
 
 /// # Errors

@@ -218,7 +218,7 @@ fn what_is_wrong_is_said_and_located() {
         (
             json!({"security_analyzer": {"kind": "Nope"}}),
             json!(["body", "security_analyzer", "kind"]),
-            "enum",
+            "value_error",
         ),
         (
             json!({"confirmation_policy": {"kind": "Nope"}}),
