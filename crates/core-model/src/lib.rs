@@ -14,6 +14,7 @@
 //! | [`budget`] | what a conversation may spend, and has spent |
 //! | [`secrets`] | where settings have secrets, and how to hide them |
 //! | [`masking`] | masks secrets in texts that others wrote |
+//! | [`mcp`] | the MCP servers of an agent |
 //! | [`port`] | what a store does: `Catalog`, `Claims`, `LogReader`, `LogWriter`, `Feed`, `Receipts`, `DeliveryRecords` |
 
 pub mod agent;
@@ -26,6 +27,7 @@ pub mod info;
 mod line_head;
 mod llm_check;
 pub mod masking;
+pub mod mcp;
 pub mod message;
 pub mod port;
 pub mod secrets;

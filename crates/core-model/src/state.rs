@@ -29,6 +29,12 @@ pub struct ConversationState {
     /// The tools that have answered a call.
     #[serde(default)]
     pub used_tools: BTreeSet<String>,
+    /// Tools that are offered because a search found them, in the order of finding.
+    #[serde(default)]
+    pub found_tools: Vec<String>,
+    /// What was last told of the agent's MCP servers.
+    #[serde(default)]
+    pub mcp_servers: Value,
     /// Whether HEAD was ever moved to another event than the last one.
     #[serde(default)]
     pub head_moved: bool,
@@ -83,6 +89,8 @@ impl ConversationState {
             pending: Vec::new(),
             initialised: false,
             used_tools: BTreeSet::new(),
+            found_tools: Vec::new(),
+            mcp_servers: Value::Null,
             head_moved: false,
             budgets: metadata.settings.budgets,
             counted: Counted::default(),
@@ -198,6 +206,8 @@ impl ConversationState {
             "tags" => take(&update.value, &mut self.tags),
             "agent_state" => take(&update.value, &mut self.agent_state),
             "spent_before" => take(&update.value, &mut self.spent_before),
+            "found_tools" => take(&update.value, &mut self.found_tools),
+            "mcp_servers" => take(&update.value, &mut self.mcp_servers),
             "budgets" => take(&update.value, &mut self.budgets),
             "stats" => {
                 let mut totals = StatsSnapshot::default();

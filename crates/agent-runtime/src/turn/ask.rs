@@ -27,7 +27,7 @@ pub(super) async fn ask(
         .unzip();
     let request = ModelRequest {
         messages,
-        tools: prompt::tool_specs(&turn.tools),
+        tools: prompt::tool_specs(&turn.tools, &state.found_tools),
         cache_key: Some(turn.live.id.to_string()),
     };
     turn.seen.clone_from(&state.last_user_message_id);

@@ -14,7 +14,7 @@ use tracing::{Instrument, Span};
 use crate::{
     residency::live_conversation::LiveConversation,
     turn::{
-        approve, ask, budget, condense, cut,
+        approve, ask, budget, condense, connections, cut,
         drafts::fallback_notice,
         execute, interpret, observe,
         outcome::{Outcome, Purpose},
@@ -63,6 +63,7 @@ async fn run_stages(
     let mut iterations = 0;
     let mut span = Span::none();
     loop {
+        connections::take_up(&mut turn).await?;
         let state = observe::catch_up(&mut turn).await?;
         if turn.signals.is_pausing() {
             return Break(Outcome::Paused);
