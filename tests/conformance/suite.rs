@@ -4,9 +4,10 @@
 //! | module | tests |
 //! |---|---|
 //! | `catalog`, `listing`, `deletion` | conversations and their list |
+//! | `staging` | conversations that are made with a log |
 //! | `append`, `reading`, `growth` | logs |
 //! | `claims`, `servers`, `orphans` | who may write |
-//! | `feed`, `receipts`, `deliveries` | the ports of these names |
+//! | `feed`, `receipts`, `deliveries`, `spending` | the ports of these names |
 //! | `cancellation` | calls that are dropped at any of their awaits |
 //! | `model` | random calls, compared with a plain model |
 //! | `fixture`, `steps` | what the tests are made of |
@@ -26,6 +27,8 @@ mod orphans;
 mod reading;
 mod receipts;
 mod servers;
+mod spending;
+mod staging;
 mod steps;
 
 use std::sync::Arc;

@@ -183,6 +183,7 @@ fn runtime_config(
         default_workspace: settings.workspace_path.clone(),
         conversations,
         secret_key,
+        shared_budgets: settings.budgets.clone(),
         resume_runs: resume,
         connect: Arc::new(llm_client::connect),
         tool_sources: vec![

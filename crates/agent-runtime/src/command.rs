@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use core_model::{Content, EventId, budget::Budgets, event::SystemPromptEvent};
+use core_model::{Content, Delivery, EventId, budget::Budgets, event::SystemPromptEvent};
 use llm_client::ModelReply;
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -21,7 +21,7 @@ pub(crate) type Answer = oneshot::Sender<Result<(), RuntimeError>>;
 pub(crate) enum CommandRequest {
     SendMessage {
         content: Vec<Content>,
-        run: bool,
+        delivery: Delivery,
         /// Set when it must have one effect, however often it is sent.
         once: Option<Request>,
         /// The run's slot, when it was taken beforehand.
@@ -35,8 +35,21 @@ pub(crate) enum CommandRequest {
         /// Stands before the run when the log has none yet.
         system_prompt: Option<Box<SystemPromptEvent>>,
     },
+    /// Has the agent work towards a goal.
+    StartGoal {
+        start: GoalStart,
+        /// Stands before the goal when the log has none yet.
+        system_prompt: Option<Box<SystemPromptEvent>>,
+    },
+    /// Gives up the active goal.
+    StopGoal,
     Pause,
     Interrupt,
+    /// Changes a message that waits for the next turn, or, without content, takes it back.
+    ChangeQueued {
+        id: EventId,
+        content: Option<Vec<Content>>,
+    },
     /// Replaces the older part of the context by a summary.
     Condense,
     /// Moves HEAD to an event, or before the first one.
@@ -58,6 +71,17 @@ pub(crate) enum CommandRequest {
     Stop(StopReason),
 }
 
+/// How work towards a goal begins.
+#[derive(Debug)]
+pub(crate) enum GoalStart {
+    New {
+        objective: String,
+        max_iterations: u32,
+    },
+    /// The last one is taken up again.
+    Resume,
+}
+
 /// A change of what a conversation is told to be.
 #[derive(Debug)]
 pub(crate) enum Change {
@@ -74,9 +98,10 @@ pub(crate) enum Change {
 }
 
 /// A model call for the accounts.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct SpentCall {
     pub(crate) usage_id: String,
+    /// As the settings name it.
     pub(crate) model: String,
     pub(crate) reply: ModelReply,
 }
@@ -110,8 +135,11 @@ impl CommandRequest {
     pub(crate) fn once(&self) -> Option<Request> {
         match self {
             Self::SendMessage { once, .. } | Self::Run { once, .. } => *once,
-            Self::Pause
+            Self::StartGoal { .. }
+            | Self::StopGoal
+            | Self::Pause
             | Self::Interrupt
+            | Self::ChangeQueued { .. }
             | Self::Condense
             | Self::Navigate(_)
             | Self::Change(_)

@@ -1,7 +1,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use agent_tools::{BuiltInTools, ToolSource};
-use core_model::{ConversationId, LlmSettings};
+use core_model::{ConversationId, LlmSettings, shared_budget::SharedBudgets};
 use llm_client::{Model, ModelError};
 use secrecy::SecretBox;
 use workspace::Processes;
@@ -42,6 +42,9 @@ pub struct RuntimeConfig {
     pub conversations: PathBuf,
     /// Seals secrets at rest.
     pub secret_key: KeySource,
+    /// What the conversations of an API key, and all, may spend; a request may set other limits in their
+    /// place.
+    pub shared_budgets: SharedBudgets,
     /// Whether runs that the last stop of the server paused start again with it.
     pub resume_runs: bool,
     pub connect: Connect,
@@ -80,6 +83,7 @@ impl RuntimeConfig {
             default_workspace: default_workspace.into(),
             conversations: conversations.into(),
             secret_key: Arc::new(move || Ok(SecretBox::new(Box::new(secret_key)))),
+            shared_budgets: SharedBudgets::default(),
             resume_runs: false,
             connect: Arc::new(llm_client::connect),
             tool_sources: vec![Arc::new(BuiltInTools)],

@@ -2,8 +2,8 @@ use std::{path::PathBuf, sync::Arc};
 
 use agent_tools::ToolFilter;
 use core_model::{
-    Agent, ConversationId, ConversationState, Extent, Metadata, Seq, Snapshot, StoreError,
-    WorkspaceKind, mcp,
+    Agent, ConversationId, ConversationState, Delivery, Extent, Metadata, Seq, Snapshot,
+    StoreError, WorkspaceKind, mcp,
     port::{Fault, FaultKind},
 };
 use serde_json::Value;
@@ -11,8 +11,9 @@ use workspace::Workspace;
 
 use crate::{
     Conversation, Created, EventFilter, NewConversation, Request, Runtime, RuntimeError,
-    conversation::handle::check, residency::live_conversation::LiveConversation,
-    turn::condense::settings::CondenserSettings,
+    conversation::handle::check,
+    residency::live_conversation::LiveConversation,
+    turn::{budget::check_agent_prices, condense::settings::CondenserSettings},
 };
 
 impl Runtime {
@@ -79,7 +80,9 @@ async fn create(runtime: &Runtime, new: NewConversation) -> Result<Created, Runt
     };
     let conversation = runtime.conversation(live);
     if let Some(content) = initial_message
-        && let Err(error) = conversation.say(content, true, request, slot).await
+        && let Err(error) = conversation
+            .say(content, Delivery::Steer { run: true }, request, slot)
+            .await
     {
         // The same request again would find a conversation, and its message would be lost. One with
         // a key knows what is missing. What has events is not taken away: others may have seen them.
@@ -163,7 +166,7 @@ async fn complete(
         && (ours || wants_message(&conversation, request).await?)
     {
         conversation
-            .send_message_once(request, content, true)
+            .deliver_once(request, content, Delivery::Steer { run: true })
             .await?;
     }
     Ok(Created {
@@ -195,6 +198,11 @@ async fn metadata(
     new: NewConversation,
 ) -> Result<Metadata, RuntimeError> {
     let runtime_state = runtime.state();
+    let mut agent = new
+        .agent
+        .unwrap_or_else(|| Agent::with_usual_tools(runtime_state.config.default_llm.clone()));
+    agent.mcp_config = mcp::canonical(agent.mcp_config);
+    check_agent_prices(&runtime_state.config.connect, &agent, &new.settings.budgets)?;
     let working_dir = match &new.workspace {
         Some(workspace) => PathBuf::from(&workspace.working_dir),
         None => runtime_state.config.default_workspace.clone(),
@@ -213,10 +221,6 @@ async fn metadata(
     })?;
     workspace.ensure_repository().await;
 
-    let mut agent = new
-        .agent
-        .unwrap_or_else(|| Agent::with_usual_tools(runtime_state.config.default_llm.clone()));
-    agent.mcp_config = mcp::canonical(agent.mcp_config);
     let mut settings = new.settings;
     for tool in &agent.tools {
         if let Some(module) = agent_tools::python_module(&tool.name) {

@@ -76,6 +76,7 @@ impl Runtime {
             futures_util::future::join_all(stops).await;
             self.state().actors.close();
             self.state().actors.wait().await;
+            self.state().spending.flush().await;
             self.residency.cache.clear();
         };
         let ended = timeout(deadline, all).await.is_ok();

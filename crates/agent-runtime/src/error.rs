@@ -1,5 +1,6 @@
 use core_model::{
     ConversationId, EventId, StoreError,
+    budget::BudgetReached,
     port::{Fault, Holder},
 };
 use llm_client::ModelError;
@@ -14,10 +15,19 @@ pub enum RuntimeError {
     IdTaken(ConversationId),
     #[error("no event {0} in this conversation")]
     UnknownEvent(EventId),
+    #[error("no message {0} waits in this conversation")]
+    NotQueued(EventId),
+    #[error("{limit} messages wait already")]
+    QueueFull { limit: usize },
     #[error("the cursor belongs to a feed that no longer exists; start from the beginning")]
     CursorExpired,
     #[error("the conversation is already running")]
     AlreadyRunning,
+    /// The agent works, or works towards another goal.
+    #[error("the conversation is running or has an active goal")]
+    GoalRunning,
+    #[error("there is no goal to resume")]
+    NoGoalToResume,
     /// Every run slot is taken. `message_saved`: only the run was refused.
     #[error("all {limit} run slots are taken")]
     RunLimit { limit: usize, message_saved: bool },
@@ -32,6 +42,9 @@ pub enum RuntimeError {
     /// The agent's settings switch condensation off.
     #[error("no condenser is configured")]
     NoCondenser,
+    /// A budget does not allow the model call that this needs.
+    #[error("{0}")]
+    BudgetReached(BudgetReached),
     /// Another server has the conversation; which, where that is known.
     #[error("the conversation is owned by another server")]
     OwnedElsewhere { holder: Option<Holder> },
@@ -90,12 +103,17 @@ impl RuntimeError {
             }
             Self::IdTaken(_)
             | Self::UnknownEvent(_)
+            | Self::NotQueued(_)
+            | Self::QueueFull { .. }
             | Self::CursorExpired
             | Self::AlreadyRunning
+            | Self::GoalRunning
+            | Self::NoGoalToResume
             | Self::RunLimit { .. }
             | Self::Busy
             | Self::Stopping
             | Self::NoCondenser
+            | Self::BudgetReached(_)
             | Self::Model { .. }
             | Self::Invalid(_)
             | Self::Internal(_) => Self::Internal(self.to_string()),

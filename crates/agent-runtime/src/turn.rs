@@ -14,12 +14,13 @@
 //! | `approve` | which calls need consent |
 //! | `execute`, `gate` | carries out calls, beside each other where tools allow it |
 //! | `observe` | observations in the order of their actions; whether the turn ends |
+//! | `judge` | after a round of a goal: whether it is reached |
 //!
 //! `steps` calls them in this order until one ends the turn.
 
 mod approve;
 mod ask;
-mod budget;
+pub(crate) mod budget;
 pub(crate) mod condense;
 mod connections;
 mod context;
@@ -28,6 +29,7 @@ mod drafts;
 mod execute;
 mod gate;
 mod interpret;
+mod judge;
 mod observe;
 pub(crate) mod outcome;
 pub(crate) mod prepare;
@@ -40,3 +42,4 @@ mod state;
 pub(crate) mod stats;
 mod steps;
 mod stuck;
+pub(crate) mod title;

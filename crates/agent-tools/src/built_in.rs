@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use core_model::{Agent, Observation};
 use serde_json::{Map, Value};
 
+pub use self::descriptor::KeptFile;
 use self::descriptor::{ChosenBy, Descriptor, LogReading};
 use crate::{OpenError, ToolEnvironment, ToolFilter, ToolSource, ToolTraits, Tools};
 
@@ -110,6 +111,12 @@ pub fn waited(
 ) -> bool {
     let log = find(name).and_then(|tool| tool.log.as_ref());
     log.is_some_and(|log| (log.waited)(action, observation, took))
+}
+
+/// The file that a tool keeps beside the log, if it keeps one.
+#[must_use]
+pub fn kept_file(name: &str) -> Option<KeptFile> {
+    find(name)?.keeps
 }
 
 fn log_readings() -> impl Iterator<Item = &'static LogReading> {

@@ -12,8 +12,8 @@ mod source;
 mod tool;
 
 pub use built_in::{
-    BuiltInTools, logged_traits, may_leave_running, model_text, python_module, registered_names,
-    still_running, waited,
+    BuiltInTools, KeptFile, kept_file, logged_traits, may_leave_running, model_text, python_module,
+    registered_names, still_running, waited,
 };
 pub use connected::{ConnectedTools, ConnectionReport, OpenedTools, offered};
 pub use error::ToolError;

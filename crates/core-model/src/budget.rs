@@ -1,5 +1,7 @@
 //! What a conversation may spend, and what it has spent.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use serde_json::{Map, Value};
@@ -50,14 +52,23 @@ pub struct Spent {
     pub cost_usd: f64,
     pub tokens: u64,
     pub wall_seconds: f64,
+    /// Calls of tools that were made, or rejected; those that wait to be made are not among them.
     pub tool_calls: u64,
     pub model_calls: u64,
+    /// Model calls whose price is not known, which `cost_usd` lacks.
+    pub unpriced_calls: u64,
 }
 
 /// A limit that was reached.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BudgetReached {
     pub scope: BudgetScope,
+    /// The name of the API key whose budget it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// What the limit is for, where it is one of a key or of the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period: Option<Period>,
     /// The limit's name in [`Budget`].
     pub limit: String,
     pub max: f64,
@@ -67,12 +78,48 @@ pub struct BudgetReached {
     pub detail: Option<String>,
 }
 
+impl fmt::Display for BudgetReached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            limit, max, spent, ..
+        } = self;
+        let whose = match self.scope {
+            BudgetScope::Conversation => "of the conversation",
+            BudgetScope::Turn => "of the run",
+            BudgetScope::Key => "of the API key",
+            BudgetScope::Server => "of the server",
+        };
+        write!(
+            f,
+            "the budget {whose} is used up: `{limit}` is {max}, and {spent} was spent"
+        )?;
+        match &self.detail {
+            Some(detail) => write!(f, ". {detail}"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// What a limit is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BudgetScope {
     Conversation,
     Turn,
+    /// All conversations that requests with one API key created.
+    Key,
+    Server,
+}
+
+/// For which time a limit holds before what was spent begins at zero again, in UTC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Period {
+    Day,
+    Month,
+    /// For ever.
+    #[default]
+    Total,
 }
 
 impl Budgets {
@@ -124,6 +171,8 @@ impl Budget {
             let max = max.filter(|max| spent >= *max)?;
             Some(BudgetReached {
                 scope,
+                key: None,
+                period: None,
                 limit: limit.to_owned(),
                 max,
                 spent,
@@ -135,6 +184,18 @@ impl Budget {
 }
 
 impl Spent {
+    #[must_use]
+    pub fn plus(&self, more: &Self) -> Self {
+        Self {
+            cost_usd: self.cost_usd + more.cost_usd,
+            tokens: self.tokens + more.tokens,
+            wall_seconds: self.wall_seconds + more.wall_seconds,
+            tool_calls: self.tool_calls + more.tool_calls,
+            model_calls: self.model_calls + more.model_calls,
+            unpriced_calls: self.unpriced_calls + more.unpriced_calls,
+        }
+    }
+
     /// What was spent since `before`.
     #[must_use]
     pub fn since(&self, before: &Self) -> Self {
@@ -144,6 +205,7 @@ impl Spent {
             wall_seconds: (self.wall_seconds - before.wall_seconds).max(0.0),
             tool_calls: self.tool_calls.saturating_sub(before.tool_calls),
             model_calls: self.model_calls.saturating_sub(before.model_calls),
+            unpriced_calls: self.unpriced_calls.saturating_sub(before.unpriced_calls),
         }
     }
 }
@@ -164,6 +226,7 @@ mod tests {
             wall_seconds: 3.0,
             tool_calls: 2,
             model_calls: 4,
+            unpriced_calls: 0,
         };
         let reached = |budget: Budget| {
             let reached = budget.reached(BudgetScope::Turn, &spent)?;

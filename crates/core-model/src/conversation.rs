@@ -117,8 +117,17 @@ pub struct ConversationSettings {
     /// Where a Python client finds its classes for a tool, by the tool's name.
     pub tool_module_qualnames: BTreeMap<String, String>,
     pub user_id: Option<String>,
+    /// The name of the API key that created it, whose budget it counts for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key_name: Option<String>,
     /// Whether the conversation gets a title automatically.
     pub autotitle: bool,
+    /// The model that writes the title.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title_llm_profile: Option<String>,
+    /// How the model is asked for the title, in place of the server's words.
+    #[serde(default, rename = "prompt", skip_serializing_if = "Option::is_none")]
+    pub title_prompt: Option<String>,
     pub parent_conversation_id: Option<ConversationId>,
     /// What it may spend.
     #[serde(default, skip_serializing_if = "Budgets::is_unlimited")]
@@ -138,7 +147,10 @@ impl Default for ConversationSettings {
             client_tools: Vec::new(),
             tool_module_qualnames: BTreeMap::new(),
             user_id: None,
+            api_key_name: None,
             autotitle: true,
+            title_llm_profile: None,
+            title_prompt: None,
             parent_conversation_id: None,
             budgets: Budgets::default(),
         }

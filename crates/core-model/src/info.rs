@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     ConfirmationPolicy, ConversationId, ConversationState, EventId, ExecutionStatus, Metadata,
     UtcTime, Workspace,
+    budget::{Budgets, Spent},
     secrets::{drop_nulls, with_masked_secrets, without_secrets},
     usage::{ConversationStats, MetricsSnapshot},
 };
@@ -52,6 +53,12 @@ pub struct ConversationInfo {
     pub client_tools: Vec<Value>,
     pub tool_module_qualnames: BTreeMap<String, String>,
     pub runtime_info: Option<RuntimeInfo>,
+    /// What it may spend. Clients of the reference server ignore this and `spent`.
+    #[serde(default)]
+    pub budgets: Budgets,
+    /// What it has spent.
+    #[serde(default)]
+    pub spent: Spent,
 }
 
 /// The names of a conversation's secrets; their values read null.
@@ -111,6 +118,7 @@ impl ConversationInfo {
     /// Combines the state from the log with what only the metadata has.
     #[must_use]
     pub fn new(metadata: &Metadata, state: &ConversationState, folder: &Path) -> Self {
+        let spent = state.spent();
         let state = state.clone();
         Self {
             id: metadata.id,
@@ -152,6 +160,8 @@ impl ConversationInfo {
             client_tools: metadata.settings.client_tools.clone(),
             tool_module_qualnames: metadata.settings.tool_module_qualnames.clone(),
             runtime_info: None,
+            budgets: state.budgets,
+            spent,
         }
     }
 }

@@ -8,20 +8,23 @@
 //! | [`agent`] | model and agent settings |
 //! | `llm_check` | what the types of a model's settings cannot say |
 //! | [`conversation`] | status, workspace, policy, metadata |
+//! | [`queue`], [`waiting`] | messages that wait for the agent, and what the agent waits for |
 //! | [`state`], [`fold()`] | the state that events lead to, one by one or from a stored log |
 //! | [`info`] | a conversation's details, as clients see them |
 //! | [`usage`] | tokens and money |
 //! | [`budget`] | what a conversation may spend, and has spent |
+//! | [`shared_budget`] | the same of an API key's conversations, and of all |
 //! | [`secrets`] | where settings have secrets, and how to hide them |
 //! | [`masking`] | masks secrets in texts that others wrote |
 //! | [`mcp`] | the MCP servers of an agent |
-//! | [`port`] | what a store does: `Catalog`, `Claims`, `LogReader`, `LogWriter`, `Feed`, `Receipts`, `DeliveryRecords` |
+//! | [`port`] | what a store does: `Catalog`, `Claims`, `LogReader`, `LogWriter`, `Feed`, `Receipts`, `DeliveryRecords`, `SpendingRecords` |
 
 pub mod agent;
 pub mod budget;
 pub mod conversation;
 pub mod event;
 mod fold;
+pub mod goal;
 mod id;
 pub mod info;
 mod line_head;
@@ -30,10 +33,13 @@ pub mod masking;
 pub mod mcp;
 pub mod message;
 pub mod port;
+pub mod queue;
 pub mod secrets;
+pub mod shared_budget;
 pub mod state;
 pub mod time;
 pub mod usage;
+pub mod waiting;
 
 pub use agent::{Agent, LlmSettings, ToolChoice};
 pub use conversation::{
@@ -51,5 +57,7 @@ pub use port::{
     Catalog, Claims, ConversationOrder, Extent, Feed, Head, HeadFilter, Limit, LogReader,
     LogWriter, NewRecord, Record, Row, Store, StoreError, Summary,
 };
+pub use queue::{Delivery, QueuedMessage};
 pub use state::{ConversationState, PendingAction};
 pub use time::{EventTime, UtcTime};
+pub use waiting::{Waiting, WaitingFor};

@@ -10,6 +10,8 @@ mod fault;
 mod feed;
 mod log;
 mod receipts;
+mod spending_records;
+mod staging;
 
 use thiserror::Error;
 
@@ -29,11 +31,13 @@ pub use fault::{Fault, FaultKind};
 pub use feed::{Change, Feed, FeedEntry};
 pub use log::{Extent, Head, HeadFilter, Limit, LogReader, LogWriter, NewRecord, Record, Summary};
 pub use receipts::{Digest, RECEIPT_HOURS, RECEIPTS, Receipt, Receipts};
+pub use spending_records::{SpendingRecord, SpendingRecords};
+pub use staging::{Prefix, StagedConversation};
 
 /// All that a server needs of its store.
-pub trait Store: Catalog + Claims + Feed + Receipts + DeliveryRecords {}
+pub trait Store: Catalog + Claims + Feed + Receipts + DeliveryRecords + SpendingRecords {}
 
-impl<T: Catalog + Claims + Feed + Receipts + DeliveryRecords> Store for T {}
+impl<T> Store for T where T: Catalog + Claims + Feed + Receipts + DeliveryRecords + SpendingRecords {}
 
 /// What can go wrong with a store, in any implementation.
 #[derive(Debug, Error)]

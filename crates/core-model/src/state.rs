@@ -5,8 +5,10 @@ use serde_json::{Map, Value};
 
 use crate::{
     ConfirmationPolicy, Event, EventBody, EventId, EventTime, ExecutionStatus, Metadata,
-    budget::{Budgets, Spent},
+    QueuedMessage, Waiting,
+    budget::{BudgetReached, Budgets, Spent},
     event::ConversationStateUpdateEvent,
+    goal::Goal,
     usage::{ConversationStats, StatsSnapshot},
 };
 
@@ -38,9 +40,24 @@ pub struct ConversationState {
     /// Whether HEAD was ever moved to another event than the last one.
     #[serde(default)]
     pub head_moved: bool,
+    /// Messages that wait for the next turn, the first one first.
+    #[serde(default)]
+    pub queued: Vec<QueuedMessage>,
+    /// What only a person can do.
+    #[serde(default)]
+    pub waiting: Option<Waiting>,
     /// What the conversation may spend.
     #[serde(default)]
     pub budgets: Budgets,
+    /// The limit that paused it, until it runs again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_by: Option<BudgetReached>,
+    /// What the agent was last told to work towards.
+    #[serde(default)]
+    pub goal: Option<Goal>,
+    /// Verdicts in a row that said of the goal what the one before had said.
+    #[serde(default)]
+    pub repeated_verdicts: u32,
     /// Counted since this was introduced; see [`Self::spent`].
     #[serde(default)]
     counted: Counted,
@@ -57,12 +74,18 @@ pub struct ConversationState {
 #[serde(default)]
 struct Counted {
     model_calls: u64,
+    unpriced_calls: u64,
     tool_calls: u64,
     /// Seconds in which the status was `running`.
     wall_seconds: f64,
 }
 
-/// A running agent is silent no longer than this, in seconds; what is more is a server that was down.
+/// Stands in the log before what a run is given that a stop of the server cut off: the time since the
+/// event before it is none in which the agent worked.
+pub const RUN_CUT_OFF: &str = "run_cut_off";
+
+/// A running agent is silent no longer than this, in seconds. What is more is a server that was down, in
+/// the log of a build that did not yet write [`RUN_CUT_OFF`].
 const LONGEST_SILENCE: f64 = 3_600.0;
 
 /// A tool call without an answer.
@@ -92,7 +115,12 @@ impl ConversationState {
             found_tools: Vec::new(),
             mcp_servers: Value::Null,
             head_moved: false,
+            queued: Vec::new(),
+            waiting: None,
             budgets: metadata.settings.budgets,
+            paused_by: None,
+            goal: None,
+            repeated_verdicts: 0,
             counted: Counted::default(),
             spent_before: Spent::default(),
             last_timestamp: None,
@@ -102,7 +130,7 @@ impl ConversationState {
 
     /// Takes the log's next event into account. Pure; an unknown kind only moves HEAD.
     pub fn apply(&mut self, event: &Event) {
-        self.count_time(event.timestamp);
+        self.count_time(event);
         self.last_timestamp = Some(event.timestamp);
         if let EventBody::ConversationStateUpdateEvent(update) = &event.body {
             self.update(update, event.timestamp);
@@ -157,14 +185,21 @@ impl ConversationState {
         Ok(())
     }
 
-    /// What was spent so far. Calls and time are those since a build that counts them wrote the log or
+    /// What was spent so far, without the calls of tools that wait to be made. Calls and time are those since a build that counts them wrote the log or
     /// folded it.
     #[must_use]
     pub fn spent(&self) -> Spent {
+        self.spent_in_all().since(&self.spent_before)
+    }
+
+    /// As [`Self::spent`], with what the original of a copy had spent.
+    #[must_use]
+    pub fn spent_in_all(&self) -> Spent {
         let mut spent = Spent {
             wall_seconds: self.counted.wall_seconds,
-            tool_calls: self.counted.tool_calls,
+            tool_calls: (self.counted.tool_calls).saturating_sub(self.pending.len() as u64),
             model_calls: self.counted.model_calls,
+            unpriced_calls: self.counted.unpriced_calls,
             ..Spent::default()
         };
         for metrics in self.stats.usage_to_metrics.values() {
@@ -173,14 +208,19 @@ impl ConversationState {
                 spent.tokens += usage.prompt_tokens + usage.completion_tokens;
             }
         }
-        spent.since(&self.spent_before)
+        spent
     }
 
-    fn count_time(&mut self, now: EventTime) {
+    fn count_time(&mut self, event: &Event) {
+        let cut_off = matches!(
+            &event.body,
+            EventBody::ConversationStateUpdateEvent(update) if update.key == RUN_CUT_OFF
+        );
         if self.execution_status == ExecutionStatus::Running
+            && !cut_off
             && let Some(last) = self.last_timestamp
         {
-            let passed = now.epoch_seconds() - last.epoch_seconds();
+            let passed = event.timestamp.epoch_seconds() - last.epoch_seconds();
             self.counted.wall_seconds += passed.clamp(0.0, LONGEST_SILENCE);
         }
     }
@@ -192,12 +232,20 @@ impl ConversationState {
 
     fn update(&mut self, update: &ConversationStateUpdateEvent, at: EventTime) {
         match update.key.as_str() {
-            "execution_status" => take(&update.value, &mut self.execution_status),
+            "execution_status" => {
+                take(&update.value, &mut self.execution_status);
+                if self.execution_status != ExecutionStatus::Paused {
+                    self.paused_by = None;
+                }
+            }
+            "budget_reached" => take(&update.value, &mut self.paused_by),
             "last_user_message_id" => take(&update.value, &mut self.last_user_message_id),
             "leaf_event_id" => {
                 take(&update.value, &mut self.leaf_event_id);
                 self.head_moved = true;
                 // Calls of the branch that is left are not made.
+                let unmade = self.pending.len() as u64;
+                self.counted.tool_calls = self.counted.tool_calls.saturating_sub(unmade);
                 self.pending.clear();
                 self.initialised &= self.leaf_event_id.is_some();
             }
@@ -208,19 +256,51 @@ impl ConversationState {
             "spent_before" => take(&update.value, &mut self.spent_before),
             "found_tools" => take(&update.value, &mut self.found_tools),
             "mcp_servers" => take(&update.value, &mut self.mcp_servers),
+            "queued_messages" => take(&update.value, &mut self.queued),
+            "waiting" => take(&update.value, &mut self.waiting),
             "budgets" => take(&update.value, &mut self.budgets),
+            "goal" => self.take_goal(&update.value),
             "stats" => {
                 let mut totals = StatsSnapshot::default();
                 take(&update.value, &mut totals);
-                for (usage_id, total) in totals.usage_to_metrics {
-                    let metrics = self.stats.usage_to_metrics.entry(usage_id).or_default();
-                    if metrics.total != total {
-                        self.counted.model_calls += 1;
-                        metrics.advance(total, at.epoch_seconds());
-                    }
+                if totals.usage_to_metrics.is_empty() {
+                    // A copy that has spent nothing.
+                    self.stats = ConversationStats::default();
                 }
+                self.take_stats(totals, at);
             }
             _ => {}
+        }
+    }
+
+    fn take_goal(&mut self, value: &Value) {
+        let Ok(goal) = Goal::deserialize(value) else {
+            return;
+        };
+        let before = self.goal.as_ref();
+        let repeats = before.is_some_and(|before| goal.lacks_the_same(before));
+        self.repeated_verdicts = if repeats {
+            self.repeated_verdicts + 1
+        } else {
+            0
+        };
+        self.goal = Some(goal);
+    }
+}
+
+impl ConversationState {
+    fn take_stats(&mut self, totals: StatsSnapshot, at: EventTime) {
+        let last_call = totals.last_call.as_ref();
+        for (usage_id, total) in totals.usage_to_metrics {
+            let call = last_call.filter(|call| call.usage_id == usage_id);
+            let metrics = self.stats.usage_to_metrics.entry(usage_id).or_default();
+            // A call may have cost nothing and told no tokens.
+            if metrics.total != total || call.is_some() {
+                self.counted.model_calls += 1;
+                let unpriced = call.is_some_and(|call| call.cost.is_none());
+                self.counted.unpriced_calls += u64::from(unpriced);
+                metrics.advance(total, call, at.epoch_seconds());
+            }
         }
     }
 }
@@ -231,3 +311,6 @@ fn take<T: serde::de::DeserializeOwned>(value: &Value, slot: &mut T) {
         *slot = new;
     }
 }
+
+#[cfg(test)]
+mod tests;

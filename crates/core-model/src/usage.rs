@@ -68,11 +68,28 @@ pub struct ConversationStats {
     pub usage_to_metrics: BTreeMap<String, Metrics>,
 }
 
-/// The value of a `stats` event: totals only.
+/// The value of a `stats` event: totals, and the call that they were renewed for.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct StatsSnapshot {
     pub usage_to_metrics: BTreeMap<String, MetricsSnapshot>,
+    /// None in the logs of older builds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_call: Option<LastCall>,
+}
+
+/// What totals do not say of the call that was added to them last.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LastCall {
+    /// Whose totals it was added to.
+    pub usage_id: String,
+    /// The model that answered, which is another one than the totals' after a fallback.
+    pub model: String,
+    /// Seconds from the request that was answered to the end of its reply.
+    pub latency: f64,
+    pub response_id: String,
+    /// US dollars; None when the price is not known.
+    pub cost: Option<f64>,
 }
 
 impl MetricsSnapshot {
@@ -94,8 +111,17 @@ impl MetricsSnapshot {
 }
 
 impl Metrics {
-    /// Takes new totals; the difference to the old ones is the call they paid for.
-    pub fn advance(&mut self, total: MetricsSnapshot, at_epoch_seconds: f64) {
+    /// Takes new totals; the difference to the old ones is the call they paid for, of which `call` says
+    /// the rest.
+    pub fn advance(
+        &mut self,
+        total: MetricsSnapshot,
+        call: Option<&LastCall>,
+        at_epoch_seconds: f64,
+    ) {
+        let model = call.map_or(&total.model_name, |call| &call.model).clone();
+        let response_id = call.map(|call| call.response_id.clone());
+        let response_id = response_id.unwrap_or_default();
         let cost = total.accumulated_cost - self.total.accumulated_cost;
         let before = self
             .total
@@ -107,16 +133,15 @@ impl Metrics {
         let prompt_tokens = more(|usage| usage.prompt_tokens);
         let completion_tokens = more(|usage| usage.completion_tokens);
         if cost > 0.0 {
-            let model = total.model_name.clone();
             self.costs.push(Cost {
-                model,
+                model: model.clone(),
                 cost,
                 timestamp: at_epoch_seconds,
             });
         }
         if prompt_tokens + completion_tokens > 0 {
             self.token_usages.push(TokenUsage {
-                model: total.model_name.clone(),
+                model: model.clone(),
                 prompt_tokens,
                 completion_tokens,
                 cache_read_tokens: more(|usage| usage.cache_read_tokens),
@@ -124,7 +149,14 @@ impl Metrics {
                 reasoning_tokens: more(|usage| usage.reasoning_tokens),
                 context_window: after.context_window,
                 per_turn_token: prompt_tokens + completion_tokens,
-                response_id: String::new(),
+                response_id: response_id.clone(),
+            });
+        }
+        if let Some(call) = call {
+            self.response_latencies.push(ResponseLatency {
+                model,
+                latency: call.latency.max(0.0),
+                response_id,
             });
         }
         self.total = total;
@@ -149,8 +181,15 @@ mod tests {
         .plus(&call, 0.5);
         let second = first.clone().plus(&call, 0.25);
         let mut metrics = Metrics::default();
-        metrics.advance(first, 1.0);
-        metrics.advance(second.clone(), 2.0);
+        let fallback = LastCall {
+            usage_id: "agent".into(),
+            model: "other".into(),
+            latency: 1.5,
+            response_id: "r2".into(),
+            cost: Some(0.25),
+        };
+        metrics.advance(first, None, 1.0);
+        metrics.advance(second.clone(), Some(&fallback), 2.0);
         assert_eq!(metrics.total, second);
         let costs: Vec<f64> = metrics.costs.iter().map(|c| c.cost).collect();
         assert_eq!(costs, [0.5, 0.25]);
@@ -160,5 +199,14 @@ mod tests {
             .map(|u| u.prompt_tokens)
             .collect();
         assert_eq!(prompts, [10, 10]);
+        let models: Vec<&str> = metrics.costs.iter().map(|c| c.model.as_str()).collect();
+        assert_eq!(models, ["m", "other"]);
+        assert_eq!(metrics.token_usages[1].response_id, "r2");
+        let latency = ResponseLatency {
+            model: "other".into(),
+            latency: 1.5,
+            response_id: "r2".into(),
+        };
+        assert_eq!(metrics.response_latencies, [latency]);
     }
 }

@@ -32,7 +32,7 @@ impl AccessRules {
     /// The first setting that is not well formed.
     pub(crate) fn new(config: &ApiConfig) -> Result<Self, ApiError> {
         Ok(Self {
-            keys: Keys::new(&config.keys)?,
+            keys: Keys::new(&config.keys)?.with_named(&config.named_keys)?,
             hosts: Hosts::new(&config.hosts)?,
             origins: Arc::new(Origins::new(&config.cors)?),
         })

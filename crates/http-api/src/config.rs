@@ -1,6 +1,6 @@
 //! The settings of the API, as the host application gives them.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use core_model::port::Deliveries;
 use secrecy::SecretString;
@@ -11,6 +11,9 @@ pub struct ApiConfig {
     /// Any one of these gives access; without any, everybody has access. One that is empty or only white
     /// space is refused.
     pub keys: Vec<SecretString>,
+    /// The same by names: a conversation belongs to the key that created it, and counts for the budget of
+    /// its name. These keys cannot change budgets of keys and of the server.
+    pub named_keys: BTreeMap<String, SecretString>,
     pub cors: CorsConfig,
     pub hosts: HostConfig,
     pub limits: Limits,
@@ -29,6 +32,7 @@ impl fmt::Debug for ApiConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             keys,
+            named_keys,
             cors,
             hosts,
             limits,
@@ -39,6 +43,7 @@ impl fmt::Debug for ApiConfig {
         } = self;
         f.debug_struct("ApiConfig")
             .field("keys", keys)
+            .field("named_keys", named_keys)
             .field("cors", cors)
             .field("hosts", hosts)
             .field("limits", limits)

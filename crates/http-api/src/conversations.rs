@@ -4,10 +4,13 @@ mod change;
 mod control;
 mod create;
 mod examples;
+mod goal;
 mod history;
 mod query;
 mod read;
 mod start;
+mod title;
+mod trajectory;
 
 use crate::operation::Operation;
 
@@ -28,6 +31,11 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     change::UPDATE,
     change::SWITCH_LLM,
     change::ASK,
+    title::GENERATE_TITLE,
+    trajectory::DOWNLOAD_TRAJECTORY,
     change::BUDGETS,
     change::SET_BUDGETS,
+    goal::START,
+    goal::STOP,
+    goal::RESUME,
 ];

@@ -2,6 +2,7 @@
 
 mod examples;
 mod query;
+mod queue;
 mod read;
 mod respond;
 mod send;
@@ -15,6 +16,9 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     read::COUNT,
     read::GET,
     send::SEND,
+    queue::LIST,
+    queue::CHANGE,
+    queue::TAKE_BACK,
     respond::RESPOND,
     stream::FOLLOW_CONVERSATION,
     stream::FOLLOW_ALL,

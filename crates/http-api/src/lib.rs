@@ -9,7 +9,7 @@
 //! | `api` | mounts everything into an app |
 //! | `operations`, `routes` | the list of all operations; the router's table |
 //! | `docs`, `openapi` | the documentation and the document it shows |
-//! | `conversations`, `events`, `sockets`, `webhooks`, `models`, `health` | one folder a resource: declarations, handlers, bodies, queries, examples, tests |
+//! | `conversations`, `events`, `sockets`, `webhooks`, `budgets`, `models`, `health` | one folder a resource: declarations, handlers, bodies, queries, examples, tests |
 //! | `middleware` | logs each request, checks its key |
 //! | `idempotency`, `message`, `follow_query` | what several resources read |
 //! | `request`, `reply` | what handlers take and give back |
@@ -22,6 +22,7 @@
 
 mod access;
 mod api;
+mod budgets;
 mod buf_list;
 mod config;
 mod conversations;

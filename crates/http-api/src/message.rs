@@ -1,7 +1,7 @@
 //! A message to the agent, as clients send it in requests and over sockets.
 
 use core_model::{
-    Content,
+    Content, Delivery,
     message::{ContentFault, check_content},
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -31,7 +31,20 @@ pub(crate) struct SendMessage {
     content: Option<TextOrParts>,
     /// Whether to start a run. Left out, it is true below `/conversations` and over a socket, false
     /// below `/api/conversations`.
-    pub(crate) run: Option<bool>,
+    run: Option<bool>,
+    /// When the agent gets the message. Left out, as `steer`.
+    delivery: Option<When>,
+}
+
+/// When a message reaches an agent that works: at its next step (`steer`), when its turn has finished
+/// (`queue`), or at once, in place of what it does (`interrupt`). With `queue` and `interrupt` a run starts when
+/// none is active.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum When {
+    Steer,
+    Queue,
+    Interrupt,
 }
 
 impl RequestBody for SendMessage {}
@@ -64,6 +77,30 @@ impl SendMessage {
     pub(crate) fn is_of_another_role(&self) -> bool {
         let role = self.role.as_ref().map(|role| role.0.as_str());
         matches!(role, Some("system" | "assistant" | "tool"))
+    }
+
+    /// When it reaches the agent. `run`: what is meant where it does not say whether a run is to start.
+    ///
+    /// # Errors
+    /// When it asks for a delivery and against the run that belongs to it.
+    pub(crate) fn delivery(&self, run: bool, at: &[&str]) -> Result<Delivery, Vec<Problem>> {
+        let delivery = match self.delivery {
+            None => {
+                let run = self.run.unwrap_or(run);
+                return Ok(Delivery::Steer { run });
+            }
+            Some(When::Steer) => {
+                let run = self.run.unwrap_or(true);
+                return Ok(Delivery::Steer { run });
+            }
+            Some(When::Queue) => Delivery::Queue,
+            Some(When::Interrupt) => Delivery::Interrupt,
+        };
+        if self.run == Some(false) {
+            let why = "a message with this `delivery` starts a run: leave `run` out";
+            return Err(vec![Problem::value_error(&[at, &["run"]].concat(), why)]);
+        }
+        Ok(delivery)
     }
 
     /// Its content; `at` is where the message stands in the request.

@@ -1,9 +1,12 @@
 //! All operations of the API.
 
-use crate::{conversations, docs, events, health, models, operation::Operation, sockets, webhooks};
+use crate::{
+    budgets, conversations, docs, events, health, models, operation::Operation, sockets, webhooks,
+};
 
 pub(crate) const ALL: &[&[Operation]] = &[
     conversations::OPERATIONS,
+    budgets::OPERATIONS,
     events::OPERATIONS,
     sockets::OPERATIONS,
     webhooks::OPERATIONS,

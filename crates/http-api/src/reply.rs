@@ -28,6 +28,9 @@ pub(crate) struct Upgraded(pub(crate) HttpResponse);
 /// 200 with an event stream.
 pub(crate) struct EventStream(pub(crate) HttpResponse);
 
+/// 200 with a file.
+pub(crate) struct Download(pub(crate) HttpResponse);
+
 /// 200 when ready, 503 when not.
 pub(crate) struct Readiness<T> {
     pub(crate) body: T,
@@ -88,6 +91,14 @@ impl Responder for EventStream {
     }
 }
 
+impl Responder for Download {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        self.0
+    }
+}
+
 impl<T: Serialize> Responder for Readiness<T> {
     type Body = BoxBody;
 
@@ -124,6 +135,12 @@ describe!(T: JsonSchema; Readiness<T> {
 describe!(EventStream {
     fn update_response(op: &mut DefaultOperationRaw) {
         describe::other_answer(op, "200", "An event stream that continues until one side closes it");
+    }
+});
+
+describe!(Download {
+    fn update_response(op: &mut DefaultOperationRaw) {
+        describe::other_answer(op, "200", "The file");
     }
 });
 

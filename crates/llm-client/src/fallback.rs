@@ -28,6 +28,14 @@ impl Model for FallbackModel {
         self.first.limits()
     }
 
+    fn has_price(&self) -> bool {
+        self.first.has_price() && self.others.iter().all(|other| other.has_price())
+    }
+
+    fn writes_texts(&self) -> bool {
+        self.first.writes_texts()
+    }
+
     async fn reply(
         &self,
         request: &ModelRequest,

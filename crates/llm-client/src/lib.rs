@@ -21,6 +21,7 @@
 //! | `anthropic_messages` | the format of Anthropic's Messages |
 //! | `transport` | sends a request in any format and reads the answer: connections, time limits, streams, retries, refused fields, prices |
 //! | `text_calls` | calls that a model writes as text |
+//! | `verdict` | the form in which a model is asked whether a goal is reached |
 //! | `scripted` | the built-in model, which needs no key |
 
 mod adjustments;
@@ -43,6 +44,7 @@ mod provider;
 mod scripted;
 mod text_calls;
 mod transport;
+mod verdict;
 mod wire_names;
 
 pub use connect::{Destination, connect, destination};
@@ -54,3 +56,4 @@ pub use message::{AssistantMessage, Block, ModelMessage, Part};
 pub use model::{
     Delta, Fallback, Model, ModelLimits, ModelReply, ModelRequest, Notice, StopReason, ToolSpec,
 };
+pub use verdict::VERDICT_FORM;

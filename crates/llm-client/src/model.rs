@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use async_trait::async_trait;
 use core_model::{Message, MessageToolCall, message::Provenance, usage::TokenUsage};
 use serde_json::Value;
@@ -35,6 +37,8 @@ pub struct ModelReply {
     pub usage: TokenUsage,
     /// US dollars, when the price is known.
     pub cost: Option<f64>,
+    /// From the request that was answered to the end of the reply; tries before it do not count.
+    pub latency: Duration,
     /// None when nothing of the reply has to go back unchanged.
     pub made_by: Option<Provenance>,
     /// What the user should know of how it came about.
@@ -150,6 +154,18 @@ pub trait Model: Send + Sync {
     /// What is known of its window.
     fn limits(&self) -> ModelLimits {
         ModelLimits::default()
+    }
+
+    /// Whether the cost of its replies can be known. False is certain; a provider that states costs may
+    /// leave one out.
+    fn has_price(&self) -> bool {
+        true
+    }
+
+    /// Whether it can be asked for a text beside the conversation, such as a title. The scripted model
+    /// cannot: it does what a message tells it to.
+    fn writes_texts(&self) -> bool {
+        true
     }
 
     /// Asks once, retrying what is worth retrying. `on_delta` is given the pieces of a streamed reply,

@@ -1,4 +1,7 @@
 mod script;
+mod verdict;
+
+use std::time::Instant;
 
 use async_trait::async_trait;
 use core_model::{Content, LlmSettings, MessageToolCall, Role, usage::TokenUsage};
@@ -14,6 +17,7 @@ use script::{Answer, Step};
 const PIECE_CHARS: usize = 12;
 /// How much of a tool's result the last reply repeats.
 const EXCERPT_CHARS: usize = 200;
+const EXIT: &str = "[Command finished with exit code ";
 const HELP: &str = "\
 This conversation uses the built-in scripted model: it needs no key, and does just what a message \
 tells it to, step by step.
@@ -47,7 +51,8 @@ or any tool calls as a fenced list:
 /// | with `"thought": text`, `"reasoning": text` | what goes along with the calls |
 /// | with `"delay_ms": n` | a wait before the reply |
 ///
-/// After the last step it calls `finish`, or says so where there is no such tool.
+/// After the last step it calls `finish`, or says so where there is no such tool. Asked whether a goal is
+/// reached, it says so unless the last command of the record failed.
 pub(crate) struct Scripted {
     name: String,
     stream: bool,
@@ -68,11 +73,16 @@ impl Model for Scripted {
         &self.name
     }
 
+    fn writes_texts(&self) -> bool {
+        false
+    }
+
     async fn reply(
         &self,
         request: &ModelRequest,
         on_delta: &(dyn Fn(Delta) + Send + Sync),
     ) -> Result<ModelReply, ModelError> {
+        let started = Instant::now();
         let step = next_step(request);
         tokio::time::sleep(step.delay).await;
         let mut reply = ModelReply {
@@ -85,11 +95,15 @@ impl Model for Scripted {
         if self.stream {
             stream(&reply, on_delta).await;
         }
+        reply.latency = started.elapsed();
         Ok(reply)
     }
 }
 
 fn next_step(request: &ModelRequest) -> Step {
+    if let Some(verdict) = verdict::given(request) {
+        return Step::saying(&verdict);
+    }
     let messages = &request.messages;
     let asked = messages
         .iter()
@@ -155,7 +169,6 @@ fn finishing(steps: usize, since: &[ModelMessage], request: &ModelRequest) -> St
 
 /// What became of a tool call, as its result tells a model.
 fn outcome(message: &ModelMessage) -> Option<String> {
-    const EXIT: &str = "[Command finished with exit code ";
     const ERROR: &str = "[An error occurred during execution.]";
     let ModelMessage::ToolResult { tool, .. } = message else {
         return None;

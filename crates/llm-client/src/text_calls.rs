@@ -35,6 +35,14 @@ impl Model for TextCalls {
         self.model.limits()
     }
 
+    fn has_price(&self) -> bool {
+        self.model.has_price()
+    }
+
+    fn writes_texts(&self) -> bool {
+        self.model.writes_texts()
+    }
+
     async fn reply(
         &self,
         request: &ModelRequest,

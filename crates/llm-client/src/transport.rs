@@ -17,6 +17,7 @@ mod truncation;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use core_model::{LlmSettings, masking::SecretMask};
@@ -156,7 +157,9 @@ impl HttpModel {
             headers: &self.headers,
             mask: &self.mask,
         };
+        let started = Instant::now();
         let answer = exchange.run(body, &on_piece).await;
+        let latency = started.elapsed();
         let reply = answer.and_then(|raw| {
             let completion = Completion {
                 settings: &self.settings,
@@ -169,7 +172,10 @@ impl HttpModel {
         if reply.is_err() && any_piece.into_inner() {
             on_delta(Delta::Discarded);
         }
-        Ok(self.pricing.priced(reply?))
+        Ok(ModelReply {
+            latency,
+            ..self.pricing.priced(reply?)
+        })
     }
 
     fn images_left_out(&self, refusal: &ModelError) -> Notice {
@@ -207,6 +213,10 @@ impl Model for HttpModel {
             input_tokens: self.pricing.context_window(),
             output_tokens: self.settings.max_output_tokens,
         }
+    }
+
+    fn has_price(&self) -> bool {
+        self.pricing.is_known()
     }
 
     async fn reply(

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use core_model::{ConversationId, LineHead, NewRecord, Row, Seq, StoreError, port};
+use core_model::{ConversationId, NewRecord, Row, Seq, StoreError, port};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     committer::CommittedLog,
     disk::write_all,
     entry::Entry,
-    error::{damaged, lock},
+    error::lock,
     extent::Extent,
     flusher::{Unsynced, UnsyncedLog},
     health::FaultyLog,
@@ -29,27 +29,9 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl OpenLog {
     /// # Errors
-    /// `Damaged` for a record that is not one line: it would shift every later seq.
+    /// As [`Lines::of`].
     pub(crate) fn lines(&self, records: &[NewRecord]) -> Result<Lines, StoreError> {
-        let size = records.iter().map(|record| record.bytes.len() + 1).sum();
-        let mut lines = Lines {
-            bytes: Vec::with_capacity(size),
-            entries: Vec::with_capacity(records.len()),
-        };
-        for record in records {
-            let line = &record.bytes;
-            let fits = u32::try_from(line.len()).is_ok();
-            if line.is_empty() || !fits || memchr::memchr(b'\n', line).is_some() {
-                let reason = format!("event {} is not one line of JSON", record.head.id);
-                return Err(damaged(&self.path, reason));
-            }
-            let offset = lines.bytes.len() as u64;
-            let head = LineHead::from(&record.head);
-            lines.entries.push(Entry::new(offset, line, &head));
-            lines.bytes.extend_from_slice(line);
-            lines.bytes.push(b'\n');
-        }
-        Ok(lines)
+        Lines::of(records, &self.path)
     }
 
     /// Puts lines into the next batch. The answer comes when they are durable and visible.

@@ -8,6 +8,7 @@
 //! | `receipts` | the same for keyed requests |
 //! | `notes` | the same for the records of followers |
 //! | `deletions` | a conversation that is deleted into the outbox, cut off anywhere |
+//! | `staging` | a conversation that is made with a log, cut off anywhere |
 //! | `sequences` | any operations in any order |
 //! | `tails` | a log cut at every byte |
 //! | `regressions` | what went wrong once |
@@ -22,6 +23,7 @@ mod plan;
 mod receipts;
 mod regressions;
 mod sequences;
+mod staging;
 mod tails;
 mod world;
 

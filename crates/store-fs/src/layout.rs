@@ -64,6 +64,11 @@ pub(crate) fn receipts(root: &Path) -> PathBuf {
     root.join(".receipts")
 }
 
+/// What conversations have spent, by API key and day, and what people allow them to.
+pub(crate) fn spending_file(root: &Path) -> PathBuf {
+    root.join(".spending")
+}
+
 pub(crate) fn folder(root: &Path, id: ConversationId) -> PathBuf {
     root.join(id.to_string())
 }

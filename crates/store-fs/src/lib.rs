@@ -29,8 +29,10 @@
 //! | `catalog/` | the list of all conversations, and the feed of what happens in them |
 //! | `claims` | the one writer of a conversation, and who it is |
 //! | `folder_scan`, `start_scan`, `check`, `listing`, `at_rest`, `stored_row` | the list against the folder, and each conversation on it |
+//! | `staging` | a conversation that is made with a log, until it is published |
 //! | `deletion` | deleting a conversation, at once or into the outbox |
 //! | `keep_deliveries`, `deliveries/` | the records of followers, and the outbox |
+//! | `spending` | what conversations have spent, and may spend |
 //! | `receipts` | requests that must not be carried out twice |
 //! | `append_file` | a file that grows at its end only |
 //! | `group_sync` | one sync for many |
@@ -70,7 +72,7 @@
 //!   made when one was found, never read again.
 //!
 //! Names that start with a dot belong to the store: `.lock`, `.feed`, `.catalog`, `.infos`,
-//! `.closed`, `.receipts`, and folders being made or removed.
+//! `.closed`, `.receipts`, `.spending`, and folders being made or removed.
 
 #![warn(missing_docs)]
 
@@ -122,6 +124,8 @@ pub mod regular_file;
 mod repair;
 mod restore;
 mod scan;
+mod spending;
+mod staging;
 mod start_scan;
 mod store;
 mod stored;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use core_model::{ConversationId, ExecutionStatus, Extent, Row, StoreError};
+use core_model::{ConversationId, Row, StoreError};
 
 use crate::{
     at_rest::at_rest,
@@ -27,19 +27,12 @@ impl Store {
     /// Makes the name of a conversation that was made, and its row, durable, if an earlier attempt
     /// failed; nobody may be told of it before. Callers hold its turn.
     pub(crate) fn sync_name(&self, id: ConversationId, before: Before) -> Result<(), StoreError> {
-        let Some(created_at) = lock(&self.unsynced_names).get(&id).copied() else {
+        let Some(row) = lock(&self.unsynced_names).get(&id).copied() else {
             return Ok(());
         };
         self.sync_root(before)?;
-        // Nothing can have been appended yet.
-        self.context.catalog.note(&Row {
-            id,
-            created_at,
-            updated_at: created_at,
-            status: ExecutionStatus::Idle,
-            extent: Extent::default(),
-            bytes: 0,
-        });
+        // Nothing can have been appended since.
+        self.context.catalog.made(&row);
         lock(&self.unsynced_names).remove(&id);
         Ok(())
     }

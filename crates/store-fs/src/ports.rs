@@ -6,7 +6,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use core_model::{
     Catalog, ConversationId, ExecutionStatus, Feed, LogReader, Metadata, Row, StoreError,
-    port::{Digest, FeedEntry, Health, ListPage, ListQuery, Receipt, Receipts},
+    port::{
+        Digest, FeedEntry, Health, ListPage, ListQuery, Prefix, Receipt, Receipts, SpendingRecord,
+        SpendingRecords, StagedConversation,
+    },
+    shared_budget::{DaySpending, SharedBudgets},
 };
 use uuid::Uuid;
 
@@ -16,6 +20,7 @@ use crate::{
     disk::Wait,
     error::{blocking, io_at},
     layout,
+    staging::Staged,
 };
 
 #[async_trait]
@@ -23,6 +28,16 @@ impl Catalog for FsStore {
     async fn create(&self, metadata: &Metadata) -> Result<(), StoreError> {
         let metadata = metadata.clone();
         self.run(move |store| store.create(&metadata)).await
+    }
+
+    async fn stage(
+        &self,
+        id: ConversationId,
+        prefix: Option<Prefix>,
+    ) -> Result<Box<dyn StagedConversation>, StoreError> {
+        let store = Arc::clone(&self.0);
+        let staged = blocking(&self.0.root, move || Staged::begin(store, id, prefix));
+        Ok(Box::new(staged.await?))
     }
 
     async fn open(&self, id: ConversationId) -> Result<Arc<dyn LogReader>, StoreError> {
@@ -156,5 +171,21 @@ impl Receipts for FsStore {
 
     async fn forget(&self, key: Digest) -> Result<(), StoreError> {
         self.run(move |store| store.receipts.forget(key)).await
+    }
+}
+
+#[async_trait]
+impl SpendingRecords for FsStore {
+    async fn spending(&self) -> Result<SpendingRecord, StoreError> {
+        self.run(|store| store.spending.read()).await
+    }
+
+    async fn add_spending(&self, added: Vec<DaySpending>) -> Result<(), StoreError> {
+        self.run(move |store| store.spending.add(added)).await
+    }
+
+    async fn set_budgets(&self, budgets: Option<SharedBudgets>) -> Result<(), StoreError> {
+        self.run(move |store| store.spending.set_budgets(budgets))
+            .await
     }
 }

@@ -1,9 +1,11 @@
 //! What a log is about to write, and who may append to it.
 
-use core_model::{ConversationId, Seq, StoreError, Summary, UtcTime};
+use std::path::Path;
+
+use core_model::{ConversationId, LineHead, NewRecord, Seq, StoreError, Summary, UtcTime};
 use tokio::sync::{oneshot, watch};
 
-use crate::{AppendError, closed::Closed, entry::Entry, extent::Extent};
+use crate::{AppendError, closed::Closed, entry::Entry, error::damaged, extent::Extent};
 
 /// What a log is about to write.
 pub(crate) struct Queue {
@@ -155,6 +157,32 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
+    /// Those of a log at `path`.
+    ///
+    /// # Errors
+    /// `Damaged` for a record that is not one line: it would shift every later seq.
+    pub(crate) fn of(records: &[NewRecord], path: &Path) -> Result<Self, StoreError> {
+        let size = records.iter().map(|record| record.bytes.len() + 1).sum();
+        let mut lines = Self {
+            bytes: Vec::with_capacity(size),
+            entries: Vec::with_capacity(records.len()),
+        };
+        for record in records {
+            let line = &record.bytes;
+            let fits = u32::try_from(line.len()).is_ok();
+            if line.is_empty() || !fits || memchr::memchr(b'\n', line).is_some() {
+                let reason = format!("event {} is not one line of JSON", record.head.id);
+                return Err(damaged(path, reason));
+            }
+            let offset = lines.bytes.len() as u64;
+            let head = LineHead::from(&record.head);
+            lines.entries.push(Entry::new(offset, line, &head));
+            lines.bytes.extend_from_slice(line);
+            lines.bytes.push(b'\n');
+        }
+        Ok(lines)
+    }
+
     pub(crate) fn size(&self) -> u64 {
         self.bytes.len() as u64
     }

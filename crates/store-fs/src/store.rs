@@ -11,7 +11,9 @@ use std::{
     time::Duration,
 };
 
-use core_model::{ConversationId, Metadata, StoreError, UtcTime, port::RECEIPTS};
+use core_model::{
+    ConversationId, ExecutionStatus, Extent, Metadata, Row, StoreError, port::RECEIPTS,
+};
 use uuid::Uuid;
 
 use crate::{
@@ -29,6 +31,7 @@ use crate::{
     meta::{read_metadata, write_metadata, write_new},
     open_log::{LogContext, OpenLog},
     receipts::ReceiptFiles,
+    spending::SpendingFile,
     start_scan::StartScan,
 };
 
@@ -45,9 +48,10 @@ pub(crate) struct Store {
     pub(crate) root_sync: GroupSync,
     /// Whether names in the store's folder may not be durable since a sync failed.
     root_unsure: Mutex<bool>,
-    /// Conversations that were made but whose names may not be durable, and when they were made.
-    pub(crate) unsynced_names: Mutex<HashMap<ConversationId, UtcTime>>,
+    /// Conversations that were made but whose names may not be durable, as they were made.
+    pub(crate) unsynced_names: Mutex<HashMap<ConversationId, Row>>,
     pub(crate) receipts: ReceiptFiles,
+    pub(crate) spending: SpendingFile,
     pub(crate) start_scan: StartScan,
     /// The latest claim's, of whichever conversation.
     epoch: AtomicU64,
@@ -95,6 +99,7 @@ impl Store {
                 layout::receipts(root),
                 RECEIPTS,
             ),
+            spending: SpendingFile::new(Arc::clone(&disk), layout::spending_file(root)),
             deliveries: OnceLock::new(),
             context: LogContext {
                 durability: options.durability,
@@ -133,7 +138,15 @@ impl Store {
             disk.remove_dir_all(&making).ok();
             return made;
         }
-        lock(&self.unsynced_names).insert(id, metadata.created_at);
+        let row = Row {
+            id,
+            created_at: metadata.created_at,
+            updated_at: metadata.created_at,
+            status: ExecutionStatus::Idle,
+            extent: Extent::default(),
+            bytes: 0,
+        };
+        lock(&self.unsynced_names).insert(id, row);
         self.sync_name(id, before)?;
         self.show(metadata);
         Ok(())
@@ -164,7 +177,7 @@ impl Store {
     }
 
     /// Keeps what lists show of a conversation, in whose turn its metadata was stored.
-    fn show(&self, metadata: &Metadata) {
+    pub(crate) fn show(&self, metadata: &Metadata) {
         if let Some((_, shown)) = at_rest(metadata, &self.folder(metadata.id)) {
             self.context.catalog.show(&shown);
         }

@@ -5,10 +5,10 @@ use chrono::SubsecRound;
 use core_model::{
     Catalog, ConversationId, ExecutionStatus, Extent, LogReader, Metadata, Row, StoreError,
     UtcTime,
-    port::{Change, Health, ListPage, ListQuery},
+    port::{Change, Health, ListPage, ListQuery, Prefix, StagedConversation},
 };
 
-use crate::{MemoryStore, conversation::Conversation, log::Log};
+use crate::{MemoryStore, conversation::Conversation, log::Log, staging::Staged};
 
 #[async_trait]
 impl Catalog for MemoryStore {
@@ -35,6 +35,15 @@ impl Catalog for MemoryStore {
         let len = state.announce(&row, Change::Created);
         self.shared.feed_len.send_replace(len);
         Ok(())
+    }
+
+    async fn stage(
+        &self,
+        id: ConversationId,
+        prefix: Option<Prefix>,
+    ) -> Result<Box<dyn StagedConversation>, StoreError> {
+        let shared = Arc::clone(&self.shared);
+        Ok(Box::new(Staged::new(shared, id, prefix)?))
     }
 
     async fn open(&self, id: ConversationId) -> Result<Arc<dyn LogReader>, StoreError> {

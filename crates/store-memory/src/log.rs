@@ -70,6 +70,13 @@ impl Log {
         extent
     }
 
+    /// The first `len` records.
+    pub(crate) fn first(&self, len: Seq) -> Vec<NewRecord> {
+        let lines = self.lines();
+        let first = lines.iter().take(len.index());
+        first.map(|line| line.record.clone()).collect()
+    }
+
     /// Tells its followers that the conversation is deleted.
     pub(crate) fn end(&self) {
         self.grown.send_modify(|grown| grown.deleted = true);

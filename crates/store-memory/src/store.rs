@@ -4,7 +4,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use core_model::port::{FollowerRecords, Holder, RECEIPTS};
+use core_model::port::{FollowerRecords, Holder, RECEIPTS, SpendingRecord};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -51,6 +51,7 @@ pub(crate) struct Shared {
     /// How long the feed is.
     pub(crate) feed_len: watch::Sender<u64>,
     pub(crate) receipts: Mutex<ReceiptTable>,
+    pub(crate) spending: Mutex<SpendingRecord>,
     /// What is recorded of followers, by their names.
     pub(crate) followers: Mutex<BTreeMap<String, FollowerRecords>>,
 }
@@ -71,6 +72,7 @@ impl MemoryStore {
             state: Mutex::default(),
             feed_len: watch::Sender::new(0),
             receipts: Mutex::new(ReceiptTable::new(RECEIPTS)),
+            spending: Mutex::default(),
             followers: Mutex::default(),
         });
         Self::on(shared, server)

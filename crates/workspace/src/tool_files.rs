@@ -24,6 +24,14 @@ impl ToolFiles {
         self.0.join(name)
     }
 
+    /// Whether there is a file or folder `name`.
+    ///
+    /// # Errors
+    /// When that cannot be told.
+    pub fn has(&self, name: &str) -> io::Result<bool> {
+        self.path(name).try_exists()
+    }
+
     /// The first `limit` bytes of a file.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use harness::Api;
 use serde_json::Value;
 
 use crate::{
+    copies::is_whole,
     expected_state::{Entry, Existence, ExpectedState, MessageState},
     index::index_is_right,
     log::{Served, answered, lines, messages, no_run_too_many, same_events},
@@ -53,6 +54,18 @@ impl Check<'_> {
             let (_, events) = lines(&log).with_context(|| format!("the log of {id}"))?;
             self.expected_state.tally.logs_checked += 1;
             self.expected_state.tally.events_checked += events.len() as u64;
+            if let Some(copied) = &entry.copied {
+                let original = self
+                    .conversations
+                    .join(&copied.original)
+                    .join("events.jsonl");
+                is_whole(copied, &log, fs::read(original).ok().as_deref())
+                    .with_context(|| format!("{id}, a copy of {}", copied.original))?;
+                index_is_right(&folder).with_context(|| format!("the index of {id}"))?;
+                self.expected_state.tally.copies_checked += 1;
+                logs.insert(id.clone(), log);
+                continue;
+            }
             let kept = messages(entry, &events).with_context(|| format!("the log of {id}"))?;
             self.expected_state.tally.unanswered_kept += kept;
             no_run_too_many(entry, &events).with_context(|| format!("the log of {id}"))?;

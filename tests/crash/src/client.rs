@@ -63,6 +63,7 @@ impl<'a> Client<'a> {
                 8..11 => self.delete(),
                 11..14 => self.look(),
                 14..18 => self.run(),
+                18..21 => self.fork(),
                 _ => self.say(),
             };
             match outcome? {
@@ -129,6 +130,29 @@ impl<'a> Client<'a> {
         lock(self.context.expected_state).update(&id, |entry| {
             entry.unsure_runs.retain(|unsure| *unsure != marker);
         });
+        Ok(Some(()))
+    }
+
+    fn fork(&mut self) -> Result<Option<()>> {
+        let Some(original) = self.choose() else {
+            return self.create();
+        };
+        let id = self.random.uuid();
+        lock(self.context.expected_state).asked_for_copy(&id, &original);
+        let path = format!("{}/fork", self.context.target.conversation(&original));
+        let body = json!({"id": id}).to_string();
+        let Some(answer) = self.send("POST", &path, "", &body)? else {
+            return Ok(None);
+        };
+        let existence = match answer.status {
+            201 => Existence::There,
+            404 if self.may_be_gone(&original) => Existence::Gone,
+            503 => Existence::Gone,
+            _ => bail!("a copy of {original} was answered {}", described(&answer)),
+        };
+        let mut expected_state = lock(self.context.expected_state);
+        expected_state.tally.copies += u64::from(existence == Existence::There);
+        expected_state.update(&id, |entry| entry.existence = existence);
         Ok(Some(()))
     }
 
@@ -224,7 +248,7 @@ impl<'a> Client<'a> {
     }
 
     fn choose(&mut self) -> Option<String> {
-        let existing = lock(self.context.expected_state).existing();
+        let existing = lock(self.context.expected_state).originals();
         // Ids are random, so the first ones are any; they stay the same while nothing is deleted.
         let shared = &existing[..existing.len().min(SHARED_CONVERSATIONS)];
         match self.random.percent(90) {

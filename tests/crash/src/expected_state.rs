@@ -32,6 +32,15 @@ pub(crate) struct Entry {
     pub(crate) unsure_runs: Vec<Marker>,
     /// Whether something was asked of it since it was last checked.
     pub(crate) touched: bool,
+    /// What it is a copy of. Nobody talks to a copy.
+    pub(crate) copied: Option<Copied>,
+}
+
+/// Where a copy came from.
+pub(crate) struct Copied {
+    pub(crate) original: String,
+    /// The original's messages that were acknowledged when it was asked for.
+    pub(crate) acknowledged: Vec<Marker>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +83,8 @@ pub(crate) struct Tally {
     pub(crate) repeated: u64,
     pub(crate) runs: u64,
     pub(crate) deletions: u64,
+    pub(crate) copies: u64,
+    pub(crate) copies_checked: u64,
     pub(crate) logs_checked: u64,
     pub(crate) events_checked: u64,
     pub(crate) webhooks: Option<WebhookTally>,
@@ -93,8 +104,34 @@ impl ExpectedState {
             runs_asked: u64::from(first.is_some()),
             unsure_runs: Vec::new(),
             touched: true,
+            copied: None,
         };
         self.conversations.insert(id.to_owned(), entry);
+    }
+
+    /// A copy was asked for, if its original is known.
+    pub(crate) fn asked_for_copy(&mut self, id: &str, original: &str) {
+        let Some(known) = self.conversations.get(original) else {
+            return;
+        };
+        let acknowledged = known.messages.iter();
+        let acknowledged = acknowledged.filter(|(_, state)| **state == MessageState::Acknowledged);
+        let copied = Copied {
+            original: original.to_owned(),
+            acknowledged: acknowledged.map(|(marker, _)| *marker).collect(),
+        };
+        self.asked_for(id, None);
+        self.update(id, |entry| {
+            entry.unsure_creation = false;
+            entry.copied = Some(copied);
+        });
+    }
+
+    /// Those that clients talk to.
+    pub(crate) fn originals(&self) -> Vec<String> {
+        let mut existing = self.existing();
+        existing.retain(|id| self.conversations[id].copied.is_none());
+        existing
     }
 
     pub(crate) fn existing(&self) -> Vec<String> {
@@ -167,6 +204,8 @@ impl fmt::Display for Tally {
             repeated,
             runs,
             deletions,
+            copies,
+            copies_checked,
             logs_checked,
             events_checked,
             webhooks,
@@ -179,7 +218,7 @@ impl fmt::Display for Tally {
         writeln!(
             f,
             "acknowledged: {messages} messages ({runs} of them with a run), {conversations} \
-             conversations, {deletions} deletions"
+             conversations, {deletions} deletions, {copies} copies"
         )?;
         writeln!(
             f,
@@ -188,7 +227,8 @@ impl fmt::Display for Tally {
         )?;
         write!(
             f,
-            "checked: {logs_checked} times a log, {events_checked} events in them"
+            "checked: {logs_checked} times a log, {copies_checked} of them a copy's, {events_checked} events \
+             in them"
         )?;
         match webhooks {
             Some(webhooks) => write!(f, "\n{webhooks}"),

@@ -182,6 +182,7 @@ mod tests {
             runs_asked: 1,
             unsure_runs: Vec::new(),
             touched: true,
+            copied: None,
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod check;
 mod client;
+mod copies;
 mod expected_state;
 mod faulty_receiver;
 mod index;

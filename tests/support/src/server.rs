@@ -152,8 +152,17 @@ impl TestServer {
         self.send(request.body(body.to_owned())).await
     }
 
+    /// A new conversation gets a title only if the body says so: a title comes at any time, as an event and
+    /// as a request to the model.
     pub async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
-        self.send(self.request(Method::POST, path).json(body)).await
+        let mut body = body.clone();
+        if path.ends_with("/conversations")
+            && let Some(fields) = body.as_object_mut()
+        {
+            fields.entry("autotitle").or_insert_with(|| json!(false));
+        }
+        self.send(self.request(Method::POST, path).json(&body))
+            .await
     }
 
     pub async fn delete(&self, path: &str) -> (u16, Value) {

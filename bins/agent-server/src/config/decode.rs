@@ -119,6 +119,7 @@ fn checked(settings: Settings, merged: &Merged) -> Result<Settings, ConfigError>
     }
     check_llm(&settings, merged)?;
     check_keys(&settings, merged)?;
+    check_budgets(&settings, merged)?;
     check_tool_environment(&settings, &wrong)?;
     match settings.access(HostCheck::default()).check() {
         Ok(()) => {}
@@ -184,6 +185,10 @@ fn check_keys(settings: &Settings, merged: &Merged) -> Result<(), ConfigError> {
     let keys = session
         .map(|(index, key)| (format!("session_api_keys[{index}]"), key.clone()))
         .chain(
+            (settings.named_api_keys.iter())
+                .map(|(name, key)| (format!("named_api_keys.{name}"), key.clone())),
+        )
+        .chain(
             unless_empty(&settings.session_api_key).map(|key| ("session_api_key".to_owned(), key)),
         )
         .chain(unless_empty(&settings.secret_key).map(|key| ("secret_key".to_owned(), key)));
@@ -196,6 +201,23 @@ fn check_keys(settings: &Settings, merged: &Merged) -> Result<(), ConfigError> {
         checked.map_err(|reason| merged.unusable(name, reason))?;
     }
     Ok(())
+}
+
+/// A limit that nothing is ever counted for would limit nothing.
+fn check_budgets(settings: &Settings, merged: &Merged) -> Result<(), ConfigError> {
+    let budgets = &settings.budgets;
+    if let Some(limit) = budgets.fault() {
+        let reason = "it should be a number of at least 0";
+        return Err(merged.unusable(format!("budgets.{limit}"), reason));
+    }
+    let mut names = budgets.keys.keys();
+    match names.find(|name| !settings.named_api_keys.contains_key(*name)) {
+        Some(name) => {
+            let reason = "`named_api_keys` has no key of this name";
+            Err(merged.unusable(format!("budgets.keys.{name}"), reason))
+        }
+        None => Ok(()),
+    }
 }
 
 impl Merged {

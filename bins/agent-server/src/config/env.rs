@@ -73,8 +73,11 @@ struct Target<'a> {
 impl Target<'_> {
     /// Whether it is a key without which the server is open, or its secrets are.
     fn is_key(&self) -> bool {
-        let name = self.key.split('[').next().unwrap_or_default();
-        matches!(name, "session_api_key" | "session_api_keys" | "secret_key")
+        let name = self.key.split(['[', '.']).next().unwrap_or_default();
+        matches!(
+            name,
+            "session_api_key" | "session_api_keys" | "named_api_keys" | "secret_key"
+        )
     }
 
     /// Objects and lists of them are JSON; other lists are JSON or separated by commas; what else there is stays text

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use core_model::secrets::MASK;
+use core_model::{secrets::MASK, shared_budget::PeriodBudget};
 use serde_json::{Map, Value};
 use url::Url;
 use webhooks::WebhookConfig;
@@ -51,6 +51,14 @@ pub(super) fn is_variable_without_effect(name: &str) -> bool {
 pub(super) fn known_keys() -> Value {
     let mut sample = Settings::default();
     sample.llm.extra_headers = Some(BTreeMap::new());
+    sample.budgets.server = PeriodBudget {
+        max_cost_usd: Some(0.0),
+        max_tokens: Some(0),
+        max_wall_seconds: Some(0.0),
+        max_tool_calls: Some(0),
+        max_model_calls: Some(0),
+        ..PeriodBudget::default()
+    };
     sample.webhooks = Url::parse("http://localhost/")
         .map(WebhookConfig::new)
         .into_iter()
@@ -69,9 +77,10 @@ pub(super) fn below(key: &str, field: &str) -> String {
 
 /// Whether the value at a key must not be shown.
 pub(super) fn is_secret(key: &str) -> bool {
-    const SECRETS: [&str; 11] = [
+    const SECRETS: [&str; 12] = [
         "session_api_key",
         "session_api_keys",
+        "named_api_keys",
         "secret_key",
         "secret",
         "api_key",

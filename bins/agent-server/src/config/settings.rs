@@ -1,11 +1,12 @@
 use std::{
+    collections::BTreeMap,
     num::{NonZeroU64, NonZeroUsize},
     path::PathBuf,
     time::Duration,
 };
 
 use agent_runtime::RuntimeConfig;
-use core_model::LlmSettings;
+use core_model::{LlmSettings, shared_budget::SharedBudgets};
 use http_api::{ApiConfig, CorsConfig, HostCheck, HostConfig};
 use mcp::McpSettings;
 use secrecy::SecretString;
@@ -30,6 +31,10 @@ pub struct Settings {
     pub session_api_key: Option<Secret>,
     /// More keys, for rotation.
     pub session_api_keys: Vec<Secret>,
+    /// Keys by names: a conversation counts for the budget of the key that created it.
+    pub named_api_keys: BTreeMap<String, Secret>,
+    /// What all conversations, and those of each named key, may spend.
+    pub budgets: SharedBudgets,
     /// Seals secrets at rest; any text.
     pub secret_key: Option<Secret>,
     /// Origins of web pages that may call the server, besides those on this machine.
@@ -148,6 +153,8 @@ impl Default for Settings {
             port: 8000,
             session_api_key: None,
             session_api_keys: Vec::new(),
+            named_api_keys: BTreeMap::new(),
+            budgets: SharedBudgets::default(),
             secret_key: None,
             allow_cors_origins: Vec::new(),
             allow_cors_origin_regex: None,
@@ -200,8 +207,24 @@ impl Settings {
         self.session_api_key
             .iter()
             .chain(&self.session_api_keys)
+            .chain(self.named_api_keys.values())
             .filter(|key| !key.is_empty())
             .map(Secret::trimmed)
+    }
+
+    /// Those of them that have no name.
+    fn unnamed_keys(&self) -> impl Iterator<Item = &str> {
+        self.session_api_key
+            .iter()
+            .chain(&self.session_api_keys)
+            .filter(|key| !key.is_empty())
+            .map(Secret::trimmed)
+    }
+
+    fn named_keys(&self) -> BTreeMap<String, SecretString> {
+        let keys = self.named_api_keys.iter();
+        keys.map(|(name, key)| (name.clone(), SecretString::from(key.trimmed())))
+            .collect()
     }
 
     /// Who may call the server, and how it is called.
@@ -209,7 +232,8 @@ impl Settings {
     pub fn access(&self, check: HostCheck) -> ApiConfig {
         let regex = self.allow_cors_origin_regex.clone();
         ApiConfig {
-            keys: self.keys().map(SecretString::from).collect(),
+            keys: self.unnamed_keys().map(SecretString::from).collect(),
+            named_keys: self.named_keys(),
             cors: CorsConfig {
                 origins: self.allow_cors_origins.clone(),
                 origin_regex: regex.filter(|regex| !regex.is_empty()),

@@ -186,6 +186,7 @@ fn observation_lines(event: &ObservationEvent) -> Vec<Line> {
 fn state_lines(update: &ConversationStateUpdateEvent) -> Vec<Line> {
     match (update.key.as_str(), update.value.as_str()) {
         ("execution_status", Some(status)) => vec![faint(format!("· {status}"))],
+        ("title", Some(title)) => vec![faint(format!("· title: {title}"))],
         _ => Vec::new(),
     }
 }

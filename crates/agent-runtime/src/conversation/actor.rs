@@ -18,6 +18,7 @@ use crate::{
         done::Done,
         end_of_turn,
         run_control::RunControl,
+        titling::Titling,
     },
     residency::{
         Residency,
@@ -28,6 +29,7 @@ use crate::{
         outcome::Outcome,
         proposal::Proposal,
         running_turn::{self, CancelReason, EndedTurn, RunningTurn, TurnStart},
+        title::Title,
     },
 };
 
@@ -62,6 +64,7 @@ struct Actor {
     proposer: mpsc::Sender<Proposal>,
     writer: Writer,
     run: RunControl,
+    titling: Titling,
     /// There is nothing more to do: it was only started to recover the log, or others need the room.
     finished: bool,
     stopped: bool,
@@ -83,6 +86,7 @@ impl Actor {
             proposals,
             proposer,
             run: RunControl::default(),
+            titling: Titling::default(),
             finished: false,
             stopped: false,
         }
@@ -95,17 +99,21 @@ impl Actor {
         let mut reason = "it has nothing to do";
         while !(self.stopped || self.writer.is_fenced()) {
             let finished = std::mem::take(&mut self.finished);
-            let is_unused = self.run.is_idle() && !self.live.tools.are_open();
+            let is_unused = self.is_idle() && !self.live.tools.are_open();
             if finished && is_unused && self.live.detach_actor(&self.mailbox) {
                 break;
             }
             let repeat = self.run.repeats.next_due();
-            let idle = next_look.filter(|_| self.run.is_idle());
+            let idle = next_look.filter(|_| self.is_idle());
             tokio::select! {
                 biased;
                 () = claim_lost(&mut self.writer.claim.lost) => self.writer.fence(),
                 outcome = running_turn::end(&mut self.run.turn) => self.end_turn(outcome).await,
                 Some(proposal) = self.proposals.recv() => self.work(Work::Proposal(proposal)).await,
+                title = self.titling.made() => match title {
+                    Some(title) => self.work(Work::Title(title)).await,
+                    None => continue,
+                },
                 command = self.mailbox.recv() => match command {
                     Some(command) => self.work(Work::Command(command)).await,
                     None => break,
@@ -170,6 +178,7 @@ impl Actor {
             match work {
                 Work::Proposal(proposal) => batch.take(proposal),
                 Work::Command(command) => self.decide(command, &mut batch).await,
+                Work::Title(title) => self.decider(&mut batch).give_title(title),
             }
             // What comes after the start of a turn is decided with that turn.
             let closed = self.stopped || batch.after_commit.is_some() || batch.start.is_some();
@@ -213,13 +222,16 @@ impl Actor {
 
     async fn decide(&mut self, command: Command, batch: &mut CommitBatch) {
         match Done::of(&command.request, batch, self.live.log.as_ref()).await {
-            Ok(done) => Decider {
-                run: &mut self.run,
-                slots: &self.live.runtime.slots,
-                batch,
-            }
-            .decide(command, done),
+            Ok(done) => self.decider(batch).decide(command, done),
             Err(error) => command.refuse(error),
+        }
+    }
+
+    fn decider<'a>(&'a mut self, batch: &'a mut CommitBatch) -> Decider<'a> {
+        Decider {
+            run: &mut self.run,
+            slots: &self.live.runtime.slots,
+            batch,
         }
     }
 
@@ -232,8 +244,11 @@ impl Actor {
 
     /// Commits a batch and starts the turn that it asks for. False when it could not be made durable.
     async fn commit(&mut self, mut batch: CommitBatch) -> bool {
-        let start = batch.start.take();
+        let (start, untitled) = (batch.start.take(), batch.untitled.take());
         let committed = self.writer.commit(batch).await;
+        if let Some(message) = untitled.filter(|_| committed) {
+            self.titling.begin(&self.live, message);
+        }
         if let Some(start) = start.filter(|_| committed) {
             self.start_turn(start);
         }
@@ -314,7 +329,12 @@ impl Actor {
     /// Whether nothing is under way that others would have to wait for or miss.
     fn may_leave_memory(&self) -> bool {
         let may_keep_tools = self.residency.idle_tools.holds(&self.live);
-        self.run.is_idle() && self.run.repeats.is_empty() && !may_keep_tools
+        self.is_idle() && self.run.repeats.is_empty() && !may_keep_tools
+    }
+
+    /// Whether no task of its own is under way.
+    fn is_idle(&self) -> bool {
+        self.run.is_idle() && !self.titling.is_under_way()
     }
 
     async fn close_tools(&self, reason: &'static str) {
@@ -339,6 +359,7 @@ impl Actor {
 enum Work {
     Proposal(Proposal),
     Command(Command),
+    Title(Title),
 }
 
 /// Without the arguments, in which there may be secrets.

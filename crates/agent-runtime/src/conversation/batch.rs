@@ -2,10 +2,12 @@ use std::sync::Arc;
 
 use core_model::{ConversationState, Draft, Event, EventTime, ExecutionStatus, Metadata};
 
+use serde_json::Value;
+
 use crate::{
     RuntimeError,
     command::{Answer, StopReason},
-    turn::{proposal::Proposal, running_turn::TurnStart},
+    turn::{proposal::Proposal, running_turn::TurnStart, stats},
 };
 
 /// What was decided on together: metadata, then events, each durable under one sync; then visible, then
@@ -19,6 +21,8 @@ pub(super) struct CommitBatch {
     pub(super) answers: Vec<(Answer, Result<(), RuntimeError>)>,
     /// Whether followers are sent a snapshot after these events.
     pub(super) announce: bool,
+    /// The message of which a title is to be made after these events.
+    pub(super) untitled: Option<String>,
     /// The turn that starts after these events.
     pub(super) start: Option<TurnStart>,
     pub(super) after_commit: Option<AfterCommit>,
@@ -42,6 +46,7 @@ impl CommitBatch {
             metadata_changed: false,
             answers: Vec::new(),
             announce: false,
+            untitled: None,
             start: None,
             after_commit: None,
         }
@@ -62,7 +67,11 @@ impl CommitBatch {
         let time = EventTime::now_after(state.last_timestamp);
         let event = draft.at(time, state.leaf_event_id.clone());
         state.apply(&event);
+        let waits_no_more = state.waiting.is_some() && !state.execution_status.may_wait();
         self.events.push(event);
+        if waits_no_more {
+            self.push(Draft::state("waiting", Value::Null));
+        }
     }
 
     pub(super) fn extend(&mut self, drafts: impl IntoIterator<Item = Draft>) {
@@ -93,6 +102,11 @@ impl CommitBatch {
     }
 
     pub(super) fn take(&mut self, proposal: Proposal) {
+        self.extend(
+            proposal
+                .call
+                .map(|call| stats::after_call(&self.state, &call)),
+        );
         self.extend(proposal.drafts);
         self.answers.push((proposal.answer, Ok(())));
     }

@@ -135,7 +135,11 @@ impl Writer {
             return Ok(());
         }
         self.append(&batch).await?;
-        self.state = batch.into_state();
+        let before = std::mem::replace(&mut self.state, batch.into_state());
+        let metadata = self.metadata();
+        let key = metadata.settings.api_key_name.as_deref();
+        let spent = self.state.spent().since(&before.spent());
+        self.live.runtime.spending.add(key, spent);
         Ok(())
     }
 

@@ -1,27 +1,26 @@
 //! What each command means, given the state after all that was decided before it.
 
 use core_model::{
-    Content, Draft, EventBody, EventId, ExecutionStatus, Message, Role, Source,
+    Content, Delivery, Draft, EventBody, EventId, ExecutionStatus, Message, Role, Source,
     event::{MessageEvent, Nothing, RejectionSource, SystemPromptEvent, UserRejectObservation},
     secrets::without_secrets,
+    state::RUN_CUT_OFF,
 };
 use serde_json::json;
+use tokio::sync::oneshot;
 
 use crate::{
     Request, RuntimeError,
-    command::{Answer, Change, Command, CommandRequest},
+    command::{Answer, Change, Command, CommandRequest, GoalStart, SpentCall},
     conversation::{
         batch::{AfterCommit, CommitBatch},
         done::Done,
+        goal, queue,
         run_control::RunControl,
         unanswered::recovery_drafts,
     },
     run_slot::{RunSlot, RunSlots},
-    turn::{
-        outcome::Purpose,
-        running_turn::TurnStart,
-        stats::{self, Call},
-    },
+    turn::{outcome::Purpose, running_turn::TurnStart, stats, title::Title},
 };
 
 pub(super) const SUPERSEDED: &str = "Superseded by a new user message";
@@ -43,15 +42,33 @@ impl Decider<'_> {
             self.run.deferred.push_back(command);
             return;
         }
+        let command = match self.interrupt_for(command, done) {
+            Some(command) => command,
+            None => return,
+        };
         let Command { request, answer } = command;
         let result = match request {
             CommandRequest::SendMessage {
                 content,
-                run,
+                delivery: Delivery::Queue,
                 once,
                 slot,
                 system_prompt,
             } => {
+                if done.message || self.is_queued(once) {
+                    Ok(())
+                } else {
+                    self.queue(content, once, slot, system_prompt)
+                }
+            }
+            CommandRequest::SendMessage {
+                content,
+                delivery,
+                once,
+                slot,
+                system_prompt,
+            } => {
+                let run = delivery != Delivery::Steer { run: false };
                 // Only a run gets there, and one that ran after the message has taken it up; to start
                 // another might even be taken for consent.
                 let taken_up = done.message
@@ -80,6 +97,14 @@ impl Decider<'_> {
                     self.run(once, system_prompt)
                 }
             }
+            CommandRequest::StartGoal {
+                start,
+                system_prompt,
+            } => self.start_goal(start, system_prompt),
+            CommandRequest::StopGoal => {
+                goal::interrupt(self.batch);
+                Ok(())
+            }
             CommandRequest::Pause => {
                 match &self.run.turn {
                     Some(turn) if turn.is_work() => turn.pause(),
@@ -94,6 +119,7 @@ impl Decider<'_> {
                 }
                 return;
             }
+            CommandRequest::ChangeQueued { id, content } => queue::change(self.batch, &id, content),
             CommandRequest::Respond { accept, reason } => self.respond(accept, &reason),
             CommandRequest::Condense => return self.condense(answer),
             CommandRequest::Navigate(head) => self.navigate(head),
@@ -128,12 +154,22 @@ impl Decider<'_> {
     fn has_to_wait(&self, request: &CommandRequest) -> bool {
         match request {
             CommandRequest::Run { .. }
-            | CommandRequest::SendMessage { run: true, .. }
+            | CommandRequest::StartGoal { .. }
+            | CommandRequest::SendMessage {
+                delivery: Delivery::Steer { run: true } | Delivery::Queue | Delivery::Interrupt,
+                ..
+            }
             | CommandRequest::Condense => self.run.is_stopping() || self.run.is_condensing(),
             CommandRequest::Respond { .. } => self.run.is_condensing(),
             // They mean the run that waits before them, too.
-            CommandRequest::Pause | CommandRequest::Interrupt => !self.run.deferred.is_empty(),
-            CommandRequest::SendMessage { run: false, .. }
+            CommandRequest::StopGoal | CommandRequest::Pause | CommandRequest::Interrupt => {
+                !self.run.deferred.is_empty()
+            }
+            CommandRequest::SendMessage {
+                delivery: Delivery::Steer { run: false },
+                ..
+            }
+            | CommandRequest::ChangeQueued { .. }
             | CommandRequest::Navigate(_)
             | CommandRequest::Change(_)
             | CommandRequest::Recover
@@ -148,6 +184,9 @@ impl Decider<'_> {
     fn recover_lost_run(&mut self) {
         if !self.has_run() {
             let drafts = recovery_drafts(self.batch.state(), Vec::new());
+            if !drafts.is_empty() {
+                self.batch.push(Draft::state(RUN_CUT_OFF, true));
+            }
             self.batch.extend(drafts);
         }
     }
@@ -159,6 +198,8 @@ impl Decider<'_> {
         once: Option<Request>,
         system_prompt: Option<Box<SystemPromptEvent>>,
     ) {
+        // Whoever writes takes over.
+        goal::interrupt(self.batch);
         match self.status() {
             // A client that writes instead of consenting has not consented (`QUIRKS.md` 2).
             ExecutionStatus::WaitingForConfirmation if run => {
@@ -176,6 +217,11 @@ impl Decider<'_> {
         }
         self.initialise(system_prompt);
         let message = MessageEvent::new(Message::new(Role::User, content));
+        let metadata = self.batch.metadata();
+        if metadata.settings.autotitle && metadata.title.is_none() {
+            let text = message.llm_message.text();
+            self.batch.untitled = Some(text).filter(|text| !text.trim().is_empty());
+        }
         let mut draft = Draft::new(Source::User, EventBody::MessageEvent(message));
         if let Some(once) = once {
             draft.id = once.message();
@@ -190,6 +236,81 @@ impl Decider<'_> {
         }
         self.batch.push(draft);
         self.batch.push(last);
+    }
+
+    /// Ends the active turn for a message that is to reach the agent at once, which then waits for that end;
+    /// gives back any other command.
+    fn interrupt_for(&mut self, command: Command, done: Done) -> Option<Command> {
+        let interrupts = |request: &CommandRequest| {
+            let interrupt = Delivery::Interrupt;
+            matches!(request, CommandRequest::SendMessage { delivery, .. } if *delivery == interrupt)
+        };
+        if done.message || self.run.turn.is_none() || !interrupts(&command.request) {
+            return Some(command);
+        }
+        // Nobody waits for the end but the message.
+        let (nobody, _) = oneshot::channel();
+        self.run.interrupt(nobody);
+        self.run.deferred.push_back(command);
+        None
+    }
+
+    /// Keeps a message for the next turn; where no turn is active and nobody is asked for consent, that is now.
+    fn queue(
+        &mut self,
+        content: Vec<Content>,
+        once: Option<Request>,
+        slot: Option<RunSlot>,
+        system_prompt: Option<Box<SystemPromptEvent>>,
+    ) -> Result<(), RuntimeError> {
+        let id = once.map_or_else(EventId::random, |once| once.message());
+        let waits = self.status() == ExecutionStatus::WaitingForConfirmation;
+        if self.has_run() || waits {
+            return queue::add(self.batch, id, content);
+        }
+        let slot = match slot {
+            Some(slot) => slot,
+            None => self.slots.take()?,
+        };
+        queue::add(self.batch, id, content)?;
+        self.initialise(system_prompt);
+        self.start_next(slot);
+        Ok(())
+    }
+
+    /// Starts a turn with the message that has waited longest; whether there was one.
+    fn start_next(&mut self, slot: RunSlot) -> bool {
+        let found = queue::take_up(self.batch);
+        if found {
+            self.batch.start = Some(TurnStart::work(slot));
+        }
+        found
+    }
+
+    fn is_queued(&self, once: Option<Request>) -> bool {
+        let id = once.map(|once| once.message());
+        let mut queued = self.batch.state().queued.iter();
+        queued.any(|message| Some(&message.id) == id.as_ref())
+    }
+
+    /// The first round of a goal. The goal stands in the log before what is said of it to the agent.
+    fn start_goal(
+        &mut self,
+        start: GoalStart,
+        system_prompt: Option<Box<SystemPromptEvent>>,
+    ) -> Result<(), RuntimeError> {
+        let (goal, text) = goal::begin(self.batch.state(), start)?;
+        if self.has_run() || goal::is_active(self.batch.state()) {
+            return Err(RuntimeError::GoalRunning);
+        }
+        let slot = self.slots.take()?;
+        if self.status() == ExecutionStatus::WaitingForConfirmation {
+            reject_pending(self.batch, SUPERSEDED);
+        }
+        goal::record(&goal, self.batch);
+        self.initialise(system_prompt);
+        goal::say(&text, self.batch);
+        self.start_run(None, Some(slot), None)
     }
 
     /// The run that a message asks for.
@@ -219,7 +340,13 @@ impl Decider<'_> {
         once: Option<Request>,
         system_prompt: Option<Box<SystemPromptEvent>>,
     ) -> Result<(), RuntimeError> {
-        let started = if self.status() == ExecutionStatus::Finished && !self.has_run() {
+        let is_over = self.status() == ExecutionStatus::Finished && !self.has_run();
+        let started = if is_over && !self.batch.state().queued.is_empty() {
+            self.slots
+                .take()
+                .map(|slot| self.start_next(slot))
+                .map(drop)
+        } else if is_over {
             // Nothing to do; the client still waits for the end of its run.
             self.batch.announce = true;
             self.run.repeats.plan();
@@ -265,6 +392,7 @@ impl Decider<'_> {
         if self.has_run() {
             return Err(RuntimeError::AlreadyRunning);
         }
+        goal::interrupt(self.batch);
         let head = head.map(|event| event.0);
         self.batch.push(Draft::state("leaf_event_id", json!(head)));
         if self.status() != ExecutionStatus::Idle {
@@ -295,16 +423,26 @@ impl Decider<'_> {
                     self.batch.push(told);
                 }
             }
-            Change::Spent(call) => {
-                let call = Call {
-                    usage_id: &call.usage_id,
-                    model: &call.model,
-                    reply: &call.reply,
-                };
-                let stats = stats::after_call(self.batch.state(), call);
-                self.batch.push(stats);
-            }
+            Change::Spent(call) => self.count(&call),
         }
+    }
+
+    /// Counts what a title cost, and gives it to the conversation unless that got one meanwhile.
+    pub(super) fn give_title(&mut self, title: Title) {
+        if let Some(call) = title.call {
+            self.count(&call);
+        }
+        if self.batch.metadata().title.is_none() {
+            self.change(Change::Details {
+                title: Some(title.text),
+                tags: None,
+            });
+        }
+    }
+
+    fn count(&mut self, call: &SpentCall) {
+        let stats = stats::after_call(self.batch.state(), call);
+        self.batch.push(stats);
     }
 
     /// Accepts or rejects what waits for consent.
@@ -315,6 +453,7 @@ impl Decider<'_> {
         if accept {
             return self.run(None, None);
         }
+        goal::interrupt(self.batch);
         self.batch.set_status(ExecutionStatus::Idle);
         reject_pending(self.batch, reason);
         Ok(())
@@ -361,6 +500,7 @@ impl Decider<'_> {
     }
 
     fn pause_idle(&mut self) {
+        goal::interrupt(self.batch);
         if matches!(
             self.status(),
             ExecutionStatus::Idle | ExecutionStatus::Running

@@ -1,21 +1,24 @@
 //! What the log says of the end of a turn.
 
 use core_model::{
-    ConversationState, Draft, EventBody, EventId, ExecutionStatus, Source,
+    ConversationState, Draft, EventBody, EventId, ExecutionStatus, Source, Waiting, WaitingFor,
     event::{ConversationErrorEvent, Nothing},
+    goal::{GoalStatus, GoalVerdict},
 };
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::{
     command::StopReason,
     conversation::{
         batch::CommitBatch,
         decide::{SUPERSEDED, pause, reject_pending},
+        goal::{self, NextRound},
+        queue,
         unanswered::{answers, recovery_drafts},
     },
     run_slot::RunSlot,
     turn::{
-        outcome::Outcome,
+        outcome::{JudgedWork, Outcome, Purpose},
         running_turn::{CancelReason, TurnStart},
     },
 };
@@ -45,6 +48,7 @@ pub(super) fn record(
         | Outcome::Waiting { .. }
         | Outcome::Paused
         | Outcome::Condensed
+        | Outcome::Judged { .. }
         | Outcome::BudgetReached(_)
         | Outcome::Stuck
         | Outcome::Failed { .. }
@@ -54,6 +58,7 @@ pub(super) fn record(
         CancelReason::Interrupt => {
             let drafts = answers(&batch.state().pending, known, INTERRUPTED);
             batch.extend(drafts);
+            goal::interrupt(batch);
             batch.set_status(ExecutionStatus::Paused);
             batch.push(Draft::new(
                 Source::User,
@@ -87,19 +92,40 @@ fn record_outcome(outcome: Outcome, slot: RunSlot, paused: bool, batch: &mut Com
             record_outcome(Outcome::internal(PANICKED), slot, paused, batch);
         }
         Outcome::Condensed => {}
-        Outcome::BudgetReached(reached) => {
-            batch.push(Draft::state("budget_reached", json!(reached)));
-            batch.set_status(ExecutionStatus::Paused);
+        Outcome::Judged { verdict, work } => record_verdict(verdict, work, slot, paused, batch),
+        Outcome::Finished { seen } if goal::is_active(batch.state()) => {
+            let work = JudgedWork { seen, stuck: false };
+            judge(work, slot, paused, batch);
         }
-        Outcome::Finished { .. } => batch.set_status(ExecutionStatus::Finished),
-        Outcome::Waiting { .. } => batch.set_status(ExecutionStatus::WaitingForConfirmation),
-        Outcome::Stuck => batch.set_status(ExecutionStatus::Stuck),
+        Outcome::Stuck if goal::is_active(batch.state()) => {
+            // The judge says what is missing, and that may be another way.
+            let seen = batch.state().last_user_message_id.clone();
+            judge(JudgedWork { seen, stuck: true }, slot, paused, batch);
+        }
+        Outcome::BudgetReached(reached) => {
+            goal::interrupt(batch);
+            let told = json!(reached);
+            batch.push(Draft::state("budget_reached", told.clone()));
+            batch.set_status(ExecutionStatus::Paused);
+            wait(batch, WaitingFor::Budget, told);
+        }
+        Outcome::Finished { .. } => finish(slot, paused, batch),
+        Outcome::Waiting { .. } => {
+            batch.set_status(ExecutionStatus::WaitingForConfirmation);
+            let pending = batch.state().pending.iter();
+            let actions: Vec<&str> = pending.map(|call| call.action_id.0.as_str()).collect();
+            let told = json!({"actions": actions});
+            wait(batch, WaitingFor::Approval, told);
+        }
+        Outcome::Stuck => stuck(batch),
         Outcome::Failed {
             code,
             detail,
             classification,
         } => {
+            goal::interrupt(batch);
             batch.set_status(ExecutionStatus::Error);
+            wait(batch, WaitingFor::Error, json!({"code": code}));
             let error = ConversationErrorEvent {
                 code,
                 detail,
@@ -110,17 +136,99 @@ fn record_outcome(outcome: Outcome, slot: RunSlot, paused: bool, batch: &mut Com
                 EventBody::ConversationErrorEvent(error),
             ));
         }
-        Outcome::Cancelled { .. } => batch.set_status(ExecutionStatus::Paused),
+        Outcome::Cancelled { .. } => {
+            goal::interrupt(batch);
+            batch.set_status(ExecutionStatus::Paused);
+        }
     }
+}
+
+/// Has a round of work towards a goal judged in the same slot. The run is not over before the goal is.
+fn judge(work: JudgedWork, slot: RunSlot, paused: bool, batch: &mut CommitBatch) {
+    let start = TurnStart {
+        purpose: Purpose::Judge(work),
+        slot,
+        answers: Vec::new(),
+    };
+    continue_with(start, paused, batch);
+}
+
+/// Records the verdict, and has the agent go on with what is missing.
+fn record_verdict(
+    verdict: Option<GoalVerdict>,
+    work: JudgedWork,
+    slot: RunSlot,
+    paused: bool,
+    batch: &mut CommitBatch,
+) {
+    let goal = batch.state().goal.clone().filter(|goal| goal.active);
+    let (Some(goal), Some(verdict)) = (goal, verdict) else {
+        // Given up meanwhile, perhaps for a message.
+        if is_new(batch.state(), work.seen.as_ref()) {
+            continue_run(batch, slot, paused);
+        } else {
+            end(work.stuck, slot, paused, batch);
+        }
+        return;
+    };
+    match goal::record_verdict(&goal, verdict, batch) {
+        NextRound::Again(text) => {
+            if !paused {
+                goal::say(&text, batch);
+            }
+            continue_run(batch, slot, paused);
+        }
+        NextRound::Over(GoalStatus::Complete) => finish(slot, paused, batch),
+        NextRound::Over(_) => end(work.stuck, slot, paused, batch),
+        NextRound::Standstill => stuck(batch),
+    }
+}
+
+fn end(is_stuck: bool, slot: RunSlot, paused: bool, batch: &mut CommitBatch) {
+    if is_stuck {
+        stuck(batch);
+    } else {
+        finish(slot, paused, batch);
+    }
+}
+
+/// The run is over, and the message that has waited longest starts the next one in the same slot.
+fn finish(slot: RunSlot, paused: bool, batch: &mut CommitBatch) {
+    batch.set_status(ExecutionStatus::Finished);
+    if !paused && queue::take_up(batch) {
+        continue_run(batch, slot, paused);
+    }
+}
+
+fn stuck(batch: &mut CommitBatch) {
+    batch.set_status(ExecutionStatus::Stuck);
+    wait(batch, WaitingFor::Error, json!({"code": "stuck"}));
+}
+
+/// Says that the conversation waits for a person. Its end is told with the status that ends it.
+fn wait(batch: &mut CommitBatch, what_for: WaitingFor, details: Value) {
+    let details = match details {
+        Value::Object(details) => details,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            Map::new()
+        }
+    };
+    let waiting = Waiting::now(what_for, details);
+    batch.push(Draft::state("waiting", json!(waiting)));
 }
 
 /// Takes up what is left to do in the same slot, or pauses before it.
 fn continue_run(batch: &mut CommitBatch, slot: RunSlot, paused: bool) {
+    continue_with(TurnStart::work(slot), paused, batch);
+}
+
+fn continue_with(start: TurnStart, paused: bool, batch: &mut CommitBatch) {
     if paused {
+        goal::interrupt(batch);
         pause(batch);
     } else {
         batch.announce = false;
-        batch.start = Some(TurnStart::work(slot));
+        batch.start = Some(start);
     }
 }
 
@@ -132,13 +240,11 @@ fn is_new(state: &ConversationState, seen: Option<&EventId>) -> bool {
 mod tests {
     use std::sync::Arc;
 
+    use super::*;
+    use crate::run_slot::RunSlots;
     use core_model::{
         Event, Metadata, Observation, Workspace, WorkspaceKind, event::ObservationEvent,
     };
-    use serde_json::Value;
-
-    use super::*;
-    use crate::run_slot::RunSlots;
 
     /// A running conversation with an unanswered call of each of these ids.
     fn running(calls: &[&str]) -> CommitBatch {

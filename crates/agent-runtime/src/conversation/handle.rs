@@ -1,6 +1,9 @@
 use std::sync::Arc;
 
-use core_model::{Content, ConversationId, ConversationInfo, message::check_content};
+use core_model::{
+    Content, ConversationId, ConversationInfo, Delivery, EventId, QueuedMessage,
+    message::check_content,
+};
 
 use crate::{
     Follower, Request, RuntimeError, Start,
@@ -8,7 +11,10 @@ use crate::{
     conversation::actor,
     residency::{Residency, live_conversation::LiveConversation},
     run_slot::RunSlot,
-    turn::prepare::{condenses, missing_system_prompt},
+    turn::{
+        budget,
+        prepare::{condenses, missing_system_prompt},
+    },
 };
 
 /// One conversation, to talk to and to read. Cheap to clone.
@@ -44,40 +50,83 @@ impl Conversation {
     /// [`RuntimeError::Invalid`] when it says nothing, [`RuntimeError::RunLimit`] with `message_saved`
     /// when only the run was refused.
     pub async fn send_message(&self, content: Vec<Content>, run: bool) -> Result<(), RuntimeError> {
-        self.say(content, run, None, None).await
+        self.deliver(content, Delivery::Steer { run }).await
     }
 
-    /// As [`Self::send_message`], with one effect however often it is asked. After the first time
+    /// Has a user message reach the agent when `delivery` says.
+    ///
+    /// # Errors
+    /// As [`Self::send_message`]; [`RuntimeError::QueueFull`].
+    pub async fn deliver(
+        &self,
+        content: Vec<Content>,
+        delivery: Delivery,
+    ) -> Result<(), RuntimeError> {
+        self.say(content, delivery, None, None).await
+    }
+
+    /// As [`Self::deliver`], with one effect however often it is asked. After the first time
     /// [`Request::begun`] has to be set.
     ///
     /// # Errors
-    /// As [`Self::send_message`], or a store error.
-    pub async fn send_message_once(
+    /// As [`Self::deliver`], or a store error.
+    pub async fn deliver_once(
         &self,
         request: Request,
         content: Vec<Content>,
-        run: bool,
+        delivery: Delivery,
     ) -> Result<(), RuntimeError> {
-        self.say(content, run, Some(request), None).await
+        self.say(content, delivery, Some(request), None).await
     }
 
-    /// As [`Self::send_message`]; its run uses `slot` when that was taken beforehand.
+    /// As [`Self::deliver`]; its run uses `slot` when that was taken beforehand.
     pub(crate) async fn say(
         &self,
         content: Vec<Content>,
-        run: bool,
+        delivery: Delivery,
         once: Option<Request>,
         slot: Option<RunSlot>,
     ) -> Result<(), RuntimeError> {
         check(&content)?;
         self.ask(CommandRequest::SendMessage {
             content,
-            run,
+            delivery,
             once,
             slot,
             system_prompt: missing_system_prompt(&self.live).await,
         })
         .await
+    }
+
+    /// The messages that wait for the next turn, the first one first.
+    #[must_use]
+    pub fn queued_messages(&self) -> Vec<QueuedMessage> {
+        self.live.note_read();
+        self.live.now().state.queued.clone()
+    }
+
+    /// Gives a message that waits other content.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NotQueued`] when the agent has it by now, [`RuntimeError::Invalid`] when it says
+    /// nothing.
+    pub async fn change_queued(
+        &self,
+        id: EventId,
+        content: Vec<Content>,
+    ) -> Result<(), RuntimeError> {
+        check(&content)?;
+        let content = Some(content);
+        self.ask(CommandRequest::ChangeQueued { id, content }).await
+    }
+
+    /// Takes a message back that waits.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NotQueued`] when the agent has it by now.
+    pub async fn take_back_queued(&self, id: EventId) -> Result<(), RuntimeError> {
+        let content = None;
+        self.ask(CommandRequest::ChangeQueued { id, content }).await
     }
 
     /// Starts a run: answered when its first event is durable. While actions wait for consent, this
@@ -130,11 +179,12 @@ impl Conversation {
     ///
     /// # Errors
     /// [`RuntimeError::NoCondenser`] when the agent's settings switch it off,
-    /// [`RuntimeError::RunLimit`].
+    /// [`RuntimeError::BudgetReached`], [`RuntimeError::RunLimit`].
     pub async fn condense(&self) -> Result<(), RuntimeError> {
         if !condenses(&self.live) {
             return Err(RuntimeError::NoCondenser);
         }
+        budget::allow_outside_call(&self.live).await?;
         self.ask(CommandRequest::Condense).await
     }
 

@@ -3,7 +3,7 @@ use std::{collections::VecDeque, ops::Range};
 use bytes::Bytes;
 use core_model::{EventBody, EventId, HeadFilter, LogReader, Record, Seq, Source};
 
-use crate::{Conversation, EventFilter, EventPage, EventQuery, RuntimeError};
+use crate::{Conversation, EventFilter, EventPage, EventQuery, RuntimeError, branch::read_on};
 
 /// A page that holds as many bytes ends there.
 const PAGE_BYTES: usize = 16 << 20;
@@ -52,6 +52,22 @@ impl Conversation {
         })
     }
 
+    /// Where its log ends now.
+    #[must_use]
+    pub fn log_end(&self) -> Seq {
+        self.live.now().extent.len
+    }
+
+    /// The next records in log order, from `next` on and before `end`: one, or as many as 512 and 4 MiB allow.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn records(&self, next: Seq, end: Seq) -> Result<Vec<Record>, RuntimeError> {
+        self.live.note_read();
+        let mut next = next;
+        Ok(read_on(self.live.log.as_ref(), &mut next, end).await?)
+    }
+
     /// # Errors
     /// When the log cannot be read.
     pub async fn count_events(&self, filter: &EventFilter) -> Result<u64, RuntimeError> {
@@ -84,54 +100,9 @@ impl Conversation {
         Ok(records.pop().map(|record| record.bytes))
     }
 
-    /// What the agent said last: its final message, or the text it ended with.
-    ///
-    /// # Errors
-    /// When the log cannot be read.
-    pub async fn final_response(&self) -> Result<String, RuntimeError> {
-        self.live.note_read();
-        let spoken = HeadFilter {
-            kinds: vec!["ActionEvent".to_owned(), "MessageEvent".to_owned()],
-            source: Some(Source::Agent),
-            ..HeadFilter::default()
-        };
-        let log = self.live.log.as_ref();
-        let mut matches = Matches::backwards(log, spoken, Seq(0)..self.live.now().extent.len);
-        while let Some(found) = matches.next(STRIDE, PAGE_BYTES).await? {
-            if let Some(text) = found.iter().find_map(final_words) {
-                return Ok(text);
-            }
-        }
-        Ok(String::new())
-    }
-
     fn matches(&self, filter: &EventFilter, range: Range<Seq>, backwards: bool) -> Matches<'_> {
         Matches::of(self.live.log.as_ref(), filter, range, backwards)
     }
-}
-
-fn final_words(record: &Record) -> Option<String> {
-    if !matches!(record.head.kind.as_ref(), "ActionEvent" | "MessageEvent") {
-        return None;
-    }
-    let event = record.event().ok()?;
-    if event.source != core_model::Source::Agent {
-        return None;
-    }
-    if let EventBody::ActionEvent(action) = &event.body {
-        let fields = action.action.as_ref()?;
-        if !agent_tools::logged_traits(&action.tool_name, fields).ends_turn {
-            return None;
-        }
-        return fields
-            .get("message")
-            .and_then(|message| message.as_str())
-            .map(str::to_owned);
-    }
-    let EventBody::MessageEvent(message) = event.body else {
-        return None;
-    };
-    Some(message.llm_message.text())
 }
 
 /// The events of a range that a filter admits, a stretch at a time.
@@ -165,19 +136,6 @@ impl<'a> Matches<'a> {
             selected: VecDeque::new(),
             left: range,
             backwards,
-        }
-    }
-
-    /// The latest first, of which the caller picks some.
-    fn backwards(log: &'a dyn LogReader, heads: HeadFilter, range: Range<Seq>) -> Self {
-        Self {
-            log,
-            heads: Some(heads),
-            body: None,
-            picks: true,
-            selected: VecDeque::new(),
-            left: range,
-            backwards: true,
         }
     }
 

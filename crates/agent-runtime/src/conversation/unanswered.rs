@@ -3,11 +3,19 @@ use core_model::{
     event::{AgentErrorEvent, ErrorClassification, FailureKind, UserAction},
 };
 
+use crate::conversation::goal;
+
 /// What to append to a log that a stopped server left in the middle of a turn: an answer to each
-/// unanswered action, which is one of `known` or else an error, then `paused`. Nothing for any other log.
+/// unanswered action, which is one of `known` or else an error, then `paused`. A goal is given up that nobody
+/// works towards any more. Nothing for any other log.
 pub(super) fn recovery_drafts(state: &ConversationState, known: Vec<Draft>) -> Vec<Draft> {
     if state.execution_status != ExecutionStatus::Running {
-        return Vec::new();
+        // While it waits for consent, a goal needs nobody.
+        let waits = state.execution_status == ExecutionStatus::WaitingForConfirmation;
+        return goal::interruption(state)
+            .filter(|_| !waits)
+            .into_iter()
+            .collect();
     }
     let mut drafts = answers(
         &state.pending,
@@ -15,6 +23,7 @@ pub(super) fn recovery_drafts(state: &ConversationState, known: Vec<Draft>) -> V
         "The server stopped while this tool call was running. Whether it took effect is unknown; \
          check before you repeat it.",
     );
+    drafts.extend(goal::interruption(state));
     drafts.push(Draft::state(
         "execution_status",
         ExecutionStatus::Paused.as_str(),

@@ -85,6 +85,17 @@ impl LiveConversation {
         self.published.borrow().clone()
     }
 
+    /// Waits until no goal is active.
+    ///
+    /// # Cancel safety
+    /// Loses nothing.
+    pub(crate) async fn until_goal_ends(&self) {
+        let mut published = self.published.subscribe();
+        let has_ended = |now: &Published| !now.state.goal.as_ref().is_some_and(|goal| goal.active);
+        // The sender is ours.
+        published.wait_for(has_ended).await.ok();
+    }
+
     pub(crate) fn info(&self) -> ConversationInfo {
         self.now().info(&self.folder)
     }

@@ -11,7 +11,8 @@ use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    RuntimeConfig, residency::startup_recovery::StartupRecovery, run_slot::RunSlots, vault::Vault,
+    RuntimeConfig, residency::startup_recovery::StartupRecovery, run_slot::RunSlots,
+    spending::Spending, vault::Vault,
 };
 
 /// What all conversations of a runtime share. Knows none of them.
@@ -24,6 +25,8 @@ pub(crate) struct RuntimeState {
     /// Actors, so that a stop can wait for them.
     pub(crate) actors: TaskTracker,
     pub(crate) recovery: StartupRecovery,
+    /// What all conversations spend, and may spend together.
+    pub(crate) spending: Arc<Spending>,
     started: Instant,
     /// Milliseconds after `started` of the last command.
     last_command: AtomicU64,
@@ -39,6 +42,7 @@ impl RuntimeState {
             tokio: Handle::current(),
             actors: TaskTracker::new(),
             recovery: StartupRecovery::default(),
+            spending: Spending::start(Arc::clone(&store), config.shared_budgets.clone()),
             started: Instant::now(),
             last_command: AtomicU64::new(0),
             stopping: CancellationToken::new(),

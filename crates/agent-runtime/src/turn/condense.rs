@@ -14,7 +14,7 @@ use core_model::{
     event::{Condensation, Nothing},
 };
 
-use crate::turn::{outcome::Outcome, state::Turn, stats};
+use crate::turn::{outcome::Outcome, state::Turn};
 
 use plan::{Forgettable, forgettable};
 use settings::CondenserSettings;
@@ -113,16 +113,8 @@ pub(super) async fn condense_if_due(
             Summary::without_model(turn, &found)
         }
     };
-    let call = summary.call();
-    if let Some(call) = call {
-        turn.spending.paid(call.reply.cost);
-    }
-    let mut drafts: Vec<Draft> = call
-        .map(|call| stats::after_call(state, call))
-        .into_iter()
-        .collect();
-    drafts.push(condensation(found, Some(summary)));
-    turn.propose(drafts).await?;
+    turn.propose(vec![condensation(found, Some(summary))])
+        .await?;
     Continue(true)
 }
 

@@ -3,6 +3,7 @@ use core_model::{
     Draft, EventId,
     budget::BudgetReached,
     event::{ErrorClassification, FailureKind, UserAction},
+    goal::GoalVerdict,
 };
 use llm_client::ModelError;
 
@@ -20,6 +21,11 @@ pub(crate) enum Outcome {
     Paused,
     /// The context was condensed, which was all it was to do.
     Condensed,
+    /// The work towards a goal was judged. Without a verdict: the goal was given up meanwhile.
+    Judged {
+        verdict: Option<GoalVerdict>,
+        work: JudgedWork,
+    },
     /// A budget does not allow the next call.
     BudgetReached(BudgetReached),
     Stuck,
@@ -39,12 +45,23 @@ pub(crate) enum Outcome {
 }
 
 /// What a turn is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// The agent works until it is done.
     Work,
     /// Only the context is condensed; the conversation's status stays as it is.
     Condense,
+    /// A round of work towards a goal is judged.
+    Judge(JudgedWork),
+}
+
+/// How the work ended that is judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct JudgedWork {
+    /// The user message that the model was shown last.
+    pub(crate) seen: Option<EventId>,
+    /// Whether it was ended for repeating itself.
+    pub(crate) stuck: bool,
 }
 
 /// Why an agent cannot be set up: a code that clients know, and a text for people.
@@ -81,6 +98,7 @@ impl Outcome {
             | Self::Waiting { .. }
             | Self::Paused
             | Self::Condensed
+            | Self::Judged { .. }
             | Self::BudgetReached(_)
             | Self::Cancelled { .. } => None,
         }

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use workspace::{ToolFiles, Workspace};
 
 use crate::{
+    kept_files,
     residency::live_conversation::LiveConversation,
     turn::{
         budget::TurnSpending,
@@ -149,6 +150,7 @@ pub(super) async fn open(live: &LiveConversation) -> Result<(Agent, OpenedTools)
     if let Some(tools) = live.tools.get() {
         return Ok((agent, tools));
     }
+    kept_files::restore(live).await;
     let environment = ToolEnvironment {
         workspace: workspace(live),
         files: ToolFiles::new(&live.folder),
@@ -173,7 +175,7 @@ fn context_window(live: &LiveConversation, agent: &Agent) -> Option<u64> {
 }
 
 /// The agent's settings with their secrets.
-fn agent(live: &LiveConversation) -> Result<Agent, SetupError> {
+pub(super) fn agent(live: &LiveConversation) -> Result<Agent, SetupError> {
     let mut settings = live.now().metadata.agent.clone();
     live.runtime.vault.open_all(&mut settings);
     Agent::deserialize(settings).map_err(|error| {

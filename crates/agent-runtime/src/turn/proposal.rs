@@ -1,10 +1,15 @@
 use core_model::Draft;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{command::Answer, turn::outcome::Outcome};
+use crate::{
+    command::{Answer, SpentCall},
+    turn::outcome::Outcome,
+};
 
 /// Events that a turn asks its actor to append.
 pub(crate) struct Proposal {
+    /// The model call that they come of: it is counted before them.
+    pub(crate) call: Option<Box<SpentCall>>,
     pub(crate) drafts: Vec<Draft>,
     pub(crate) answer: Answer,
 }
@@ -15,13 +20,18 @@ pub(crate) struct Proposal {
 /// How the turn ends when they cannot be appended.
 pub(super) async fn propose(
     proposer: &mpsc::Sender<Proposal>,
+    call: Option<SpentCall>,
     drafts: Vec<Draft>,
 ) -> Result<(), Outcome> {
-    if drafts.is_empty() {
+    if call.is_none() && drafts.is_empty() {
         return Ok(());
     }
     let (answer, answered) = oneshot::channel();
-    let proposal = Proposal { drafts, answer };
+    let proposal = Proposal {
+        call: call.map(Box::new),
+        drafts,
+        answer,
+    };
     let cancelled = Outcome::cancelled;
     proposer
         .send(proposal)

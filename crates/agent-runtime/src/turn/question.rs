@@ -14,7 +14,7 @@ use crate::{
 const IN_WORDS: &str = "[Answer this question in words from what you know. Call no tool.]";
 const USAGE_ID: &str = "ask-agent-llm";
 
-/// The model's answer, given the whole conversation.
+/// The model's answer, given the whole conversation; it may have no words.
 ///
 /// # Errors
 /// [`RuntimeError::Model`] when the agent cannot be set up or the model gives no answer.
@@ -52,12 +52,6 @@ pub(crate) async fn answer(
         cache_key: Some(live.id.to_string()),
     };
     let reply = model.reply(&request, &|_| {}).await?;
-    if reply.text().trim().is_empty() {
-        return Err(RuntimeError::Model {
-            code: "LLMNoResponseError",
-            detail: "the model gave no answer in words".to_owned(),
-        });
-    }
     Ok(SpentCall {
         usage_id: llm.usage_id,
         model: llm.model,

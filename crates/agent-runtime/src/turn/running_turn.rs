@@ -86,7 +86,7 @@ impl RunningTurn {
         };
         let tokio = live.runtime.tokio.clone();
         let span = telemetry::turn(&live.id);
-        let run = steps::run_turn(live, proposer, signals, start.purpose);
+        let run = steps::run_turn(live, proposer, signals, start.purpose.clone());
         let run = run.instrument(span.clone());
         Self {
             purpose: start.purpose,
@@ -134,9 +134,9 @@ impl RunningTurn {
         self.abort_at.get_or_insert_with(|| Instant::now() + grace);
     }
 
-    /// Whether it does more than condense the context.
+    /// Whether it does more than condense the context: it works, or its work is judged.
     pub(crate) fn is_work(&self) -> bool {
-        self.purpose == Purpose::Work
+        self.purpose != Purpose::Condense
     }
 
     pub(crate) fn is_stopping(&self) -> bool {

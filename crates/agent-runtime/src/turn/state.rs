@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use workspace::Workspace;
 
 use crate::{
+    command::SpentCall,
     residency::live_conversation::LiveConversation,
     turn::{
         budget::TurnSpending,
@@ -58,7 +59,16 @@ pub(super) struct TurnSignals {
 impl Turn {
     /// Has events appended; they are durable and visible when this returns.
     pub(super) async fn propose(&self, drafts: Vec<Draft>) -> ControlFlow<Outcome> {
-        match propose(&self.proposer, drafts).await {
+        self.propose_after(None, drafts).await
+    }
+
+    /// The same, after the model call that they come of is counted.
+    pub(super) async fn propose_after(
+        &self,
+        call: Option<SpentCall>,
+        drafts: Vec<Draft>,
+    ) -> ControlFlow<Outcome> {
+        match propose(&self.proposer, call, drafts).await {
             Ok(()) => Continue(()),
             Err(outcome) => Break(outcome),
         }

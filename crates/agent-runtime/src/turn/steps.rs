@@ -12,16 +12,16 @@ use tokio::sync::mpsc;
 use tracing::{Instrument, Span};
 
 use crate::{
+    command::SpentCall,
     residency::live_conversation::LiveConversation,
     turn::{
         approve, ask, budget, condense, connections, cut,
         drafts::fallback_notice,
-        execute, interpret, observe,
+        execute, interpret, judge, observe,
         outcome::{Outcome, Purpose},
         prepare,
         proposal::Proposal,
         state::{Turn, TurnSignals},
-        stats::{self, Call},
     },
 };
 
@@ -35,6 +35,7 @@ pub(super) async fn run_turn(
     let ended = match purpose {
         Purpose::Work => run_stages(live, proposer, signals).await,
         Purpose::Condense => condense_only(live, proposer, signals).await,
+        Purpose::Judge(work) => judge::judge(live, proposer, signals, work).await,
     };
     match ended {
         Break(outcome) => outcome,
@@ -69,13 +70,13 @@ async fn run_stages(
             return Break(Outcome::Paused);
         }
         if !state.pending.is_empty() {
-            let allowed = budget::allowed_tool_calls(&turn, &state)?;
+            let allowed = budget::allowed_tool_calls(&turn, &state).await?;
             let executed = execute::execute(&turn, &state.pending[..allowed]);
             executed.instrument(span.clone()).await?;
             continue;
         }
         prepare::take_up_changes(&mut turn)?;
-        budget::allow_model_call(&turn, &state)?;
+        budget::allow_model_call(&turn, &state).await?;
         if iterations >= limit {
             return Break(Outcome::iterations_spent(limit));
         }
@@ -96,13 +97,13 @@ async fn step(turn: &mut Turn, state: &ConversationState) -> ControlFlow<Outcome
     let Some((reply, pieces)) = ask::ask(turn, state).await? else {
         return Continue(());
     };
-    let call = Call {
-        usage_id: &turn.agent.llm.usage_id,
-        model: &turn.agent.llm.model,
-        reply: &reply,
-    };
+    let call = Some(SpentCall {
+        usage_id: turn.agent.llm.usage_id.clone(),
+        model: turn.agent.llm.model.clone(),
+        reply: reply.clone(),
+    });
     turn.spending.paid(reply.cost);
-    let mut drafts = vec![stats::after_call(state, call)];
+    let mut drafts = Vec::new();
     drafts.extend(reply.fallback.as_ref().map(fallback_notice));
     drafts.extend(ask::notices(turn, &reply));
     if reply.calls().next().is_none() {
@@ -112,7 +113,7 @@ async fn step(turn: &mut Turn, state: &ConversationState) -> ControlFlow<Outcome
         if said.is_cut {
             turn.stuck.ignore_message();
         }
-        turn.propose(drafts).await?;
+        turn.propose_after(call, drafts).await?;
         pieces.keep();
         let overflow = reply.stop == StopReason::ContextWindow;
         if overflow && condense::after_overflow(turn).await? {
@@ -127,7 +128,7 @@ async fn step(turn: &mut Turn, state: &ConversationState) -> ControlFlow<Outcome
     let approval = approve::approve(state, &group);
     drafts.extend(group.drafts);
     drafts.extend(approval.analysis);
-    turn.propose(drafts).await?;
+    turn.propose_after(call, drafts).await?;
     pieces.keep();
     if group.is_cut
         && group.risks.is_empty()

@@ -27,7 +27,7 @@ async fn a_command_to_a_conversation_of_another_server_is_refused_until_that_is_
     let store = frail(folder.path());
     let runtime = start_with(config(&folder, &puppet), store.clone()).await;
     let id = runtime
-        .create(NewConversation::default())
+        .create(untitled(NewConversation::default()))
         .await
         .unwrap()
         .info
@@ -61,7 +61,7 @@ async fn a_run_whose_claim_is_lost_ends_and_what_waits_is_told_who_has_it() {
     let first = start_with(config(&folder, &one), store.clone()).await;
     let second = start_with(config(&folder, &two), store.clone()).await;
     let id = first
-        .create(NewConversation::default())
+        .create(untitled(NewConversation::default()))
         .await
         .unwrap()
         .info

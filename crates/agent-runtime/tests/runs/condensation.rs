@@ -133,7 +133,7 @@ async fn what_has_to_stay_and_is_too_long_is_not_condensed_for_ever() {
 async fn a_condenser_that_cannot_work_is_refused_at_once() {
     let world = World::new(vec![]).await;
     let wrong = condensing(json!({"kind": "LLMSummarizingCondenser", "max_size": 4}));
-    let refused = world.runtime.create(wrong).await.unwrap_err();
+    let refused = world.runtime.create(untitled(wrong)).await.unwrap_err();
     assert!(matches!(refused, RuntimeError::Invalid(_)), "{refused}");
 }
 
@@ -260,4 +260,19 @@ async fn a_message_during_a_condensation_is_taken_up_after_it() {
         last.contains("the summary") && last.contains("hi"),
         "{last}"
     );
+}
+
+#[tokio::test]
+async fn a_summary_that_turns_out_empty_costs_all_the_same() {
+    let mut lines = thinking(6);
+    lines.push(Line::Say("done"));
+    lines.push(Line::Say(" "));
+    let world = World::new(lines).await;
+    let conversation = world.conversation(NewConversation::default()).await;
+    say(&conversation, "do it").await;
+    until(&conversation, Finished).await;
+    conversation.condense().await.unwrap();
+    let usage = conversation.info().stats.usage_to_metrics;
+    assert_eq!(usage["condenser"].response_latencies.len(), 1, "{usage:?}");
+    assert_eq!(conversation.budgets().1.model_calls, 8);
 }

@@ -44,7 +44,7 @@ impl Site {
     }
 
     async fn make(&self, new: NewConversation) -> Conversation {
-        let id = self.runtime.create(new).await.unwrap().info.id;
+        let id = self.runtime.create(untitled(new)).await.unwrap().info.id;
         self.runtime.open(id).await.unwrap()
     }
 

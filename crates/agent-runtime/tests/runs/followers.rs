@@ -61,7 +61,10 @@ async fn told(pieces: usize) -> (Vec<String>, Conversation, tempfile::TempDir) {
     let mut config = config(&folder, &Puppet::new(vec![]));
     config.connect = Arc::new(move |_| Ok(Arc::new(Chatterbox(pieces)) as Arc<dyn Model>));
     let runtime = start_with(config, Arc::new(store)).await;
-    let made = runtime.create(NewConversation::default()).await.unwrap();
+    let made = runtime
+        .create(untitled(NewConversation::default()))
+        .await
+        .unwrap();
     let conversation = runtime.open(made.info.id).await.unwrap();
     let mut follower = conversation.follow(&Start::From(Seq(0))).await.unwrap();
     say(&conversation, "go").await;

@@ -18,8 +18,10 @@ use core_model::{
     StoreError, Summary,
     port::{
         Claim, Claimed, DeletedConversation, DeliveryRecords, Digest, Fault, FeedEntry,
-        FollowerChange, FollowerRecords, Health, Holder, ListPage, ListQuery, Receipt, Receipts,
+        FollowerChange, FollowerRecords, Health, Holder, ListPage, ListQuery, Prefix, Receipt,
+        Receipts, SpendingRecord, SpendingRecords, StagedConversation,
     },
+    shared_budget::{DaySpending, SharedBudgets},
 };
 use store_fs::FsStore;
 use tokio::sync::{Notify, watch};
@@ -149,6 +151,14 @@ impl Frail {
 impl Catalog for Frail {
     async fn create(&self, metadata: &Metadata) -> Result<(), StoreError> {
         self.store.create(metadata).await
+    }
+
+    async fn stage(
+        &self,
+        id: ConversationId,
+        prefix: Option<Prefix>,
+    ) -> Result<Box<dyn StagedConversation>, StoreError> {
+        self.store.stage(id, prefix).await
     }
 
     async fn open(&self, id: ConversationId) -> Result<Arc<dyn LogReader>, StoreError> {
@@ -294,6 +304,21 @@ impl Receipts for Frail {
 
     async fn forget(&self, key: Digest) -> Result<(), StoreError> {
         self.store.forget(key).await
+    }
+}
+
+#[async_trait]
+impl SpendingRecords for Frail {
+    async fn spending(&self) -> Result<SpendingRecord, StoreError> {
+        self.store.spending().await
+    }
+
+    async fn add_spending(&self, added: Vec<DaySpending>) -> Result<(), StoreError> {
+        self.store.add_spending(added).await
+    }
+
+    async fn set_budgets(&self, budgets: Option<SharedBudgets>) -> Result<(), StoreError> {
+        self.store.set_budgets(budgets).await
     }
 }
 

@@ -7,7 +7,8 @@ use std::{
 use agent_runtime::{Conversation, EventQuery, NewConversation, Runtime, RuntimeConfig, Start};
 use async_trait::async_trait;
 use core_model::{
-    Content, ExecutionStatus, LlmSettings, MessageToolCall, Store, Workspace, WorkspaceKind,
+    Content, ConversationSettings, ExecutionStatus, LlmSettings, MessageToolCall, Store, Workspace,
+    WorkspaceKind,
 };
 use llm_client::{Block, Delta, Model, ModelError, ModelReply, ModelRequest};
 use serde_json::{Value, json};
@@ -177,10 +178,26 @@ impl World {
         };
         let new = NewConversation {
             workspace: Some(workspace),
-            ..new
+            ..untitled(new)
         };
+        self.conversation_as_asked(new).await
+    }
+
+    /// The same, and it may get a title.
+    pub(crate) async fn conversation_as_asked(&self, new: NewConversation) -> Conversation {
         let id = self.runtime.create(new).await.unwrap().info.id;
         self.runtime.open(id).await.unwrap()
+    }
+}
+
+/// Without a title: the puppet's lines are for the agent.
+pub(crate) fn untitled(new: NewConversation) -> NewConversation {
+    NewConversation {
+        settings: ConversationSettings {
+            autotitle: false,
+            ..new.settings
+        },
+        ..new
     }
 }
 
@@ -243,7 +260,7 @@ pub(crate) async fn events(conversation: &Conversation) -> Vec<Value> {
         .collect()
 }
 
-/// Kinds, with the value for status updates; `stats` left out.
+/// Kinds, with the value for status updates; `stats` and `waiting` left out.
 pub(crate) async fn outline(conversation: &Conversation) -> Vec<String> {
     let told = |event: &Value| match event["key"].as_str() {
         Some("execution_status") => event["value"].as_str().unwrap().to_owned(),
@@ -258,7 +275,7 @@ pub(crate) async fn outline(conversation: &Conversation) -> Vec<String> {
         .await
         .iter()
         .map(told)
-        .filter(|line| line != "stats")
+        .filter(|line| line != "stats" && line != "waiting")
         .collect()
 }
 

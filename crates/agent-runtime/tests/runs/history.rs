@@ -1,6 +1,6 @@
 //! Copies of a conversation, and going back in one.
 
-use agent_runtime::{Fork, NewConversation, RuntimeError};
+use agent_runtime::{Conversation, Fork, NewConversation, RuntimeError};
 use core_model::{
     ConfirmationPolicy, ConversationSettings, EventId,
     ExecutionStatus::{Finished, Idle, WaitingForConfirmation},
@@ -108,6 +108,135 @@ async fn a_copy_of_a_conversation_that_waits_makes_none_of_its_calls() {
     until(&copy, Finished).await;
     let kinds = outline(&copy).await;
     assert!(!kinds.contains(&"Observation".to_owned()), "{kinds:?}");
+}
+
+fn plan(title: &str) -> Line {
+    let tasks = json!([{"title": title, "status": "todo"}]);
+    Line::Call(
+        "task_tracker",
+        json!({"command": "plan", "task_list": tasks}),
+    )
+}
+
+fn log_of(world: &World, conversation: &Conversation) -> Vec<u8> {
+    let id = conversation.id().to_string();
+    let folder = world.folder.path().join("conversations").join(id);
+    std::fs::read(folder.join("events.jsonl")).unwrap()
+}
+
+#[tokio::test]
+async fn a_whole_copy_begins_with_the_same_bytes_and_ends_with_what_is_its_own() {
+    let lines = ["one", "two", "three"].map(Line::Say);
+    let world = World::new(lines.into()).await;
+    let original = world.conversation(NewConversation::default()).await;
+    say(&original, "hi").await;
+    until(&original, Finished).await;
+    let tags = |name: &str| Some([("name".to_owned(), name.to_owned())].into());
+    original
+        .change_details(Some("Theirs".to_owned()), tags("theirs"))
+        .await
+        .unwrap();
+    let spent = original.budgets().1;
+    let before = log_of(&world, &original);
+    let fork = Fork {
+        tags: tags("ours"),
+        ..Fork::default()
+    };
+    let ours = world.runtime.fork(original.id(), fork).await.unwrap();
+    let kept = Fork {
+        title: Some("Theirs".to_owned()),
+        keep_metrics: true,
+        ..Fork::default()
+    };
+    let kept = world.runtime.fork(original.id(), kept).await.unwrap();
+    assert_eq!(log_of(&world, &original), before);
+    for (info, title, name, spends) in [
+        (&ours, None, "ours", false),
+        (&kept, Some("Theirs"), "theirs", true),
+    ] {
+        let copy = world.runtime.open(info.id).await.unwrap();
+        assert!(log_of(&world, &copy).starts_with(&before));
+        assert_eq!(
+            (info.title.as_deref(), info.tags["name"].as_str()),
+            (title, name)
+        );
+        assert_eq!(info.stats.usage_to_metrics.is_empty(), !spends);
+        let expected = if spends { spent } else { Default::default() };
+        assert_eq!(copy.budgets().1, expected);
+        // The log alone tells the same: of the last update of a key.
+        let told = events(&copy).await;
+        let last = |key: &str| {
+            let of = told.iter().rev().find(|event| event["key"] == key);
+            of.unwrap()["value"].clone()
+        };
+        assert_eq!(last("title"), json!(title));
+        assert_eq!(last("tags"), json!({"name": name}));
+        assert_eq!(last("stats")["usage_to_metrics"] == json!({}), !spends);
+    }
+    let (ours, kept) = (ours.id, kept.id);
+    drop(original);
+    let world = world.restart().await;
+    for (id, spends) in [(ours, false), (kept, true)] {
+        let copy = world.runtime.open(id).await.unwrap();
+        assert_eq!(copy.info().execution_status, Idle);
+        let expected = if spends { spent } else { Default::default() };
+        assert_eq!(copy.budgets().1, expected);
+        say(&copy, "and then?").await;
+        until(&copy, Finished).await;
+        assert_eq!(copy.budgets().1.model_calls, expected.model_calls + 1);
+    }
+}
+
+#[tokio::test]
+async fn a_copy_has_the_task_list_of_its_last_event() {
+    let lines = vec![
+        plan("early"),
+        Line::Say("planned early"),
+        plan("late"),
+        Line::Say("planned late"),
+    ];
+    let world = World::new(lines).await;
+    let original = world.conversation(NewConversation::default()).await;
+    for text in ["first", "second"] {
+        say(&original, text).await;
+        until(&original, Finished).await;
+    }
+    let told = events(&original).await;
+    for (from, title) in [
+        (None, "late"),
+        (Some(id_of(&told, "planned early")), "early"),
+    ] {
+        let fork = Fork {
+            from,
+            ..Fork::default()
+        };
+        let info = world.runtime.fork(original.id(), fork).await.unwrap();
+        let folder = world
+            .folder
+            .path()
+            .join("conversations")
+            .join(info.id.to_string());
+        let file = folder.join("TASKS.json");
+        let tasks = || -> Value { serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap() };
+        assert_eq!(tasks()[0]["title"], title);
+        // As a crash right after the copy leaves it.
+        std::fs::remove_file(&file).unwrap();
+        world.puppet.clear();
+        let view = Line::Call("task_tracker", json!({"command": "view"}));
+        world.puppet.say([view, Line::Say("seen")].into_iter());
+        let copy = world.runtime.open(info.id).await.unwrap();
+        say(&copy, "what is to be done?").await;
+        until(&copy, Finished).await;
+        let viewed = events(&copy).await;
+        let viewed = viewed
+            .iter()
+            .rev()
+            .find(|event| event["kind"] == "ObservationEvent");
+        assert_eq!(
+            viewed.unwrap()["observation"]["task_list"][0]["title"],
+            title
+        );
+    }
 }
 
 #[tokio::test]

@@ -41,7 +41,10 @@ impl Idle {
     }
 
     async fn conversation(&self) -> Conversation {
-        let made = self.runtime.create(NewConversation::default()).await;
+        let made = self
+            .runtime
+            .create(untitled(NewConversation::default()))
+            .await;
         self.runtime.open(made.unwrap().info.id).await.unwrap()
     }
 

@@ -29,7 +29,7 @@ async fn the_longest_at_rest_loses_its_shell_and_gets_a_new_one() {
     let mut conversations = Vec::new();
     for _ in 0..2 {
         let id = runtime
-            .create(NewConversation::default())
+            .create(untitled(NewConversation::default()))
             .await
             .unwrap()
             .info

@@ -19,7 +19,10 @@ async fn only_so_many_unused_conversations_stay_and_none_that_is_in_use_leaves()
     config.max_idle_conversations = KEPT;
     let runtime = start_with(config, store.clone()).await;
     let make = async || {
-        let made = runtime.create(NewConversation::default()).await.unwrap();
+        let made = runtime
+            .create(untitled(NewConversation::default()))
+            .await
+            .unwrap();
         runtime.open(made.info.id).await.unwrap()
     };
     let content = || vec![Content::text("hello")];

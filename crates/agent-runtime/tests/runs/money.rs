@@ -124,6 +124,123 @@ async fn a_cost_that_is_not_known_cannot_be_limited_and_that_is_said() {
 }
 
 #[tokio::test]
+async fn a_limit_on_a_cost_that_cannot_be_known_is_refused_at_once() {
+    let dollars = Budget {
+        max_cost_usd: Some(1.0),
+        ..Budget::default()
+    };
+    let budgets = |conversation| Budgets {
+        conversation,
+        ..Budgets::default()
+    };
+    let with_model = |model: &str| {
+        let agent = core_model::Agent::with_usual_tools(LlmSettings {
+            model: model.to_owned(),
+            ..LlmSettings::default()
+        });
+        NewConversation {
+            agent: Some(agent),
+            ..with_budgets(Budget::default(), Budget::default())
+        }
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let puppet = Puppet::new(vec![]);
+    let mut config = config(&folder, &puppet);
+    config.connect = std::sync::Arc::new(llm_client::connect);
+    let conversations = folder.path().join("conversations");
+    let store = store_fs::FsStore::open(&conversations, Default::default()).unwrap();
+    let runtime = start_with(config, std::sync::Arc::new(store)).await;
+    let unknown = NewConversation {
+        settings: with_budgets(dollars, Budget::default()).settings,
+        ..with_model("openai/nobody-knows")
+    };
+    let refused = runtime.create(unknown).await.unwrap_err();
+    assert!(refused.to_string().contains("price"), "{refused}");
+
+    let unlimited = runtime.create(with_model("openai/nobody-knows")).await;
+    let conversation = runtime.open(unlimited.unwrap().info.id).await.unwrap();
+    let refused = conversation
+        .set_budgets(budgets(dollars))
+        .await
+        .unwrap_err();
+    assert!(matches!(refused, RuntimeError::Invalid(_)), "{refused}");
+
+    let listed = runtime.create(with_model("openai/gpt-5")).await;
+    let conversation = runtime.open(listed.unwrap().info.id).await.unwrap();
+    conversation.set_budgets(budgets(dollars)).await.unwrap();
+    let other = LlmSettings {
+        model: "openai/nobody-knows".to_owned(),
+        ..LlmSettings::default()
+    };
+    let refused = conversation.switch_llm(&other).await.unwrap_err();
+    assert!(matches!(refused, RuntimeError::Invalid(_)), "{refused}");
+    let priced = LlmSettings {
+        input_cost_per_token: Some(0.0),
+        output_cost_per_token: Some(0.0),
+        ..other
+    };
+    conversation.switch_llm(&priced).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_asked_outside_of_a_run_heeds_the_budget_and_costs_without_words_too() {
+    let world = World::new(vec![Line::Say(" "), Line::Say("because")]).await;
+    let new = with_budgets(model_calls(1), Budget::default());
+    let conversation = world.conversation(new).await;
+    let silent = conversation.ask_agent("why?").await.unwrap_err();
+    assert!(matches!(silent, RuntimeError::Model { .. }), "{silent}");
+    assert_eq!(conversation.budgets().1.model_calls, 1);
+    let refused = conversation.ask_agent("why?").await.unwrap_err();
+    let RuntimeError::BudgetReached(reached) = refused else {
+        panic!("{refused}");
+    };
+    assert_eq!(
+        (reached.limit.as_str(), reached.spent),
+        ("max_model_calls", 1.0)
+    );
+    let refused = conversation.condense().await.unwrap_err();
+    assert!(
+        matches!(refused, RuntimeError::BudgetReached(_)),
+        "{refused}"
+    );
+    assert_eq!(world.puppet.requests.lock().unwrap().len(), 1);
+    conversation.set_budgets(Budgets::default()).await.unwrap();
+    assert_eq!(conversation.ask_agent("why?").await.unwrap(), "because");
+}
+
+#[tokio::test]
+async fn each_call_has_its_latency_by_the_model_that_answered() {
+    let fallback = llm_client::Fallback {
+        from: "puppet".to_owned(),
+        to: "openai/other".to_owned(),
+        code: "LLMRateLimitError",
+    };
+    let reply = llm_client::ModelReply {
+        blocks: vec![llm_client::Block::text("done")],
+        latency: std::time::Duration::from_millis(1_500),
+        fallback: Some(fallback),
+        ..Default::default()
+    };
+    let world = World::new(vec![Line::Say("one"), Line::Reply(Box::new(reply))]).await;
+    let conversation = world.conversation(NewConversation::default()).await;
+    for _ in 0..2 {
+        say(&conversation, "hi").await;
+        until(&conversation, Finished).await;
+    }
+    let stats = conversation.info().stats.usage_to_metrics;
+    let latencies = &stats["default"].response_latencies;
+    assert_eq!(latencies.len(), 2);
+    let second = (latencies[1].model.as_str(), latencies[1].latency);
+    assert_eq!(second, ("openai/other", 1.5));
+    assert!(
+        latencies
+            .iter()
+            .all(|latency| !latency.response_id.is_empty())
+    );
+    assert_eq!(conversation.info().spent.unpriced_calls, 2);
+}
+
+#[tokio::test]
 async fn budgets_hold_after_a_restart_and_wrong_ones_are_refused() {
     let world = World::new(thinking(5)).await;
     let conversation = world.conversation(NewConversation::default()).await;

@@ -138,7 +138,10 @@ async fn two_creations_for_one_slot_make_one_conversation() {
         initial_message: Some(vec![Content::text("go")]),
         ..Default::default()
     };
-    let (a, b) = join!(world.runtime.create(new()), world.runtime.create(new()));
+    let (a, b) = join!(
+        world.runtime.create(untitled(new())),
+        world.runtime.create(untitled(new()))
+    );
     let refused = [&a, &b]
         .into_iter()
         .filter(|made| {
@@ -164,7 +167,10 @@ async fn one_id_created_twice_at_once_is_one_conversation_with_one_message() {
         initial_message: Some(vec![Content::text("go")]),
         ..Default::default()
     };
-    let (a, b) = join!(world.runtime.create(new()), world.runtime.create(new()));
+    let (a, b) = join!(
+        world.runtime.create(untitled(new())),
+        world.runtime.create(untitled(new()))
+    );
     assert_ne!(a.unwrap().existed, b.unwrap().existed);
     let conversation = world.runtime.open(id).await.unwrap();
     until(&conversation, ExecutionStatus::Finished).await;
@@ -197,7 +203,7 @@ async fn a_creation_whose_client_went_away_keeps_its_message() {
         initial_message: Some(vec![Content::text("go")]),
         ..Default::default()
     };
-    let gone = timeout(Duration::ZERO, world.runtime.create(new)).await;
+    let gone = timeout(Duration::ZERO, world.runtime.create(untitled(new))).await;
     assert!(gone.is_err(), "the client was too slow to leave");
     timeout(GIVE_UP, async {
         while world

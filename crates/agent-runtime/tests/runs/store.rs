@@ -24,7 +24,7 @@ async fn a_log_that_fails_in_mid_run_ends_it_and_the_log_is_mended_when_next_ope
         initial_message: Some(vec![Content::text("go")]),
         ..Default::default()
     };
-    let id = runtime.create(new).await.unwrap().info.id;
+    let id = runtime.create(untitled(new)).await.unwrap().info.id;
     let conversation = runtime.open(id).await.unwrap();
     puppet.reached.notified().await;
 
@@ -61,7 +61,7 @@ async fn an_interrupt_that_cannot_be_written_is_not_called_done() {
         initial_message: Some(vec![Content::text("go")]),
         ..Default::default()
     };
-    let id = runtime.create(new).await.unwrap().info.id;
+    let id = runtime.create(untitled(new)).await.unwrap().info.id;
     let conversation = runtime.open(id).await.unwrap();
     puppet.reached.notified().await;
     store.broken.store(true, SeqCst);
@@ -75,7 +75,7 @@ async fn a_conversation_opened_while_it_is_deleted_does_not_come_back() {
     let store = frail(folder.path());
     let runtime = start_with(config(&folder, &puppet), store.clone()).await;
     let id = runtime
-        .create(NewConversation::default())
+        .create(untitled(NewConversation::default()))
         .await
         .unwrap()
         .info
@@ -149,7 +149,7 @@ async fn a_run_that_was_lost_is_answered_before_the_next_one_begins() {
         initial_message: Some(vec![Content::text("go")]),
         ..Default::default()
     };
-    let id = runtime.create(new).await.unwrap().info.id;
+    let id = runtime.create(untitled(new)).await.unwrap().info.id;
     let conversation = runtime.open(id).await.unwrap();
     let mut follower = conversation.follow(&Start::Live).await.unwrap();
     while !outline(&conversation).await.contains(&"Action".to_owned()) {
@@ -165,8 +165,8 @@ async fn a_run_that_was_lost_is_answered_before_the_next_one_begins() {
     let outline = outline(&conversation).await;
     let action = outline.iter().position(|line| line == "Action").unwrap();
     assert_eq!(
-        outline[action + 1..action + 4],
-        ["AgentError", "paused", "running"]
+        outline[action + 1..action + 5],
+        ["run_cut_off", "AgentError", "paused", "running"]
     );
 }
 
@@ -176,7 +176,10 @@ async fn followers_hear_of_a_deletion_when_it_is_done_and_not_of_one_that_failed
     let puppet = Puppet::new(vec![]);
     let store = frail(folder.path());
     let runtime = start_with(config(&folder, &puppet), store.clone()).await;
-    let made = runtime.create(NewConversation::default()).await.unwrap();
+    let made = runtime
+        .create(untitled(NewConversation::default()))
+        .await
+        .unwrap();
     let id = made.info.id;
     let conversation = runtime.open(id).await.unwrap();
     let mut follower = conversation.follow(&Start::Live).await.unwrap();

@@ -47,7 +47,7 @@ async fn world(lines: Vec<Line>, longest: Duration) -> (tempfile::TempDir, Runti
 }
 
 async fn opened(runtime: &Runtime, new: NewConversation) -> Conversation {
-    let id = runtime.create(new).await.unwrap().info.id;
+    let id = runtime.create(untitled(new)).await.unwrap().info.id;
     runtime.open(id).await.unwrap()
 }
 

@@ -38,6 +38,18 @@ pub(super) struct Descriptor {
     pub(super) open: fn(&ToolEnvironment, &Parameters) -> Opened,
     /// For a tool whose programs may outlive a call.
     pub(super) log: Option<LogReading>,
+    /// For a tool that keeps a file beside the log.
+    pub(super) keeps: Option<KeptFile>,
+}
+
+/// A file that a tool keeps beside the log and that its observations tell, so that a copy of the conversation
+/// has it too.
+#[derive(Clone, Copy)]
+pub struct KeptFile {
+    /// As `ToolFiles` know it.
+    pub name: &'static str,
+    /// What is in it after an observation; `None` for one that does not tell.
+    pub after: fn(&Observation) -> Option<Vec<u8>>,
 }
 
 /// An observation with this text, these fields, and `kind` as the last of them.

@@ -84,6 +84,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
         ))
     },
     log: None,
+    keeps: None,
 };
 
 /// Views and changes text files by absolute path.

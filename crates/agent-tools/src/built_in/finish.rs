@@ -32,6 +32,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     action: |arguments| arguments::action::<FinishArguments>(arguments, "FinishAction"),
     open: |environment, _| Ok(Arc::new(DESCRIPTOR.with(Finish, environment))),
     log: None,
+    keeps: None,
 };
 
 const DESCRIPTION: &str = "\

@@ -11,7 +11,9 @@ use serde_json::{Map, json};
 use tokio::{sync::Mutex, task::spawn_blocking};
 use workspace::ToolFiles;
 
-use super::descriptor::{ChosenBy, Descriptor, Execute, Hints, observation, traits_by_command};
+use super::descriptor::{
+    ChosenBy, Descriptor, Execute, Hints, KeptFile, observation, traits_by_command,
+};
 use crate::{ToolCall, ToolError, ToolTraits, arguments};
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
@@ -43,6 +45,10 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
         Ok(Arc::new(DESCRIPTOR.with(tracker, environment)))
     },
     log: None,
+    keeps: Some(KeptFile {
+        name: FILE,
+        after: planned_by,
+    }),
 };
 
 const DESCRIPTION: &str = "\
@@ -61,6 +67,7 @@ will be true when the task is done. Set a task to `in_progress` when you begin i
 and to `done` as soon as it is complete and checked, not before. Add the tasks you discover, and \
 remove those that no longer make sense.";
 
+const KIND: &str = "TaskTrackerObservation";
 const FILE: &str = "TASKS.json";
 /// More than any list of tasks that a model writes.
 const MAX_FILE_BYTES: u64 = 16 << 20;
@@ -144,7 +151,18 @@ fn load(files: &ToolFiles) -> io::Result<Vec<Task>> {
 }
 
 fn store(files: &ToolFiles, tasks: &[Task]) -> io::Result<()> {
-    files.replace(FILE, &serde_json::to_vec_pretty(tasks)?)
+    files.replace(FILE, &contents(tasks)?)
+}
+
+fn contents(tasks: &[Task]) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec_pretty(tasks)
+}
+
+/// What the file has after a logged call: each tells the whole list.
+fn planned_by(observation: &Observation) -> Option<Vec<u8>> {
+    let told = observation.fields.get("kind")?.as_str()? == KIND && !observation.is_error;
+    let tasks = observation.fields.get("task_list").filter(|_| told)?;
+    contents(&Vec::<Task>::deserialize(tasks).ok()?).ok()
 }
 
 fn planned(count: usize) -> String {
@@ -190,7 +208,7 @@ fn answer(command: Command, done: io::Result<(String, Vec<Task>)>) -> Observatio
     ]);
     Observation {
         is_error,
-        ..observation(text, fields, "TaskTrackerObservation")
+        ..observation(text, fields, KIND)
     }
 }
 
@@ -261,6 +279,24 @@ mod tests {
             viewed["content"][0]["text"],
             "Tasks, 1 of 3 done:\n1. [todo] a\n2. [in progress] b\n   n\n   m\n3. [done] c"
         );
+    }
+
+    #[tokio::test]
+    async fn an_observation_tells_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let tracker = tracker(&folder);
+        let plan = json!({"command": "plan", "task_list": [{"title": "a", "status": "done"}]});
+        let planned = call(&tracker, plan).await;
+        let viewed = call(&tracker, json!({})).await;
+        let file = fs::read(tracker.files.path(FILE)).unwrap();
+        for told in [planned, viewed] {
+            let mut told: Observation = serde_json::from_value(told).unwrap();
+            assert_eq!(planned_by(&told).as_ref(), Some(&file));
+            told.is_error = true;
+            assert_eq!(planned_by(&told), None);
+        }
+        let other = observation("", Map::new(), "ThinkObservation");
+        assert_eq!(planned_by(&other), None);
     }
 
     #[tokio::test]

@@ -69,6 +69,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
         still_running: log::still_running,
         waited: log::waited,
     }),
+    keeps: None,
 };
 
 const DESCRIPTION: &str = "Runs a command in a bash shell that lasts for the whole conversation: \

@@ -30,6 +30,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     action: |arguments| arguments::action::<ThinkArguments>(arguments, "ThinkAction"),
     open: |environment, _| Ok(Arc::new(DESCRIPTOR.with(Think, environment))),
     log: None,
+    keeps: None,
 };
 
 const DESCRIPTION: &str = "\

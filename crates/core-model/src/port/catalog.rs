@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Extent, LogReader, StoreError};
+use super::{Extent, LogReader, Prefix, StagedConversation, StoreError};
 use crate::{ConversationId, ConversationKey, ExecutionStatus, Metadata, UtcTime};
 
 /// What lists know of a conversation without opening it.
@@ -85,6 +85,21 @@ pub trait Catalog: Send + Sync {
     /// # Errors
     /// [`StoreError::Exists`] when the id is taken.
     async fn create(&self, metadata: &Metadata) -> Result<(), StoreError>;
+
+    /// Begins a conversation that is made with a log: its first lines are those of another one, byte for
+    /// byte, or there are none yet. A store that can has both share them.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] when the id is taken; [`StoreError::NotFound`] when there is no such log, or it
+    /// never had that extent; or a read or write error.
+    ///
+    /// # Cancel safety
+    /// A dropped call leaves nothing.
+    async fn stage(
+        &self,
+        id: ConversationId,
+        prefix: Option<Prefix>,
+    ) -> Result<Box<dyn StagedConversation>, StoreError>;
 
     /// Opens a log for reading.
     ///

@@ -1,15 +1,23 @@
 //! Session keys: what a request presents, and whether it is one of ours.
 
+use std::collections::BTreeMap;
+
 use actix_web::http::header::{self, HeaderMap};
 use secrecy::{ExposeSecret, SecretString};
-use subtle::{Choice, ConstantTimeEq};
+use subtle::{ConditionallySelectable, ConstantTimeEq};
 
 use crate::error::ApiError;
 
 const KEY_HEADER: &str = "x-session-api-key";
 
 /// The keys that give access to the server; without any, everybody has access.
-pub(crate) struct Keys(Vec<SecretString>);
+pub(crate) struct Keys(Vec<KnownKey>);
+
+struct KnownKey {
+    /// What its conversations are counted under; None: they belong to no key.
+    name: Option<String>,
+    key: SecretString,
+}
 
 /// Whether a text can be a session key.
 ///
@@ -55,24 +63,60 @@ impl Keys {
                 setting: format!("keys[{index}]"),
                 reason: reason.to_owned(),
             })?;
-            Ok(SecretString::from(key.trim()))
+            Ok(KnownKey {
+                name: None,
+                key: SecretString::from(key.trim()),
+            })
         });
         Ok(Self(read.collect::<Result<_, _>>()?))
+    }
+
+    /// With these, too, by their names.
+    ///
+    /// # Errors
+    /// As [`Self::new`], and when two keys are the same: nobody could say whose a request is.
+    pub(crate) fn with_named(
+        mut self,
+        named: &BTreeMap<String, SecretString>,
+    ) -> Result<Self, ApiError> {
+        for (name, key) in named {
+            let key = key.expose_secret();
+            let checked = if name.trim().is_empty() {
+                Err("a key needs a name that is not empty")
+            } else if self.find(key.trim().as_bytes()).is_some() {
+                Err("another key is the same")
+            } else {
+                check_key(key)
+            };
+            checked.map_err(|reason| ApiError::Setting {
+                setting: format!("named_api_keys.{name}"),
+                reason: reason.to_owned(),
+            })?;
+            self.0.push(KnownKey {
+                name: Some(name.clone()),
+                key: SecretString::from(key.trim()),
+            });
+        }
+        Ok(self)
+    }
+
+    /// The name of the key that gave a request access, if it has one.
+    pub(crate) fn name_of(&self, headers: &HeaderMap) -> Option<&str> {
+        let known = presented(headers).find_map(|key| self.find(key));
+        known.and_then(|known| known.name.as_deref())
+    }
+
+    /// Whether a key has this name.
+    pub(crate) fn has_name(&self, name: &str) -> bool {
+        self.0
+            .iter()
+            .any(|known| known.name.as_deref() == Some(name))
     }
 
     /// Checks the headers: `Authorization: Bearer KEY` or `X-Session-API-Key: KEY`; of several,
     /// one valid key is enough.
     pub(crate) fn check_headers(&self, headers: &HeaderMap) -> KeyCheck {
-        let bearer = headers.get_all(header::AUTHORIZATION).filter_map(|value| {
-            let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
-            scheme
-                .eq_ignore_ascii_case("bearer")
-                .then(|| key.trim().as_bytes())
-        });
-        let plain = headers
-            .get_all(KEY_HEADER)
-            .map(|value| value.as_bytes().trim_ascii());
-        self.check_any(bearer.chain(plain))
+        self.check_any(presented(headers))
     }
 
     /// Checks the headers and, if they have no valid key, one in the URL: web pages cannot set headers
@@ -97,7 +141,7 @@ impl Keys {
         }
         let mut check = KeyCheck::Missing;
         for key in presented {
-            if self.contains(key) {
+            if self.find(key).is_some() {
                 return KeyCheck::Passed;
             }
             check = KeyCheck::Wrong;
@@ -106,12 +150,28 @@ impl Keys {
     }
 
     /// Compares with every key in full, so that the time taken reveals nothing about them.
-    fn contains(&self, presented: &[u8]) -> bool {
-        let found = self.0.iter().fold(Choice::from(0), |found, key| {
-            found | key.expose_secret().as_bytes().ct_eq(presented)
-        });
-        found.into()
+    fn find(&self, presented: &[u8]) -> Option<&KnownKey> {
+        let mut found = u32::MAX;
+        for (index, known) in (0..u32::MAX).zip(&self.0) {
+            let is_same = known.key.expose_secret().as_bytes().ct_eq(presented);
+            found.conditional_assign(&index, is_same);
+        }
+        self.0.get(found as usize)
     }
+}
+
+/// The keys that a request's headers have.
+fn presented(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let bearer = headers.get_all(header::AUTHORIZATION).filter_map(|value| {
+        let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
+        scheme
+            .eq_ignore_ascii_case("bearer")
+            .then(|| key.trim().as_bytes())
+    });
+    let plain = headers
+        .get_all(KEY_HEADER)
+        .map(|value| value.as_bytes().trim_ascii());
+    bearer.chain(plain)
 }
 
 #[cfg(test)]

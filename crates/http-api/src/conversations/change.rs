@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use agent_runtime::Conversation;
 use core_model::{
     ConversationId, LlmSettings,
     budget::{Budget, Budgets, Spent, object},
@@ -9,7 +10,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::start::{check_llm, checked_budgets, checked_tags};
+use super::{
+    start::{check_llm, checked_budgets, checked_tags},
+    title::checked_title,
+};
 use crate::{
     failure::Failure,
     operation::{Operation, Tag, both, handler, refusals},
@@ -18,13 +22,11 @@ use crate::{
     validation::{self, Problem},
 };
 
-const MAX_TITLE_CHARS: usize = 200;
-
 /// What is to change; what is left out stays.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(extend("examples" = [{"title": "Haiku about rust", "tags": {"team": "docs"}}]))]
 struct UpdateConversation {
-    /// 1 to 200 characters, not only white space.
+    /// 1 to 200 characters, not only white space, no control characters.
     title: Option<String>,
     /// Replace all tags there are.
     tags: Option<BTreeMap<String, String>>,
@@ -54,18 +56,6 @@ async fn update(
     let conversation = server.runtime.open(path.0).await?;
     conversation.change_details(title, tags).await?;
     Ok(Reply(Success::new()))
-}
-
-pub(super) fn checked_title(title: &str) -> Result<String, Vec<Problem>> {
-    let title = title.trim();
-    let wrong = |why: &str| vec![Problem::value_error(&["body", "title"], why)];
-    if title.is_empty() {
-        return Err(wrong("a title has at least 1 character"));
-    }
-    if title.chars().count() > MAX_TITLE_CHARS {
-        return Err(wrong("a title has at most 200 characters"));
-    }
-    Ok(title.to_owned())
 }
 
 /// Another model for the agent.
@@ -124,7 +114,7 @@ struct AgentAnswer {
 
 pub(super) const ASK: Operation = Operation {
     paths: both!("/conversations/{conversation_id}/ask_agent"),
-    refusals: &[&refusals::MODEL],
+    refusals: &[&refusals::BUDGET_REACHED, &refusals::MODEL],
     example: Some(|_| json!({"response": "Only haiku.txt."})),
     difference: Some("A model that fails is a 502 with its code, not a 500."),
     ..Operation::post("ask_agent", Tag::Conversations, handler!(ask))
@@ -155,13 +145,28 @@ struct BudgetsAndSpent {
     #[serde(flatten)]
     budgets: Budgets,
     spent: Spent,
+    /// Calls of tools that the model asked for and that are neither made nor rejected; `spent` is
+    /// without them.
+    pending_tool_calls: usize,
+}
+
+impl BudgetsAndSpent {
+    fn of(conversation: &Conversation) -> Self {
+        let (budgets, spent) = conversation.budgets();
+        Self {
+            budgets,
+            spent,
+            pending_tool_calls: conversation.pending_tool_calls(),
+        }
+    }
 }
 
 fn budgets_example() -> Value {
     json!({
         "conversation": {"max_cost_usd": 2.5}, "turn": {"max_model_calls": 50},
         "spent": {"cost_usd": 0.31, "tokens": 48_210, "wall_seconds": 95.2,
-                  "tool_calls": 14, "model_calls": 15}
+                  "tool_calls": 14, "model_calls": 15, "unpriced_calls": 0},
+        "pending_tool_calls": 0
     })
 }
 
@@ -179,8 +184,8 @@ async fn budgets(
     server: Server,
     path: Path<ConversationId>,
 ) -> Result<Reply<BudgetsAndSpent>, Failure> {
-    let (budgets, spent) = server.runtime.open(path.0).await?.budgets();
-    Ok(Reply(BudgetsAndSpent { budgets, spent }))
+    let conversation = server.runtime.open(path.0).await?;
+    Ok(Reply(BudgetsAndSpent::of(&conversation)))
 }
 
 /// New limits, in place of all there are.
@@ -228,6 +233,5 @@ async fn set_budgets(
             Err(error) => return Err(error.into()),
         }
     }
-    let (budgets, spent) = conversation.budgets();
-    Ok(Reply(BudgetsAndSpent { budgets, spent }))
+    Ok(Reply(BudgetsAndSpent::of(&conversation)))
 }

@@ -99,7 +99,11 @@ async fn interrupt(server: Server, path: Path<ConversationId>) -> Result<Reply<S
 
 pub(super) const CONDENSE: Operation = Operation {
     paths: both!("/conversations/{conversation_id}/condense"),
-    refusals: &[&refusals::NO_CONDENSER, &refusals::RUN_LIMIT],
+    refusals: &[
+        &refusals::BUDGET_REACHED,
+        &refusals::NO_CONDENSER,
+        &refusals::RUN_LIMIT,
+    ],
     example: Some(|_| json!(Success::new())),
     difference: Some(
         "Works without a configured condenser too; refused only where `NoOpCondenser` switches it off. \

@@ -1,3 +1,4 @@
+use actix_web::HttpRequest;
 use agent_runtime::{NewConversation, Runtime, RuntimeError};
 use core_model::ConversationInfo;
 use paperclip::actix::api_v2_operation;
@@ -17,8 +18,9 @@ pub(super) const CREATE: Operation = Operation {
     example: Some(|_| examples::new_conversation()),
     difference: Some(
         "`worktree`, `secrets_encrypted`, runtimes other than `local` and agents other than `Agent` are \
-         refused; there are no agent profiles and plugins yet; `hook_config`, \
-         `client_tools` and `autotitle` have no effect yet. Settings of more than `max_metadata_bytes` \
+         refused; there are no agent profiles and plugins yet; `hook_config` and \
+         `client_tools` have no effect yet; there are no LLM profiles, so that the agent's model writes \
+         titles whatever `title_llm_profile` names. Settings of more than `max_metadata_bytes` \
          are a 422.",
     ),
     ..Operation::post("create_conversation", Tag::Conversations, handler!(create))
@@ -31,6 +33,7 @@ pub(super) const CREATE: Operation = Operation {
 #[api_v2_operation]
 async fn create(
     server: Server,
+    request: HttpRequest,
     dialect: Dialect,
     show: Query<ShowParams>,
     key: IdempotencyKey,
@@ -39,6 +42,8 @@ async fn create(
     let mut new = body
         .0
         .into_new(dialect, server.config.limits.metadata_bytes)?;
+    let key_name = server.access.keys.name_of(request.headers());
+    new.settings.api_key_name = key_name.map(str::to_owned);
     let runtime = server.runtime.clone();
     let create = move |request| async move {
         new.request = request;

@@ -1,5 +1,6 @@
 //! What answers look like. They all show the same small conversation.
 
+use core_model::budget::Spent;
 use serde_json::{Value, json};
 
 const CONVERSATION: &str = "936e15a0-9bf8-492f-b439-93f478b6cf76";
@@ -13,6 +14,10 @@ pub(super) fn conversation() -> Value {
         "model": "openai/gpt-4o", "prompt_tokens": 5134, "completion_tokens": 40,
         "cache_read_tokens": 2432, "cache_write_tokens": 0, "reasoning_tokens": 0,
         "context_window": 128_000, "per_turn_token": 2629, "response_id": ""
+    });
+    let spent = json!({
+        "cost_usd": 0.0102, "tokens": 5174, "wall_seconds": 4.05, "tool_calls": 2, "model_calls": 2,
+        "unpriced_calls": 0
     });
     json!({
         "id": CONVERSATION,
@@ -58,7 +63,9 @@ pub(super) fn conversation() -> Value {
         },
         "client_tools": [],
         "tool_module_qualnames": {},
-        "runtime_info": {"runtime_status": "available", "can_resume": true, "runtime_error": null}
+        "runtime_info": {"runtime_status": "available", "can_resume": true, "runtime_error": null},
+        "budgets": {"conversation": {"max_cost_usd": 2.5}, "turn": {}},
+        "spent": spent
     })
 }
 
@@ -68,6 +75,7 @@ pub(super) fn new_conversation() -> Value {
     new["execution_status"] = json!("idle");
     new["updated_at"] = new["created_at"].clone();
     new["stats"] = json!({"usage_to_metrics": {}});
+    new["spent"] = json!(Spent::default());
     for unknown in [
         "last_user_message_id",
         "leaf_event_id",

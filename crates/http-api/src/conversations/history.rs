@@ -1,12 +1,13 @@
 use std::collections::BTreeMap;
 
+use actix_web::HttpRequest;
 use agent_runtime::Fork;
 use core_model::{ConversationId, ConversationInfo, EventId};
 use paperclip::actix::api_v2_operation;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{change::checked_title, examples, start::checked_tags};
+use super::{examples, start::checked_tags, title::checked_title};
 use crate::{
     failure::Failure,
     operation::{Operation, Tag, both, handler, refusals},
@@ -21,7 +22,7 @@ use crate::{
 struct ForkConversation {
     /// Chosen by the client, or else random.
     id: Option<ConversationId>,
-    /// At most 200 characters. Not that of the original.
+    /// At most 200 characters, no control characters. Not that of the original.
     title: Option<String>,
     /// In place of those of the original.
     tags: Option<BTreeMap<String, String>>,
@@ -51,6 +52,7 @@ pub(super) const FORK: Operation = Operation {
 #[api_v2_operation]
 async fn fork(
     server: Server,
+    request: HttpRequest,
     path: Path<ConversationId>,
     body: Body<ForkConversation>,
 ) -> Result<Created<ConversationInfo>, Failure> {
@@ -59,6 +61,7 @@ async fn fork(
         id: asked.id,
         title: asked.title.map(|title| checked_title(&title)).transpose()?,
         tags: asked.tags.map(checked_tags).transpose()?,
+        api_key_name: (server.access.keys.name_of(request.headers())).map(str::to_owned),
         keep_metrics: asked.reset_metrics == Some(false),
         from: asked.from_event_id.map(EventId),
     };

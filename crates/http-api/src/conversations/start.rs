@@ -79,9 +79,15 @@ pub(super) struct StartConversation {
     /// Where a Python client finds its classes for a tool; echoed.
     tool_module_qualnames: Option<BTreeMap<String, String>>,
     user_id: Option<String>,
-    /// Whether the conversation gets a title automatically.
+    /// Whether the conversation gets a title automatically, with its first message.
     #[schemars(extend("default" = true))]
     autotitle: Option<bool>,
+    /// The stored model that writes the title. There are none yet: the agent's model writes it.
+    title_llm_profile: Option<String>,
+    /// How a model is asked for the title. `{conversation_content}` stands for the first message,
+    /// `{max_length}` for the most characters of a title.
+    #[schemars(length(max = 2000))]
+    prompt: Option<String>,
     parent_conversation_id: Option<ConversationId>,
     /// What the conversation and each of its turns may spend.
     budgets: Option<Budgets>,
@@ -124,6 +130,7 @@ impl StartConversation {
         let analyzer = self.security_analyzer.map(SecurityAnalyzer::into_known);
         let tags = limits::tags(self.tags.unwrap_or_default());
         let secrets = secrets(self.secrets.unwrap_or_default());
+        problems.extend(limits::title_prompt(self.prompt.as_deref()));
         let defaults = ConversationSettings::default();
         let new = NewConversation {
             request: None,
@@ -143,7 +150,11 @@ impl StartConversation {
                 client_tools: self.client_tools.unwrap_or_default(),
                 tool_module_qualnames: self.tool_module_qualnames.unwrap_or_default(),
                 user_id: self.user_id,
+                // The request says it, not its body.
+                api_key_name: None,
                 autotitle: self.autotitle.unwrap_or(defaults.autotitle),
+                title_llm_profile: self.title_llm_profile,
+                title_prompt: self.prompt,
                 parent_conversation_id: self.parent_conversation_id,
                 budgets: collect(
                     &mut problems,

@@ -13,7 +13,7 @@ use crate::{
 
 pub(super) const SEND: Operation = Operation {
     paths: both!("/conversations/{conversation_id}/events"),
-    refusals: &[&refusals::RUN_LIMIT],
+    refusals: &[&refusals::RUN_LIMIT, &refusals::QUEUE_FULL],
     example: Some(|_| json!(Success::new())),
     difference: Some(
         "A message while actions wait for confirmation rejects them. Roles other than `user` are a 422. \
@@ -25,7 +25,8 @@ pub(super) const SEND: Operation = Operation {
 /// Send a message
 ///
 /// The message is stored when this answers: on disk, unless the server is ephemeral. With `run` the agent processes it: a new run starts, or the
-/// active one includes it.
+/// active one includes it. `delivery` says when an agent that works gets it: at its next step, when its turn has
+/// finished, or at once. Messages that wait for the end of a turn: see the queue.
 #[api_v2_operation]
 async fn send(
     server: Server,
@@ -35,14 +36,14 @@ async fn send(
     body: Body<SendMessage>,
 ) -> Result<Idempotent<Reply<Success>>, Failure> {
     let content = body.0.content(&["body"])?;
-    let run = body.0.run.unwrap_or(dialect == Dialect::Readme);
+    let delivery = body.0.delivery(dialect == Dialect::Readme, &["body"])?;
     let runtime = server.runtime.clone();
     let send = move |request| async move {
         let conversation = runtime.open(path.0).await;
         let conversation = conversation.map_err(Failure::naming_conversation)?;
         let sent = match request {
-            Some(request) => conversation.send_message_once(request, content, run).await,
-            None => conversation.send_message(content, run).await,
+            Some(request) => conversation.deliver_once(request, content, delivery).await,
+            None => conversation.deliver(content, delivery).await,
         };
         sent.map_err(|error| {
             let api = if dialect == Dialect::OpenHands {

@@ -12,6 +12,8 @@ const MAX_PROBLEMS: usize = 100;
 pub(crate) enum Failure {
     Unauthorized,
     ForeignOrigin,
+    /// A key with a name asks for what only one without may do.
+    KeyNotAllowed,
     ForeignPreflight,
     /// The request was sent to this host name, which is not one of ours.
     ForeignHost(String),

@@ -21,6 +21,12 @@ impl Failure {
     pub(crate) fn row(&self) -> Row {
         match self {
             Self::Unauthorized => row(401, "unauthorized", "Unauthorized"),
+            Self::KeyNotAllowed => row(
+                403,
+                "key_not_allowed",
+                "Budgets of keys and of the server can be changed with a key that has no name, not with \
+                 one whose own budget may be among them",
+            ),
             Self::ForeignOrigin => row(403, "foreign_origin", "Origin not allowed"),
             Self::ForeignPreflight => row(400, "foreign_origin", "Disallowed CORS origin"),
             Self::ForeignHost(host) => row(
@@ -141,6 +147,16 @@ fn of_runtime(error: &RuntimeError) -> Row {
     match error {
         RuntimeError::NotFound(_) => row(404, "conversation_not_found", "Not Found"),
         RuntimeError::UnknownEvent(_) => row(404, "event_not_found", "Not Found"),
+        RuntimeError::NotQueued(_) => row(
+            404,
+            "message_not_queued",
+            "No such message waits: the agent has taken it up, or it was taken back.",
+        ),
+        RuntimeError::QueueFull { limit } => row(
+            429,
+            "queue_full",
+            format!("{limit} messages wait for the agent already. Take one back, or wait."),
+        ),
         RuntimeError::CursorExpired => row(
             410,
             "cursor_expired",
@@ -151,6 +167,16 @@ fn of_runtime(error: &RuntimeError) -> Row {
             409,
             "already_running",
             "Conversation already running. Wait for completion or pause first.",
+        ),
+        RuntimeError::GoalRunning => row(
+            409,
+            "already_running",
+            "Conversation run or goal loop already running.",
+        ),
+        RuntimeError::NoGoalToResume => row(
+            400,
+            "no_resumable_goal",
+            "No goal to resume: there was none, or it is complete or capped.",
         ),
         RuntimeError::Model { code, detail } => {
             row(502, "model_failed", format!("{code}: {detail}"))
@@ -164,6 +190,11 @@ fn of_runtime(error: &RuntimeError) -> Row {
             409,
             "no_condenser",
             "Cannot condense conversation: No condenser configured",
+        ),
+        RuntimeError::BudgetReached(reached) => row(
+            402,
+            "budget_reached",
+            format!("No model was asked: {reached}. Raise the limit, or limit less."),
         ),
         RuntimeError::RunLimit { message_saved, .. } => {
             let row = row(

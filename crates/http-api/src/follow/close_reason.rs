@@ -39,9 +39,14 @@ impl From<RuntimeError> for CloseReason {
             RuntimeError::Stopping | RuntimeError::OwnedElsewhere { .. } => Self::Stopping,
             RuntimeError::Busy => Self::TooManyFollowers,
             RuntimeError::AlreadyRunning
+            | RuntimeError::GoalRunning
+            | RuntimeError::NoGoalToResume
             | RuntimeError::RunLimit { .. }
             | RuntimeError::NoCondenser
+            | RuntimeError::BudgetReached(_)
             | RuntimeError::IdTaken(_)
+            | RuntimeError::NotQueued(_)
+            | RuntimeError::QueueFull { .. }
             | RuntimeError::Model { .. }
             | RuntimeError::Invalid(_)
             | RuntimeError::Store(_)

@@ -144,6 +144,14 @@ fn complete(described: &mut Map<String, Value>, operation: &Operation, path: &st
                 answer["content"] = content();
             }
         }
+        Kind::Download { content } => {
+            if let Some(answer) = described
+                .get_mut("responses")
+                .and_then(|responses| responses.get_mut("200"))
+            {
+                answer["content"] = json!({ content: {} });
+            }
+        }
         Kind::Plain | Kind::Document | Kind::Socket { frames: None } => {}
     }
     let answers = described

@@ -115,6 +115,8 @@ fn what_is_said_needs_a_key_and_health_does_not() {
             "/events",
             "/webhooks",
             "/llm/",
+            "/budgets",
+            "/file/",
         ]
         .iter()
         .any(|at| name.contains(at));
@@ -220,7 +222,14 @@ fn where_a_key_can_be_given_it_can_be_given_twice() {
         let takes_key = names.iter().any(|name| **name == "Idempotency-Key");
         keyed += usize::from(takes_key);
         // Not every conversation is one that the webhook wants, or can be changed so.
-        let others = ["/rewind", "/condense", "/fork", "/navigate"];
+        let others = [
+            "/rewind",
+            "/condense",
+            "/fork",
+            "/navigate",
+            "/goal",
+            "/goal/resume",
+        ];
         let refuses = takes_key || others.iter().any(|end| name.ends_with(end));
         assert_eq!(
             operation["responses"].get("409").is_some(),

@@ -156,6 +156,8 @@ pub(crate) enum Kind {
     Plain,
     /// An event stream; a key may come in its URL. `content` is that of its answer in the OpenAPI document.
     Stream { content: fn() -> Value },
+    /// A file, of this content type.
+    Download { content: &'static str },
     /// A WebSocket; a key may come in its URL or in the first frame. `frames` describes what goes over it,
     /// for which OpenAPI has no words.
     Socket { frames: Option<fn() -> Value> },

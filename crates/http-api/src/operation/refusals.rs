@@ -1,7 +1,11 @@
 //! The refusals that several operations share, and those that an operation declares.
 
 use agent_runtime::RuntimeError;
-use core_model::{ConversationId, StoreError, port::Fault};
+use core_model::{
+    ConversationId, EventId, StoreError,
+    budget::{BudgetReached, BudgetScope},
+    port::Fault,
+};
 
 use super::refusal::{Example, Refusal};
 use crate::{failure::Failure, validation::Problem};
@@ -25,6 +29,12 @@ pub(crate) const UNAUTHORIZED: Refusal = Refusal::new(
     "Unauthorized",
     "A session key is configured and the request has none or a wrong one",
     || Failure::Unauthorized,
+);
+pub(crate) const KEY_NOT_ALLOWED: Refusal = Refusal::new(
+    "KeyNotAllowed",
+    "The key has a name (`key_not_allowed`), or a web page whose origin is not allowed sent this \
+     (`foreign_origin`)",
+    || Failure::KeyNotAllowed,
 );
 pub(crate) const FOREIGN_ORIGIN: Refusal = Refusal::new(
     "ForeignOrigin",
@@ -86,6 +96,27 @@ pub(crate) const NO_CONDENSER: Refusal = Refusal::new(
 pub(crate) const RUNNING: Refusal = Refusal::new("Running", "The conversation is running", || {
     RuntimeError::AlreadyRunning.into()
 });
+pub(crate) const NOT_QUEUED: Refusal = Refusal::new(
+    "NotQueued",
+    "No such message waits: the agent has it by now, or it was taken back",
+    || RuntimeError::NotQueued(EventId(String::new())).into(),
+);
+pub(crate) const QUEUE_FULL: Refusal = Refusal::new(
+    "QueueFull",
+    "Too many messages wait for the agent already",
+    || RuntimeError::QueueFull { limit: 32 }.into(),
+);
+pub(crate) const GOAL_RUNNING: Refusal = Refusal::new(
+    "GoalRunning",
+    "The conversation is running, or has an active goal",
+    || RuntimeError::GoalRunning.into(),
+);
+pub(crate) const NO_GOAL: Refusal = Refusal::new(
+    "NoGoalToResume",
+    "There was no goal, or the last one is complete or capped (`no_resumable_goal`); `bad_host` and \
+     `body_unreadable` as everywhere",
+    || RuntimeError::NoGoalToResume.into(),
+);
 pub(crate) const ID_TAKEN: Refusal = Refusal::new(
     "IdTaken",
     "There is a conversation with this id already",
@@ -125,6 +156,22 @@ pub(crate) const UPGRADE_REQUIRED: Refusal = Refusal::new(
     "UpgradeRequired",
     "The request does not ask for a WebSocket",
     || Failure::UpgradeRequired,
+);
+pub(crate) const BUDGET_REACHED: Refusal = Refusal::new(
+    "BudgetReached",
+    "A budget does not allow the model call that this needs",
+    || {
+        RuntimeError::BudgetReached(BudgetReached {
+            scope: BudgetScope::Conversation,
+            key: None,
+            period: None,
+            limit: "max_cost_usd".to_owned(),
+            max: 5.0,
+            spent: 5.02,
+            detail: None,
+        })
+        .into()
+    },
 );
 pub(crate) const RUN_LIMIT: Refusal = Refusal::new(
     "RunLimit",

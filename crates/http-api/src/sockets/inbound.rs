@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use core_model::{Content, Draft, EventBody, EventTime, Source, event::ServerErrorEvent};
+use core_model::{Content, Delivery, Draft, EventBody, EventTime, Source, event::ServerErrorEvent};
 use serde_json::{Value, json};
 
 use crate::{
@@ -14,13 +14,10 @@ pub(super) enum ClientFrame {
     Ignored,
     Message {
         content: Vec<Content>,
-        run: bool,
+        delivery: Delivery,
     },
     /// `code` is the name by which clients know the error.
-    Invalid {
-        code: &'static str,
-        detail: String,
-    },
+    Invalid { code: &'static str, detail: String },
 }
 
 pub(super) fn parse(text: &str) -> ClientFrame {
@@ -55,11 +52,9 @@ pub(super) fn parse(text: &str) -> ClientFrame {
             detail,
         };
     }
-    match message.content(&["frame"]) {
-        Ok(content) => ClientFrame::Message {
-            content,
-            run: message.run.unwrap_or(true),
-        },
+    let content = message.content(&["frame"]);
+    match content.and_then(|content| Ok((content, message.delivery(true, &["frame"])?))) {
+        Ok((content, delivery)) => ClientFrame::Message { content, delivery },
         Err(problems) => invalid(&problems),
     }
 }

@@ -181,8 +181,8 @@ impl Socket {
                 let detail = "This socket takes no messages.".to_owned();
                 ("ValueError".to_owned(), detail)
             }
-            (ClientFrame::Message { content, run }, Some(conversation)) => {
-                match conversation.send_message(content, run).await {
+            (ClientFrame::Message { content, delivery }, Some(conversation)) => {
+                match conversation.deliver(content, delivery).await {
                     Ok(()) => return Ok(()),
                     Err(error) => {
                         let run_path = || format!("/conversations/{}/run", conversation.id());

@@ -17,6 +17,8 @@ pub(crate) struct Provider {
     pub(crate) price_list: Option<&'static str>,
     /// Whether what a model costs at its maker is taken for its price here, where the list does not have it.
     pub(crate) maker_prices: bool,
+    /// Whether its replies state what they cost.
+    pub(crate) states_costs: bool,
     pub(crate) chat: ChatStyle,
 }
 
@@ -84,6 +86,7 @@ const HOSTED: Provider = Provider {
     local_limits: false,
     price_list: None,
     maker_prices: false,
+    states_costs: false,
     chat: CHAT,
 };
 
@@ -120,6 +123,7 @@ pub(super) static PROVIDERS: &[Provider] = &[
     Provider { chat: OPENAI, ..hosted("openai", "https://api.openai.com/v1", Some("openai")) },
     Provider {
         bearer: true,
+        states_costs: true,
         chat: ChatStyle { reasoning: ReasoningField::Nested, cache_key: Some("session_id"), ..CHAT },
         ..hosted("openrouter", "https://openrouter.ai/api/v1", Some("openrouter"))
     },

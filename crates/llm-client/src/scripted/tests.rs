@@ -227,3 +227,31 @@ async fn a_failure_is_not_repeated_for_the_message_after_it() {
     // what was asked for meanwhile comes after what was asked for first
     assert_eq!(said(&["$ a", "$ b"]).await, Ok(call("a")));
 }
+
+#[tokio::test]
+async fn a_goal_is_reached_unless_the_last_command_failed() {
+    let verdict = async |record: &str| {
+        let request = ModelRequest {
+            messages: vec![
+                ModelMessage::System(vec![Content::text(format!(
+                    "judge\n\n{}",
+                    crate::VERDICT_FORM
+                ))]),
+                ModelMessage::User(vec![Content::text(record)]),
+            ],
+            ..ModelRequest::default()
+        };
+        let reply = model(false).reply(&request, &|_| {}).await;
+        serde_json::from_str::<Value>(&reply.expect("a reply").text()).expect("a verdict")
+    };
+    let passed =
+        "$ false\n[Command finished with exit code 1]\n[Command finished with exit code 0]";
+    let reached = json!({"score": 1.0, "complete": true, "missing": ""});
+    assert_eq!(verdict(passed).await, reached);
+    assert_eq!(verdict("nothing was run").await, reached);
+    let failed = verdict("[Command finished with exit code 7]").await;
+    assert_eq!(
+        failed,
+        json!({"score": 0.0, "complete": false, "missing": "The last command ended with exit code 7."})
+    );
+}

@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use core_model::{
     LlmSettings, MessageToolCall, masking::SecretMask, message::Provenance, usage::TokenUsage,
@@ -66,6 +67,7 @@ pub(crate) fn complete(
         stop: raw.stop,
         usage,
         cost: raw.stated_cost,
+        latency: Duration::ZERO,
         made_by: Some(with.made_by.clone()),
         notices: Vec::new(),
         fallback: None,

@@ -50,6 +50,14 @@ impl Pricing {
         reply
     }
 
+    /// Whether anybody may have a price for a reply.
+    pub(super) fn is_known(&self) -> bool {
+        self.input.is_some()
+            || self.output.is_some()
+            || self.provider.states_costs
+            || prices::price(self.provider, &self.model).is_some()
+    }
+
     /// The longest prompt, in tokens: by the settings, else the list of models, else that of prices.
     pub(super) fn context_window(&self) -> Option<u64> {
         let listed = || prices::context_window(self.provider, &self.model);

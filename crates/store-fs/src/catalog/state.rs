@@ -160,6 +160,30 @@ impl CatalogState {
         self.put(row, |_| true);
     }
 
+    /// Records the row of a conversation that was made, maybe with a log: lists have it at once as it is, and
+    /// followers are told that it was created and then that it has grown.
+    pub(crate) fn made(&self, row: &Row) {
+        let whole = Compact::from(row);
+        if whole.len == 0 {
+            return self.note(row);
+        }
+        let empty = Compact {
+            len: 0,
+            bytes: 0,
+            ..whole
+        };
+        let mut memory = lock(&self.memory);
+        memory.rows.put(row.id, whole);
+        memory.pending.push(Entry {
+            id: row.id,
+            what: What::Created,
+            from: 0,
+            row: empty,
+        });
+        memory.len += 1;
+        self.push(memory, row.id, What::Grown, 0, whole);
+    }
+
     /// Moves the row of a conversation that is written. Where it has none, it gets one only if it `stays`:
     /// what comes late must not bring back what was deleted.
     pub(crate) fn move_row(&self, row: &Row, stays: bool) {
@@ -219,9 +243,10 @@ impl CatalogState {
             row,
         });
         memory.len += 1;
-        let first = memory.pending.len() == 1;
+        // One that was made with a log has two.
+        let first = memory.pending.len() <= 2;
         let followed = memory.lazy && self.is_followed(&memory);
-        let soon = memory.pending.len() == MAX_PENDING || followed;
+        let soon = memory.pending.len() >= MAX_PENDING || followed;
         drop(memory);
         if first || soon {
             self.wake.notify_all();

@@ -18,6 +18,8 @@ pub(crate) trait Disk: Send + Sync {
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>>;
     /// Makes a folder that only its owner may enter (0700).
     fn create_dir(&self, path: &Path) -> io::Result<()>;
+    /// Makes the file `to` out of the first `len` bytes of `from`. A file system that can shares them.
+    fn copy(&self, from: &Path, len: u64, to: &Path) -> io::Result<()>;
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     fn remove_file(&self, path: &Path) -> io::Result<()>;
     fn remove_dir_all(&self, path: &Path) -> io::Result<()>;

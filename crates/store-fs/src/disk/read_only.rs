@@ -17,6 +17,10 @@ impl Disk for ReadOnly {
         Err(read_only())
     }
 
+    fn copy(&self, _from: &Path, _len: u64, _to: &Path) -> io::Result<()> {
+        Err(read_only())
+    }
+
     fn rename(&self, _from: &Path, _to: &Path) -> io::Result<()> {
         Err(read_only())
     }

@@ -14,7 +14,7 @@ use super::{
     plan::{Op, Plan, Random},
 };
 use crate::{
-    disk::{Disk, DiskFile, Open},
+    disk::{Disk, DiskFile, Open, copy_range},
     error::lock,
 };
 
@@ -255,6 +255,11 @@ impl Disk for SimDisk {
         let node = state.add(Node::Folder(Entries::default()));
         state.parent(path)?.set(&[(path, Some(node))]);
         Ok(())
+    }
+
+    fn copy(&self, from: &Path, len: u64, to: &Path) -> io::Result<()> {
+        let (from, to) = (self.open(from, Open::Read)?, self.open(to, Open::MakeNew)?);
+        copy_range(from.as_ref(), 0..len, to.as_ref())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

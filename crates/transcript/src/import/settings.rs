@@ -83,6 +83,8 @@ pub(super) fn read(
         tool_module_qualnames: files.created("tool_module_qualnames").unwrap_or_default(),
         user_id: files.created("user_id"),
         autotitle: autotitle.unwrap_or(defaults.autotitle),
+        title_llm_profile: files.created("title_llm_profile"),
+        title_prompt: files.created("prompt"),
         parent_conversation_id: files.created("parent_conversation_id"),
         ..ConversationSettings::default()
     };

@@ -11,8 +11,10 @@ use core_model::{
     Workspace, WorkspaceKind,
     port::{
         Claimed, DeletedConversation, DeliveryRecords, Digest, FeedEntry, FollowerChange,
-        FollowerRecords, Health, Holder, ListPage, ListQuery, Receipt, Receipts,
+        FollowerRecords, Health, Holder, ListPage, ListQuery, Prefix, Receipt, Receipts,
+        SpendingRecord, SpendingRecords, StagedConversation,
     },
+    shared_budget::{DaySpending, SharedBudgets},
 };
 use futures_util::FutureExt as _;
 use serde_json::json;
@@ -222,6 +224,14 @@ impl Catalog for Memory {
         self.store.create(metadata).await
     }
 
+    async fn stage(
+        &self,
+        id: ConversationId,
+        prefix: Option<Prefix>,
+    ) -> Result<Box<dyn StagedConversation>, StoreError> {
+        self.store.stage(id, prefix).await
+    }
+
     async fn open(&self, id: ConversationId) -> Result<Arc<dyn LogReader>, StoreError> {
         if self.state().damaged.contains(&id) {
             return Err(StoreError::Damaged {
@@ -320,6 +330,21 @@ impl Receipts for Memory {
 
     async fn forget(&self, key: Digest) -> Result<(), StoreError> {
         self.store.forget(key).await
+    }
+}
+
+#[async_trait]
+impl SpendingRecords for Memory {
+    async fn spending(&self) -> Result<SpendingRecord, StoreError> {
+        self.store.spending().await
+    }
+
+    async fn add_spending(&self, added: Vec<DaySpending>) -> Result<(), StoreError> {
+        self.store.add_spending(added).await
+    }
+
+    async fn set_budgets(&self, budgets: Option<SharedBudgets>) -> Result<(), StoreError> {
+        self.store.set_budgets(budgets).await
     }
 }
 

@@ -3,18 +3,19 @@
 use std::{
     collections::BTreeSet,
     ops::ControlFlow::{self, Break, Continue},
-    sync::Arc,
 };
 
 use core_model::{Content, EventId, LlmSettings};
-use llm_client::{Model, ModelError, ModelMessage, ModelReply, ModelRequest};
+use llm_client::{ModelError, ModelMessage, ModelReply, ModelRequest};
 
 use super::{plan::Forgettable, settings::CondenserSettings};
-use crate::turn::{
-    context::{ContextMessage, clip},
-    outcome::Outcome,
-    state::Turn,
-    stats::Call,
+use crate::{
+    command::SpentCall,
+    turn::{
+        context::{ContextMessage, clip},
+        outcome::Outcome,
+        state::Turn,
+    },
 };
 
 const PROMPT: &str = include_str!("summary.md");
@@ -29,15 +30,8 @@ const NO_SUMMARY: &str = "No summary could be written. These are the user's mess
 /// What stands in for forgotten events.
 pub(super) struct Summary {
     text: String,
-    /// None when no model wrote it.
-    made: Option<Made>,
-}
-
-/// The call that wrote a summary.
-struct Made {
-    reply: ModelReply,
-    usage_id: String,
-    model: String,
+    /// Of the call that wrote it; empty when no model did.
+    response_id: String,
 }
 
 impl Summary {
@@ -54,34 +48,24 @@ impl Summary {
         let text = format!("{NO_SUMMARY}\n\n{}", said.join("\n\n"));
         Self {
             text: clip(&text, LONGEST_TEXT),
-            made: None,
+            response_id: String::new(),
         }
     }
 
     /// Empty when no model wrote it.
     pub(super) fn response_id(&self) -> &str {
-        self.made.as_ref().map_or("", |made| &made.reply.id)
+        &self.response_id
     }
 
     pub(super) fn into_text(self) -> String {
         self.text
     }
-
-    /// The call that wrote it, for the accounts.
-    pub(super) fn call(&self) -> Option<Call<'_>> {
-        let made = self.made.as_ref()?;
-        Some(Call {
-            usage_id: &made.usage_id,
-            model: &made.model,
-            reply: &made.reply,
-        })
-    }
 }
 
 /// Has the forgotten events summarised by the condenser's own model, or by the agent's when that one
-/// fails.
+/// fails. Each call is counted, also one whose summary is empty.
 pub(super) async fn summarise(
-    turn: &Turn,
+    turn: &mut Turn,
     settings: &CondenserSettings,
     forgotten: &Forgettable,
 ) -> ControlFlow<Outcome, Result<Summary, ModelError>> {
@@ -104,7 +88,7 @@ pub(super) async fn summarise(
 
 /// The same by one model, with ever shorter texts while they are too long for it.
 async fn summarise_with(
-    turn: &Turn,
+    turn: &mut Turn,
     settings: &CondenserSettings,
     shown: &[ContextMessage],
     llm: LlmSettings,
@@ -125,17 +109,19 @@ async fn summarise_with(
         let answer = tokio::select! {
             biased;
             () = turn.signals.cancel.cancelled() => return Break(Outcome::cancelled()),
-            answer = ask(&model, &request) => answer,
+            answer = model.reply(&request, &|_| {}) => answer,
         };
         match answer {
             Ok(reply) => {
+                count(turn, &llm, &reply).await?;
+                let text = reply.text().trim().to_owned();
+                if text.is_empty() {
+                    let empty = "the summary of the conversation is empty".to_owned();
+                    return Continue(Err(ModelError::NoResponse(empty)));
+                }
                 return Continue(Ok(Summary {
-                    text: reply.text().trim().to_owned(),
-                    made: Some(Made {
-                        reply,
-                        usage_id: llm.usage_id,
-                        model: llm.model,
-                    }),
+                    text,
+                    response_id: reply.id,
                 }));
             }
             Err(ModelError::ContextWindow(_)) if tries_left > 0 => {
@@ -147,14 +133,15 @@ async fn summarise_with(
     }
 }
 
-/// A reply that says nothing is no summary.
-async fn ask(model: &Arc<dyn Model>, request: &ModelRequest) -> Result<ModelReply, ModelError> {
-    let reply = model.reply(request, &|_| {}).await?;
-    if reply.text().trim().is_empty() {
-        let empty = "the summary of the conversation is empty".to_owned();
-        return Err(ModelError::NoResponse(empty));
-    }
-    Ok(reply)
+/// Adds a call to the accounts.
+async fn count(turn: &mut Turn, llm: &LlmSettings, reply: &ModelReply) -> ControlFlow<Outcome> {
+    turn.spending.paid(reply.cost);
+    let call = SpentCall {
+        usage_id: llm.usage_id.clone(),
+        model: llm.model.clone(),
+        reply: reply.clone(),
+    };
+    turn.propose_after(Some(call), Vec::new()).await
 }
 
 fn shown(turn: &Turn, forgotten: &Forgettable) -> Vec<ContextMessage> {

@@ -10,6 +10,7 @@ use crate::validation::Problem;
 const MAX_TAGS: usize = 64;
 const MAX_TAG_KEY_CHARS: usize = 64;
 const MAX_TAG_VALUE_CHARS: usize = 256;
+const MAX_TITLE_PROMPT_CHARS: usize = 2_000;
 
 /// # Errors
 /// All that is wrong with them.
@@ -43,6 +44,13 @@ pub(in crate::conversations) fn tags(
     }
 }
 
+/// What is wrong with the words that ask for a title.
+pub(super) fn title_prompt(prompt: Option<&str>) -> Option<Problem> {
+    let is_long = prompt.is_some_and(|prompt| prompt.chars().count() > MAX_TITLE_PROMPT_CHARS);
+    let why = format!("at most {MAX_TITLE_PROMPT_CHARS} characters");
+    is_long.then(|| Problem::value_error(&["body", "prompt"], &why))
+}
+
 /// What is wrong when more than `limit` bytes would be stored besides the events.
 pub(super) fn too_much(new: &NewConversation, limit: usize) -> Option<Problem> {
     let settings = &new.settings;
@@ -59,6 +67,8 @@ pub(super) fn too_much(new: &NewConversation, limit: usize) -> Option<Problem> {
             bytes(&settings.tool_module_qualnames),
         ),
         ("user_id", bytes(&settings.user_id)),
+        ("title_llm_profile", bytes(&settings.title_llm_profile)),
+        ("prompt", bytes(&settings.title_prompt)),
     ];
     let all: usize = parts.iter().map(|(_, bytes)| bytes).sum();
     if all <= limit {

@@ -4,7 +4,7 @@ use super::*;
 fn messages_come_in_both_forms() {
     let hi = |run| ClientFrame::Message {
         content: vec![Content::text("hi")],
-        run,
+        delivery: Delivery::Steer { run },
     };
     assert_eq!(parse(r#"{"type":"message","content":"hi"}"#), hi(true));
     let long = r#"{"role":"user","content":[{"type":"text","text":"hi"}]}"#;
@@ -13,6 +13,15 @@ fn messages_come_in_both_forms() {
         parse(r#"{"role":"user","content":"hi","run":false}"#),
         hi(false)
     );
+    assert_eq!(
+        parse(r#"{"type":"message","content":"hi","delivery":"queue"}"#),
+        ClientFrame::Message {
+            content: vec![Content::text("hi")],
+            delivery: Delivery::Queue,
+        }
+    );
+    let contradicts = r#"{"type":"message","content":"hi","delivery":"interrupt","run":false}"#;
+    assert!(matches!(parse(contradicts), ClientFrame::Invalid { .. }));
 }
 
 #[test]

@@ -80,6 +80,7 @@ fn a_whole_reply_is_read() {
             response_id: "r1".to_owned(),
         },
         stop: StopReason::Done,
+        latency: std::time::Duration::ZERO,
         cost: None,
         made_by: Some(made_by()),
         notices: Vec::new(),

@@ -61,6 +61,10 @@ impl Disk for FailingDisk {
         RealDisk.create_dir(path)
     }
 
+    fn copy(&self, from: &Path, len: u64, to: &Path) -> io::Result<()> {
+        RealDisk.copy(from, len, to)
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         RealDisk.rename(from, to)
     }
