@@ -355,3 +355,6 @@ fn secrets(config: &McpServer) -> Vec<String> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
