@@ -55,6 +55,10 @@ deny:
 clients *arguments:
     tests/clients/python/run.sh {{ arguments }}
 
+# Use MCP servers that others wrote (needs Python 3.12 with PyPI, and Node.js with npm)
+mcp:
+    tests/clients/mcp.sh
+
 # Check the OpenAPI document with a public validator (needs Python 3.12 and PyPI)
 openapi:
     tests/clients/openapi.sh

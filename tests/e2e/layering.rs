@@ -18,6 +18,7 @@ const ALLOWED_DEPENDENCIES: &[(&str, &[&str])] = &[
     ("llm-client", &["core-model"]),
     ("workspace", &[]),
     ("agent-tools", &["core-model", "workspace"]),
+    ("mcp", &["agent-tools", "core-model", "workspace"]),
     ("webhooks", &["core-model"]),
     (
         "agent-runtime",
@@ -39,6 +40,7 @@ const ALLOWED_DEPENDENCIES: &[(&str, &[&str])] = &[
             "core-model",
             "http-api",
             "llm-client",
+            "mcp",
             "store-fs",
             "store-memory",
             "telemetry",
@@ -54,7 +56,11 @@ const HOME: &[(&str, &[&str])] = &[
     ("actix-web", &["http-api", "agent-server"]),
     ("actix-http", &["http-api", "agent-server"]),
     ("paperclip", &["http-api"]),
-    ("reqwest", &["llm-client", "agent-server", "webhooks"]),
+    (
+        "reqwest",
+        &["llm-client", "mcp", "agent-server", "webhooks"],
+    ),
+    ("rmcp", &["mcp"]),
     ("pty-process", &["workspace"]),
     ("tree-sitter", &["command-syntax"]),
     ("tree-sitter-bash", &["command-syntax"]),
@@ -162,7 +168,7 @@ const MACHINE: [&str; 16] = [
 fn tools_and_turns_reach_the_machine_only_through_the_workspace() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut sources = Vec::new();
-    for member in ["agent-tools", "agent-runtime"] {
+    for member in ["agent-tools", "agent-runtime", "mcp"] {
         collect(&root.join("crates").join(member).join("src"), &mut sources);
     }
     assert!(sources.len() > 20, "have they moved?");

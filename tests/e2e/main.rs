@@ -13,6 +13,7 @@ mod hosts;
 mod idempotency;
 mod large_events;
 mod layering;
+mod mcp;
 mod models;
 mod odd_input;
 mod openapi;

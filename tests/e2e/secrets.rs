@@ -10,7 +10,7 @@ async fn addresses_with_secrets_in_them_are_sealed_and_not_shown() {
         "agent": {
             "llm": {"model": "openai/x", "base_url": "http://me:hush-hush@127.0.0.1:1/v1?key=hush-hush",
                     "num_retries": 0},
-            "mcp_config": {"mcpServers": {"s": {"url": "https://mcp.example/?token=hush-hush"}}},
+            "mcp_config": {"mcpServers": {"s": {"url": "http://127.0.0.1:1/?token=hush-hush"}}},
         },
         "secrets": {"LOOKED_UP": {"kind": "LookupSecret", "url": "http://h.example/?token=hush-hush"}},
         "initial_message": "hello",

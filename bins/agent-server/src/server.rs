@@ -13,6 +13,7 @@ use ::webhooks::Webhooks;
 use actix_web::App;
 use agent_runtime::{BuiltInTools, Runtime, RuntimeConfig};
 use http_api::{Api, ApiConfig, HostCheck};
+use mcp::{McpSettings, McpTools};
 use tokio::{join, task::JoinHandle, time::timeout};
 use workspace::{Policy, Processes};
 
@@ -185,9 +186,19 @@ fn runtime_config(
         shared_budgets: settings.budgets.clone(),
         resume_runs: resume,
         connect: Arc::new(llm_client::connect),
-        tool_sources: vec![Arc::new(BuiltInTools)],
+        tool_sources: vec![
+            Arc::new(BuiltInTools),
+            Arc::new(McpTools::new(mcp_settings(settings))),
+        ],
         processes,
     })
+}
+
+fn mcp_settings(settings: &Settings) -> McpSettings {
+    McpSettings {
+        start_timeout: Duration::from_secs(settings.mcp_start_timeout_seconds.get()),
+        call_timeout: Duration::from_secs(settings.mcp_call_timeout_seconds.get()),
+    }
 }
 
 fn api_config(settings: &Settings, address: SocketAddr, webhooks: &Arc<Webhooks>) -> ApiConfig {

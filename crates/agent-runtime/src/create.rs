@@ -1,8 +1,9 @@
 use std::{path::PathBuf, sync::Arc};
 
+use agent_tools::ToolFilter;
 use core_model::{
     Agent, ConversationId, ConversationState, Delivery, Extent, Metadata, Seq, Snapshot,
-    StoreError, WorkspaceKind,
+    StoreError, WorkspaceKind, mcp,
     port::{Fault, FaultKind},
 };
 use serde_json::Value;
@@ -51,6 +52,7 @@ async fn create(runtime: &Runtime, new: NewConversation) -> Result<Created, Runt
     if let Some(agent) = &new.agent {
         check_condenser(agent)?;
         check_fallback(runtime, agent)?;
+        check_tools(agent)?;
     }
     let (request, chosen) = (new.request, new.id);
     let id = chosen
@@ -126,6 +128,14 @@ fn check_fallback(runtime: &Runtime, agent: &Agent) -> Result<(), RuntimeError> 
         .map_err(|error| RuntimeError::Invalid(error.to_string()))
 }
 
+/// What is said of servers and of names of tools can be read.
+fn check_tools(agent: &Agent) -> Result<(), RuntimeError> {
+    ToolFilter::of(agent).map_err(RuntimeError::Invalid)?;
+    let servers = mcp::servers(&agent.mcp_config);
+    let invalid = |error| RuntimeError::Invalid(format!("mcp_config.{error}"));
+    servers.map(drop).map_err(invalid)
+}
+
 /// Stores a new conversation and brings it into memory; none when its id is taken.
 async fn store(
     runtime: &Runtime,
@@ -196,9 +206,10 @@ async fn metadata(
     new: NewConversation,
 ) -> Result<Metadata, RuntimeError> {
     let runtime_state = runtime.state();
-    let agent = new
+    let mut agent = new
         .agent
         .unwrap_or_else(|| Agent::with_usual_tools(runtime_state.config.default_llm.clone()));
+    agent.mcp_config = mcp::canonical(agent.mcp_config);
     check_agent_prices(&runtime_state.config.connect, &agent, &new.settings.budgets)?;
     let working_dir = match &new.workspace {
         Some(workspace) => PathBuf::from(&workspace.working_dir),

@@ -4,6 +4,7 @@
 //! | stage | does |
 //! |---|---|
 //! | `prepare` | opens model and tools, proposes the system prompt |
+//! | `connections` | tools that come and go while the turn runs |
 //! | `context` | events into model messages |
 //! | `condense` | the older part of a large context into a summary |
 //! | `budget` | whether the next call may be made |
@@ -21,6 +22,7 @@ mod approve;
 mod ask;
 pub(crate) mod budget;
 pub(crate) mod condense;
+mod connections;
 mod context;
 mod cut;
 mod drafts;

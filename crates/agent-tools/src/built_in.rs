@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 pub use self::descriptor::KeptFile;
 use self::descriptor::{ChosenBy, Descriptor, LogReading};
-use crate::{OpenError, ToolEnvironment, ToolSource, ToolTraits, Tools};
+use crate::{OpenError, ToolEnvironment, ToolFilter, ToolSource, ToolTraits, Tools};
 
 /// In the order in which clients see them.
 static DESCRIPTORS: [&Descriptor; 5] = [
@@ -41,12 +41,16 @@ pub struct BuiltInTools;
 #[async_trait]
 impl ToolSource for BuiltInTools {
     async fn open(&self, agent: &Agent, environment: &ToolEnvironment) -> Result<Tools, OpenError> {
+        let filter = ToolFilter::of(agent).map_err(OpenError::Settings)?;
         let mut tools = Vec::new();
         for choice in &agent.tools {
             let descriptor = chosen_by_name()
                 .find(|it| it.name == choice.name)
                 .ok_or_else(|| unknown(&choice.name))?;
-            tools.push((descriptor.open)(environment, &choice.params)?);
+            let tool = (descriptor.open)(environment, &choice.params)?;
+            if filter.allows(tool.name()) {
+                tools.push(tool);
+            }
         }
         for class in &agent.include_default_tools {
             match chosen_by_class(class) {
@@ -168,7 +172,8 @@ pub(crate) mod tests {
         };
         let sources: [Arc<dyn ToolSource>; 1] = [Arc::new(BuiltInTools)];
         let opened = open(&sources, &agent, &ToolEnvironment::default()).now_or_never();
-        opened.expect("built-in tools need not be waited for")
+        let opened = opened.expect("built-in tools need not be waited for");
+        opened.map(|opened| opened.fixed)
     }
 
     fn registered() -> Vec<&'static str> {

@@ -1,10 +1,10 @@
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use core_model::Agent;
 use thiserror::Error;
 
-use crate::{Tool, ToolEnvironment, Tools, python_list::python_list};
+use crate::{ConnectedTools, OpenedTools, Tool, ToolEnvironment, Tools, python_list::python_list};
 
 /// How much of a tool's name that does not exist is repeated to the model.
 const SHOWN_CHARS: usize = 100;
@@ -21,6 +21,20 @@ pub trait ToolSource: Send + Sync {
     /// # Cancel safety
     /// What was opened is dropped.
     async fn open(&self, agent: &Agent, environment: &ToolEnvironment) -> Result<Tools, OpenError>;
+
+    /// The tools of an agent that are behind connections, before any is made. `taken`: names that tools
+    /// have already.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    fn connected(
+        &self,
+        _agent: &Agent,
+        _environment: &ToolEnvironment,
+        _taken: &BTreeSet<String>,
+    ) -> Result<Option<Arc<dyn ConnectedTools>>, OpenError> {
+        Ok(None)
+    }
 }
 
 /// Why an agent's tools cannot be opened.
@@ -40,9 +54,13 @@ pub enum OpenError {
         expected: String,
         value: String,
     },
+    /// What the agent says of its tools is not valid.
+    #[error("{0}")]
+    Settings(String),
 }
 
-/// Opens the tools that all sources have for an agent. Of several with one name, the first counts.
+/// Opens the tools that all sources have for an agent, and makes no connection yet. Of several with one
+/// name, the first counts.
 ///
 /// # Errors
 /// Those of the first source that fails.
@@ -53,16 +71,21 @@ pub async fn open(
     sources: &[Arc<dyn ToolSource>],
     agent: &Agent,
     environment: &ToolEnvironment,
-) -> Result<Tools, OpenError> {
-    let mut tools = Tools::new();
+) -> Result<OpenedTools, OpenError> {
+    let mut opened = OpenedTools::default();
+    let mut taken = BTreeSet::new();
     for source in sources {
         for tool in source.open(agent, environment).await? {
-            if !tools.iter().any(|present| present.name() == tool.name()) {
-                tools.push(tool);
+            if taken.insert(tool.name().to_owned()) {
+                opened.fixed.push(tool);
             }
         }
     }
-    Ok(tools)
+    for source in sources {
+        let connected = source.connected(agent, environment, &taken)?;
+        opened.connected.extend(connected);
+    }
+    Ok(opened)
 }
 
 /// The tool a model means by `called`: its name, or another name that models use for it. Letter case, spaces,

@@ -35,6 +35,11 @@ pub trait Tool: Send + Sync {
         self.traits()
     }
 
+    /// Whether a model is offered it only after a search has found it. It may be called before.
+    fn is_deferred(&self) -> bool {
+        false
+    }
+
     /// Checks a model's arguments and turns them into the action that is logged: the tool's fields
     /// with defaults filled in, absent options left out, and the action's `kind` last.
     ///
@@ -126,6 +131,10 @@ pub struct ToolEnvironment {
     pub files: ToolFiles,
     /// Tools that were used before these were opened. What they had in memory, a shell for one, is gone.
     pub used_before: BTreeSet<String>,
+    /// Tools that a search had found before these were opened, in the order of finding.
+    pub found_before: Vec<String>,
+    /// How many tokens the agent's model takes, if that is known.
+    pub context_window: Option<u64>,
     /// How long a call waits for what it started, where the agent's parameters say nothing else.
     pub max_foreground_time: Option<Duration>,
 }

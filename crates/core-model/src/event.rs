@@ -104,6 +104,9 @@ pub struct ToolDefinition {
     pub kind: String,
     #[serde(default)]
     pub title: String,
+    /// The tool as its MCP server describes it, for a tool of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mcp_tool: Option<Value>,
 }
 
 /// Hints about what a tool may do (Model Context Protocol, `ToolAnnotations`).

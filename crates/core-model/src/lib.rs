@@ -16,6 +16,7 @@
 //! | [`shared_budget`] | the same of an API key's conversations, and of all |
 //! | [`secrets`] | where settings have secrets, and how to hide them |
 //! | [`masking`] | masks secrets in texts that others wrote |
+//! | [`mcp`] | the MCP servers of an agent |
 //! | [`port`] | what a store does: `Catalog`, `Claims`, `LogReader`, `LogWriter`, `Feed`, `Receipts`, `DeliveryRecords`, `SpendingRecords` |
 
 pub mod agent;
@@ -30,6 +31,7 @@ pub mod info;
 mod line_head;
 mod llm_check;
 pub mod masking;
+pub mod mcp;
 pub mod message;
 pub mod port;
 pub mod queue;

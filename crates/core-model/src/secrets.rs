@@ -13,7 +13,14 @@ const LLM_SECRETS: [&str; 4] = [
     "aws_session_token",
 ];
 const SECRET_MAPS: [&str; 4] = ["extra_headers", "headers", "env", "secrets"];
-const AUTH_KEYS: [&str; 3] = ["auth", "token", "client_secret"];
+const AUTH_KEYS: [&str; 6] = [
+    "auth",
+    "token",
+    "client_secret",
+    "password",
+    "access_token",
+    "refresh_token",
+];
 /// Fields of a provider's own, sent with each request. Some gateways take their keys there.
 const EXTRA_BODY: &str = "litellm_extra_body";
 /// Words of the names of such fields whose texts are secrets.

@@ -32,6 +32,12 @@ pub struct ConversationState {
     /// The tools that have answered a call.
     #[serde(default)]
     pub used_tools: BTreeSet<String>,
+    /// Tools that are offered because a search found them, in the order of finding.
+    #[serde(default)]
+    pub found_tools: Vec<String>,
+    /// What was last told of the agent's MCP servers.
+    #[serde(default)]
+    pub mcp_servers: Value,
     /// Whether HEAD was ever moved to another event than the last one.
     #[serde(default)]
     pub head_moved: bool,
@@ -110,6 +116,8 @@ impl ConversationState {
             pending: Vec::new(),
             initialised: false,
             used_tools: BTreeSet::new(),
+            found_tools: Vec::new(),
+            mcp_servers: Value::Null,
             head_moved: false,
             queued: Vec::new(),
             waiting: None,
@@ -252,6 +260,8 @@ impl ConversationState {
             "agent_state" => take(&update.value, &mut self.agent_state),
             "spent_before" => take(&update.value, &mut self.spent_before),
             "approved_commands" => take(&update.value, &mut self.approved_commands),
+            "found_tools" => take(&update.value, &mut self.found_tools),
+            "mcp_servers" => take(&update.value, &mut self.mcp_servers),
             "queued_messages" => take(&update.value, &mut self.queued),
             "waiting" => take(&update.value, &mut self.waiting),
             "budgets" => take(&update.value, &mut self.budgets),

@@ -172,6 +172,16 @@ pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Adds to the end of a file that only this user can read.
+pub(crate) fn append(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)?
+        .write_all(bytes)
+}
+
 /// Writes a file that only this user can read.
 pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
     OpenOptions::new()

@@ -7,6 +7,7 @@
 //! | `files` | read, create, replace, list, stat |
 //! | `git` | making the folder a repository |
 //! | `pty` | [`Pty`]: a program in a pseudo-terminal |
+//! | `piped` | [`Piped`]: a program that is talked to through pipes |
 //! | `tool_files` | [`ToolFiles`]: what a conversation's tools keep |
 //! | `scratch` | [`ScratchFolder`]: a private temporary folder |
 //! | `host` | the user, the host, programs on a `PATH` |
@@ -16,6 +17,7 @@ mod files;
 mod folder;
 mod git;
 mod host;
+mod piped;
 mod processes;
 mod pty;
 mod scratch;
@@ -26,6 +28,7 @@ pub use self::{
     files::{FileKind, FolderItem, NewFile, ReplaceError, Stat},
     folder::UsableFolder,
     host::{find_program, host_name, user_name},
+    piped::{Piped, PipedCommand, Pipes},
     processes::{
         NeverPassed, OwnProcess, Policy, ProcessInfo, Processes, Signal, check_name, is_ignored,
         is_passed, send,

@@ -70,6 +70,21 @@ impl ToolFiles {
         files::write_private(&self.path(name), text)
     }
 
+    /// Adds to a file, and makes it where it is missing. One that would become longer than `limit` gets the
+    /// ending `.old` first, in the place of an earlier one.
+    ///
+    /// # Errors
+    /// As the file system reports them.
+    pub fn append_bounded(&self, name: &str, bytes: &[u8], limit: u64) -> io::Result<()> {
+        let path = self.path(name);
+        make_parent(&path)?;
+        let length = fs::metadata(&path).map_or(0, |file| file.len());
+        if length > 0 && length + bytes.len() as u64 > limit {
+            fs::rename(&path, self.path(format!("{name}.old")))?;
+        }
+        files::append(&path, bytes)
+    }
+
     /// Reads a text file and removes it. `None` when there is no such file.
     ///
     /// # Errors

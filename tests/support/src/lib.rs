@@ -7,6 +7,7 @@
 )]
 
 pub mod floods;
+pub mod mcp_script;
 pub mod model_server;
 pub mod receiver;
 mod server;

@@ -82,6 +82,16 @@ fn checked(settings: Settings, merged: &Merged) -> Result<Settings, ConfigError>
             settings.max_foreground_terminal_timeout_seconds.get(),
             MAX_WAIT_SECONDS,
         ),
+        (
+            "mcp_start_timeout_seconds",
+            settings.mcp_start_timeout_seconds.get(),
+            MAX_WAIT_SECONDS,
+        ),
+        (
+            "mcp_call_timeout_seconds",
+            settings.mcp_call_timeout_seconds.get(),
+            MAX_WAIT_SECONDS,
+        ),
     ];
     for (key, count, most) in counts {
         if count > most {

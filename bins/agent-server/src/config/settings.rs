@@ -8,6 +8,7 @@ use std::{
 use agent_runtime::RuntimeConfig;
 use core_model::{LlmSettings, shared_budget::SharedBudgets};
 use http_api::{ApiConfig, CorsConfig, HostCheck, HostConfig};
+use mcp::McpSettings;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use webhooks::WebhookConfig;
@@ -68,6 +69,10 @@ pub struct Settings {
     pub idle_jobs_ttl_seconds: NonZeroU64,
     /// How long a call of the terminal waits for its command at most; the command then continues.
     pub max_foreground_terminal_timeout_seconds: NonZeroU64,
+    /// How long an MCP server may take to start and to list its tools.
+    pub mcp_start_timeout_seconds: NonZeroU64,
+    /// How long a call of an MCP server's tool may be silent, unless the server's settings say otherwise.
+    pub mcp_call_timeout_seconds: NonZeroU64,
     pub durability: Durability,
     /// How long an acknowledged event may wait to be on disk, where durability is `interval`.
     pub durability_interval_ms: NonZeroU64,
@@ -170,6 +175,8 @@ impl Default for Settings {
             max_idle_conversations: count(RuntimeConfig::MAX_IDLE_CONVERSATIONS),
             idle_ttl_seconds: seconds(RuntimeConfig::IDLE_TTL),
             idle_jobs_ttl_seconds: seconds(RuntimeConfig::IDLE_JOBS_TTL),
+            mcp_start_timeout_seconds: seconds(McpSettings::START_TIMEOUT),
+            mcp_call_timeout_seconds: seconds(McpSettings::CALL_TIMEOUT),
             max_foreground_terminal_timeout_seconds: seconds(
                 RuntimeConfig::MAX_FOREGROUND_TERMINAL_TIMEOUT,
             ),

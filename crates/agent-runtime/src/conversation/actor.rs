@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use core_model::port::Claim;
+use futures_util::future::join_all;
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until},
@@ -292,7 +293,10 @@ impl Actor {
             let resume = stop == Some(CancelReason::ActorStops(StopReason::ServerStopping));
             self.writer.store_snapshot(resume).await;
             if let Some(tools) = self.live.tools.get().filter(|_| stops.is_empty()) {
-                self.residency.idle_tools.add(&self.live, &tools).await;
+                self.residency
+                    .idle_tools
+                    .add(&self.live, &tools.all())
+                    .await;
             }
         }
         for (reason, answer) in stops {
@@ -335,7 +339,10 @@ impl Actor {
 
     async fn close_tools(&self, reason: &'static str) {
         self.residency.idle_tools.remove(&self.live);
-        for tool in self.live.tools.take() {
+        let opened = self.live.tools.take();
+        let ends = opened.connected.iter().map(|connected| connected.close());
+        join_all(ends).await;
+        for tool in opened.fixed {
             let ended = tool.close().await;
             if !ended.is_empty() {
                 let processes: Vec<String> = ended.iter().map(logged).collect();

@@ -35,7 +35,7 @@ pub(crate) async fn look(live: &LiveConversation, last_active: Instant) -> IdleV
     if due.is_none_or(|due| due > now) {
         return IdleVerdict::Stay(due);
     }
-    if !is_busy(&tools).await {
+    if !is_busy(&tools.all()).await {
         return IdleVerdict::Leave(UNUSED);
     }
     let next_look = now + LOOK_INTERVAL.min(config.idle_ttl);

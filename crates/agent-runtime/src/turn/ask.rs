@@ -28,7 +28,7 @@ pub(super) async fn ask(
             .iter()
             .map(|shown| Arc::clone(&shown.message))
             .collect(),
-        tools: prompt::tool_specs(&turn.tools),
+        tools: prompt::tool_specs(&turn.tools, &state.found_tools),
         cache_key: Some(turn.live.id.to_string()),
     };
     turn.seen.clone_from(&state.last_user_message_id);

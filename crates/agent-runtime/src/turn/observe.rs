@@ -10,7 +10,10 @@ use core_model::{ConversationState, Draft, EventBody};
 
 use crate::{
     residency::idle::is_busy,
-    turn::{drafts::environment_message, outcome::Outcome, state::Turn, stuck::StuckVerdict},
+    turn::{
+        connections, drafts::environment_message, outcome::Outcome, state::Turn,
+        stuck::StuckVerdict,
+    },
 };
 
 /// The state that the context is true of, once the context has caught up with it.
@@ -43,7 +46,9 @@ pub(super) async fn record(turn: &Turn, answer: Draft) -> ControlFlow<Outcome> {
                 && resolve(&turn.tools, &seen.tool_name)
                     .is_some_and(|tool| tool.traits().ends_turn)
     );
-    turn.propose(vec![answer]).await?;
+    let mut drafts = vec![answer];
+    drafts.extend(connections::found(turn));
+    turn.propose(drafts).await?;
     if ends_turn {
         Break(turn.finished())
     } else {

@@ -209,7 +209,7 @@ impl From<OpenError> for SetupError {
     fn from(error: OpenError) -> Self {
         let code = match error {
             OpenError::UnknownTool { .. } => "KeyError",
-            OpenError::Parameter { .. } => "ValueError",
+            OpenError::Parameter { .. } | OpenError::Settings(_) => "ValueError",
         };
         Self {
             code,

@@ -5,8 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use agent_tools::{ToolEnvironment, Tools};
+use agent_tools::{OpenedTools, ToolEnvironment};
 use core_model::{Agent, Draft, EventBody, Source, event::SystemPromptEvent};
+use futures_util::future::join_all;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 use workspace::{ToolFiles, Workspace};
@@ -36,14 +37,14 @@ pub(super) async fn prepare(
     let opened = tokio::select! {
         biased;
         () = signals.cancel.cancelled() => return Break(Outcome::cancelled()),
-        opened = open(&live) => opened,
+        opened = open_and_connect(&live) => opened,
     };
-    let connected = opened.and_then(|(agent, tools)| {
+    let connected = opened.and_then(|(agent, opened)| {
         let model = (live.runtime.config.connect)(&agent.llm)?;
         let condenser = CondenserSettings::of(&agent).map_err(SetupError::value)?;
-        Ok((agent, tools, model, condenser))
+        Ok((agent, opened, model, condenser))
     });
-    let (agent, tools, model, condenser) = match connected {
+    let (agent, opened, model, condenser) = match connected {
         Ok(connected) => connected,
         Err(error) => return Break(Outcome::setup(error)),
     };
@@ -54,7 +55,8 @@ pub(super) async fn prepare(
         live,
         agent,
         model,
-        tools,
+        tools: opened.all(),
+        opened,
         context: ModelContext::default(),
         condenser: CondenserState::new(condenser),
         spending: TurnSpending::new(&now.state),
@@ -67,7 +69,8 @@ pub(super) async fn prepare(
     };
     if !now.state.initialised {
         let workspace = &now.metadata.workspace;
-        let prompt = prompt::system(&turn.agent, workspace, &turn.tools);
+        let found = &now.state.found_tools;
+        let prompt = prompt::system(&turn.agent, workspace, &turn.tools, found);
         let body = EventBody::SystemPromptEvent(prompt);
         turn.propose(vec![Draft::new(Source::Agent, body)]).await?;
     }
@@ -102,7 +105,8 @@ pub(super) fn take_up_changes(turn: &mut Turn) -> ControlFlow<Outcome> {
 /// The system prompt of a conversation whose log has none yet. None, too, when the agent cannot be set up:
 /// the run will say why.
 ///
-/// The first message and the first run bring it along, because it stands before them in the log.
+/// The first message and the first run bring it along, because it stands before them in the log. That of an
+/// agent whose tools are behind connections comes in the turn that makes these.
 pub(crate) async fn missing_system_prompt(
     live: &LiveConversation,
 ) -> Option<Box<SystemPromptEvent>> {
@@ -111,8 +115,10 @@ pub(crate) async fn missing_system_prompt(
         return None;
     }
     match open(live).await {
-        Ok((agent, tools)) => {
-            let prompt = prompt::system(&agent, &now.metadata.workspace, &tools);
+        Ok((_, opened)) if !opened.connected.is_empty() => None,
+        Ok((agent, opened)) => {
+            let workspace = &now.metadata.workspace;
+            let prompt = prompt::system(&agent, workspace, &opened.fixed, &[]);
             Some(Box::new(prompt))
         }
         Err(error) => {
@@ -131,8 +137,16 @@ pub(crate) fn condenses(live: &LiveConversation) -> bool {
     !matches!(CondenserSettings::read(&condenser), Ok(None))
 }
 
+/// As [`open`], with the connections made that can be made now.
+async fn open_and_connect(live: &LiveConversation) -> Result<(Agent, OpenedTools), SetupError> {
+    let (agent, opened) = open(live).await?;
+    let connects = opened.connected.iter().map(|connected| connected.connect());
+    join_all(connects).await;
+    Ok((agent, opened))
+}
+
 /// The agent, and its tools: those that are open already, or new ones, which stay open after the turn.
-pub(super) async fn open(live: &LiveConversation) -> Result<(Agent, Tools), SetupError> {
+pub(super) async fn open(live: &LiveConversation) -> Result<(Agent, OpenedTools), SetupError> {
     let now = live.now();
     let agent = agent(live)?;
     if let Some(tools) = live.tools.get() {
@@ -143,10 +157,23 @@ pub(super) async fn open(live: &LiveConversation) -> Result<(Agent, Tools), Setu
         workspace: workspace(live),
         files: ToolFiles::new(&live.folder),
         used_before: now.state.used_tools.clone(),
+        found_before: now.state.found_tools.clone(),
+        context_window: context_window(live, &agent),
         max_foreground_time: Some(live.runtime.config.max_foreground_terminal_timeout),
     };
-    let tools = agent_tools::open(&live.runtime.config.tool_sources, &agent, &environment).await?;
-    Ok((agent, live.tools.keep(tools)))
+    let sources = &live.runtime.config.tool_sources;
+    let opened = agent_tools::open(sources, &agent, &environment).await?;
+    Ok((agent, live.tools.keep(opened)))
+}
+
+/// Only of agents with servers that may have many tools.
+fn context_window(live: &LiveConversation, agent: &Agent) -> Option<u64> {
+    if agent.mcp_config.is_empty() {
+        return None;
+    }
+    // A model that cannot be connected is the turn's error.
+    let model = (live.runtime.config.connect)(&agent.llm).ok()?;
+    model.limits().input_tokens
 }
 
 /// The agent's settings with their secrets.

@@ -24,7 +24,7 @@ pub(crate) async fn answer(
     live: &LiveConversation,
     question: String,
 ) -> Result<SpentCall, RuntimeError> {
-    let (agent, tools) = prepare::open(live)
+    let (agent, opened) = prepare::open(live)
         .await
         .map_err(|error| RuntimeError::Model {
             code: error.code,
@@ -51,7 +51,7 @@ pub(crate) async fn answer(
     let model = (live.runtime.config.connect)(&llm)?;
     let request = ModelRequest {
         messages,
-        tools: prompt::tool_specs(&tools),
+        tools: prompt::tool_specs(&opened.all(), &now.state.found_tools),
         cache_key: Some(live.id.to_string()),
     };
     let reply = model.reply(&request, &|_| {}).await?;

@@ -4,7 +4,7 @@ use std::{
     sync::Arc,
 };
 
-use agent_tools::Tools;
+use agent_tools::{OpenedTools, Tools};
 use core_model::{Agent, ConversationState, Draft, EventId, Metadata};
 use llm_client::Model;
 use tokio::sync::{mpsc, watch};
@@ -32,6 +32,8 @@ pub(super) struct Turn {
     pub(super) metadata: Arc<Metadata>,
     pub(super) agent: Agent,
     pub(super) model: Arc<dyn Model>,
+    pub(super) opened: OpenedTools,
+    /// All that were open when that was last looked at.
     pub(super) tools: Tools,
     pub(super) workspace: Workspace,
     pub(super) context: ModelContext,

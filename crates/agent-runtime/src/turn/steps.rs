@@ -15,7 +15,7 @@ use crate::{
     command::SpentCall,
     residency::live_conversation::LiveConversation,
     turn::{
-        ask, budget, condense, cut,
+        ask, budget, condense, connections, cut,
         drafts::fallback_notice,
         execute, interpret, judge, observe,
         outcome::{Outcome, Purpose},
@@ -64,6 +64,7 @@ async fn run_stages(
     let mut iterations = 0;
     let mut span = Span::none();
     loop {
+        connections::take_up(&mut turn).await?;
         let state = observe::catch_up(&mut turn).await?;
         if turn.signals.is_pausing() {
             return Break(Outcome::Paused);

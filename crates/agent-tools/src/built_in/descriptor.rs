@@ -181,6 +181,7 @@ impl<T: Execute> Tool for BuiltIn<T> {
             }),
             kind: format!("{kind}Tool"),
             title: (*name).to_owned(),
+            mcp_tool: None,
         }
     }
 

@@ -5,7 +5,7 @@ use std::{
         fd::AsFd,
         unix::process::{CommandExt, ExitStatusExt},
     },
-    process::{Child, Command, ExitStatus},
+    process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus},
     sync::{Arc, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
@@ -59,21 +59,50 @@ impl Processes {
                 ignored_signals::stop_passing_on();
                 let guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
                 let prepared = prepare(&mut command)?;
-                let session = SessionProcess::start(&mut command, processes)?;
+                let session = SessionProcess::start(&mut command, processes, Terminal::Input)?;
                 drop(guard);
                 Ok((prepared, session))
             })
             .await
     }
+
+    /// Starts a program as the leader of a session that has no terminal.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    ///
+    /// # Cancel safety
+    /// What was started ends when the future is dropped.
+    pub(crate) async fn start_without_terminal(
+        &self,
+        mut command: Command,
+    ) -> io::Result<SessionProcess> {
+        let processes = self.clone();
+        self.spawner()
+            .run(move || {
+                ignored_signals::stop_passing_on();
+                SessionProcess::start(&mut command, processes, Terminal::None)
+            })
+            .await
+    }
+}
+
+/// What a session's controlling terminal is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Terminal {
+    /// The program's input.
+    Input,
+    None,
 }
 
 impl SessionProcess {
-    fn start(command: &mut Command, processes: Processes) -> io::Result<Self> {
+    fn start(command: &mut Command, processes: Processes, terminal: Terminal) -> io::Result<Self> {
         let tag = processes.owner().tag(&Uuid::new_v4().simple().to_string());
         command.env(TAG_VARIABLE, &tag);
         let group = processes.control_group(&tag);
         lead_session(
             command,
+            terminal,
             group.as_ref().and_then(|group| group.procs_file().ok()),
         );
         // a search for orphans sees the process and its entry, or neither
@@ -102,6 +131,16 @@ impl SessionProcess {
     /// Its process id, which its session and its own process group have too.
     pub(crate) fn id(&self) -> i32 {
         self.id
+    }
+
+    /// The other ends of its pipes, once.
+    pub(crate) fn take_pipes(
+        &mut self,
+    ) -> (Option<ChildStdin>, Option<ChildStdout>, Option<ChildStderr>) {
+        let Some(child) = &mut self.child else {
+            return (None, None, None);
+        };
+        (child.stdin.take(), child.stdout.take(), child.stderr.take())
     }
 
     pub(crate) fn tree(&self) -> &ProcessTree {
@@ -191,14 +230,16 @@ impl std::fmt::Debug for SessionProcess {
     }
 }
 
-/// Has the child, before it becomes the program, take a session and its terminal, and on Linux enter its
+/// Has the child, before it becomes the program, take a session and its terminal, if any, and on Linux enter its
 /// control group, adopt what its descendants leave behind, and get a hangup when this process is gone.
 #[expect(unsafe_code, reason = "only the child itself can do this, before exec")]
-fn lead_session(command: &mut Command, group: Option<File>) {
+fn lead_session(command: &mut Command, terminal: Terminal, group: Option<File>) {
     let parent = getpid();
     let prepare = move || {
         setsid()?;
-        ioctl_tiocsctty(rustix::stdio::stdin().as_fd())?;
+        if terminal == Terminal::Input {
+            ioctl_tiocsctty(rustix::stdio::stdin().as_fd())?;
+        }
         if cfg!(target_os = "linux") {
             // A hangup, not a kill: bash passes it on to its jobs before it ends.
             set_death_signal()?;

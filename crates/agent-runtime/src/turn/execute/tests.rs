@@ -143,6 +143,7 @@ impl Stage {
         let (pause, asked_to_pause) = watch::channel(false);
         let cancel = CancellationToken::new();
         let turn = Turn {
+            opened: agent_tools::OpenedTools::default(),
             metadata: Arc::clone(&live.now().metadata),
             live,
             agent,

@@ -3,7 +3,7 @@
 use agent_runtime::{check_analyzer, check_policy};
 use core_model::{
     Agent, ConfirmationPolicy, Content, ConversationSettings, LlmSettings, ToolChoice, Workspace,
-    WorkspaceKind, budget::Budgets,
+    WorkspaceKind, budget::Budgets, mcp,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -59,6 +59,7 @@ pub(super) fn read_agent(agent: &Value) -> Result<Agent, Vec<Problem>> {
     }
     let agent: Agent = validation::typed(agent, &["body", "agent"])?;
     check_llm(&agent.llm, &at_llm)?;
+    check_mcp(&agent.mcp_config, &["body", "agent"])?;
     Ok(agent)
 }
 
@@ -76,6 +77,7 @@ fn read_settings(settings: &Value) -> Result<Agent, Vec<Problem>> {
     if let Some(config) = part(fields, "mcp_config", &at)? {
         agent.mcp_config = config;
     }
+    check_mcp(&agent.mcp_config, &at)?;
     agent.agent_context = given(fields, "agent_context").cloned();
     agent.condenser = fields
         .get("condenser")
@@ -93,6 +95,14 @@ pub(in crate::conversations) fn check_llm(
         let at: Vec<&str> = at.iter().copied().chain(path).collect();
         let why = format!("it should be {}", wrong.expected);
         vec![Problem::value_error(&at, &why)]
+    })
+}
+
+fn check_mcp(config: &Map<String, Value>, at: &[&str]) -> Result<(), Vec<Problem>> {
+    mcp::servers(config).map(drop).map_err(|wrong| {
+        let path = wrong.path.iter().map(String::as_str);
+        let at = at.iter().copied().chain(["mcp_config"]).chain(path);
+        vec![Problem::value_error(&at.collect::<Vec<_>>(), &wrong.reason)]
     })
 }
 
