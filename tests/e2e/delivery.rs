@@ -18,7 +18,7 @@ async fn a_message_waits_for_the_next_turn_and_can_be_changed_until_then() {
         let request = server.request(method, path).json(&body);
         answer(request.send().await.unwrap()).await
     };
-    let body = json!({"agent": {"llm": model.llm_settings()}});
+    let body = json!({"agent": {"llm": model.llm_settings()}, "autotitle": false});
     let (_, created) = send(Method::POST, "/conversations", body).await;
     let path = format!("/conversations/{}", created["id"].as_str().unwrap());
     let events = format!("{path}/events");

@@ -9,7 +9,7 @@ use core_model::{
     port::{Prefix, StagedConversation},
     usage::StatsSnapshot,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     Runtime, RuntimeError,
@@ -182,6 +182,13 @@ impl Copy {
         if let Some(goal) = self.state.goal.as_ref().filter(|goal| goal.active) {
             // Nobody works towards it here; it can be resumed.
             last.push(Draft::state("goal", json!(goal.interrupted())));
+        }
+        if !self.state.queued.is_empty() {
+            // They are for the original.
+            last.push(Draft::state("queued_messages", json!([])));
+        }
+        if self.state.waiting.is_some() {
+            last.push(Draft::state("waiting", Value::Null));
         }
         if self.state.execution_status != ExecutionStatus::Idle {
             let idle = ExecutionStatus::Idle.as_str();

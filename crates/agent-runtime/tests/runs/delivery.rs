@@ -1,6 +1,6 @@
 //! When a message reaches an agent that works, and what is told while it waits for a person.
 
-use agent_runtime::{Conversation, Delivery, NewConversation, RuntimeError, Start};
+use agent_runtime::{Conversation, Delivery, Fork, NewConversation, RuntimeError, Start};
 use core_model::{ConfirmationPolicy, Content, ConversationSettings, EventId, ExecutionStatus};
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -243,4 +243,20 @@ async fn waiting_for_a_person_is_told_once_and_so_is_its_end() {
     say(&conversation, "again").await;
     until(&conversation, ExecutionStatus::Finished).await;
     assert_eq!(told(&conversation, "waiting").await.len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_has_neither_the_queue_nor_the_waiting_of_its_original() {
+    let world = World::new(vec![act()]).await;
+    let conversation = asking(&world).await;
+    say(&conversation, "go").await;
+    until(&conversation, ExecutionStatus::WaitingForConfirmation).await;
+    queue(&conversation, "later").await;
+    let copy = world.runtime.fork(conversation.id(), Fork::default());
+    let copy = world.runtime.open(copy.await.unwrap().id).await.unwrap();
+    assert!(copy.queued_messages().is_empty());
+    assert_eq!(told(&copy, "waiting").await.last(), Some(&Value::Null));
+    assert_eq!(conversation.queued_messages().len(), 1);
+    say(&copy, "and now").await;
+    until(&copy, ExecutionStatus::Finished).await;
 }
