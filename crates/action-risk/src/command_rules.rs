@@ -15,6 +15,11 @@ const NETWORK: [&str; 13] = [
     "nc", "ncat", "netcat", "socat", "telnet", "ssh", "scp", "sftp", "ftp", "tftp", "rsync",
     "rclone", "nmap",
 ];
+/// Tests of `find` that leave most files alone.
+const FILTERS: [&str; 11] = [
+    "-name", "-iname", "-path", "-ipath", "-regex", "-iregex", "-empty", "-newer", "-mtime",
+    "-mmin", "-size",
+];
 /// Files that decide who may log in and what is run by itself.
 const STARTUP_FILES: [&str; 10] = [
     "/.ssh/",
@@ -109,6 +114,11 @@ fn of_command(command: &SimpleCommand) -> Vec<Rule> {
         {
             (High, "command.kill-all", "ends all processes")
         }
+        "find" if deletes_all_it_finds(command) => (
+            High,
+            "command.delete-by-force",
+            "deletes all that it finds without asking",
+        ),
         "git" => match git(command) {
             Some(rule) => rule,
             None => return rules,
@@ -126,6 +136,15 @@ fn of_command(command: &SimpleCommand) -> Vec<Rule> {
     };
     rules.push(rule);
     rules
+}
+
+/// Whether a `find` deletes, and nothing says which files it is to find.
+fn deletes_all_it_finds(command: &SimpleCommand) -> bool {
+    let has = |text: &str| {
+        let mut arguments = command.arguments().iter();
+        arguments.any(|it| it.literal() == Some(text))
+    };
+    has("-delete") && !FILTERS.iter().any(|filter| has(filter))
 }
 
 /// What loses work or reaches others.

@@ -45,7 +45,7 @@ fn analyzer(kind: &str) -> Analyzer {
 }
 
 /// Command, what the patterns say, what the rails say.
-const TABLE: [(&str, SecurityRisk, SecurityRisk); 114] = [
+const TABLE: [(&str, SecurityRisk, SecurityRisk); 116] = [
     ("ls -la", Low, Low),
     ("echo hello > out.txt", Low, Low),
     ("cd src && cargo test", Low, Low),
@@ -65,6 +65,8 @@ const TABLE: [(&str, SecurityRisk, SecurityRisk); 114] = [
     ("echo x > /dev/null", Low, Low),
     ("echo x > /tmp/y", Low, Low),
     ("find . -name '*.o' -delete", Low, Low),
+    ("find build -delete", High, Low),
+    ("find build -type f -delete", High, Low),
     ("chmod -R u+w build", Low, Low),
     ("kill 1234", Low, Low),
     ("kill -9 1234", Low, Low),

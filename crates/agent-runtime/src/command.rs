@@ -35,6 +35,8 @@ pub(crate) enum CommandRequest {
     Run {
         /// Set when it must have one effect, however often it is sent.
         once: Option<Request>,
+        /// Whether it accepts the actions that wait for consent; otherwise it does nothing then.
+        consents: bool,
         /// Stands before the run when the log has none yet.
         system_prompt: Option<Box<SystemPromptEvent>>,
     },

@@ -113,7 +113,7 @@ impl Runtime {
 
     async fn resume(&self, metadata: &Metadata, done: &mut Resumed) {
         let resumed = match self.open(metadata.id).await {
-            Ok(conversation) => conversation.run().await,
+            Ok(conversation) => conversation.go_on().await,
             Err(error) => Err(error),
         };
         match resumed {

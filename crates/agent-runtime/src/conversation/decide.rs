@@ -90,9 +90,11 @@ impl Decider<'_> {
             }
             CommandRequest::Run {
                 once,
+                consents,
                 system_prompt,
             } => {
-                if done.run {
+                let waits = self.status() == ExecutionStatus::WaitingForConfirmation;
+                if done.run || waits && !consents {
                     Ok(())
                 } else {
                     self.run(once, system_prompt)

@@ -135,7 +135,7 @@ impl Conversation {
     /// # Errors
     /// [`RuntimeError::AlreadyRunning`], [`RuntimeError::RunLimit`].
     pub async fn run(&self) -> Result<(), RuntimeError> {
-        self.start_run(None).await
+        self.start_run(None, true).await
     }
 
     /// As [`Self::run`], with one effect however often it is asked. After the first time
@@ -144,13 +144,22 @@ impl Conversation {
     /// # Errors
     /// As [`Self::run`], or a store error.
     pub async fn run_once(&self, request: Request) -> Result<(), RuntimeError> {
-        self.start_run(Some(request)).await
+        self.start_run(Some(request), true).await
     }
 
-    async fn start_run(&self, once: Option<Request>) -> Result<(), RuntimeError> {
+    /// As [`Self::run`], but actions that wait for consent go on waiting.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn go_on(&self) -> Result<(), RuntimeError> {
+        self.start_run(None, false).await
+    }
+
+    async fn start_run(&self, once: Option<Request>, consents: bool) -> Result<(), RuntimeError> {
         let system_prompt = missing_system_prompt(&self.live).await;
         self.ask(CommandRequest::Run {
             once,
+            consents,
             system_prompt,
         })
         .await

@@ -260,3 +260,16 @@ async fn a_copy_has_neither_the_queue_nor_the_waiting_of_its_original() {
     say(&copy, "and now").await;
     until(&copy, ExecutionStatus::Finished).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn going_on_is_no_consent() {
+    let world = World::new(vec![act(), Line::Say("done")]).await;
+    let conversation = asking(&world).await;
+    say(&conversation, "go").await;
+    until(&conversation, ExecutionStatus::WaitingForConfirmation).await;
+    conversation.go_on().await.unwrap();
+    let status = conversation.info().execution_status;
+    assert_eq!(status, ExecutionStatus::WaitingForConfirmation);
+    conversation.run().await.unwrap();
+    until(&conversation, ExecutionStatus::Finished).await;
+}

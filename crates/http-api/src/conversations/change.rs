@@ -212,7 +212,8 @@ pub(super) const SET_BUDGETS: Operation = Operation {
 
 /// Set budgets
 ///
-/// A running turn heeds them before its next call. With `run` the agent continues, unless it runs already.
+/// A running turn heeds them before its next call. With `run` the agent continues, unless it runs already or
+/// waits for consent.
 #[api_v2_operation]
 async fn set_budgets(
     server: Server,
@@ -228,7 +229,7 @@ async fn set_budgets(
     let conversation = server.runtime.open(path.0).await?;
     conversation.set_budgets(budgets).await?;
     if run {
-        match conversation.run().await {
+        match conversation.go_on().await {
             Ok(()) | Err(agent_runtime::RuntimeError::AlreadyRunning) => {}
             Err(error) => return Err(error.into()),
         }

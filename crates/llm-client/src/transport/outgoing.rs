@@ -160,7 +160,7 @@ impl Outgoing {
     }
 
     fn leaves_out_image(&self, url: &String) -> bool {
-        self.adjustments.no_images || self.adjustments.leaves_out(url)
+        self.adjustments.no_images || self.adjustments.leaves_out(url) || is_empty_image(url)
     }
 
     /// Puts a note where an image is left out, and a sign where a NUL stands.
@@ -196,6 +196,14 @@ fn replace_nul(text: &mut String) {
     if text.contains('\0') {
         *text = text.replace('\0', "\u{2400}");
     }
+}
+
+/// Whether a `data:` URL holds nothing, as some tools give where they have no picture.
+fn is_empty_image(url: &str) -> bool {
+    let data = url
+        .strip_prefix("data:")
+        .and_then(|rest| rest.split_once(','));
+    data.is_some_and(|(_, data)| data.trim().is_empty())
 }
 
 /// Whether a text is a JSON object.

@@ -5,11 +5,14 @@ use serde_json::{Deserializer, Map, Value};
 
 const END_OF_THOUGHTS: &str = "</think>";
 
-/// The verdict in a reply, whatever stands around it; of several the last. None when there is none that
+/// The verdict in a reply, whatever stands around it; of several the last that sees something missing, else the last. None when there is none that
 /// can be read.
 pub(super) fn verdict(reply: &str) -> Option<GoalVerdict> {
     let (_, answer) = reply.rsplit_once(END_OF_THOUGHTS).unwrap_or(("", reply));
-    objects(answer).iter().filter_map(read).next_back()
+    let verdicts: Vec<GoalVerdict> = objects(answer).iter().filter_map(read).collect();
+    // One that contradicts itself has not seen the goal reached.
+    let not_yet = verdicts.iter().rfind(|verdict| !verdict.complete);
+    not_yet.or(verdicts.last()).cloned()
 }
 
 /// The JSON objects in a text that are not part of another one.
@@ -99,6 +102,8 @@ mod tests {
     fn what_is_left_out_follows_from_the_rest() {
         let read = |reply| verdict(reply).map(|told| (told.score, told.complete));
         assert_eq!(read(r#"{"complete": true}"#), Some((1.0, true)));
+        let both = r#"{"complete": false, "score": 0.5} (had it been right: {"complete": true})"#;
+        assert_eq!(read(both), Some((0.5, false)));
         assert_eq!(read(r#"{"score": 1}"#), Some((1.0, true)));
         assert_eq!(read(r#"{"score": 85}"#), Some((0.85, false)));
         assert_eq!(

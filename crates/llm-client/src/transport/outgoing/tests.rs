@@ -139,3 +139,16 @@ fn what_was_refused_is_left_out_with_a_note() {
     let sent = outgoing(&request, &blind);
     assert_eq!(images_of(&sent), 0);
 }
+
+#[test]
+fn an_image_without_data_is_left_out() {
+    let adjustments = Adjustments::default();
+    let shown = [
+        "data:image/png;base64,",
+        "data:image/png;base64,iVBORw0KGgo=",
+        "https://h/a",
+    ];
+    let sent = outgoing(&[ModelMessage::User(vec![image(&shown)])], &adjustments);
+    assert_eq!(images_of(&sent), 2);
+    assert!(sent[0].text().contains("left out"), "{:?}", sent[0]);
+}
