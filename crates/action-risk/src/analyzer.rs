@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::{
     action_text::ActionText,
     assessment::{Assessment, Finding},
+    evaluators::evaluated,
     patterns::PatternAnalyzer,
     rails::rails,
 };
@@ -156,6 +157,7 @@ impl Analyzer {
                     let (found, unclear) = rails(reading);
                     findings.extend(found);
                     unresolved.extend(unclear);
+                    unresolved.extend(evaluated(reading));
                 }
                 Assessment::of(findings, unresolved)
             }

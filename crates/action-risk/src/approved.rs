@@ -6,7 +6,7 @@ use command_syntax::{Reading, SimpleCommand, Word, read};
 use core_model::approval::ApprovedCommand;
 use serde_json::{Map, Value};
 
-use crate::action_text::is_terminal;
+use crate::{action_text::is_terminal, evaluators::evaluated};
 
 /// Why a command cannot be approved for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +67,11 @@ fn typed(action: &Map<String, Value>) -> Option<&str> {
 }
 
 fn programs(reading: &Reading) -> Result<Vec<Vec<String>>, ApprovalError> {
-    if !reading.gaps.is_empty() || reading.commands.is_empty() {
+    let reads_script = |command: &SimpleCommand| matches!(command.program(), Some("." | "source"));
+    let is_clear = reading.gaps.is_empty()
+        && evaluated(reading).next().is_none()
+        && !reading.commands.iter().any(reads_script);
+    if !is_clear || reading.commands.is_empty() {
         return Err(ApprovalError::Unclear);
     }
     reading.commands.iter().map(words).collect()

@@ -9,6 +9,7 @@ mod approved;
 mod assessment;
 mod command_rules;
 mod consent;
+mod evaluators;
 mod paths;
 mod pattern_lists;
 mod patterns;

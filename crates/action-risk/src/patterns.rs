@@ -9,6 +9,7 @@ use crate::{
     action_text::ActionText,
     assessment::{Assessment, Finding},
     command_rules::command_rules,
+    evaluators::evaluated,
     pattern_lists::{CODE_HIGH, INJECTION_HIGH, INJECTION_MEDIUM, List, TEXT_HIGH, TEXT_MEDIUM},
     rails::rails,
 };
@@ -88,14 +89,16 @@ impl PatternAnalyzer {
 
     pub(crate) fn assess(&self, text: &ActionText) -> Assessment {
         let mut findings = Vec::new();
+        let mut unresolved = text.unresolved.clone();
         for reading in &text.commands {
             findings.extend(rails(reading).0);
             findings.extend(command_rules(reading));
+            unresolved.extend(evaluated(reading));
         }
         search(&self.executed, text.executed(), &mut findings);
         search(&self.arguments, text.arguments.iter(), &mut findings);
         search(&self.everything, text.everything(), &mut findings);
-        Assessment::of(findings, text.unresolved.clone())
+        Assessment::of(findings, unresolved)
     }
 }
 

@@ -45,7 +45,7 @@ fn analyzer(kind: &str) -> Analyzer {
 }
 
 /// Command, what the patterns say, what the rails say.
-const TABLE: [(&str, SecurityRisk, SecurityRisk); 116] = [
+const TABLE: [(&str, SecurityRisk, SecurityRisk); 126] = [
     ("ls -la", Low, Low),
     ("echo hello > out.txt", Low, Low),
     ("cd src && cargo test", Low, Low),
@@ -169,7 +169,17 @@ const TABLE: [(&str, SecurityRisk, SecurityRisk); 116] = [
     ("shutdown -h now", High, Low),
     (":(){ :|:& };:", High, Low),
     ("git push --force", High, Low),
-    ("python -c 'import os; os.system(\"x\")'", High, Low),
+    ("python -c 'import os; os.system(\"x\")'", High, Unknown),
+    ("python3.12 -c 'print(1)'", Unknown, Unknown),
+    ("python3 -m compileall .", Low, Low),
+    ("perl -pe 's/a/b/' x", Unknown, Unknown),
+    ("awk '{print $1}' x", Low, Low),
+    ("awk 'BEGIN{system(\"x\")}'", Unknown, Unknown),
+    ("git -c alias.x='!x y' x", Unknown, Unknown),
+    ("git -c user.name=me commit -m x", Low, Low),
+    (". /dev/stdin <<< 'x'", Unknown, Unknown),
+    ("compgen -C 'x y'", Unknown, Unknown),
+    ("test -v 'a[$(x)]'", Unknown, Unknown),
 ];
 
 #[test]
@@ -442,6 +452,8 @@ fn what_nobody_can_foresee_is_not_approved_for_good() {
         ("X=1", ApprovalError::Assignments),
         ("$X", ApprovalError::Unclear),
         ("echo '", ApprovalError::Unclear),
+        ("source x", ApprovalError::Unclear),
+        ("python3 -c 'x()'", ApprovalError::Unclear),
         ("", ApprovalError::NotACommand),
     ] {
         let refused = approve(terminal(command).action.as_ref().unwrap()).unwrap_err();
